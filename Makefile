@@ -1,0 +1,84 @@
+# Everything a developer runs. `make run` and `make test` need Python >= 3.11 and make, and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes
+ADDRESS ?= 127.0.0.1
+PORT ?= 8000
+POSTGRES_URL ?= postgres://postgres@127.0.0.1:5432/tollgate
+MARIADB_URL ?= mysql://root@127.0.0.1:3306/tollgate
+PYTEST := $(BIN)/pytest
+PY := git ls-files -co --exclude-standard '*.py'
+
+.PHONY: run test test-databases test-browser lint format audit bench shots venv venv-all lock password clean
+
+run: $(VENV)/.run var/secret_key ## The service with demo data on http://127.0.0.1:8000
+	@$(BIN)/python manage.py migrate --verbosity 0
+	@$(BIN)/python manage.py seed_demo
+	@$(BIN)/python manage.py ensure_admin --address http://$(ADDRESS):$(PORT)
+	@exec $(BIN)/granian --interface wsgi --host $(ADDRESS) --port $(PORT) --workers 1 --blocking-threads 4 --no-ws config.wsgi:application
+
+test: venv ## The suite on SQLite
+	$(PYTEST) -q
+
+test-databases: venv-all ## The suite on PostgreSQL and MariaDB; fails where a server is missing
+	DATABASE_URL=$(POSTGRES_URL) $(PYTEST) -q
+	DATABASE_URL=$(MARIADB_URL) $(PYTEST) -q
+
+test-browser: venv-all ## Pages in Chromium; fails where it is missing
+	$(PYTEST) -q -m browser tests/browser
+
+lint: venv-all ## Everything that reads code without running it
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	$(BIN)/typos
+	$(PY) | xargs $(BIN)/django-upgrade --target-version 5.2
+	git ls-files -co --exclude-standard 'templates/*.html' | xargs -r $(BIN)/djade --target-version 5.2 --check
+	SECRET_KEY=lint $(BIN)/python manage.py makemigrations --check --dry-run
+
+format: venv-all
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	git ls-files -co --exclude-standard 'templates/*.html' | xargs -r $(BIN)/djade --target-version 5.2
+
+audit: venv-all ## Known weaknesses of what is locked; needs the network
+	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements-all.lock
+
+bench: venv-all ## Ratios of targets.md; CHECK=1 fails where one is missed
+	$(BIN)/python -m bench $(if $(CHECK),--check)
+
+shots: venv-all ## A PNG of every page at both widths and in both themes, into shots/
+	$(BIN)/python -m bench.shots
+
+password: $(VENV)/.run ## A new password for the admin user that `make run` made
+	@$(BIN)/python manage.py ensure_admin --new-password --address http://$(ADDRESS):$(PORT)
+
+venv: $(VENV)/.dev ## .venv with what tests need
+venv-all: $(VENV)/.all ## .venv with browsers' and databases' clients as well
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+$(VENV)/.run: requirements.lock | $(BIN)/python
+	$(PIP) -r requirements.lock
+	@touch $@
+$(VENV)/.dev: requirements-dev.lock | $(BIN)/python
+	$(PIP) -r requirements-dev.lock
+	@touch $@ $(VENV)/.run
+$(VENV)/.all: requirements-all.lock | $(BIN)/python
+	$(PIP) -r requirements-all.lock
+	@touch $@ $(VENV)/.dev $(VENV)/.run
+
+var/secret_key:
+	@mkdir -p var && umask 077 && $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(50))' > $@
+
+LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
+lock: ## The three lock files anew (needs uv)
+	$(LOCK) -o requirements.lock
+	$(LOCK) --group dev -c requirements.lock -o requirements-dev.lock
+	$(LOCK) --group dev --group browser --all-extras -c requirements-dev.lock -o requirements-all.lock
+
+clean:
+	rm -rf $(VENV) var/static .mypy_cache .ruff_cache .pytest_cache shots

@@ -1,0 +1,113 @@
+"""Databases of the bench's own: made, migrated once for each vendor, copied for each row, and dropped."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
+
+ROOT = Path(__file__).resolve().parent.parent
+Vendor = Literal["postgresql", "sqlite", "mysql"]
+URLS = {
+    "postgresql": ("POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/"),
+    "mysql": ("MARIADB_URL", "mysql://root@127.0.0.1:3306/"),
+}
+
+
+class Scratch:
+    """The scratch databases of one run; `folder` is a temporary one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._name = f"tollgate_bench_{os.getpid()}"
+        self._migrated: set[Vendor] = set()
+        self._secret = secrets.token_urlsafe(50)
+
+    def environment(self, url: str) -> dict[str, str]:
+        """A service's environment. The throttle is out of the way: it would measure itself."""
+        return {
+            **os.environ,
+            "DATABASE_URL": url,
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+            "SECRET_KEY": self._secret,
+            "VAR_DIR": str(self._folder),
+            "API_RATE": "1000000/second",
+            "LOG_LEVEL": "ERROR",
+        }
+
+    @contextmanager
+    def database(self, vendor: Vendor) -> Iterator[str]:
+        """The URL of a migrated, empty database, which is dropped afterwards."""
+        if vendor == "mysql":  # has no templates: migrated for each row
+            self._mysql(f"CREATE DATABASE {self._name} CHARACTER SET utf8mb4")
+        elif vendor not in self._migrated:
+            self._create_template(vendor)
+            self._migrated.add(vendor)
+        try:
+            yield self._copy(vendor)
+        finally:
+            self._drop(vendor)
+
+    def close(self) -> None:
+        if "postgresql" in self._migrated:
+            self._postgres("DROP DATABASE IF EXISTS {} WITH (FORCE)", f"{self._name}_template")
+
+    def _create_template(self, vendor: Vendor) -> None:
+        if vendor == "postgresql":
+            self._postgres("CREATE DATABASE {}", f"{self._name}_template")
+            self._migrate(_with_name(vendor, f"{self._name}_template"))
+        else:
+            self._migrate(f"sqlite:///{self._folder / 'template.sqlite3'}")
+
+    def _copy(self, vendor: Vendor) -> str:
+        if vendor == "sqlite":
+            shutil.copy(self._folder / "template.sqlite3", self._folder / "bench.sqlite3")
+            return f"sqlite:///{self._folder / 'bench.sqlite3'}"
+        url = _with_name(vendor, self._name)
+        if vendor == "postgresql":
+            self._postgres("CREATE DATABASE {} TEMPLATE {}", self._name, f"{self._name}_template")
+        else:
+            self._migrate(url)
+        return url
+
+    def _drop(self, vendor: Vendor) -> None:
+        if vendor == "postgresql":
+            self._postgres("DROP DATABASE IF EXISTS {} WITH (FORCE)", self._name)
+        elif vendor == "mysql":
+            self._mysql(f"DROP DATABASE {self._name}")
+        else:
+            for file in self._folder.glob("bench.sqlite3*"):
+                file.unlink()
+
+    def _migrate(self, url: str) -> None:
+        command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+        subprocess.run(command, cwd=ROOT, env=self.environment(url), check=True, stdout=subprocess.DEVNULL)
+
+    def _postgres(self, statement: str, *names: str) -> None:
+        query = sql.SQL(statement).format(*(sql.Identifier(name) for name in names))
+        with psycopg.connect(_with_name("postgresql", "postgres"), autocommit=True) as connection:
+            connection.execute(query)
+
+    def _mysql(self, statement: str) -> None:
+        import MySQLdb  # an extra: only this row needs it
+
+        url = urlsplit(_with_name("mysql", ""))
+        login = {"host": url.hostname, "port": url.port or 3306, "user": url.username, "passwd": url.password or ""}
+        connection = MySQLdb.connect(**login)
+        connection.cursor().execute(statement)
+        connection.close()
+
+
+def _with_name(vendor: Vendor, name: str) -> str:
+    variable, default = URLS[vendor]
+    return urlsplit(os.environ.get(variable) or default)._replace(path=f"/{name}").geturl()

@@ -1,0 +1,126 @@
+"""`make shots`: a PNG of every page, at both widths and in both themes, into shots/. Serves a throw-away database."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from bench import chromium
+
+ROOT = Path(__file__).resolve().parent.parent
+SHOTS = ROOT / "shots"
+PORT = int(os.environ.get("PORT", "8765"))
+SITE = f"http://127.0.0.1:{PORT}"
+WAIT_SECONDS = 30
+
+
+def main() -> int:
+    SHOTS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        password = _prepare(folder)
+        import django
+
+        django.setup()
+        with _server(), sync_playwright() as playwright:
+            browser = chromium.launch(playwright)
+            page = browser.new_page()
+            taken = list(_shoot_all(page, password))
+            browser.close()
+    print(f"{len(taken)} pictures in {SHOTS.relative_to(ROOT)}/")
+    return 0
+
+
+def _prepare(folder: str) -> str:
+    """A database with demo data and one operator; the operator's password."""
+    password = secrets.token_urlsafe()
+    os.environ |= {
+        "VAR_DIR": folder,
+        "DATABASE_URL": f"sqlite:///{folder}/shots.sqlite3",
+        "SECRET_KEY": secrets.token_urlsafe(50),
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "DJANGO_SUPERUSER_PASSWORD": password,
+    }
+    operator = ["createsuperuser", "--noinput", "--username", "operator", "--email", "operator@example.com"]
+    for command in (["migrate", "--verbosity", "0"], ["seed_demo"], operator):
+        subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, check=True)
+    return password
+
+
+@contextmanager
+def _server() -> Iterator[None]:
+    command = [
+        sys.executable,
+        "-m",
+        "granian",
+        "--interface",
+        "wsgi",
+        "--port",
+        str(PORT),
+        "--no-ws",
+        "config.wsgi:application",
+    ]
+    process = subprocess.Popen(command, cwd=ROOT)
+    try:
+        _wait_until_it_answers()
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_until_it_answers() -> None:
+    until = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            urllib.request.urlopen(f"{SITE}/livez", timeout=2).close()
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
+        else:
+            return
+
+
+def _shoot_all(page: Page, password: str) -> Iterator[Path]:
+    from bench import pages
+
+    for name, path in pages.STRANGER.items():
+        page.goto(SITE + path)
+        yield from _shoot(page, name)
+    page.goto(f"{SITE}/admin/login/")
+    page.fill("#id_username", "operator")
+    page.fill("#id_password", password)
+    page.click("[type=submit]")
+    for name, path in {**pages.OPERATOR, **pages.lists()}.items():
+        page.goto(SITE + path)
+        yield from _shoot(page, name)
+        record = page.locator(pages.FIRST_ROW).first
+        if record.count():
+            record.click()
+            yield from _shoot(page, f"{name}-record")
+
+
+def _shoot(page: Page, name: str) -> Iterator[Path]:
+    page.wait_for_load_state("networkidle")
+    for scheme in chromium.SCHEMES:
+        for size, (width, height) in chromium.SIZES.items():
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": height})
+            page.wait_for_timeout(250)  # links change colour over 150 ms
+            path = SHOTS / f"{name}-{size}-{scheme}.png"
+            page.screenshot(path=path, full_page=True)
+            yield path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

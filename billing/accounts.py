@@ -1,0 +1,63 @@
+"""Accounts by the caller's own ids: found in one query, made when a service key first names them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from billing.events import Refused
+from billing.models import Account
+from lib import keys, periods
+
+
+def find(external_ids: Iterable[str]) -> dict[str, Account]:
+    """The known ones among `external_ids`, by their ids."""
+    by_key = {keys.key_of(external_id): external_id for external_id in set(external_ids)}
+    if not by_key:
+        return {}
+    return {account.external_id: account for account in Account.objects.filter(external_key__in=by_key)}
+
+
+def get(external_id: str) -> Account | None:
+    return find([external_id]).get(external_id)
+
+
+def new(*, external_id: str, at: datetime, name: str = "", timezone: str = "UTC", anchor_day: int = 1) -> Account:
+    """An account that is not stored yet; billed from the usage period that is open `at`."""
+    account = Account(
+        external_id=external_id,
+        external_key=keys.key_of(external_id),
+        name=name,
+        timezone=timezone,
+        anchor_day=anchor_day,
+        created_at=at,
+    )
+    account.billed_from = periods.start_of(account.schedule, periods.local_day(account.schedule, at))
+    return account
+
+
+def ensure(external_ids: Iterable[str], *, at: datetime) -> dict[str, Account]:
+    """These accounts, made where they are missing; safe when several processes do it at once."""
+    wanted = sorted(set(external_ids))
+    Account.objects.bulk_create([new(external_id=one, at=at) for one in wanted], ignore_conflicts=True)
+    return find(wanted)
+
+
+def create(*, external_id: str, at: datetime, name: str, timezone: str, anchor_day: int) -> tuple[Account, bool]:
+    """The account, and whether it was made now. One that is there already is returned as it is.
+
+    Raises Refused where that one differs from what was asked for.
+    """
+    wanted = new(external_id=external_id, at=at, name=name, timezone=timezone, anchor_day=anchor_day)
+    found, made = Account.objects.get_or_create(
+        external_key=wanted.external_key,
+        defaults={field: getattr(wanted, field) for field in (*ASKED, "external_id", "billed_from", "created_at")},
+    )
+    if not made and any(getattr(found, field) != getattr(wanted, field) for field in ASKED):
+        raise Refused(
+            "account_exists", "This account exists with another name, time zone or anchor day.", "external_id"
+        )
+    return found, made
+
+
+ASKED = ("name", "timezone", "anchor_day")

@@ -1,0 +1,5 @@
+"""The operators' pages of billing; importing this registers them."""
+
+from billing.admin import accounts, keys, logs
+
+__all__ = ["accounts", "keys", "logs"]

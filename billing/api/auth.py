@@ -1,0 +1,80 @@
+"""Who calls the API: `Authorization: Bearer tg_…`, or a logged-in session; and whether that may."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.utils import timezone
+from rest_framework import authentication, exceptions, permissions
+
+from billing import access
+from billing.access import Caller
+from billing.models import ApiKey, Membership
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+    from rest_framework.views import APIView
+
+# What a member of staff needs for each scope: the permissions of the groups Viewer and Operator.
+STAFF_PERMISSIONS = {
+    "read": "billing.view_usagelog",
+    "ingest": "billing.add_usagelog",
+    "limits": "billing.view_account",
+    "manage": "billing.change_account",
+}
+
+
+class KeyAuthentication(authentication.BaseAuthentication):
+    """`Authorization: Bearer tg_<prefix>_<secret>`; one query."""
+
+    def authenticate(self, request: Request) -> tuple[Caller, ApiKey] | None:
+        scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        now = timezone.now()
+        key = access.find_key(token.strip(), at=now)
+        if key is None:
+            raise exceptions.AuthenticationFailed("No usable API key.")
+        access.note_use(key, at=now)
+        caller = Caller(account=key.account, scopes=frozenset(key.scopes), key=key)
+        request._request.tollgate_caller = caller  # type: ignore[attr-defined]
+        return caller, key
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="tollgate"'
+
+
+class SessionAuthentication(authentication.SessionAuthentication):
+    """A logged-in user: staff see what their permissions allow, a customer the account that he is a member of."""
+
+    def authenticate(self, request: Request) -> tuple[Caller, None] | None:
+        if getattr(request._request, "user", None) is None or not request._request.user.is_authenticated:
+            return None
+        self.enforce_csrf(request)
+        caller = _caller_of(request._request.user)
+        request._request.tollgate_caller = caller  # type: ignore[attr-defined]  # the request log reads it
+        return caller, None
+
+
+class HasScope(permissions.BasePermission):
+    """The view's `required_scope`; a view with none (the list of plans, the documents) is open."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        scope = getattr(view, "required_scope", None)
+        if scope is None:
+            return True
+        if not isinstance(request.user, Caller):
+            raise exceptions.NotAuthenticated
+        if scope not in request.user.scopes:
+            raise exceptions.PermissionDenied(f"This needs the scope {scope!r}.")
+        return True
+
+
+def _caller_of(user: Any) -> Caller:  # noqa: ANN401 - the project's user model
+    if user.is_staff:
+        scopes = frozenset(scope for scope, permission in STAFF_PERMISSIONS.items() if user.has_perm(permission))
+        return Caller(account=None, scopes=scopes, user=user)
+    membership = Membership.objects.select_related("account").filter(user=user, account__active=True).first()
+    if membership is None:
+        raise exceptions.PermissionDenied("This user belongs to no account.")
+    return Caller(account=membership.account, scopes=frozenset({"read"}), user=user)

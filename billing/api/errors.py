@@ -1,0 +1,79 @@
+"""One shape for every error of the API, and the status code of every domain error."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.db import InterfaceError, OperationalError
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+
+from billing.events import Refused
+from billing.metering import TotalTooLarge
+from lib.strict_json import BadJSON
+
+logger = logging.getLogger(__name__)
+
+
+class BadRequest(exceptions.APIException):
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_code = "bad_request"
+
+
+class TooLarge(exceptions.APIException):
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_code = "too_large"
+
+
+class Conflict(exceptions.APIException):
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "event_conflict"
+
+
+class Unprocessable(exceptions.APIException):
+    status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+    default_code = "invalid"
+
+
+class UnsupportedEncoding(exceptions.APIException):
+    status_code = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
+    default_code = "unsupported_media_type"
+
+
+class Unavailable(exceptions.APIException):
+    """The database is away or locked; nothing was stored, and the same call may be sent again."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "unavailable"
+    default_detail = "The database does not answer. Nothing was stored; send the same again."
+    wait = 2
+
+
+def refused(error: Refused) -> Response:
+    """A refused field or event as an answer."""
+    code = status.HTTP_409_CONFLICT if error.code == "event_conflict" else status.HTTP_422_UNPROCESSABLE_ENTITY
+    return Response({"type": "validation_error", "errors": [entry(error)]}, status=code)
+
+
+def entry(error: Refused, prefix: str = "") -> dict[str, Any]:
+    path = ".".join(part for part in (prefix, error.attr) if part)
+    return {"code": error.code, "detail": error.detail, "attr": path or None}
+
+
+def handler(error: Exception, context: Any) -> Response | None:  # noqa: ANN401 - DRF's own
+    """DRF's exception handler: domain errors become typed answers, a database that is away becomes a 503."""
+    from drf_standardized_errors.handler import exception_handler  # imports DRF's views, whose defaults import us
+
+    if isinstance(error, Refused):
+        return refused(error)
+    if isinstance(error, TotalTooLarge):
+        return refused(Refused("max_value", "A total would grow beyond 9,000,000,000 USD.", "usage"))
+    if isinstance(error, BadJSON):
+        error = BadRequest(str(error))
+    if isinstance(error, exceptions.ValidationError):
+        error.status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
+    if isinstance(error, OperationalError | InterfaceError):
+        logger.warning("database unavailable: %s", type(error.__cause__ or error).__name__)
+        error = Unavailable()
+    return exception_handler(error, context)

@@ -1,0 +1,211 @@
+"""What the OpenAPI document says of bodies and answers: the event's schema is made from the struct that reads it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+
+from billing.events import Event
+
+Schema = dict[str, Any]
+
+
+class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # its base registers subclasses
+    target_class = "billing.api.auth.KeyAuthentication"
+    name = "key"
+
+    def get_security_definition(self, auto_schema: object) -> Schema:
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "tg_<prefix>_<secret>"}
+
+
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # as above
+    target_class = "billing.api.auth.SessionAuthentication"
+    name = "session"
+
+    def get_security_definition(self, auto_schema: object) -> Schema:
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
+
+
+TEXT: Schema = {"type": "string"}
+INT: Schema = {"type": "integer"}
+BOOL: Schema = {"type": "boolean"}
+TIME: Schema = {"type": "string", "format": "date-time"}
+DATE: Schema = {"type": "string", "format": "date"}
+UUID: Schema = {"type": "string", "format": "uuid"}
+MONEY: Schema = {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]{1,9})?$", "description": "USD, exact decimal."}
+PERCENT: Schema = {"type": "number", "description": "In per cent, two decimals."}
+FREE_FORM: Schema = {"type": "object", "additionalProperties": True}
+
+
+def obj(**properties: Schema) -> Schema:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def array(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def null(schema: Schema) -> Schema:
+    return {**schema, "nullable": True}
+
+
+def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+    """The schema without references, as the document's components are drf-spectacular's own."""
+    if isinstance(schema, list):
+        return [_inlined(one, definitions) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions)
+    return {key: _inlined(value, definitions) for key, value in schema.items() if key not in ("$defs", "title")}
+
+
+def of(struct: type[msgspec.Struct]) -> Schema:
+    """The schema of what a struct reads."""
+    schema = msgspec.json.schema(struct)
+    inlined: Schema = _inlined(schema["$defs"][struct.__name__], schema["$defs"])
+    return inlined
+
+
+EVENT = of(Event)
+EVENT_OR_BATCH = {
+    "application/json": {
+        "oneOf": [
+            EVENT,
+            {
+                "type": "object",
+                "properties": {"events": {**array(EVENT), "minItems": 1, "maxItems": 1000}},
+                "required": ["events"],
+                "additionalProperties": False,
+            },
+        ]
+    }
+}
+EXAMPLE_EVENT = {
+    "event_id": "chatcmpl-9f2",
+    "account": "acct_42",
+    "provider": "video",
+    "model": "alibaba/wan-2.5/text-to-video",
+    "endpoint": "/video-generation/wavespeed",
+    "usage": {"seconds": "5"},
+    "variant": {"resolution": "720p"},
+    "response_time_ms": 8120,
+}
+
+ERROR_ENTRY = obj(code=TEXT, detail=TEXT, attr=null(TEXT))
+ERROR = obj(type=TEXT, errors=array(ERROR_ENTRY))
+_OUTCOME = {
+    "status": {"type": "string", "enum": ["accepted", "duplicate", "conflict", "rejected"]},
+    "id": null(UUID),
+    "actual_provider": null(TEXT),
+    "confidence": null(TEXT),
+    "cost_usd": null(MONEY),
+    "priced": null(BOOL),
+}
+RESULT = obj(event_id=TEXT, **_OUTCOME)
+BATCH_RESULT = obj(
+    accepted=INT,
+    duplicates=INT,
+    rejected=INT,
+    results=array(obj(index=INT, event_id=null(TEXT), **_OUTCOME, errors=array(ERROR_ENTRY))),
+)
+ERRORS_OF_READING = dict.fromkeys((401, 403, 404, 422, 429, 503), ERROR)
+ERRORS_OF_WRITING = dict.fromkeys((400, 401, 403, 404, 413, 415, 422, 429, 503), ERROR)
+ERRORS_OF_USAGE = {
+    **dict.fromkeys((400, 401, 403, 409, 413, 415, 429, 503), ERROR),
+    422: {"oneOf": [ERROR, BATCH_RESULT]},
+}
+
+_FIGURES = {"calls": INT, "tokens": INT, "cost_usd": MONEY}
+SUMMARY = obj(
+    account=null(TEXT),
+    period=TEXT,
+    starts_at=TIME,
+    ends_at=TIME,
+    total_cost_usd=MONEY,
+    total_calls=INT,
+    total_tokens=INT,
+    errors=INT,
+    error_rate=null(PERCENT),
+    avg_response_time_ms=null(INT),
+    unpriced_calls=INT,
+    fallback_calls=INT,
+    prior_adjustments_usd=MONEY,
+    budget=obj(
+        limit_usd=null(MONEY),
+        used_usd=MONEY,
+        reserved_usd=MONEY,
+        remaining_usd=null(MONEY),
+        percent=null(PERCENT),
+        status={"type": "string", "enum": ["ok", "notice", "warning", "critical", "exceeded"]},
+    ),
+    provider_breakdown=array(
+        obj(
+            provider=TEXT,
+            label=TEXT,
+            **_FIGURES,
+            percent=null(PERCENT),
+            errors=INT,
+            unpriced_calls=INT,
+            categories=array(obj(category=TEXT, **_FIGURES)),
+        )
+    ),
+    category_breakdown=array(
+        obj(
+            category=TEXT,
+            label=TEXT,
+            **_FIGURES,
+            percent=null(PERCENT),
+            providers=array(obj(provider=TEXT, label=TEXT, **_FIGURES)),
+        )
+    ),
+    top_providers=array(obj(provider=TEXT, label=TEXT, cost_usd=MONEY, display=TEXT)),
+)
+LOG_FIELDS = {
+    "id": UUID,
+    "event_id": TEXT,
+    "account": TEXT,
+    "timestamp": TIME,
+    "received_at": TIME,
+    "period": TEXT,
+    "late_for": null(TEXT),
+    "provider": TEXT,
+    "actual_provider": TEXT,
+    "provider_label": TEXT,
+    "confidence": TEXT,
+    "category": TEXT,
+    "model": TEXT,
+    "endpoint": TEXT,
+    "method": TEXT,
+    "tokens_input": INT,
+    "tokens_output": INT,
+    "tokens_total": INT,
+    "usage": FREE_FORM,
+    "cost_usd": null(MONEY),
+    "original_cost_usd": null(MONEY),
+    "cost_source": TEXT,
+    "priced": BOOL,
+    "voided": BOOL,
+    "adjustments": array(FREE_FORM),
+    "response_time_ms": INT,
+    "status": {"type": "string", "enum": ["success", "failed"]},
+    "status_code": INT,
+    "error_message": TEXT,
+    "retry_count": INT,
+    "metadata": FREE_FORM,
+}
+LOG_PAGE = obj(next=null(TEXT), previous=null(TEXT), results=array(obj(**LOG_FIELDS)))
+EXPLANATION = obj(
+    price=null(obj(id=INT, provider=TEXT, model=TEXT, valid_from=DATE, source=TEXT, matched_by=TEXT)),
+    lines=array(obj(unit=TEXT, quantity=TEXT, rate_usd_per_million=TEXT, cost_usd=TEXT)),
+    unrounded_usd=null(TEXT),
+    rounding_usd=null(TEXT),
+    detection=obj(rule=TEXT, evidence=TEXT, confidence=TEXT),
+    text=array(TEXT),
+)
+LOG = obj(**LOG_FIELDS, explanation=EXPLANATION)
+ACCOUNT = obj(
+    external_id=TEXT, name=TEXT, timezone=TEXT, anchor_day=INT, active=BOOL, billed_from=DATE, created_at=TIME
+)

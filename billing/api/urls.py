@@ -1,0 +1,16 @@
+"""The API's addresses of billing, under /api/v1/."""
+
+from django.urls import path
+
+from billing.api.accounts import AccountsView, AccountView
+from billing.api.logs import LogsView, LogView
+from billing.api.usage import SummaryView, UsageView
+
+urlpatterns = [
+    path("usage/", UsageView.as_view(), name="usage"),
+    path("usage/logs/", LogsView.as_view(), name="usage-logs"),
+    path("usage/logs/<uuid:id>/", LogView.as_view(), name="usage-log"),
+    path("usage/summary/", SummaryView.as_view(), name="usage-summary"),
+    path("accounts/", AccountsView.as_view(), name="accounts"),
+    path("accounts/<str:external_id>/", AccountView.as_view(), name="account"),
+]

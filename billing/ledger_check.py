@@ -1,0 +1,249 @@
+"""Whether the rollups equal the log and its adjustments, and the differences that put them right.
+
+`check` is asked by verify_ledger, all in one snapshot. `rebuild` applies differences as increments, which commute with
+writers: these move log and rollup together, so a difference stays what it is until somebody applies it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC
+from functools import partial
+
+from django.db import connection, transaction
+from django.db.models import Aggregate, Case, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Sum, When
+from django.db.models.functions import Coalesce, TruncDate
+
+from billing import rollups
+from billing.models import Account, CostSource, UsageAdjustment, UsageLog
+from billing.rollups import PLATFORM_DAYS, USAGE_DAYS, USAGE_MODELS, Rollup, Row, Totals
+from lib import retry
+
+ACCOUNTS = 200  # a part of the check: what is in memory at a time
+REDETECTS = 5_000
+
+SUMS: dict[str, Aggregate] = {
+    "calls": Count("id"),
+    "errors": Count("id", filter=Q(status_code__gte=400)),
+    "tokens_total": Sum("tokens_total"),
+    "cost_nano": Sum("effective_nano"),
+    "unpriced_calls": Count("id", filter=Q(is_priced=False)),
+    "billable_calls": Count("id", filter=Q(is_billable=True)),
+    "fallback_calls": Count("id", filter=Q(confidence="fallback") | Q(actual_provider_name=None)),
+    "tokens_input": Sum("tokens_input"),
+    "tokens_output": Sum("tokens_output"),
+    "response_time_sum": Sum("response_time_ms"),
+}
+UTC_DAY = TruncDate(Case(When(late_for=None, then=F("timestamp")), default=F("received_at")), tzinfo=UTC)
+# The raw columns by which SQL groups the log for each rollup. They are folded here: LOWER differs from database to database.
+GROUPED = {
+    USAGE_DAYS: ("account_id", "usage_day", "provider", "actual_provider_name", "category"),
+    USAGE_MODELS: ("account_id", "usage_period", "provider", "actual_provider_name", "model_used"),
+    PLATFORM_DAYS: ("utc_day", "provider", "actual_provider_name", "category"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One row that does not say what the ledger says: which one, and by column what stands there and what should."""
+
+    table: str
+    key: Row
+    columns: dict[str, tuple[object, object]]
+
+    def __str__(self) -> str:
+        wrong = "; ".join(f"{name} is {found}, should be {right}" for name, (found, right) in self.columns.items())
+        return f"{self.table} {', '.join(str(part) for part in self.key)}: {wrong}"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the check: how many rows were compared, and the differences among them."""
+
+    rows: int
+    differences: list[Difference]
+
+
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """One consistent view of the whole database for all that is read inside; writers go on."""
+    if connection.in_atomic_block:  # the caller's own transaction decides
+        yield
+        return
+    mode = getattr(connection, "transaction_mode", None)
+    try:
+        if connection.vendor == "sqlite":
+            connection.transaction_mode = "DEFERRED"  # type: ignore[attr-defined]  # SQLite's wrapper has it
+        if connection.vendor == "mysql":
+            _execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        with transaction.atomic():
+            if connection.vendor == "postgresql":
+                _execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            yield
+    finally:
+        if connection.vendor == "sqlite":
+            connection.transaction_mode = mode  # type: ignore[attr-defined]  # as above
+
+
+def check() -> Iterator[Part]:
+    """Everything that must be equal, part by part; the caller holds a snapshot around it."""
+    for rollup, where in _parts():
+        yield _compare(rollup, where)
+    yield from _projections()
+
+
+def rebuild(*, dry_run: bool = False) -> Iterator[Part]:
+    """Put the rollups right, part by part, and tell what was wrong. Safe while writers run; not beside another rebuild."""
+    for rollup, where in _parts():
+        with snapshot():
+            part = _compare(rollup, where)
+        if part.differences and not dry_run:
+            moves = {one.key: [_delta(one, counter) for counter in rollup.counters] for one in part.differences}
+            totals: dict[Rollup, Totals] = {each: {} for each in rollups.LEDGERED} | {rollup: moves}
+            retry.on_deadlock(partial(_apply, totals))
+        yield part
+
+
+def from_log(rollup: Rollup, logs: QuerySet[UsageLog]) -> Totals:
+    """What a rollup must say of `logs`; a platform day without its slot."""
+    columns = GROUPED[rollup]
+    totals: Totals = {}
+    named = {f"sum_{counter}": SUMS[counter] for counter in rollup.counters}
+    live = logs.filter(voided_at=None).order_by()
+    if rollup is PLATFORM_DAYS:
+        live = live.annotate(utc_day=UTC_DAY)
+    for row in live.values_list(*columns).annotate(**named):
+        key, counts = _folded(rollup, row[: len(columns)]), [int(count) for count in row[len(columns) :]]
+        totals[key] = _plus(totals[key], counts) if key in totals else counts
+    return totals
+
+
+def _apply(totals: dict[Rollup, Totals]) -> None:
+    with transaction.atomic():
+        rollups.apply(totals)
+
+
+def _delta(difference: Difference, counter: str) -> int:
+    found, right = difference.columns.get(counter, (0, 0))
+    return int(str(right)) - int(str(found))
+
+
+def _parts() -> Iterator[tuple[Rollup, Q]]:
+    after = 0
+    while True:
+        rest = Account.objects.filter(pk__gt=after).order_by("pk").values_list("pk", flat=True)
+        upto = rest[ACCOUNTS - 1 : ACCOUNTS].first()
+        where = Q(account_id__gt=after) if upto is None else Q(account_id__gt=after, account_id__lte=upto)
+        yield USAGE_DAYS, where
+        yield USAGE_MODELS, where
+        if upto is None:
+            break
+        after = upto
+    yield PLATFORM_DAYS, Q()
+
+
+def _compare(rollup: Rollup, where: Q) -> Part:
+    """The log against the rollup where `where` holds."""
+    right = from_log(rollup, UsageLog.objects.filter(where))
+    found = _stored(rollup, where)
+    nothing = [0] * len(rollup.counters)
+    differences = []
+    for key in sorted({*right, *found}):
+        pairs = zip(rollup.counters, found.get(key, nothing), right.get(key, nothing), strict=True)
+        wrong: dict[str, tuple[object, object]] = {name: (is_, should) for name, is_, should in pairs if is_ != should}
+        if wrong:
+            differences.append(Difference(rollup.table, key, wrong))
+    return Part(len({*right, *found}), differences)
+
+
+def _stored(rollup: Rollup, where: Q) -> Totals:
+    """What the rollup says; the slots of a platform day together."""
+    keys = [key for key in rollup.keys if key != "slot"]
+    sums = {f"sum_{counter}": Sum(counter) for counter in rollup.counters}
+    rows = QuerySet(rollup.model).filter(where).order_by().values_list(*keys).annotate(**sums)
+    return {tuple(row[: len(keys)]): [int(count) for count in row[len(keys) :]] for row in rows}
+
+
+def _folded(rollup: Rollup, raw: Row) -> Row:
+    """A rollup's key of the log's raw columns, as rollups.py makes it of a log."""
+    if rollup is PLATFORM_DAYS:
+        day, provider, actual, category = raw
+        return day, provider.strip().lower(), actual or provider.strip().lower(), category
+    account, day, provider, actual, last = raw
+    declared = provider.strip().lower()
+    if rollup is USAGE_DAYS:
+        return account, day, declared, actual or declared, last
+    return account, day, actual or declared, last.strip().lower()
+
+
+def _plus(some: list[int], more: list[int]) -> list[int]:
+    return [a + b for a, b in zip(some, more, strict=True)]
+
+
+def _execute(sql: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+
+
+def _projections() -> Iterator[Part]:
+    """What a log is worth now, against its adjustments."""
+    for differences in (_worth(), _voids(), _unpriced(), _renamed()):
+        found = list(differences)
+        yield Part(len(found), found)
+
+
+def _worth() -> Iterator[Difference]:
+    """effective_nano = cost_total + adjustments; first where the log was moved, then where it should have been."""
+    mine = UsageAdjustment.objects.filter(account_id=OuterRef("account_id"), log_id=OuterRef("pk")).order_by()
+    moved = Subquery(mine.values("log_id").annotate(sum=Sum("delta_nano")).values("sum"))
+    logs = UsageLog.objects.exclude(effective_nano=F("cost_total")).annotate(right=F("cost_total") + Coalesce(moved, 0))
+    for log, is_, right in logs.exclude(effective_nano=F("right")).values_list("id", "effective_nano", "right"):
+        yield _of_log(log, effective_nano=(is_, int(right)))
+    sums = UsageAdjustment.objects.filter(log__effective_nano=F("log__cost_total")).order_by()
+    unmoved = sums.values_list("log_id", "log__cost_total").annotate(sum=Sum("delta_nano")).exclude(sum=0)
+    for log, cost, delta in unmoved:
+        yield _of_log(log, effective_nano=(cost, cost + int(delta)))
+
+
+def _voids() -> Iterator[Difference]:
+    """A log is voided where a void that stands says so, and nowhere else."""
+    voids = UsageAdjustment.objects.filter(kind=UsageAdjustment.Kind.VOID, reverted_by=None)
+    mine = voids.filter(account_id=OuterRef("account_id"), log_id=OuterRef("pk"))
+    for log in UsageLog.objects.exclude(voided_at=None).exclude(Exists(mine)).values_list("id", flat=True):
+        yield _of_log(log, voided=(True, False))
+    for log in voids.filter(log__voided_at=None, log__isnull=False).values_list("log_id", flat=True):
+        yield _of_log(log, voided=(False, True))
+
+
+def _unpriced() -> Iterator[Difference]:
+    """A log that was never rated again is priced exactly where its own cost has a source."""
+    unpriced = Q(cost_source=CostSource.UNPRICED)
+    logs = UsageLog.objects.filter((unpriced & Q(is_priced=True)) | (~unpriced & Q(is_priced=False)))
+    rated = UsageAdjustment.objects.filter(
+        account_id=OuterRef("account_id"), log_id=OuterRef("pk"), kind=UsageAdjustment.Kind.REPRICE
+    )
+    for log, is_ in logs.exclude(Exists(rated)).values_list("id", "is_priced"):
+        yield _of_log(log, is_priced=(is_, not is_))
+
+
+def _renamed() -> Iterator[Difference]:
+    """A log that was detected again has the provider that the last such correction gave it."""
+    redetects = UsageAdjustment.objects.filter(kind=UsageAdjustment.Kind.REDETECT)
+    later = redetects.filter(account_id=OuterRef("account_id"), log_id=OuterRef("log_id"), id__gt=OuterRef("id"))
+    last = (
+        redetects.exclude(Exists(later))
+        .order_by("id")
+        .values_list("id", "log_id", "details", "log__actual_provider_name")
+    )
+    after = None
+    while page := list((last if after is None else last.filter(id__gt=after))[:REDETECTS]):
+        for _, log, details, is_ in page:
+            if details.get("to") != is_:
+                yield _of_log(log, actual_provider_name=(is_, details.get("to")))
+        after = page[-1][0]
+
+
+def _of_log(log: object, **columns: tuple[object, object]) -> Difference:
+    return Difference(UsageLog._meta.db_table, (log,), columns)

@@ -1,0 +1,168 @@
+"""Finding usage logs: filters, keyset pages and streams over (timestamp descending, id). The API, CSV and admin use it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Lower
+from django.db.models.lookups import Exact, StartsWith
+
+from billing import reports
+from billing.events import Refused
+from billing.models import Account, UsageLog
+from lib import keys
+
+SPAN = timedelta(days=31)  # how far back a platform-wide search looks that no index serves
+STREAM = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is looked for. `since` and `until` are half-open; `filters` are by the API's names."""
+
+    account: Account | None
+    since: datetime | None = None
+    until: datetime | None = None
+    filters: Mapping[str, Any] | None = None
+
+    @property
+    def found(self) -> QuerySet[UsageLog]:
+        logs = UsageLog.objects.select_related("account")
+        if self.account:
+            logs = logs.filter(account_id=self.account.id)
+        if self.since:
+            logs = logs.filter(timestamp__gte=self.since)
+        if self.until:
+            logs = logs.filter(timestamp__lt=self.until)
+        for name, value in (self.filters or {}).items():
+            logs = logs.filter(FILTERS[name](value))
+        return logs
+
+    def bounded(self, at: datetime) -> Search:
+        """Platform-wide: the last 31 days unless said otherwise, and at most 31 days with a filter that no index serves.
+
+        Raises Refused where a longer span was asked for.
+        """
+        if self.account or (self.filters or {}).keys() == {"id"}:
+            return self
+        until = self.until or (min(self.since + SPAN, at) if self.since and self.filters else None)
+        since = self.since or (until or at) - SPAN
+        if self.filters and (until or at) - since > SPAN:
+            raise Refused("out_of_range", "Across all accounts, a filter looks through at most 31 days.", "from")
+        return replace(self, since=since, until=until)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place between two logs: the log next to it, and on which side to go on."""
+
+    timestamp: datetime
+    id: UUID
+    backwards: bool = False
+
+    def __str__(self) -> str:
+        return f"{'-' if self.backwards else ''}{self.timestamp:%Y%m%dT%H%M%S.%f}_{self.id.hex}"
+
+    @classmethod
+    def parse(cls, text: str) -> Mark:
+        """Raises ValueError."""
+        stamp, _, identity = text.removeprefix("-").partition("_")
+        moment = datetime.strptime(f"{stamp}+0000", "%Y%m%dT%H%M%S.%f%z")
+        return cls(moment, UUID(identity), backwards=text.startswith("-"))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    logs: list[UsageLog]
+    next: Mark | None
+    previous: Mark | None
+
+
+def page(found: QuerySet[UsageLog], *, size: int, mark: Mark | None) -> Page:
+    """`size` logs from `mark` on, newest first; one query, and no count."""
+    backwards = mark is not None and mark.backwards
+    rows = list(_beyond(found, mark)[: size + 1])
+    more = len(rows) > size
+    rows = rows[:size]
+    if backwards:
+        rows.reverse()
+    if not rows:
+        return Page([], None, None)
+    older = Mark(rows[-1].timestamp, rows[-1].id) if more or backwards else None
+    newer = Mark(rows[0].timestamp, rows[0].id, backwards=True) if (more if backwards else mark is not None) else None
+    return Page(rows, older, newer)
+
+
+def stream(found: QuerySet[UsageLog]) -> Iterator[list[UsageLog]]:
+    """All of them, keyset page after keyset page: memory stays flat on every database."""
+    mark = None
+    while True:
+        rows = list(_beyond(found, mark)[:STREAM])
+        yield rows
+        if len(rows) < STREAM:
+            return
+        mark = Mark(rows[-1].timestamp, rows[-1].id)
+
+
+def _beyond(found: QuerySet[UsageLog], mark: Mark | None) -> QuerySet[UsageLog]:
+    if mark is None:
+        return found.order_by("-timestamp", "id")
+    if mark.backwards:
+        after = Q(timestamp__gt=mark.timestamp) | Q(timestamp=mark.timestamp, id__lt=mark.id)
+        return found.filter(after, timestamp__gte=mark.timestamp).order_by("timestamp", "-id")
+    before = Q(timestamp__lt=mark.timestamp) | Q(timestamp=mark.timestamp, id__gt=mark.id)
+    return found.filter(before, timestamp__lte=mark.timestamp).order_by("-timestamp", "id")
+
+
+def _declared(label: str) -> Q:
+    """Whatever its case: `iexact` would go by the collation, which is exact on MariaDB."""
+    return Q(Exact(Lower("provider"), label.lower()))
+
+
+def _actual_provider(slug: str) -> Q:
+    """By what is shown: a log that nothing has been detected for stands under its declared label."""
+    return Q(actual_provider_name=slug) | (Q(actual_provider_name=None) & _declared(slug))
+
+
+def _confidence(value: str) -> Q:
+    undetected = Q(actual_provider_name=None)
+    return Q(confidence=value) | undetected if value == "fallback" else Q(confidence=value) & ~undetected
+
+
+def _status(value: str) -> Q:
+    return Q(status_code__gte=400) if value == "failed" else Q(status_code__lt=400)
+
+
+def _text(value: str) -> Q:
+    """An exact event id, an exact log id, or the start of a model's name."""
+    wanted = Q(event_key=keys.key_of(value)) | Q(StartsWith(Lower("model_used"), value.lower()))
+    try:
+        return wanted | Q(id=UUID(value))
+    except ValueError:
+        return wanted
+
+
+FILTERS: dict[str, Callable[[Any], Q]] = {
+    "id": lambda value: Q(id=value),
+    "provider": _declared,
+    "actual_provider": _actual_provider,
+    "category": lambda value: Q(category=value),
+    "model": lambda value: Q(model_used=value),
+    "status": _status,
+    "status_code": lambda value: Q(status_code=value),
+    "priced": lambda value: Q(is_priced=value),
+    "confidence": _confidence,
+    "voided": lambda value: Q(voided_at__isnull=not value),
+    "q": _text,
+}
+
+
+def of_period(account: Account | None, name: str) -> tuple[datetime, datetime]:
+    """The instants of a named period. Raises ValueError. A late log is found by when it happened, not where it counts."""
+    period = reports.named_period(account, name)
+    return period.starts_at, period.ends_at

@@ -1,0 +1,20 @@
+"""The tables of billing, one module a domain word."""
+
+from billing.models.accounts import Account, ApiKey, Membership
+from billing.models.rollups import PlatformDay, ProviderMinute, UsageDay, UsageModel
+from billing.models.usage import Category, Confidence, CostSource, UsageAdjustment, UsageLog
+
+__all__ = [
+    "Account",
+    "ApiKey",
+    "Category",
+    "Confidence",
+    "CostSource",
+    "Membership",
+    "PlatformDay",
+    "ProviderMinute",
+    "UsageAdjustment",
+    "UsageDay",
+    "UsageLog",
+    "UsageModel",
+]

@@ -1,0 +1,111 @@
+"""Who is billed, which users belong to it, and the keys that machines call with."""
+
+from __future__ import annotations
+
+import zoneinfo
+from datetime import datetime
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+from lib.periods import Schedule
+
+
+def check_zone(name: str) -> None:
+    if name not in zoneinfo.available_timezones():
+        raise ValidationError(f"{name!r} is no IANA time zone.", code="invalid_timezone")
+
+
+class Account(models.Model):
+    """A customer of the product. `external_id` is the caller's own id, exact to the last blank; never deleted."""
+
+    class UnpricedPolicy(models.TextChoices):
+        DEFAULT = "", "as the service (UNPRICED_POLICY)"
+        ALLOW = "allow", "allow calls without a known price"
+        BLOCK = "block", "block calls without a known price"
+
+    external_id = models.CharField(max_length=128)
+    external_key = models.UUIDField(unique=True, editable=False)
+    name = models.CharField(max_length=200, blank=True)
+    timezone = models.CharField(max_length=64, default="UTC", validators=[check_zone])
+    anchor_day = models.PositiveSmallIntegerField(
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(31)],
+        help_text="Day of the month on which its usage periods start.",
+    )
+    billed_from = models.DateField(help_text="First local day that is billed. Earlier usage is history.")
+    unpriced_policy = models.CharField(max_length=10, choices=UnpricedPolicy.choices, default="", blank=True)
+    may_state_cost = models.BooleanField(default=False, help_text="Its own keys may send cost_usd.")
+    active = models.BooleanField(default=True)
+    config_version = models.PositiveBigIntegerField(default=1, editable=False)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "accounts"
+        ordering = ["external_id"]
+
+    def __str__(self) -> str:
+        return self.external_id
+
+    @property
+    def schedule(self) -> Schedule:
+        return Schedule(self.anchor_day, self.timezone)
+
+
+class Membership(models.Model):
+    """A user who may see an account."""
+
+    class Role(models.TextChoices):
+        OWNER = "owner"
+        MEMBER = "member"
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="memberships")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.MEMBER)
+
+    class Meta:
+        db_table = "memberships"
+        constraints = [models.UniqueConstraint(fields=["account", "user"], name="memberships_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.account}"
+
+
+class ApiKey(models.Model):
+    """What a machine calls with. Only the SHA-256 of the secret is kept; bound to one account, or a service key for all."""
+
+    class Scope(models.TextChoices):
+        INGEST = "ingest", "ingest: send usage"
+        READ = "read", "read: usage and reports"
+        LIMITS = "limits", "limits: preflight and reservations"
+        MANAGE = "manage", "manage: accounts, subscriptions, corrections"
+
+    name = models.CharField(max_length=100)
+    prefix = models.CharField(max_length=12, unique=True, editable=False)
+    secret_hash = models.CharField(max_length=64, editable=False)
+    scopes = models.JSONField(default=list)
+    account = models.ForeignKey(
+        Account,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        help_text="Empty: a service key, good for every account.",
+    )
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        db_table = "api_keys"
+        ordering = ["name", "id"]
+        verbose_name = "API key"
+
+    def __str__(self) -> str:
+        return f"{self.name} (tg_{self.prefix}_…)"
+
+    def usable(self, at: datetime) -> bool:
+        expired = self.expires_at is not None and self.expires_at <= at
+        return not expired and self.revoked_at is None and (self.account is None or self.account.active)

@@ -1,0 +1,149 @@
+"""The ledger: what was used, append-only, and the adjustments that correct it."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from billing.models.accounts import Account
+from lib import keys
+
+
+class Category(models.TextChoices):
+    TEXT = "text", "Text"
+    EMBEDDING = "embedding", "Embedding"
+    IMAGE = "image", "Image"
+    IMAGE_EDIT = "image_edit", "Image edit"
+    VIDEO = "video", "Video"
+    AUDIO = "audio", "Audio"
+    SEARCH = "search", "Search"
+    CRAWL = "crawl", "Crawl"
+    OTHER = "other", "Other"
+
+
+class CostSource(models.TextChoices):
+    PRICE_BOOK = "price_book", "price book"
+    CALLER = "caller", "the caller's figure"
+    FREE = "free", "free"
+    UNPRICED = "unpriced", "unpriced"
+
+
+class Confidence(models.TextChoices):
+    EXACT = "exact"
+    STRONG = "strong"
+    WEAK = "weak"
+    FALLBACK = "fallback"
+
+
+class UsageLog(models.Model):
+    """One AI call. Append-only; only the projection columns move, together with the adjustment that explains them.
+
+    Money is nano-USD. `actual_provider_name` NULL means not yet detected: reads then show the declared label, `fallback`.
+    """
+
+    id = models.UUIDField(primary_key=True, default=keys.new_id, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
+    event_id = models.CharField(max_length=256)
+    event_key = models.UUIDField()
+    digest = models.UUIDField()
+    provider = models.CharField("declared provider", max_length=50)
+    category = models.CharField(max_length=20, choices=Category.choices)
+    model_used = models.CharField("model", max_length=200, blank=True)
+    endpoint = models.CharField(max_length=2000, blank=True)
+    method = models.CharField(max_length=10, blank=True)
+    variant = models.JSONField(default=dict)
+    tokens_input = models.BigIntegerField(default=0)
+    tokens_output = models.BigIntegerField(default=0)
+    tokens_total = models.BigIntegerField(default=0)
+    tokens_cached = models.BigIntegerField(default=0)
+    tokens_cache_write = models.BigIntegerField(default=0)
+    units = models.JSONField(default=dict)
+    cached_included = models.BooleanField(default=True)
+    cost_input = models.BigIntegerField(default=0)
+    cost_output = models.BigIntegerField(default=0)
+    cost_other = models.BigIntegerField(default=0)
+    cost_total = models.BigIntegerField(default=0)
+    price_id = models.BigIntegerField(null=True)
+    cost_source = models.CharField(max_length=12, choices=CostSource.choices)
+    response_time_ms = models.BigIntegerField(default=0)
+    status_code = models.PositiveSmallIntegerField(default=200)
+    error_message = models.TextField(blank=True)
+    retry_count = models.PositiveIntegerField(default=0)
+    request_bytes = models.BigIntegerField(null=True)
+    response_bytes = models.BigIntegerField(null=True)
+    user_agent = models.CharField(max_length=500, blank=True)
+    ip_address = models.CharField(max_length=45, blank=True)
+    timestamp = models.DateTimeField()
+    received_at = models.DateTimeField()
+    usage_day = models.DateField()
+    usage_period = models.DateField()
+    late_for = models.DateField(null=True)
+    metadata = models.JSONField(default=dict)
+    is_billable = models.BooleanField(default=True)
+    # Projections: what the log is worth now. verify_ledger checks them against the adjustments.
+    effective_nano = models.BigIntegerField(default=0)
+    is_priced = models.BooleanField(default=True)
+    voided_at = models.DateTimeField(null=True)
+    actual_provider_name = models.CharField("actual provider", max_length=50, null=True)  # noqa: DJ001 - NULL is "not yet"
+    confidence = models.CharField(max_length=10, choices=Confidence.choices, blank=True, default="")
+    detection_rule = models.CharField(max_length=100, blank=True, default="")
+    evidence = models.CharField(max_length=300, blank=True, default="")
+    served_by = models.CharField(max_length=100, blank=True, default="")
+
+    class Meta:
+        db_table = "api_usage_logs"
+        verbose_name = "usage log"
+        constraints = [models.UniqueConstraint(fields=["account", "event_key"], name="api_usage_logs_once")]
+        indexes = [
+            models.Index(fields=["account", "-timestamp"], name="api_usage_logs_by_account"),
+            models.Index(fields=["-timestamp", "id"], name="api_usage_logs_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return self.event_id
+
+    @property
+    def failed(self) -> bool:
+        return self.status_code >= 400
+
+    @property
+    def shown_provider(self) -> str:
+        """The actual provider, or the declared label while nothing has been detected."""
+        return self.actual_provider_name or self.provider.strip().lower()
+
+    @property
+    def shown_confidence(self) -> str:
+        return self.confidence if self.actual_provider_name else Confidence.FALLBACK
+
+
+class UsageAdjustment(models.Model):
+    """A correction of a log as a new fact: never edited, reverted by another one."""
+
+    class Kind(models.TextChoices):
+        VOID = "void"
+        REPRICE = "reprice"
+        REDETECT = "redetect"
+        CREDIT = "credit"
+
+    id = models.UUIDField(primary_key=True, default=keys.new_id, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
+    log = models.ForeignKey(UsageLog, on_delete=models.PROTECT, null=True, db_constraint=False, db_index=False)
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    delta_nano = models.BigIntegerField(default=0)
+    reason = models.CharField(max_length=500, blank=True)
+    actor = models.CharField(max_length=150, blank=True)
+    batch = models.UUIDField(null=True)
+    reverted_by = models.UUIDField(null=True)
+    period = models.DateField(help_text="Period in which it counts.")
+    corrects_period = models.DateField(help_text="Period of the log that it corrects.")
+    details = models.JSONField(default=dict)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "usage_adjustments"
+        indexes = [
+            models.Index(fields=["account", "log"], name="usage_adjustments_by_log"),
+            models.Index(fields=["account", "batch"], name="usage_adjustments_by_batch"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.log_id}"

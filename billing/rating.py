@@ -1,0 +1,132 @@
+"""What an event is worth: which provider served it, what that costs, and where it counts. Called by metering only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import msgspec
+
+from billing.events import Event, Refused, Usage, Variant
+from billing.models import CostSource, UsageLog
+from lib import money
+from providers import costing, price_book, rulebook
+from providers.costing import Cost, PricedModel, Quantities
+from providers.detection import Call, Detection
+from providers.models import BookVersion
+
+NOTHING = Cost(0, 0, 0, 0, (), False)
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The rule book and the price book of one moment, so that a batch is rated by one edition of each."""
+
+    rules: rulebook.RuleBook
+    prices: price_book.PriceBook
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """An event with everything that follows from it."""
+
+    detection: Detection
+    cost: Cost
+    price: PricedModel | None
+    source: str  # a CostSource
+    tokens_total: int
+    billable: bool  # all but failed calls without usage: these move no meter
+
+
+def books() -> Books:
+    """The current editions, at the price of one query."""
+    versions: dict[str, int] = dict(BookVersion.objects.values_list("book", "version"))
+    return Books(rulebook.current(versions.get("rules", 0)), price_book.current(versions.get("prices", 0)))
+
+
+def detect(event: Event, rules: rulebook.RuleBook) -> Detection:
+    return rules.detect(Call(event.provider, event.model, event.endpoint, event.served_by or ""))
+
+
+def rate(event: Event, at: datetime, edition: Books) -> Rated:
+    """Detect, price and cost one event that happened `at`. Raises Refused where the cost is beyond all bounds."""
+    detection = detect(event, edition.rules)
+    category = event.category or detection.category
+    quantities = quantities_of(event.usage, event.variant, category, cached_included=event.cached_tokens_included)
+    total = costing.tokens_total(quantities)
+    stated = event.cost_nano
+    billable = not event.failed or bool(stated) or costing.has_usage(quantities)
+    if stated is not None:
+        cost = NOTHING._replace(other_nano=stated, total_nano=stated)
+        return Rated(detection, cost, None, CostSource.CALLER, total, billable)
+    if not billable:
+        return Rated(detection, NOTHING, None, CostSource.FREE, total, billable)
+    price = edition.prices.find(detection.actual_provider, event.model, at.astimezone(UTC).date())
+    cost = costing.cost(price, quantities) if price else NOTHING
+    if cost.total_nano > money.EVENT_LIMIT_NANO:
+        raise Refused("max_value", "At the known price this would cost more than 1,000,000 USD.", "usage")
+    return Rated(detection, cost, price if cost.billed else None, CostSource(cost.source), total, billable)
+
+
+def quantities_of(usage: Usage, variant: Variant, category: str, *, cached_included: bool) -> Quantities:
+    """The usage in the units that costing knows."""
+    return Quantities(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cached_input_tokens=usage.cached_input_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        cache_write_1h_tokens=usage.cache_write_1h_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        input_audio_tokens=usage.input_audio_tokens,
+        output_audio_tokens=usage.output_audio_tokens,
+        image_tokens=usage.image_tokens,
+        requests=usage.requests,
+        images=usage.images,
+        megapixels=_micro(usage.megapixels),
+        seconds=_micro(usage.seconds),
+        characters=usage.characters,
+        searches=usage.searches,
+        pages=usage.pages,
+        cached_included=cached_included,
+        variant=costing.Variant(variant.resolution, variant.quality, variant.service_tier),
+        category=category,
+    )
+
+
+def quantities_of_log(log: UsageLog) -> Quantities:
+    """What was counted when the log was rated."""
+    variant = msgspec.convert(log.variant, Variant)
+    return quantities_of(usage_of(log), variant, log.category, cached_included=log.cached_included)
+
+
+def usage_of(log: UsageLog) -> Usage:
+    """The log's usage as its event told it."""
+    columns = {
+        "input_tokens": log.tokens_input,
+        "output_tokens": log.tokens_output,
+        "cached_input_tokens": log.tokens_cached,
+        "cache_write_tokens": log.tokens_cache_write,
+    }
+    return msgspec.convert(log.units | columns, Usage)
+
+
+def _micro(amount: str | int | None) -> int | None:
+    """A decimal of up to six places as integer millionths."""
+    return None if amount is None else int(Decimal(amount) * costing.MICRO)
+
+
+# Quantities that have columns of their own; the others stand in `units`, where they differ from their defaults.
+COLUMNS = frozenset({"input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens"})
+
+
+def units_stored(event: Event) -> dict[str, int | str]:
+    usage: dict[str, int | str] = msgspec.to_builtins(event.usage)  # without what equals its default
+    for name in COLUMNS:
+        usage.pop(name, None)
+    return usage
+
+
+def variant_stored(event: Event) -> dict[str, str]:
+    variant: dict[str, str] = msgspec.to_builtins(event.variant)
+    return variant

@@ -1,0 +1,286 @@
+"""Every figure that is shown. Pages, API and exports call these functions, so that one number has one source. Reads only.
+
+Money is nano-USD here; `lib.money` turns it into text. A platform figure (account None) is by calendar month in UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+from django.db.models import Max, Min, QuerySet, Sum
+
+from billing.models import Account, Category, PlatformDay, UsageDay
+from lib import periods
+from lib.periods import CALENDAR_UTC, Schedule
+from providers import rulebook
+
+TOP = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One provider's part of one category. `cost_nano` is of priced calls only; `unpriced_calls` are counted beside it."""
+
+    provider: str
+    category: str
+    calls: int
+    errors: int
+    tokens: int
+    cost_nano: int
+    unpriced_calls: int
+    fallback_calls: int
+    response_time_sum: int
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A line of a breakdown and what it is made of. `percent` is of the total cost, None where that is zero."""
+
+    key: str
+    label: str
+    calls: int
+    errors: int
+    tokens: int
+    cost_nano: int
+    unpriced_calls: int
+    percent: Decimal | None
+    parts: tuple[Share, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A usage period: its local start and end dates, and its first and last instants (half-open, UTC)."""
+
+    start: date
+    end: date
+    starts_at: datetime
+    ends_at: datetime
+
+    @property
+    def name(self) -> str:
+        return f"{self.start:%Y-%m}"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What the plan's money limit leaves. Without a limit: percent and remaining None, status ok."""
+
+    limit_nano: int | None
+    used_nano: int
+    reserved_nano: int
+
+    @property
+    def remaining_nano(self) -> int | None:
+        return None if self.limit_nano is None else max(self.limit_nano - self.used_nano - self.reserved_nano, 0)
+
+    @property
+    def percent(self) -> Decimal | None:
+        return None if not self.limit_nano else percentage(self.used_nano, self.limit_nano)
+
+    @property
+    def status(self) -> str:
+        if self.limit_nano is None:
+            return "ok"
+        reached = (name for part, name in BUDGET_STATES if self.used_nano * 100 >= self.limit_nano * part)
+        return next(reached, "ok")
+
+
+BUDGET_STATES = ((100, "exceeded"), (95, "critical"), (80, "warning"), (50, "notice"))
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One account's usage period, or the platform's month. Both breakdowns add up to `cost_nano` exactly."""
+
+    account: Account | None
+    period: Period
+    calls: int
+    errors: int
+    tokens: int
+    cost_nano: int
+    unpriced_calls: int
+    fallback_calls: int
+    response_time_sum: int
+    budget: Budget
+    providers: tuple[Share, ...]
+    categories: tuple[Share, ...]
+
+    @property
+    def error_rate(self) -> Decimal | None:
+        return percentage(self.errors, self.calls)
+
+    @property
+    def avg_response_time_ms(self) -> int | None:
+        return round(self.response_time_sum / self.calls) if self.calls else None
+
+    @property
+    def top_providers(self) -> tuple[Share, ...]:
+        return self.providers[:TOP]
+
+
+def schedule_of(account: Account | None) -> Schedule:
+    return account.schedule if account else CALENDAR_UTC
+
+
+def current_period(account: Account | None, at: datetime) -> Period:
+    schedule = schedule_of(account)
+    return _period(schedule, periods.start_of(schedule, periods.local_day(schedule, at)))
+
+
+def named_period(account: Account | None, name: str) -> Period:
+    """The period called `2026-11`: the one that starts in that month. Raises ValueError for anything else."""
+    month = datetime.strptime(name, "%Y-%m").replace(tzinfo=UTC)
+    if len(name) != len("2026-11") or not 2000 <= month.year <= 2199:
+        raise ValueError(name)
+    schedule = schedule_of(account)
+    return _period(schedule, periods.named(schedule, month.year, month.month))
+
+
+def _period(schedule: Schedule, start: date) -> Period:
+    end = periods.next_start(schedule, start)
+    return Period(start, end, periods.midnight(schedule.zone, start), periods.midnight(schedule.zone, end))
+
+
+def summary(account: Account | None, period: Period) -> Summary:
+    """One query over the rollup's rows of the period."""
+    cells = cells_between(account, period.start, period.end)
+    total = sum(cell.cost_nano for cell in cells)
+    labels = rulebook.current().labels
+    return Summary(
+        account=account,
+        period=period,
+        calls=sum(cell.calls for cell in cells),
+        errors=sum(cell.errors for cell in cells),
+        tokens=sum(cell.tokens for cell in cells),
+        cost_nano=total,
+        unpriced_calls=sum(cell.unpriced_calls for cell in cells),
+        fallback_calls=sum(cell.fallback_calls for cell in cells),
+        response_time_sum=sum(cell.response_time_sum for cell in cells),
+        budget=Budget(limit_nano=None, used_nano=total, reserved_nano=0),
+        providers=_breakdown(cells, "provider", "category", labels, total),
+        categories=_breakdown(cells, "category", "provider", labels, total),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a period compares: with as many days of the one before, and where it ends if it goes on like this."""
+
+    before_nano: int
+    change: Decimal | None  # in per cent; None where nothing was spent before
+    projected_nano: int | None  # None where the period is over, or younger than a day
+
+
+def pace(one: Summary, at: datetime) -> Pace:
+    """The days so far of a running period, all days of one that is over."""
+    schedule, period = schedule_of(one.account), one.period
+    running = period.starts_at <= at < period.ends_at
+    days = (min(period.end, periods.local_day(schedule, at) + DAY) if running else period.end) - period.start
+    earlier = periods.previous_start(schedule, period.start)
+    before = cost_between(one.account, earlier, min(earlier + days, period.start))
+    elapsed, whole = at - period.starts_at, period.ends_at - period.starts_at
+    projected = one.cost_nano * (whole // SECOND) // (elapsed // SECOND) if running and elapsed >= DAY else None
+    return Pace(before, percentage(one.cost_nano - before, before), projected)
+
+
+DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
+MOST_MONTHS = 36
+
+
+def months(at: datetime) -> list[Period]:
+    """The platform's months with usage, newest first, and always the current one."""
+    days = PlatformDay.objects.aggregate(first=Min("day"), last=Max("day"))
+    current = current_period(None, at)
+    first = min(days["first"] or current.start, current.start)
+    start = max(days["last"] or current.start, current.start).replace(day=1)
+    found: list[Period] = []
+    while start >= first.replace(day=1) and len(found) < MOST_MONTHS:
+        found.append(_period(CALENDAR_UTC, start))
+        start = periods.previous_start(CALENDAR_UTC, start)
+    return found
+
+
+def providers_since(at: datetime) -> list[str]:
+    """The actual providers with usage on any account since that day, in alphabetical order."""
+    days = PlatformDay.objects.filter(day__gte=at.date(), calls__gt=0)
+    return sorted(days.order_by().values_list("actual", flat=True).distinct())
+
+
+def cost_between(account: Account | None, start: date, end: date) -> int:
+    """Nano-USD of the days from `start` up to `end`, which is not one of them."""
+    return int(_days(account, start, end).aggregate(total=Sum("cost_nano"))["total"] or 0)
+
+
+def cells_between(account: Account | None, start: date, end: date) -> list[Cell]:
+    """Provider by category over the days from `start` up to `end`, which is not one of them; highest cost first."""
+    sums = {name: Sum(column) for name, column in CELL_SUMS.items()}
+    rows = _days(account, start, end).order_by().values("actual", "category").annotate(**sums)
+    cells = [Cell(row["actual"], row["category"], *(int(row[name]) for name in CELL_SUMS)) for row in rows]
+    return sorted(
+        (cell for cell in cells if cell.calls), key=lambda cell: (-cell.cost_nano, cell.provider, cell.category)
+    )
+
+
+CELL_SUMS = {
+    "n_calls": "calls",
+    "n_errors": "errors",
+    "n_tokens": "tokens_total",
+    "n_cost": "cost_nano",
+    "n_unpriced": "unpriced_calls",
+    "n_fallback": "fallback_calls",
+    "n_time": "response_time_sum",
+}
+
+
+def _days(account: Account | None, start: date, end: date) -> QuerySet[Any]:
+    if account is None:
+        return PlatformDay.objects.filter(day__gte=start, day__lt=end)
+    return UsageDay.objects.filter(account_id=account.id, day__gte=start, day__lt=end)
+
+
+def _breakdown(cells: Sequence[Cell], by: str, then: str, labels: Mapping[str, str], total: int) -> tuple[Share, ...]:
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(getattr(cell, by), []).append(cell)
+    shares = [
+        _share(key, by, labels, group, total, tuple(_share(getattr(c, then), then, labels, [c], total) for c in group))
+        for key, group in groups.items()
+    ]
+    return tuple(sorted(shares, key=lambda share: (-share.cost_nano, -share.calls, share.key)))
+
+
+def _share(
+    key: str, kind: str, labels: Mapping[str, str], cells: Iterable[Cell], total: int, parts: tuple[Share, ...] = ()
+) -> Share:
+    cells = list(cells)
+    cost = sum(cell.cost_nano for cell in cells)
+    return Share(
+        key=key,
+        label=label_of(key, labels) if kind == "provider" else CATEGORY_LABELS.get(key, key),
+        calls=sum(cell.calls for cell in cells),
+        errors=sum(cell.errors for cell in cells),
+        tokens=sum(cell.tokens for cell in cells),
+        cost_nano=cost,
+        unpriced_calls=sum(cell.unpriced_calls for cell in cells),
+        percent=percentage(cost, total),
+        parts=parts,
+    )
+
+
+CATEGORY_LABELS: dict[str, str] = dict(Category.choices)
+
+
+def label_of(provider: str, labels: Mapping[str, str]) -> str:
+    """The name shown for a provider's slug; one that nobody has named yet is shown as it stands."""
+    return labels.get(provider, provider)
+
+
+def percentage(part: int, whole: int) -> Decimal | None:
+    """In per cent with two decimals, half-even; None where there is nothing to divide by."""
+    if not whole:
+        return None
+    return (Decimal(part) * 100 / Decimal(whole)).quantize(Decimal("0.01"), rounding=ROUND_HALF_EVEN)

@@ -1,0 +1,127 @@
+"""The derived totals: moved with the log in one transaction, checked against it, and put right by differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date
+from operator import add
+from secrets import randbelow
+from typing import Any
+
+from django.db import connection, models
+
+from billing.ledger import NewLog
+from billing.models import PlatformDay, ProviderMinute, UsageDay, UsageLog, UsageModel
+from billing.models.rollups import SLOTS
+from lib import upsert
+
+Row = tuple[Any, ...]
+Stored = UsageLog | NewLog
+Totals = dict[Row, list[int]]  # key columns -> counters
+
+
+@dataclass(frozen=True, slots=True)
+class Rollup:
+    """A rollup's table, its key columns, its counters, and how a log's key is made."""
+
+    model: type[models.Model]
+    keys: tuple[str, ...]
+    counters: tuple[str, ...]
+    key_of: Callable[[Stored], Row]
+
+    @property
+    def table(self) -> str:
+        return self.model._meta.db_table
+
+
+COUNTS = ("calls", "errors", "tokens_total", "cost_nano", "unpriced_calls")
+DAY_COUNTS = (*COUNTS, "billable_calls", "fallback_calls", "tokens_input", "tokens_output", "response_time_sum")
+
+
+def counts_of(log: Stored) -> list[int]:
+    """What one log adds to a day, in the order of DAY_COUNTS; a voided log adds nothing."""
+    if log.voided_at is not None:
+        return [0] * len(DAY_COUNTS)
+    return [
+        1,
+        int(log.failed),
+        log.tokens_total,
+        log.effective_nano,
+        int(not log.is_priced),
+        int(log.is_billable),
+        int(log.shown_confidence == "fallback"),
+        log.tokens_input,
+        log.tokens_output,
+        log.response_time_ms,
+    ]
+
+
+def declared_of(log: Stored) -> str:
+    return log.provider.strip().lower()
+
+
+def model_of(log: Stored) -> str:
+    return log.model_used.strip().lower()
+
+
+def platform_day(log: Stored) -> date:
+    """The UTC day on which a log counts for the platform: of the call, or of its receipt where it came late."""
+    return (log.timestamp if log.late_for is None else log.received_at).astimezone(UTC).date()
+
+
+USAGE_DAYS = Rollup(
+    UsageDay,
+    ("account_id", "day", "declared", "actual", "category"),
+    DAY_COUNTS,
+    lambda log: (log.account_id, log.usage_day, declared_of(log), log.shown_provider, log.category),
+)
+USAGE_MODELS = Rollup(
+    UsageModel,
+    ("account_id", "period", "actual", "model"),
+    COUNTS,
+    lambda log: (log.account_id, log.usage_period, log.shown_provider, model_of(log)),
+)
+PLATFORM_DAYS = Rollup(
+    PlatformDay,
+    ("day", "declared", "actual", "category", "slot"),
+    DAY_COUNTS,
+    lambda log: (platform_day(log), declared_of(log), log.shown_provider, log.category),
+)
+LEDGERED = (USAGE_DAYS, USAGE_MODELS, PLATFORM_DAYS)  # those that equal the log; minutes only watch live traffic
+
+
+def group(logs: Iterable[Stored]) -> dict[Rollup, Totals]:
+    """What `logs` add to each rollup (a platform day's key without its slot)."""
+    totals: dict[Rollup, Totals] = {rollup: {} for rollup in LEDGERED}
+    for log in logs:
+        counts = counts_of(log)
+        for rollup in LEDGERED:
+            _add(totals[rollup], rollup.key_of(log), counts[: len(rollup.counters)])
+    return totals
+
+
+def apply(totals: Mapping[Rollup, Totals]) -> None:
+    """Move the rollups by `totals`: sorted, the last statements before the commit, one slot of a platform day for all."""
+    slot = randbelow(SLOTS)
+    for rollup in LEDGERED:
+        tail = (slot,) if rollup is PLATFORM_DAYS else ()
+        rows = [(*key, *tail, *counts) for key, counts in sorted(totals[rollup].items()) if any(counts)]
+        upsert.add(connection, rollup.table, rollup.keys, rollup.counters, rows)
+
+
+def watch(logs: Iterable[Stored]) -> None:
+    """Count live calls by minute of receipt and provider, for provider health."""
+    minutes: Totals = {}
+    for log in logs:
+        minute = log.received_at.replace(second=0, microsecond=0)
+        _add(minutes, (minute, log.shown_provider), [1, int(log.failed), log.response_time_ms])
+    slot = randbelow(SLOTS)
+    rows = [(*key, slot, *counts) for key, counts in sorted(minutes.items())]
+    counters = ("calls", "errors", "response_time_sum")
+    upsert.add(connection, ProviderMinute._meta.db_table, ("minute", "actual", "slot"), counters, rows)
+
+
+def _add(totals: Totals, key: Row, counts: list[int]) -> None:
+    sums = totals.get(key)
+    totals[key] = counts if sums is None else list(map(add, sums, counts))

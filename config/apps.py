@@ -1,0 +1,22 @@
+from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
+
+
+class TollgateAdminConfig(AdminConfig):
+    default_site = "config.admin_site.TollgateAdminSite"
+
+
+class ConfigConfig(AppConfig):
+    name = "config"
+    verbose_name = "Configuration"
+
+    def ready(self) -> None:
+        """The audit trail: who changed configuration. Usage has its own history, the log and its adjustments."""
+        from auditlog.registry import auditlog
+
+        from billing.models import Account, ApiKey, Membership
+        from providers.models import DetectionRule, Price, PriceRate, Provider
+
+        for model in (Account, Membership, Provider, DetectionRule, Price, PriceRate):
+            auditlog.register(model)
+        auditlog.register(ApiKey, exclude_fields=["secret_hash", "last_used_at"])

@@ -1,0 +1,214 @@
+"""All settings of Tollgate, read from the environment (see .env.example, which lists every name)."""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from config import env
+
+ROOT = Path(__file__).resolve().parent.parent
+env.read_file()
+
+DEBUG = env.flag("DEBUG", default=False)
+VAR_DIR = Path(env.text("VAR_DIR", str(ROOT / "var")))  # the SQLite file, and the secret key that `make run` makes
+
+
+def _secret_key() -> str:
+    """SECRET_KEY, or the one that `make run` wrote to var/secret_key; a service never runs on a built-in one."""
+    stored = VAR_DIR / "secret_key"
+    key = env.text("SECRET_KEY") or (stored.read_text().strip() if stored.exists() else "")
+    if not key:
+        raise ImproperlyConfigured("SECRET_KEY: not set. `make run` makes one for you; a service needs its own.")
+    return key
+
+
+SECRET_KEY = _secret_key()
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+TRUSTED_PROXIES = env.words("TRUSTED_PROXIES")  # addresses or networks whose X-Forwarded-For is believed
+
+INSTALLED_APPS = [
+    "config.apps.TollgateAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.humanize",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "drf_standardized_errors",
+    "axes",
+    "auditlog",
+    "config.apps.ConfigConfig",
+    "providers",
+    "billing",
+    "monitoring",
+]
+
+MIDDLEWARE = [
+    "monitoring.middleware.RequestLogMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "config.csp.ContentSecurityPolicyMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "auditlog.middleware.AuditlogMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+APPEND_SLASH = False
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [ROOT / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+FORM_RENDERER = "django.forms.renderers.DjangoTemplates"
+
+
+def _database() -> dict[str, Any]:
+    """DATABASE_URL with the options that each vendor needs to be right under concurrent writers."""
+    database = env.database("DATABASE_URL", f"sqlite:///{VAR_DIR / 'tollgate.sqlite3'}")
+    engine, options = database["ENGINE"], database.setdefault("OPTIONS", {})
+    if engine.endswith("sqlite3"):
+        VAR_DIR.mkdir(parents=True, exist_ok=True)
+        options |= {
+            "transaction_mode": "IMMEDIATE",  # or concurrent writers fail at once instead of waiting
+            "timeout": 20,
+            "init_command": "PRAGMA synchronous=FULL; PRAGMA cache_size=-64000",
+        }
+        database["TEST"] = {"NAME": VAR_DIR / f"test_{Path(str(database['NAME'])).stem}.sqlite3"}
+    elif engine.endswith("mysql"):
+        options |= {"charset": "utf8mb4", "isolation_level": "read committed"}
+        options["init_command"] = "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
+        database["CONN_MAX_AGE"] = env.whole("CONN_MAX_AGE", 60)
+    else:
+        database["CONN_MAX_AGE"] = env.whole("CONN_MAX_AGE", 60)
+    database["CONN_HEALTH_CHECKS"] = True
+    return database
+
+
+DATABASES = {"default": _database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+AXES_FAILURE_LIMIT = env.whole("LOGIN_FAILURE_LIMIT", 5, least=1)
+AXES_COOLOFF_TIME = env.whole("LOGIN_COOLOFF_HOURS", 1, least=1)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_LOCKOUT_TEMPLATE = "registration/locked.html"
+AXES_VERBOSE = False
+AXES_CLIENT_IP_CALLABLE = "lib.client_address.of_request"
+
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+HTTPS = env.flag("HTTPS", default=False)  # behind TLS: secure cookies, HSTS, redirect
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$"]  # probes come from inside, without TLS
+SECURE_HSTS_SECONDS = 31536000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+if env.flag("TRUST_FORWARDED_PROTO", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+LANGUAGE_CODE = "en"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+STATIC_URL = "static/"
+STATIC_ROOT = (
+    env.text("STATIC_ROOT") or None
+)  # where `collectstatic` puts files; without it they are served from the tree
+STATICFILES_DIRS = [ROOT / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = STATIC_ROOT is None
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["billing.api.auth.KeyAuthentication", "billing.api.auth.SessionAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["billing.api.auth.HasScope"],
+    "DEFAULT_PARSER_CLASSES": ["billing.api.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": [
+        "billing.api.renderers.FastJSONRenderer",
+        "rest_framework.renderers.BrowsableAPIRenderer",
+    ],
+    "DEFAULT_SCHEMA_CLASS": "drf_standardized_errors.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "billing.api.errors.handler",
+    "DEFAULT_THROTTLE_CLASSES": ["billing.api.throttling.CallerThrottle"],
+    "DEFAULT_THROTTLE_RATES": {
+        "caller": env.text("API_RATE", "600/second"),
+        "anonymous": env.text("ANONYMOUS_RATE", "60/minute"),
+    },
+    "DEFAULT_VERSIONING_CLASS": None,
+    "UNAUTHENTICATED_USER": None,
+    "COERCE_DECIMAL_TO_STRING": True,
+    "URL_FORMAT_OVERRIDE": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Tollgate",
+    "DESCRIPTION": "AI-usage billing: what each call cost, who really served it, and a stop before the budget breaks.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1/",
+}
+
+# What follows is Tollgate's own; relations between them are system checks.
+CREATE_ACCOUNTS = env.flag("CREATE_ACCOUNTS", default=True)
+UNPRICED_POLICY = env.choice("UNPRICED_POLICY", ("allow", "block"))
+CLOSE_GRACE_HOURS = env.whole("CLOSE_GRACE_HOURS", 72)
+HEALTH_ERROR_FROM = env.whole("HEALTH_ERROR_FROM", 400, least=400)
+HEALTH_WARNING_PERCENT = env.whole("HEALTH_WARNING_PERCENT", 5)
+HEALTH_CRITICAL_PERCENT = env.whole("HEALTH_CRITICAL_PERCENT", 10)
+HEALTH_WINDOW_MINUTES = env.whole("HEALTH_WINDOW_MINUTES", 5, least=1)
+REQUEST_LOG = env.flag("REQUEST_LOG", default=True)
+MAX_BODY_BYTES = 5 * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+
+AUDITLOG_DISABLE_REMOTE_ADDR = True
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "WARNING")},
+}

@@ -1,0 +1,31 @@
+"""Money and percentages on pages: rounded in one way everywhere, with the exact amount in the title."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from lib import money
+
+register = template.Library()
+
+
+@register.filter
+def usd(nano: int) -> SafeString:
+    """$1.25, with the exact amount in the title."""
+    return format_html('<span title="${}">{}</span>', money.text(nano), money.shown(nano))
+
+
+@register.filter
+def usd_text(nano: int) -> str:
+    """$1.25, as plain text."""
+    return money.shown(nano)
+
+
+@register.filter
+def percent(value: Decimal | float | None) -> str:
+    """12.5 %, or a dash where there was nothing to divide by."""
+    return "–" if value is None else f"{value:.1f} %"  # noqa: RUF001 - a dash is meant

@@ -1,0 +1,79 @@
+"""JSON as a billing service must read it: one object, no duplicate keys, no NaN, bounded depth and numbers. Pure.
+
+Python's and msgspec's readers take the last of two equal keys without a word; two readers of one bill must not differ.
+"""
+
+from __future__ import annotations
+
+import json
+from math import isinf
+from typing import Any
+
+DEPTH = 64
+DIGITS = 40
+_TOO_LONG = 10**DIGITS
+
+
+class BadJSON(ValueError):
+    """The body is not one acceptable JSON object; the message says why."""
+
+
+def loads(body: bytes) -> dict[str, Any]:
+    """The object in `body`. Depth and size of numbers are checked by `audit`, which is dearer: call it on what is free-form.
+
+    Raises BadJSON.
+    """
+    try:
+        value = json.loads(body.decode(), object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        raise BadJSON("The body is not UTF-8.") from error
+    except RecursionError as error:
+        raise BadJSON(f"The body is nested more than {DEPTH} levels deep.") from error
+    except BadJSON:
+        raise
+    except ValueError as error:
+        raise BadJSON(f"The body is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise BadJSON("The body is not a JSON object.")
+    return value
+
+
+def audit(value: object, *, above: int = 0) -> None:
+    """Refuse what is nested too deep, and numbers that are too long to be meant. Raises BadJSON.
+
+    `above` is how many levels of the body the value stands in.
+    """
+    level = [value]
+    for _ in range(DEPTH - above):
+        level = [child for item in level for child in _children(item)]
+        if not level:
+            return
+    if any(isinstance(item, dict | list) for item in level):
+        raise BadJSON(f"The body is nested more than {DEPTH} levels deep.")
+    for item in level:
+        _children(item)
+
+
+def _children(item: object) -> list[Any]:
+    if isinstance(item, dict):
+        return list(item.values())
+    if isinstance(item, list):
+        return item
+    if isinstance(item, int) and abs(item) >= _TOO_LONG:
+        raise BadJSON(f"A number has more than {DIGITS} digits.")
+    if isinstance(item, float) and isinf(item):
+        raise BadJSON("A number is out of range.")
+    return []
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadJSON(f"The key {twice[:100]!r} stands twice in one object.")
+    return found
+
+
+def _refuse_constant(name: str) -> None:
+    raise BadJSON(f"{name} is not JSON.")

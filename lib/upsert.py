@@ -1,0 +1,112 @@
+"""Adding to counters by one statement: insert the row, or add to the one that is there. Every rollup is written through it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+PARAMETERS = 30_000  # below SQLite's 32,766 and PostgreSQL's 65,535
+
+
+def add(
+    connection: BaseDatabaseWrapper,
+    table: str,
+    keys: Sequence[str],
+    counters: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+) -> None:
+    """Add each row's counters to the row with the same keys, or insert it.
+
+    A row holds the keys' values, then the counters', in that order. The caller groups the rows (no key twice) and sorts
+    them by key: unsorted writers deadlock (33 times in 80,000 rows when tried).
+    """
+    if connection.vendor == "postgresql" and len(rows) >= ARRAYS_FROM:
+        _add_arrays(connection, table, keys, counters, rows)
+        return
+    for part in _parts(rows, PARAMETERS // (len(keys) + len(counters))):
+        with connection.cursor() as cursor:
+            cursor.execute(
+                statement(connection, table, keys, counters, len(part)),
+                [_adapted(connection, value) for row in part for value in row],
+            )
+
+
+def statement(
+    connection: BaseDatabaseWrapper, table: str, keys: Sequence[str], counters: Sequence[str], count: int
+) -> str:
+    """The SQL for `count` rows; names come from our code only, values are parameters."""
+    row = "(" + ", ".join(["%s"] * (len(keys) + len(counters))) + ")"
+    source = "VALUES " + ", ".join([row] * count)
+    return _statement(connection, table, keys, counters, source)
+
+
+def _add_arrays(
+    connection: BaseDatabaseWrapper,
+    table: str,
+    keys: Sequence[str],
+    counters: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+) -> None:
+    """One array a column, in binary and prepared: a fifth of the cost of as many parameters (PostgreSQL)."""
+    casts = ", ".join(f"%b::{_array_type(value)}[]" for value in rows[0])
+    sql = _statement(connection, table, keys, counters, f"SELECT * FROM unnest({casts})")  # noqa: S608 - as below
+    connection.ensure_connection()
+    with psycopg.Cursor(connection.connection) as cursor:
+        cursor.execute(sql.encode(), [list(column) for column in zip(*rows, strict=True)], prepare=True)
+
+
+def _array_type(value: object) -> str:
+    """PostgreSQL's type for a column of such values; a datetime is a date as well, so it comes first."""
+    return next(name for kind, name in ARRAY_TYPES if isinstance(value, kind))
+
+
+ARRAY_TYPES = ((str, "text"), (int, "bigint"), (datetime, "timestamptz"), (date, "date"), (UUID, "uuid"))
+ARRAYS_FROM = 50  # rows
+
+
+def _statement(
+    connection: BaseDatabaseWrapper, table: str, keys: Sequence[str], counters: Sequence[str], source: str
+) -> str:
+    quote = connection.ops.quote_name
+    name = quote(table)
+    columns = ", ".join(quote(column) for column in (*keys, *counters))
+    insert = f"INSERT INTO {name} ({columns}) {source}"
+    if connection.vendor == "mysql":
+        sums = ", ".join(f"{quote(c)} = {name}.{quote(c)} + VALUES({quote(c)})" for c in counters)
+        return f"{insert} ON DUPLICATE KEY UPDATE {sums}"
+    sums = ", ".join(f"{quote(c)} = {name}.{quote(c)} + excluded.{quote(c)}" for c in counters)
+    return f"{insert} ON CONFLICT ({', '.join(quote(key) for key in keys)}) DO UPDATE SET {sums}"
+
+
+def insert_new(
+    connection: BaseDatabaseWrapper, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> int:
+    """Insert the rows whose keys are not there yet, and leave the others; how many were inserted."""
+    quote = connection.ops.quote_name
+    row = "(" + ", ".join(["%s"] * len(columns)) + ")"
+    ignore, tail = (" IGNORE", "") if connection.vendor == "mysql" else ("", " ON CONFLICT DO NOTHING")
+    head = f"INSERT{ignore} INTO {quote(table)} ({', '.join(map(quote, columns))}) VALUES "
+    inserted = 0
+    for part in _parts(rows, PARAMETERS // len(columns)):
+        with connection.cursor() as cursor:
+            sql = head + ", ".join([row] * len(part)) + tail
+            cursor.execute(sql, [_adapted(connection, value) for line in part for value in line])
+            inserted += cursor.rowcount
+    return inserted
+
+
+def _adapted(connection: BaseDatabaseWrapper, value: Any) -> Any:  # noqa: ANN401 - whatever the column takes
+    """Times as the database keeps them; everything else goes through as it is."""
+    if isinstance(value, datetime):
+        return connection.ops.adapt_datetimefield_value(value)
+    return connection.ops.adapt_datefield_value(value) if isinstance(value, date) else value
+
+
+def _parts(rows: Sequence[Sequence[Any]], size: int) -> Iterator[Sequence[Sequence[Any]]]:
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]

@@ -1,0 +1,15 @@
+from django.apps import AppConfig
+
+from lib import health
+
+
+class MonitoringConfig(AppConfig):
+    name = "monitoring"
+    verbose_name = "Monitoring"
+
+    def ready(self) -> None:
+        from monitoring import checks, readiness  # noqa: F401 - importing the checks registers them
+
+        health.register("database", readiness.database)
+        health.register("migrations", readiness.migrations)
+        health.register("request_log", readiness.request_log)

@@ -1,0 +1,70 @@
+"""How the service itself behaves: a row a request to look into; a row a minute, route and status class to judge by."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from lib import keys
+
+
+class ApiRequest(models.Model):
+    """One answered request. Holds no path, query string, header (but the user agent) or body: secrets live there."""
+
+    id = models.UUIDField(primary_key=True, default=keys.new_id, editable=False)
+    at = models.DateTimeField(help_text="When it was answered.")
+    route = models.CharField(max_length=200, help_text="The URL pattern, or “unmatched”.")
+    method = models.CharField(max_length=16)
+    status = models.PositiveSmallIntegerField()
+    duration_us = models.PositiveBigIntegerField(help_text="Microseconds until the answer was ready to be sent.")
+    request_bytes = models.PositiveBigIntegerField(null=True, help_text="Of the body; empty: sent without a length.")
+    response_bytes = models.PositiveBigIntegerField(null=True, help_text="Of the body; empty: streamed.")
+    account_id = models.BigIntegerField(null=True, help_text="Of the caller, where it is bound to one.")
+    key_id = models.BigIntegerField(null=True, help_text="Of the API key; empty: a session or nobody.")
+    client_address = models.CharField(max_length=39, blank=True, help_text="Empty: nobody trustworthy told it.")
+    user_agent = models.CharField(max_length=500, blank=True)
+    poll = models.BooleanField(default=False, help_text="Made by a live card on its own; not counted in health.")
+
+    class Meta:
+        db_table = "api_requests"
+        ordering = ["-at", "-id"]
+        indexes = [models.Index(fields=["-at", "-id"], name="api_requests_newest")]
+        verbose_name = "API request"
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.route} {self.status}"
+
+
+class RequestMinute(models.Model):
+    """The requests that one route answered in one UTC minute with one status class (2 for 2xx), of every process."""
+
+    pk = models.CompositePrimaryKey("minute", "route", "status_class")
+    minute = models.DateTimeField()
+    route = models.CharField(max_length=200)
+    status_class = models.PositiveSmallIntegerField()
+    requests = models.PositiveBigIntegerField()
+    errors = models.PositiveBigIntegerField(
+        help_text="Status of HEALTH_ERROR_FROM or above, as set when they were answered."
+    )
+    duration_us = models.PositiveBigIntegerField(help_text="Sum of the microseconds.")
+    ms_1 = models.PositiveBigIntegerField(
+        help_text="Requests that took up to 1 ms; each next column, above the one before it."
+    )
+    ms_2 = models.PositiveBigIntegerField()
+    ms_5 = models.PositiveBigIntegerField()
+    ms_10 = models.PositiveBigIntegerField()
+    ms_25 = models.PositiveBigIntegerField()
+    ms_50 = models.PositiveBigIntegerField()
+    ms_100 = models.PositiveBigIntegerField()
+    ms_250 = models.PositiveBigIntegerField()
+    ms_500 = models.PositiveBigIntegerField()
+    ms_1000 = models.PositiveBigIntegerField()
+    ms_2500 = models.PositiveBigIntegerField()
+    ms_5000 = models.PositiveBigIntegerField()
+    ms_10000 = models.PositiveBigIntegerField()
+    ms_more = models.PositiveBigIntegerField()
+
+    class Meta:
+        db_table = "request_minutes"
+
+    def __str__(self) -> str:
+        return f"{self.minute:%Y-%m-%d %H:%M} {self.route} {self.status_class}xx"

@@ -1,0 +1,131 @@
+"""Providers, the evidence that names them, and what they ask: configuration, read through rulebook.py and price_book.py."""
+
+from __future__ import annotations
+
+from django.core.validators import RegexValidator
+from django.db import models
+
+SLUG = RegexValidator(r"^[a-z0-9][a-z0-9_-]*$", "Lower-case letters, digits, - and _ only.")
+
+
+class Provider(models.Model):
+    """A company whose API serves calls and sends invoices; `slug` is what stands in `actual_provider_name`."""
+
+    slug = models.CharField(max_length=50, unique=True, validators=[SLUG])
+    name = models.CharField(max_length=100, help_text="Shown on pages, e.g. WaveSpeed.")
+    aliases = models.JSONField(
+        default=list, blank=True, help_text="Other names under which callers know it, lower case."
+    )
+    is_gateway = models.BooleanField(default=False, help_text="Serves and bills other companies' models.")
+    shipped = models.BooleanField(default=False, editable=False)
+
+    class Meta:
+        db_table = "providers"
+        ordering = ["slug"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DetectionRule(models.Model):
+    """One row of evidence -> provider. Matching is on whole tokens and globs, never on substrings or regular expressions."""
+
+    class Evidence(models.TextChoices):
+        HOST = "host", "endpoint host"
+        PATH = "path", "endpoint path segment"
+        NAMESPACE = "namespace", "model namespace"
+        FAMILY = "family", "model family"
+        DECLARED = "declared", "declared label"
+
+    slug = models.CharField(
+        max_length=100, unique=True, help_text="Stable name; logs keep it as the rule that named them."
+    )
+    evidence = models.CharField(max_length=20, choices=Evidence.choices)
+    pattern = models.CharField(
+        max_length=200, help_text="A host, path segment, namespace, model glob or label; * stands for any text."
+    )
+    declared = models.JSONField(default=list, blank=True, help_text="Declared labels that it is for; empty: all.")
+    provider = models.ForeignKey(
+        Provider, on_delete=models.PROTECT, null=True, blank=True, help_text="Empty: names nobody, only a category, or something to ignore."
+    )
+    ignore_host = models.BooleanField(
+        default=False, help_text="This host is our own proxy: look at the other evidence instead."
+    )
+    category = models.CharField(
+        max_length=20, blank=True, help_text="Category of such a call, where the label does not tell."
+    )
+    order = models.IntegerField(default=1000, help_text="Lower is tried first among rules of the same evidence.")
+    active = models.BooleanField(default=True)
+    shipped = models.BooleanField(default=False, editable=False)
+    note = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        db_table = "detection_rules"
+        ordering = ["shipped", "evidence", "order", "id"]
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class Price(models.Model):
+    """What one provider asks for one model (an id or a glob) from a UTC date on; the next row ends the one before."""
+
+    provider = models.ForeignKey(Provider, on_delete=models.PROTECT)
+    pattern = models.CharField(max_length=200, help_text="Model id or glob, lower case.")
+    aliases = models.JSONField(default=list, blank=True, help_text="Other ids of the same model, lower case.")
+    category = models.CharField(max_length=20, blank=True)
+    valid_from = models.DateField(help_text="First UTC day on which it is asked.")
+    revision = models.PositiveIntegerField(
+        default=1, help_text="A correction of the same day's price; the highest counts."
+    )
+    source = models.CharField(max_length=200, help_text="Where the figure was read.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    shipped = models.BooleanField(default=False, editable=False)
+
+    class Meta:
+        db_table = "prices"
+        ordering = ["provider__slug", "pattern", "-valid_from", "-revision"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["provider", "pattern", "valid_from", "revision"], name="prices_one_a_day_and_revision"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pattern} from {self.valid_from}"
+
+
+class PriceRate(models.Model):
+    """One unit of a price: integer nano-USD per million units, for a variant and above a total input (strictly)."""
+
+    price = models.ForeignKey(Price, on_delete=models.CASCADE, related_name="rates")
+    unit = models.CharField(max_length=30, help_text="A usage field of an event: input_tokens, images, seconds, ...")
+    variant = models.CharField(max_length=60, blank=True, help_text="e.g. resolution=720p; empty: any.")
+    above = models.PositiveBigIntegerField(
+        default=0, help_text="Counts when the call's total input is strictly above this many tokens."
+    )
+    nano_per_million = models.PositiveBigIntegerField(
+        help_text="Nano-USD for a million units: $2.50 per million tokens is 2500000000."
+    )
+
+    class Meta:
+        db_table = "price_rates"
+        constraints = [
+            models.UniqueConstraint(fields=["price", "unit", "variant", "above"], name="price_rates_one_a_unit")
+        ]
+
+    def __str__(self) -> str:
+        return self.unit
+
+
+class BookVersion(models.Model):
+    """Counts the changes of the rule book and the price book, so that every worker sees a change with its next request."""
+
+    book = models.CharField(max_length=20, primary_key=True)
+    version = models.PositiveBigIntegerField(default=1)
+
+    class Meta:
+        db_table = "book_versions"
+
+    def __str__(self) -> str:
+        return f"{self.book} {self.version}"

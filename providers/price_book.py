@@ -1,0 +1,185 @@
+"""Which price a call has: provider, model and day -> one price. In memory by version; the write path asks each time.
+
+The order is exact id, then alias (the operator's list, then the vendor's own other names), then glob; a fine-tune that
+has no price of its own has its base model's. Always within one provider: never a guess across vendors.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import lru_cache
+
+from django.db.models import F, QuerySet
+
+from providers import model_ids
+from providers.costing import PricedModel, Rate
+from providers.models import BookVersion, Price, Provider
+
+BOOK = "prices"
+MEMO = 16_384  # answers kept per book; an event's model is the caller's text, so this must have an end
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One price with the other ids that it is for."""
+
+    price: PricedModel
+    aliases: frozenset[str]
+
+
+class _Shelf:
+    """The prices of one provider."""
+
+    def __init__(self, vendor: frozenset[str], entries: Iterable[Entry]) -> None:
+        self.vendor = vendor
+        self.lines: dict[str, list[Entry]] = defaultdict(list)
+        self.named: dict[str, set[str]] = defaultdict(set)
+        self.asked: dict[tuple[int, str, str], PricedModel] = {}
+        for entry in sorted(entries, key=lambda entry: entry.price.valid_from, reverse=True):
+            self.lines[entry.price.pattern].append(entry)
+            for alias in entry.aliases:
+                self.named[alias].add(entry.price.pattern)
+        globs = [pattern for pattern in self.lines if "*" in pattern]
+        self.globs = [(pattern, _compiled(pattern)) for pattern in sorted(globs, key=_closeness)]
+
+    def find(self, model: str, on: date) -> PricedModel | None:
+        for forms in (model_ids.own_forms(model, self.vendor), model_ids.base_forms(model, self.vendor)):
+            price = self._among(model, list(forms), on)
+            if price:
+                return price
+        return None
+
+    def in_force(self, on: date) -> list[PricedModel]:
+        return [entry.price for pattern in sorted(self.lines) if (entry := self._on(pattern, on))]
+
+    def _among(self, model: str, forms: list[str], on: date) -> PricedModel | None:
+        """The first of the forms that is a price's id or alias, else the first that a glob covers."""
+        for form in forms:
+            entry = self._on(form, on) if "*" not in form else None
+            if entry:
+                return self._as_asked(entry, model, "exact" if form == model else "alias")
+            for pattern in sorted(self.named.get(form, ())):
+                entry = self._on(pattern, on)
+                if entry and form in entry.aliases:
+                    return self._as_asked(entry, model, "alias")
+        for form in forms:
+            for pattern, matches in self.globs:
+                entry = self._on(pattern, on) if matches.match(form) else None
+                if entry:
+                    return self._as_asked(entry, model, "glob")
+        return None
+
+    def _on(self, pattern: str, on: date) -> Entry | None:
+        return next((entry for entry in self.lines.get(pattern, ()) if entry.price.valid_from <= on), None)
+
+    def _as_asked(self, entry: Entry, model: str, step: str) -> PricedModel:
+        """One object for all the ids that end at one price in one way: the ids are the callers' text, and many."""
+        key = (entry.price.id, step, "batch" if model.endswith(model_ids.BATCH) else "")
+        if key not in self.asked:
+            self.asked[key] = replace(entry.price, matched_by=step, service_tier=key[2])
+        return self.asked[key]
+
+
+class PriceBook:
+    """All prices as they stood at one version of the book."""
+
+    def __init__(self, version: int, entries: Iterable[Entry], vendors: Mapping[str, frozenset[str]]) -> None:
+        self.version = version
+        by_provider: dict[str, list[Entry]] = defaultdict(list)
+        for entry in entries:
+            by_provider[entry.price.provider].append(entry)
+        self._shelves = {
+            slug: _Shelf(vendors.get(slug, frozenset({slug})), found) for slug, found in by_provider.items()
+        }
+        self._memo = lru_cache(maxsize=MEMO)(self._look_up)
+
+    def find(self, provider: str, model: str, on: date) -> PricedModel | None:
+        """The price that the provider asks for the model on that UTC day, and by which step it was found."""
+        return self._memo(provider, model, on)
+
+    def asked(self, on: date, provider: str = "", model: str = "") -> list[PricedModel]:
+        """The prices of that UTC day: of one provider or all, for one model or all of them."""
+        slugs = [slug for slug in sorted(self._shelves) if provider in ("", slug)]
+        if model:
+            return [price for slug in slugs if (price := self.find(slug, model, on))]
+        return [price for slug in slugs for price in self._shelves[slug].in_force(on)]
+
+    def _look_up(self, provider: str, model: str, on: date) -> PricedModel | None:
+        shelf = self._shelves.get(provider)
+        return shelf.find(model_ids.normal(model), on) if shelf else None
+
+
+_held: PriceBook | None = None
+
+
+def current(version: int | None = None) -> PriceBook:
+    """The book in force, from memory unless it changed; `version` where the caller has read it already."""
+    global _held  # noqa: PLW0603 - one book a process is the point; replaced whole, so threads need no lock
+    wanted = read_version() if version is None else version
+    book = _held
+    if book is None or book.version != wanted:
+        book = _held = _loaded(wanted)
+    return book
+
+
+def read_version() -> int:
+    """The book's version in the database; 0 before any price was loaded."""
+    return BookVersion.objects.filter(book=BOOK).values_list("version", flat=True).first() or 0
+
+
+def changed() -> None:
+    """Says to every process that prices changed; called in the transaction of the change."""
+    global _held  # noqa: PLW0603 - this process must not keep a book that it knows to be old
+    BookVersion.objects.get_or_create(book=BOOK)
+    BookVersion.objects.filter(book=BOOK).update(version=F("version") + 1)
+    _held = None
+
+
+def stored(price_id: int) -> PricedModel | None:
+    """A price by its id, in force or not: what an old log was rated with."""
+    return next((entry.price for entry in _entries(Price.objects.filter(pk=price_id))), None)
+
+
+def tier_of(model: str) -> str:
+    """The service tier that a model's id itself asks for ("gpt-4o:batch"), or ""."""
+    return "batch" if model_ids.normal(model).endswith(model_ids.BATCH) else ""
+
+
+def _loaded(version: int) -> PriceBook:
+    """The rows are read after their version: a change in between is read again at the next look, never missed."""
+    latest = {
+        (entry.price.provider, entry.price.pattern, entry.price.valid_from): entry
+        for entry in _entries(Price.objects.order_by("revision"))
+    }
+    names = Provider.objects.values_list("slug", "aliases")
+    vendors = {slug: model_ids.vendor_names(slug, aliases) for slug, aliases in names}
+    return PriceBook(version, latest.values(), vendors)
+
+
+def _entries(prices: QuerySet[Price]) -> Iterator[Entry]:
+    for price in prices.select_related("provider").prefetch_related("rates"):
+        rates = sorted(price.rates.all(), key=lambda rate: (rate.unit, rate.variant, rate.above))
+        priced = PricedModel(
+            id=price.pk,
+            provider=price.provider.slug,
+            pattern=price.pattern,
+            valid_from=price.valid_from,
+            source=price.source,
+            rates=tuple(Rate(rate.unit, rate.variant, rate.above, rate.nano_per_million) for rate in rates),
+        )
+        yield Entry(priced, frozenset(price.aliases))
+
+
+def _closeness(pattern: str) -> tuple[int, str]:
+    """The glob with most fixed text first."""
+    return -len(pattern.replace("*", "")), pattern
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Only * is special; fnmatch's translation cannot be made to backtrack without end."""
+    return re.compile(fnmatch.translate(re.sub(r"[\[?]", r"[\g<0>]", pattern)))

@@ -1,0 +1,86 @@
+"""The rules in force: read from the tables, held in memory by version, asked by the write path for every event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from django.db.models import F
+
+from providers.detection import Call, Detection, Rule, RuleSet
+from providers.models import BookVersion, DetectionRule, Provider
+
+BOOK = "rules"
+MEMO = 65_536  # answers kept per book; models and endpoints are the caller's text, so this must have an end
+
+
+@dataclass(frozen=True)
+class RuleBook:
+    """All rules as they stood at one version; `labels` are the names that pages show, by slug."""
+
+    version: int
+    rules: RuleSet
+    labels: Mapping[str, str]
+    detect: Callable[[Call], Detection] = field(init=False, repr=False, compare=False)  # memoised
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "detect", lru_cache(maxsize=MEMO)(self.rules.detect))
+
+    def label(self, slug: str) -> str:
+        """The shown name; a provider that nobody has reviewed yet is shown by its slug."""
+        return self.labels.get(slug, slug)
+
+
+_held: RuleBook | None = None
+
+
+def current(version: int | None = None) -> RuleBook:
+    """The book in force, from memory unless it changed; `version` where the caller has read it already."""
+    global _held  # noqa: PLW0603 - one book a process is the point; replaced whole, so threads need no lock
+    wanted = read_version() if version is None else version
+    book = _held
+    if book is None or book.version != wanted:
+        book = _held = _loaded(wanted)
+    return book
+
+
+def read_version() -> int:
+    """The book's version in the database; 0 before any rule was loaded."""
+    return BookVersion.objects.filter(book=BOOK).values_list("version", flat=True).first() or 0
+
+
+def changed() -> None:
+    """Says to every process that rules or providers changed; called in the transaction of the change."""
+    global _held  # noqa: PLW0603 - this process must not keep a book that it knows to be old
+    BookVersion.objects.get_or_create(book=BOOK)
+    BookVersion.objects.filter(book=BOOK).update(version=F("version") + 1)
+    _held = None
+
+
+def _loaded(version: int) -> RuleBook:
+    """The rows are read after their version: a change in between is read again at the next look, never missed."""
+    providers = list(Provider.objects.all())
+    names = {name: one.slug for one in providers for name in (*one.aliases, one.name)}
+    names |= {one.slug: one.slug for one in providers}  # a slug is nobody else's alias
+    rules = RuleSet(_rules(), names, [one.slug for one in providers if one.is_gateway])
+    return RuleBook(version, rules, {one.slug: one.name for one in providers})
+
+
+def _rules() -> Iterator[Rule]:
+    for row in DetectionRule.objects.filter(active=True).select_related("provider"):
+        yield as_rule(row)
+
+
+def as_rule(row: DetectionRule) -> Rule:
+    return Rule(
+        slug=row.slug,
+        evidence=row.evidence,
+        pattern=row.pattern,
+        declared=frozenset(row.declared),
+        provider=row.provider.slug if row.provider else None,
+        ignore_host=row.ignore_host,
+        category=row.category,
+        order=row.order,
+        shipped=row.shipped,
+    )

@@ -1,0 +1,23 @@
+/* The browsable API's forms: sends what stands in the form as JSON, with the session's CSRF token, and shows the answer. */
+"use strict";
+{
+  async function send(form, method) {
+    const body = form.querySelector("textarea")?.value;
+    const response = await fetch(form.dataset.url, {
+      method,
+      body,
+      headers: { Accept: "application/json", "Content-Type": "application/json", [form.dataset.csrfHeader]: form.dataset.csrf },
+    });
+    const text = await response.text();
+    return `HTTP ${response.status} ${response.statusText}\n\n${text}`;
+  }
+
+  for (const form of document.querySelectorAll("form.send")) {
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const answer = form.querySelector("[role=status]");
+      answer.querySelector("pre").textContent = await send(form, event.submitter.value).catch((error) => String(error));
+      answer.hidden = false;
+    });
+  }
+}

@@ -1,0 +1,35 @@
+/*
+Names that the stock admin's own widgets leave out (axe: label, select-name, aria-input-field-name, aria-prohibited-attr).
+Runs after `load`, when the admin's scripts have built them; a row that is added later is a copy of one that is named here.
+*/
+"use strict";
+{
+  const text = (element) => element?.textContent.trim().replace(/:$/, "") ?? "";
+
+  function nameDateAndTime(input) {
+    const name = text(input.closest(".form-row, td")?.querySelector("legend, label"));
+    input.setAttribute("aria-label", `${name} ${input.matches(".vDateField") ? "date" : "time"}`.trim());
+  }
+
+  function nameCell(field) {
+    const cell = field.closest("td");
+    const heading = field.closest("table").tHead?.rows[0].cells[cell.cellIndex];
+    if (!field.labels?.length && !field.ariaLabel) field.setAttribute("aria-label", text(heading) || "Value");
+  }
+
+  function nameSearchableChoice(box) {
+    const label = document.querySelector(`label[for="${box.closest(".select2-container").previousElementSibling?.id}"]`);
+    const value = box.querySelector(".select2-selection__rendered");
+    if (!label || !value) return;
+    label.id ||= `${label.htmlFor}_label`;
+    value.setAttribute("aria-labelledby", label.id);
+    box.setAttribute("aria-labelledby", `${label.id} ${value.id}`);
+  }
+
+  addEventListener("load", () => {
+    for (const icon of document.querySelectorAll(".search-label-icon")) icon.setAttribute("role", "img");
+    document.querySelectorAll(".datetime input.vDateField, .datetime input.vTimeField").forEach(nameDateAndTime);
+    document.querySelectorAll(".tabular td :is(input:not([type=hidden]), select, textarea)").forEach(nameCell);
+    document.querySelectorAll(".select2-selection--single[role=combobox]").forEach(nameSearchableChoice);
+  });
+}

@@ -1,0 +1,54 @@
+"""Accounts in the admin: made, deactivated, never deleted; what decides where usage counts stays."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from billing.models import Account
+from lib import keys
+from tests.conftest import Api
+
+pytestmark = pytest.mark.django_db
+ACCOUNTS = "/admin/billing/account/"
+NO_MEMBERS = {"memberships-TOTAL_FORMS": "0", "memberships-INITIAL_FORMS": "0"}
+
+
+def test_an_account_is_made_with_its_key_and_first_period(admin_client: Client) -> None:
+    form = {"external_id": "acme", "timezone": "Europe/Berlin", "anchor_day": "31", "active": "on", **NO_MEMBERS}
+    admin_client.post(f"{ACCOUNTS}add/", form)
+
+    account = Account.objects.get()
+    assert (account.external_id, account.external_key, account.anchor_day) == ("acme", keys.key_of("acme"), 31)
+    assert account.billed_from <= account.created_at.date()
+
+
+@pytest.mark.parametrize("wrong", [{"timezone": "Mars/Olympus"}, {"anchor_day": "32"}, {"external_id": "a/b"}])
+def test_what_cannot_be_is_refused_with_the_field(admin_client: Client, wrong: dict[str, str]) -> None:
+    form = {"external_id": "acme", "timezone": "UTC", "anchor_day": "1", **NO_MEMBERS, **wrong}
+    answer = admin_client.post(f"{ACCOUNTS}add/", form)
+
+    assert list(answer.context["adminform"].form.errors) == list(wrong)
+    assert not Account.objects.exists()
+
+
+def test_a_second_account_of_the_same_id_is_refused(admin_client: Client, account: Account) -> None:
+    form = {"external_id": account.external_id, "timezone": "UTC", "anchor_day": "1", **NO_MEMBERS}
+    answer = admin_client.post(f"{ACCOUNTS}add/", form)
+
+    assert list(answer.context["adminform"].form.errors) == ["external_id"]
+    assert Account.objects.count() == 1
+
+
+def test_a_deactivated_account_has_no_usable_key(admin_client: Client, account: Account, bound: Api) -> None:
+    form = {"name": "Acme", "unpriced_policy": "", **NO_MEMBERS}
+    admin_client.post(f"{ACCOUNTS}{account.pk}/change/", form)
+
+    account.refresh_from_db()
+    assert (account.active, account.name, account.config_version) == (False, "Acme", 2)
+    assert bound.get("usage/summary/").status_code == 401
+
+
+def test_an_account_cannot_be_deleted(admin_client: Client, account: Account) -> None:
+    assert admin_client.post(f"{ACCOUNTS}{account.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert Account.objects.exists()

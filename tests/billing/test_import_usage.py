@@ -1,0 +1,221 @@
+"""`import_usage`: events of any age out of JSONL and CSV, each once, with the columns and times that the command names."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db.models import Sum
+
+from billing.models import Account, UsageDay, UsageLog
+from tests.billing.ledger_rows import run
+
+pytestmark = pytest.mark.django_db
+
+SET = ("--set", "provider=openai", "--account", "a")
+
+
+@pytest.fixture
+def csv(tmp_path: Path) -> Path:
+    file = tmp_path / "old.csv"
+    file.write_text("when,in,output_tokens,who\n2023-11-16 18:17:03.9799609,4808,10,x\n2023-11-16T18:17:04Z,3180,8,\n")
+    return file
+
+
+def write(tmp_path: Path, *lines: dict[str, Any] | str, name: str = "old.jsonl") -> str:
+    file = tmp_path / name
+    file.write_text("".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines))
+    return str(file)
+
+
+MAPS = ("--map", "when=occurred_at", "--map", "in=usage.input_tokens", "--map", "who=metadata.user")
+
+
+def test_csv_columns_become_fields(csv: Path) -> None:
+    end = run("import_usage", str(csv), *MAPS, *SET, "--timezone", "UTC", "--set", "model=gpt-4o")
+
+    assert (end.status, end.lines[-1]) == (0, "2 read: 2 came in (2 unpriced), 0 were there already, 0 refused.")
+    first, second = UsageLog.objects.order_by("event_id")
+    assert (first.event_id, second.event_id) == ("old.csv:2", "old.csv:3")
+    assert first.timestamp == datetime(2023, 11, 16, 18, 17, 3, 979960, tzinfo=UTC)
+    assert (first.tokens_input, first.tokens_output, first.metadata) == (4808, 10, {"user": "x"})
+    assert (second.account.external_id, second.model_used, second.metadata) == ("a", "gpt-4o", {})
+    assert UsageDay.objects.get().calls == 2
+
+
+def test_a_second_run_brings_nothing_in(csv: Path) -> None:
+    run("import_usage", str(csv), *MAPS, *SET, "--timezone", "UTC")
+    end = run("import_usage", str(csv), *MAPS, *SET, "--timezone", "UTC")
+
+    assert (end.status, end.lines[-1]) == (0, "2 read: 0 came in (0 unpriced), 2 were there already, 0 refused.")
+    assert UsageDay.objects.get().calls == 2
+
+
+def test_short_names_and_the_other_order_of_a_map_are_understood(csv: Path) -> None:
+    run("import_usage", str(csv), "--map", "occurred_at=when", "--map", "input_tokens=in", *SET, "--timezone", "UTC")
+
+    assert list(UsageLog.objects.order_by("event_id").values_list("tokens_input", flat=True)) == [4808, 3180]
+
+
+def test_what_is_no_field_is_left_out_and_told(csv: Path) -> None:
+    end = run("import_usage", str(csv), "--map", "when=occurred_at", *SET, "--timezone", "UTC")
+
+    assert [line for line in end.err.splitlines() if "left out" in line] == [
+        "Column 'in' is no field and was left out.",
+        "Column 'who' is no field and was left out.",
+    ]
+
+
+def test_naive_times_are_of_the_zone_named(tmp_path: Path) -> None:
+    path = write(tmp_path, {"provider": "openai", "occurred_at": "2026-07-01 00:30:00"})
+    run("import_usage", path, "--account", "a", "--timezone", "Europe/Berlin")
+
+    assert UsageLog.objects.get().timestamp == datetime(2026, 6, 30, 22, 30, tzinfo=UTC)
+
+
+def test_naive_times_without_a_zone_are_refused(csv: Path) -> None:
+    end = run("import_usage", str(csv), *MAPS, *SET)
+
+    assert (end.status, end.lines) == (
+        1,
+        [
+            "2: occurred_at: Not an RFC 3339 time with an offset, such as 2026-11-22T09:30:00Z.",
+            "1 refused: invalid occurred_at",
+            end.lines[2],
+            "2 read: 1 came in (1 unpriced), 0 were there already, 1 refused.",
+        ],
+    )
+
+
+def test_jsonl_lines_are_events_as_the_api_takes_them(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        {"event_id": "own", "account": "b", "provider": "video", "usage": {"seconds": "5"}, "cost_usd": "0.5"},
+        "",
+        {"account": "c", "provider": "openai", "occurred_at": "2020-02-29T00:00:00Z", "metadata": {"a": [1]}},
+    )
+    end = run("import_usage", path, "--id-prefix", "mine")
+
+    assert (end.status, end.lines[-1]) == (0, "2 read: 2 came in (1 unpriced), 0 were there already, 0 refused.")
+    assert list(
+        UsageLog.objects.order_by("event_id").values_list("event_id", "account__external_id", "cost_total")
+    ) == [
+        ("mine:3", "c", 0),
+        ("own", "b", 500_000_000),
+    ]
+
+
+def test_bad_lines_spoil_only_themselves(tmp_path: Path) -> None:
+    good = {"account": "a", "provider": "openai"}
+    path = write(
+        tmp_path,
+        good,
+        '{"provider": "openai", "provider": "x"}',
+        "{",
+        "[1]",
+        {**good, "colour": "red"},
+        {**good, "cost_usd": 0.5},
+        {"provider": "openai"},
+        {**good, "usage": {"input_tokens": -1}},
+        good,
+    )
+    end = run("import_usage", path)
+
+    assert (end.status, end.lines[-1]) == (1, "9 read: 2 came in (2 unpriced), 0 were there already, 7 refused.")
+    assert sorted(line for line in end.lines if " refused: " in line and "read" not in line) == [
+        "1 refused: invalid cost_usd",
+        "1 refused: min_value usage.input_tokens",
+        "1 refused: required account",
+        "1 refused: unknown_field colour",
+        "3 refused: invalid_json",
+    ]
+    assert list(UsageLog.objects.order_by("event_id").values_list("event_id", flat=True)) == [
+        "old.jsonl:1",
+        "old.jsonl:9",
+    ]
+
+
+def test_a_changed_line_is_a_conflict_and_the_first_is_kept(tmp_path: Path) -> None:
+    run("import_usage", write(tmp_path, {"account": "a", "provider": "openai", "model": "x"}))
+    end = run("import_usage", write(tmp_path, {"account": "a", "provider": "openai", "model": "y"}))
+
+    assert (end.status, end.lines[1]) == (1, "1 refused: event_conflict event_id")
+    assert UsageLog.objects.get().model_used == "x"
+
+
+def test_ragged_and_undecodable_csv_rows_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "old.csv"
+    file.write_bytes(b"provider,model\nopenai,a,b\nopenai,\xff\nopenai,ok\n")
+    end = run("import_usage", str(file), "--account", "a")
+
+    assert end.lines[:2] == [
+        "2: 3 cells under 2 columns.",
+        "3: model: Control characters and lone surrogates can't be stored.",
+    ]
+    assert UsageLog.objects.get().model_used == "ok"
+
+
+def test_a_dry_run_stores_nothing(csv: Path) -> None:
+    end = run("import_usage", str(csv), *MAPS, *SET, "--timezone", "UTC", "--dry-run")
+
+    assert end.lines[-1] == "2 read: 2 would come in (2 unpriced), 0 were there already, 0 refused."
+    assert (UsageLog.objects.count(), Account.objects.count(), UsageDay.objects.count()) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--map", "nothere=model", *SET), "The file has no column 'nothere'; it has when, in, output_tokens, who."),
+        (
+            ("--map", "when=colour", *SET),
+            "--map when=colour: not column=field with a field of a usage event, such as input_tokens.",
+        ),
+        (("--map", "when=model", "--map", "in=model", *SET), "Two columns are mapped to one field."),
+        (
+            ("--set", "colour=red", *SET),
+            "--set colour=red: not field=value with a field of a usage event, such as provider.",
+        ),
+        (
+            ("--set", "provider", *SET),
+            "--set provider: not field=value with a field of a usage event, such as provider.",
+        ),
+        (("--timezone", "Mars/Olympus", *SET), "'Mars/Olympus' is no IANA time zone."),
+        (("--account", "a"), "No column says the provider: name one with --map, or say --set provider=openai."),
+        (("--set", "provider=openai"), "No column says the account: name one with --map, or say --account ID."),
+    ],
+)
+def test_bad_use_reads_nothing(csv: Path, arguments: tuple[str, ...], message: str) -> None:
+    end = run("import_usage", str(csv), *arguments)
+
+    assert (end.status, end.err) == (2, message)
+    assert UsageLog.objects.count() == 0
+
+
+@pytest.mark.parametrize("name", ["nothere.csv", "nothere.jsonl", "folder.csv", "old.txt"])
+def test_what_is_no_file_to_import_is_bad_use(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "old.txt").write_text("x")
+
+    assert run("import_usage", str(tmp_path / name), *SET).status == 2
+
+
+@pytest.mark.shared_data
+def test_the_azure_traces_come_in_whole(shared_data: Path) -> None:
+    for name in ("code", "conv"):
+        path = shared_data / f"azure_llm_2023_{name}.csv"
+        end = run(
+            *("import_usage", str(path), "--account", "acme", "--timezone", "UTC"),
+            *("--set", "provider=openai", "--set", "model=gpt-4o"),
+            *("--set", "endpoint=https://acme.openai.azure.com/openai/deployments/gpt/chat/completions"),
+            *("--map", "TIMESTAMP=occurred_at", "--map", "ContextTokens=usage.input_tokens"),
+            *("--map", "GeneratedTokens=output_tokens"),
+        )
+        assert end.status == 0
+
+    sums = UsageLog.objects.aggregate(Sum("tokens_input"), Sum("tokens_output"))
+    assert UsageLog.objects.filter(actual_provider_name="azure", is_priced=False).count() == 28_185
+    assert sums == {"tokens_input__sum": 40_421_844, "tokens_output__sum": 4_334_561}
+    assert run("verify_ledger").status == 0

@@ -1,0 +1,116 @@
+"""The operators' usage logs: the change list with its filters and CSV, and the page that explains a log."""
+
+from __future__ import annotations
+
+import csv
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from billing.models import Account, UsageLog
+from tests.billing.usage import record
+
+pytestmark = pytest.mark.django_db
+LOGS = "/admin/billing/usagelog/"
+
+
+@pytest.fixture
+def recent() -> datetime:
+    return timezone.now() - timedelta(hours=1)
+
+
+@pytest.fixture
+def logs(account: Account, recent: datetime) -> list[UsageLog]:
+    video = {"provider": "video", "model": "alibaba/wan-2.5/text-to-video", "endpoint": "/video-generation/wavespeed"}
+    return record(
+        account,
+        recent,
+        {"event_id": "=HYPERLINK(1)", "model": "gpt-4o", "usage": {"input_tokens": 1000, "output_tokens": 500}},
+        {**video, "event_id": "clip"},
+        {"event_id": "strange", "model": "<script>alert(1)</script>", "usage": {"input_tokens": 5}},
+        {"event_id": "broken", "model": "gpt-4o", "status_code": 503, "error_message": "upstream"},
+    )
+
+
+def test_the_list_shows_the_actual_provider_with_the_declared_label_below(
+    admin_client: Client, logs: list[UsageLog]
+) -> None:
+    page = admin_client.get(LOGS).content.decode()
+
+    assert '<strong>WaveSpeed</strong> <span class="declared">declared video</span>' in page
+    assert "<strong>OpenAI</strong></td>" in page
+
+
+def test_a_log_without_a_price_says_so_and_what_callers_send_is_escaped(
+    admin_client: Client, logs: list[UsageLog]
+) -> None:
+    page = admin_client.get(LOGS).content.decode()
+
+    assert '<span class="unpriced">unpriced</span>' in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "<script>alert(1)" not in page
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"actual_provider": "wavespeed"}, {"clip"}),
+        ({"category": "video"}, {"clip"}),
+        ({"status": "failed"}, {"broken"}),
+        ({"priced": "no"}, {"strange"}),
+        ({"model": "gpt-4o"}, {"=HYPERLINK(1)", "broken"}),
+        ({"provider": "video"}, {"clip"}),
+        ({"account": "acct_42"}, {"=HYPERLINK(1)", "clip", "strange", "broken"}),
+        ({"account": "other"}, set()),
+        ({"q": "clip"}, {"clip"}),
+        ({"q": "gpt-"}, {"=HYPERLINK(1)", "broken"}),
+        ({"days": "2001-01"}, set()),
+    ],
+)
+def test_filters_find(admin_client: Client, logs: list[UsageLog], query: dict[str, str], found: set[str]) -> None:
+    changelist: Any = admin_client.get(LOGS, query).context["cl"]
+
+    assert {log.event_id for log in changelist.result_list} == found
+
+
+def test_the_list_takes_a_fixed_number_of_queries_and_counts_no_table(
+    admin_client: Client, logs: list[UsageLog], django_assert_num_queries: Any
+) -> None:
+    admin_client.get(LOGS)
+    # Session, user, labels' version (list and filter), providers in use, bounded count, rows.
+    with django_assert_num_queries(7) as queries:
+        admin_client.get(LOGS)
+    counts = [query["sql"] for query in queries.captured_queries if "COUNT(" in query["sql"]]
+    assert len(counts) == 1
+    assert "LIMIT 10001" in counts[0]
+
+
+def test_the_export_holds_what_the_filters_show_and_no_formula(admin_client: Client, logs: list[UsageLog]) -> None:
+    answer = admin_client.get(f"{LOGS}export/", {"model": "gpt-4o"})
+
+    lines = list(csv.DictReader(b"".join(answer.streaming_content).decode().splitlines()))
+    assert [line["event_id"] for line in lines] == ["'=HYPERLINK(1)", "broken"]
+    assert [line["cost_usd"] for line in lines] == ["0.0075", "0"]
+
+
+def test_a_log_explains_its_charge_and_its_provider(admin_client: Client, logs: list[UsageLog]) -> None:
+    page = admin_client.get(f"{LOGS}{logs[0].id}/change/").content.decode()
+
+    assert "1000 input tokens at $2.5 a million = $0.0025" in page
+    assert "500 output tokens at $10 a million = $0.005" in page
+    assert "Together $0.0075" in page
+    assert "Served by OpenAI (weak)" in page
+
+
+def test_a_log_can_be_neither_added_nor_changed_nor_deleted(admin_client: Client, logs: list[UsageLog]) -> None:
+    assert admin_client.get(f"{LOGS}add/").status_code == 403
+    assert admin_client.post(f"{LOGS}{logs[0].id}/delete/", {"post": "yes"}).status_code == 403
+    assert admin_client.post(f"{LOGS}{logs[0].id}/change/", {"event_id": "x"}).status_code == 403
+    assert UsageLog.objects.filter(event_id="=HYPERLINK(1)").count() == 1
+
+
+def test_an_address_that_is_no_log_leads_back_to_the_list(admin_client: Client) -> None:
+    assert admin_client.get(f"{LOGS}nonsense/change/").status_code == 302

@@ -1,0 +1,142 @@
+"""R9: no account sees another. Generated: every address with an id, every method, another account's id."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from billing.models import Account, Membership, UsageDay, UsageLog
+from tests.conftest import Api
+
+pytestmark = pytest.mark.django_db
+
+METHODS = ("get", "post", "put", "patch", "delete")
+EVENT = {"event_id": "theirs", "provider": "openai", "model": "secret-model", "metadata": {"secret": "secret"}}
+
+
+def _routes(patterns: list[URLPattern | URLResolver], before: str = "") -> Iterator[tuple[str, str]]:
+    """Each address of the API with an id in it, and the id's name."""
+    for pattern in patterns:
+        route = before + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from _routes(pattern.url_patterns, route)
+        elif route.startswith("api/v1/") and "<" in route and pattern.name != "not-found":
+            for name in pattern.pattern.converters:
+                yield route, name
+
+
+ROUTES = sorted(set(_routes(get_resolver().url_patterns)))
+KINDS = {"id": "<uuid:id>", "external_id": "<str:external_id>"}
+
+
+@pytest.fixture
+def theirs(service: Api) -> dict[str, str]:
+    """Ids of another account's things."""
+    log = service.post("usage/", {**EVENT, "account": "theirs"}).json()["id"]
+    return {"id": log, "external_id": "theirs"}
+
+
+@pytest.fixture
+def member(account: Account) -> Client:
+    user = User.objects.create_user("customer")
+    Membership.objects.create(account=account, user=user)
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def _answers(client: Client, route: str, kind: str, value: str) -> list[tuple[str, Any]]:
+    address = "/" + route.replace(KINDS[kind], value)
+    return [(method, getattr(client, method)(address, {}, content_type="application/json")) for method in METHODS]
+
+
+@pytest.mark.parametrize(("route", "kind"), ROUTES)
+def test_another_accounts_id_does_not_exist(bound: Api, theirs: dict[str, str], route: str, kind: str) -> None:
+    missing = {"id": str(uuid.uuid4()), "external_id": "nobody"}
+    found = _answers(bound.client, route, kind, theirs[kind])
+    nothing = _answers(bound.client, route, kind, missing[kind])
+
+    assert {answer.status_code for _, answer in found} <= {404, 405}
+    assert 404 in {answer.status_code for _, answer in found}
+    assert [(answer.status_code, answer.content) for _, answer in found] == [
+        (answer.status_code, answer.content) for _, answer in nothing
+    ]
+
+
+@pytest.mark.parametrize(("route", "kind"), ROUTES)
+def test_nor_for_a_customer(member: Client, theirs: dict[str, str], route: str, kind: str) -> None:
+    for _, answer in _answers(member, route, kind, theirs[kind]):
+        assert answer.status_code in (403, 404, 405)
+        assert b"secret" not in answer.content
+    assert member.get("/" + route.replace(KINDS[kind], theirs[kind])).status_code in (404, 405)
+
+
+@pytest.mark.parametrize("path", ["usage/logs/", "usage/summary/"])
+def test_another_account_as_a_filter_is_404(bound: Api, theirs: dict[str, str], path: str) -> None:
+    assert bound.get(path, account="theirs").status_code == 404
+    assert bound.get(path, account="theirs").content == bound.get(path, account="nobody").content
+
+
+@pytest.mark.parametrize(
+    "query", [{}, {"q": "theirs"}, {"model": "secret-model"}, {"format": "csv"}, {"from": "2000-01-01T00:00:00Z"}]
+)
+def test_no_filter_finds_another_accounts_logs(bound: Api, theirs: dict[str, str], query: dict[str, str]) -> None:
+    for search in (query, {**query, "q": theirs["id"]}):
+        answer = bound.get("usage/logs/", **search)
+        content = answer.getvalue() if answer.streaming else answer.content
+        assert answer.status_code == 200
+        assert b"secret" not in content
+        assert b"theirs" not in content
+
+
+def test_a_cursor_of_another_account_opens_nothing(bound: Api, service: Api, theirs: dict[str, str]) -> None:
+    service.post("usage/", {**EVENT, "event_id": "theirs too", "account": "theirs"})
+    cursor = service.get("usage/logs/", page_size=1).json()["next"].partition("cursor=")[2]
+
+    assert bound.get("usage/logs/", cursor=cursor).json()["results"] == []
+
+
+def test_another_account_in_a_batch_is_unknown_and_nothing_is_revealed(bound: Api, theirs: dict[str, str]) -> None:
+    """Whether that account, or that event, exists or not."""
+    names = ["theirs", "nobody", "acct_42"]
+    answer = bound.post("usage/", {"events": [{**EVENT, "account": name} for name in names]})
+
+    body = answer.json()
+    assert (answer.status_code, [line["status"] for line in body["results"]]) == (
+        207,
+        ["rejected", "rejected", "accepted"],
+    )
+    for index, line in enumerate(body["results"][:2]):
+        assert line == {
+            "index": index,
+            "event_id": "theirs",
+            "status": "rejected",
+            "id": None,
+            "actual_provider": None,
+            "confidence": None,
+            "cost_usd": None,
+            "priced": None,
+            "errors": [
+                {"code": "unknown_account", "detail": "There is no such account.", "attr": f"events.{index}.account"}
+            ],
+        }
+    assert sorted(Account.objects.values_list("external_id", flat=True)) == ["acct_42", "theirs"]
+    assert UsageLog.objects.filter(account__external_id="theirs").count() == 1
+    assert UsageDay.objects.get(account__external_id="theirs").calls == 1
+
+
+@pytest.mark.parametrize("name", ["theirs", "nobody", "ACCT_42", "acct_42 "])
+def test_another_account_in_a_single_event_is_422(bound: Api, theirs: dict[str, str], name: str) -> None:
+    answer = bound.post("usage/", {**EVENT, "account": name})
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [
+        {"code": "unknown_account", "detail": "There is no such account.", "attr": "account"}
+    ]
+    assert UsageLog.objects.count() == 1

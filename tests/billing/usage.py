@@ -1,0 +1,20 @@
+"""Usage for tests: events recorded through the one door, with only what a test is about spelled out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from billing import events, metering
+from billing.metering import Source
+from billing.models import Account, UsageLog
+
+
+def record(account: Account, at: datetime, *batch: dict[str, Any]) -> list[UsageLog]:
+    """Each event stored; ids are made where a test does not name them."""
+    source = Source(account=account, may_state_cost=True, any_age=True)
+    parsed = [events.parse({"event_id": f"e{number}", "provider": "openai", **one}) for number, one in enumerate(batch)]
+    results = metering.record(parsed, source=source, at=at)
+    assert [result.status for result in results] == ["accepted"] * len(batch)
+    by_id = UsageLog.objects.in_bulk([result.id for result in results])
+    return [by_id[result.id] for result in results if result.id]

@@ -1,0 +1,84 @@
+"""WCAG A and AA by axe, nothing wider than the window, and a quiet console: every page, both themes, desktop and phone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from bench import chromium, pages
+from tests.browser.conftest import Visitor
+
+pytestmark = pytest.mark.browser
+
+LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+# Without `preload`, axe injects style sheets of its own, which the Content-Security-Policy rightly reports.
+OPTIONS = {"resultTypes": ["violations"], "runOnly": LEVELS, "preload": False}
+TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+def test_login_page(stranger: Visitor) -> None:
+    assert stranger.open(pages.STRANGER["login"]) == 200
+    assert faults(stranger.page) == []
+    assert stranger.complaints == []
+
+
+def test_not_found_page(stranger: Visitor) -> None:
+    assert stranger.open(pages.STRANGER["not-found"]) == 404
+    assert faults(stranger.page) == []
+    assert stranger.complaints == []
+
+
+@pytest.mark.parametrize("path", pages.OPERATOR.values(), ids=pages.OPERATOR.keys())
+def test_operators_page(operator: Visitor, path: str) -> None:
+    operator.open(path)
+    assert faults(operator.page) == []
+    assert operator.complaints == []
+
+
+@pytest.mark.parametrize("path", pages.lists().values(), ids=pages.lists().keys())
+def test_list_its_first_record_and_its_add_form(operator: Visitor, path: str) -> None:
+    assert operator.open(path) == 200
+    assert faults(operator.page) == []
+    record = operator.page.locator(pages.FIRST_ROW).first
+    if record.count():
+        record.click()
+        operator.page.wait_for_load_state("networkidle")
+        assert faults(operator.page) == []
+    if operator.open(f"{path}add/") == 200:
+        assert faults(operator.page) == []
+    assert operator.complaints == []
+
+
+def test_swagger_with_an_operation_tried_out(operator: Visitor) -> None:
+    operator.open(pages.OPERATOR["api-docs"])
+    operation = operator.page.locator(".opblock-post", has_text="/providers/detect/")
+    operation.locator(".opblock-summary-control").click()
+    operation.locator(".try-out__btn").click()
+    operation.locator("textarea").fill('{"provider": "video", "model": "alibaba/wan-2.5/text-to-video"}')
+    operation.locator(".btn.execute").click()
+    status = operation.locator(".live-responses-table tbody .response-col_status").first.inner_text()
+    assert status == "200"  # a session's POST, so the CSRF token went along
+    assert faults(operator.page) == []
+    assert operator.complaints == []
+
+
+def faults(page: Page) -> list[str]:
+    """What axe finds, and by how much the page is too wide, in both themes and at both widths."""
+    found = []
+    for scheme in chromium.SCHEMES:
+        for size, (width, height) in chromium.SIZES.items():
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": height})
+            page.wait_for_timeout(250)  # links change colour over 150 ms
+            found += [f"{page.url} {scheme} {size}: {fault}" for fault in _faults_now(page)]
+    return found
+
+
+def _faults_now(page: Page) -> list[str]:
+    violations: list[dict[str, Any]] = Axe().run(page, options=OPTIONS).response["violations"]
+    found = [f"{violation['id']}: {node['html'][:200]}" for violation in violations for node in violation["nodes"]]
+    too_wide = page.evaluate(TOO_WIDE)
+    return [*found, f"{too_wide} px too wide"] if too_wide > 0 else found

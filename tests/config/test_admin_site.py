@@ -1,0 +1,54 @@
+"""The sidebar's groups: every registered model has its place, and only who may see a model sees it."""
+
+from __future__ import annotations
+
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth.models import Permission, User
+from django.test import Client, RequestFactory
+
+from config.admin_site import GROUPS
+
+
+def groups_of(user: User) -> list[tuple[str, list[str]]]:
+    request = RequestFactory().get("/admin/")
+    request.user = user
+    return [
+        (group["name"], [model["model"]._meta.label for model in group["models"]])
+        for group in admin.site.get_app_list(request)
+    ]
+
+
+def test_every_name_in_the_groups_is_a_model() -> None:
+    assert [apps.get_model(label)._meta.label for _, labels in GROUPS for label in labels] == [
+        label for _, labels in GROUPS for label in labels
+    ]
+
+
+def test_every_registered_model_has_a_group(db: None) -> None:
+    shown = groups_of(User.objects.create_superuser("operator"))
+    registered = {model._meta.label for model in admin.site._registry}
+    assert shown == [
+        (name, [label for label in labels if label in registered])
+        for name, labels in GROUPS
+        if registered.intersection(labels)
+    ]
+
+
+def test_a_group_shows_only_what_its_reader_may_see(db: None) -> None:
+    user = User.objects.create_user("viewer", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_group"))
+    assert groups_of(user) == [("People and audit", ["auth.Group"])]
+
+
+def test_the_page_of_one_app_keeps_to_that_app(db: None, client: Client) -> None:
+    client.force_login(User.objects.create_superuser("operator"))
+    response = client.get("/admin/auth/")
+    assert [app["app_label"] for app in response.context["app_list"]] == ["auth"]
+
+
+def test_the_first_page_is_tollgates(db: None, client: Client) -> None:
+    client.force_login(User.objects.create_superuser("operator"))
+    page = client.get("/admin/").content.decode()
+    assert "<title>Overview | Tollgate</title>" in page
+    assert 'href="/static/tollgate/theme.css"' in page

@@ -1,0 +1,111 @@
+"""The operators' first page: the month's spend by provider and category, and the service's health."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django.utils import timezone
+
+from billing.models import Account, UsageLog
+from monitoring import health
+from tests.billing.usage import record
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _fresh_health() -> None:
+    health.measured_in.cache_clear()
+
+
+def usage(account: Account, at: datetime) -> None:
+    record(
+        account,
+        at,
+        {"provider": "video", "endpoint": "/video-generation/wavespeed", "cost_usd": "1.25"},
+        {"provider": "openai", "model": "gpt-4o", "cost_usd": "0.004"},
+        {"provider": "video"},
+    )
+
+
+def test_an_operator_sees_spend_chips_and_every_category_with_its_providers(
+    admin_client: Client, account: Account
+) -> None:
+    usage(account, timezone.now())
+    page = admin_client.get("/admin/").content.decode()
+
+    assert '<p class="figure"><span title="$1.254">$1.25</span></p>' in page
+    assert '<li class="chip">WaveSpeed: <span title="$1.25">$1.25</span></li>' in page
+    assert '<li class="chip">OpenAI: <span title="$0.004">&lt;$0.01</span></li>' in page
+    assert '<th scope="row">Video</th>' in page
+    assert '<th scope="row">Text</th>' in page
+    assert '<span class="unpriced">1 unpriced</span>' in page
+
+
+def test_a_month_without_usage_says_how_to_send_some(admin_client: Client, account: Account) -> None:
+    usage(account, timezone.now())
+    page = admin_client.get("/admin/", {"period": "2020-01"}).content.decode()
+
+    assert "No usage in this month" in page
+    assert "curl http://testserver/api/v1/usage/" in page
+
+
+def test_an_impossible_month_is_the_current_one(admin_client: Client) -> None:
+    current: Any = admin_client.get("/admin/").context["summary"]
+    shown: Any = admin_client.get("/admin/", {"period": "2026-13"}).context["summary"]
+    assert shown.period == current.period
+
+
+def test_the_change_compares_as_many_days_of_the_month_before(account: Account) -> None:
+    from billing import reports
+
+    at = datetime(2026, 11, 10, 12, tzinfo=timezone.now().tzinfo)
+    record(account, at, {"event_id": "now", "cost_usd": "3", "occurred_at": "2026-11-10T00:00:00Z"})
+    record(account, at, {"event_id": "then", "cost_usd": "2", "occurred_at": "2026-10-10T23:59:59Z"})
+    record(account, at, {"event_id": "later", "cost_usd": "9", "occurred_at": "2026-10-11T00:00:00Z"})
+
+    pace = reports.pace(reports.summary(None, reports.current_period(None, at)), at)
+    assert (pace.before_nano, str(pace.change)) == (2_000_000_000, "50.00")
+    assert pace.projected_nano == 3_000_000_000 * 30 * 24 // (9 * 24 + 12)
+
+
+def test_nothing_measured_is_unknown_and_never_healthy(admin_client: Client) -> None:
+    page = admin_client.get("/admin/health-card/").content.decode()
+
+    assert '<span class="badge unknown">Unknown</span>' in page
+    assert "Healthy" not in page
+
+
+def test_the_first_page_takes_a_fixed_number_of_queries(
+    admin_client: Client, account: Account, django_assert_num_queries: Any
+) -> None:
+    usage(account, timezone.now())
+    admin_client.get("/admin/")
+    # Session, user, summary, labels' version, month before, months with usage; health is one cached snapshot.
+    with django_assert_num_queries(6):
+        admin_client.get("/admin/")
+
+
+def test_staff_without_the_permission_see_no_figures(client: Client, account: Account) -> None:
+    usage(account, timezone.now() - timedelta(minutes=1))
+    client.force_login(User.objects.create_user("new", is_staff=True))
+    page = client.get("/admin/").content.decode()
+
+    assert "You may not see usage" in page
+    assert "WaveSpeed" not in page
+
+
+@pytest.mark.parametrize(("group", "may_edit"), [("Viewer", False), ("Operator", True)])
+def test_the_groups_that_ship_see_usage_and_only_operators_edit(client: Client, group: str, may_edit: bool) -> None:
+    user = User.objects.create_user("staff", is_staff=True)
+    user.groups.add(Group.objects.get(name=group))
+    client.force_login(user)
+
+    assert client.get("/admin/billing/usagelog/").status_code == 200
+    assert client.get("/admin/providers/detectionrule/add/").status_code == (200 if may_edit else 403)
+    assert client.get("/admin/billing/apikey/add/").status_code == (200 if may_edit else 403)
+    assert not UsageLog.objects.exists()

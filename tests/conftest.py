@@ -1,0 +1,77 @@
+"""Fixtures that every test may use, and which tests run when."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from billing import access, accounts
+from billing.models import Account
+
+ROOT = Path(__file__).resolve().parent.parent
+APART = ("browser", "bench")  # run by targets of their own
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """`make test` leaves out what needs a browser or measures; -m says otherwise."""
+    if config.getoption("markexpr"):
+        return
+    apart = [item for item in items if any(item.get_closest_marker(name) for name in APART)]
+    config.hook.pytest_deselected(items=apart)
+    items[:] = [item for item in items if item not in apart]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data; a newcomer's clone has none."""
+    folder = Path(os.environ.get("TOLLGATE_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(
+            f"no real data: TOLLGATE_DATA names no folder, and {folder.parent.name}/{folder.name} is not beside the project"
+        )
+    return folder
+
+
+@pytest.fixture
+def now() -> datetime:
+    return datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def account(db: None, now: datetime) -> Account:
+    account = accounts.new(external_id="acct_42", at=now)
+    account.save(force_insert=True)
+    return account
+
+
+class Api:
+    """A caller of the HTTP API with one key."""
+
+    def __init__(self, *scopes: str, account: Account | None = None) -> None:
+        self.key, self.token = access.create_key(
+            name="test", scopes=scopes, at=datetime(2026, 1, 1, tzinfo=UTC), account=account
+        )
+        self.client = Client(raise_request_exception=False, headers={"authorization": f"Bearer {self.token}"})
+
+    def post(self, path: str, body: Any, **headers: str) -> Any:  # noqa: ANN401 - Django's test response
+        return self.client.post(f"/api/v1/{path}", body, content_type="application/json", headers=headers)
+
+    def get(self, path: str, **query: Any) -> Any:  # noqa: ANN401
+        return self.client.get(f"/api/v1/{path}", query)
+
+
+@pytest.fixture
+def service(db: None) -> Api:
+    """A service key with every scope."""
+    return Api("ingest", "read", "limits", "manage")
+
+
+@pytest.fixture
+def bound(account: Account) -> Api:
+    """A key of acct_42 with every scope."""
+    return Api("ingest", "read", "limits", "manage", account=account)

@@ -1,0 +1,70 @@
+"""One JSON object, no duplicate keys, no NaN, bounded depth and numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lib import strict_json
+from lib.strict_json import BadJSON
+
+
+def nested(levels: int, inner: Any) -> Any:
+    for level in range(levels):
+        inner = [inner] if level % 2 else {"a": inner}
+    return inner
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"a": 1}', b' {"a": 1} \n', b'{"a": {"b": 1}, "c": {"b": 1}}', '{"\u00e9": "\U0001f680"}'.encode(), b"{}"],
+)
+def test_an_object_is_read(body: bytes) -> None:
+    assert isinstance(strict_json.loads(body), dict)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "not JSON"),
+        (b"[]", "not a JSON object"),
+        (b"null", "not a JSON object"),
+        (b'{"a": 1} {}', "not JSON"),
+        (b'{"a": 1, "a": 1}', "'a' stands twice"),
+        (b'{"b": [{"a": 1, "\\u0061": 2}]}', "'a' stands twice"),
+        (b'{"a": NaN}', "NaN is not JSON"),
+        (b'{"a": -Infinity}', "-Infinity is not JSON"),
+        (b'{"a": "\xff"}', "not UTF-8"),
+        ('{"a": 1}'.encode("utf-16"), "not UTF-8"),
+        (b'{"a": 01}', "not JSON"),
+        (b'{"a": "\n"}', "not JSON"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "not JSON"),
+        (b'{"a": ' + b"[" * 200_000, "levels deep"),
+    ],
+)
+def test_anything_else_is_refused_with_its_reason(body: bytes, reason: str) -> None:
+    with pytest.raises(BadJSON, match=reason):
+        strict_json.loads(body)
+
+
+@pytest.mark.parametrize("inner", [1, "x", None, {}, []])
+@pytest.mark.parametrize("above", [0, 1, 3])
+def test_64_levels_are_the_limit(inner: object, above: int) -> None:
+    own = int(isinstance(inner, dict | list))
+    strict_json.audit(nested(64 - above - own, inner), above=above)
+    with pytest.raises(BadJSON, match="64 levels"):
+        strict_json.audit(nested(65 - above - own, inner), above=above)
+
+
+@pytest.mark.parametrize("levels", [0, 1, 30, 64])
+def test_40_digits_are_the_limit_at_every_depth(levels: int) -> None:
+    for sign in (1, -1):
+        strict_json.audit(nested(levels, sign * (10**40 - 1)))
+        with pytest.raises(BadJSON, match="40 digits"):
+            strict_json.audit(nested(levels, sign * 10**40))
+
+
+def test_a_float_out_of_range_is_refused() -> None:
+    with pytest.raises(BadJSON, match="out of range"):
+        strict_json.audit(strict_json.loads(b'{"a": [-1e400]}'))

@@ -1,0 +1,66 @@
+"""One statement adds to counters or makes the row, on every database."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+from django.db import connection
+from pytest_django import DjangoAssertNumQueries
+
+from billing.models import UsageModel
+from lib import upsert
+
+pytestmark = pytest.mark.django_db
+
+DAY = date(2026, 11, 1)
+KEYS = ("account_id", "period", "actual", "model")
+COUNTERS = ("calls", "errors", "tokens_total", "cost_nano", "unpriced_calls")
+
+
+def add(*rows: tuple[Any, ...]) -> None:
+    upsert.add(connection, "usage_models", KEYS, COUNTERS, rows)
+
+
+def stored() -> list[tuple[Any, ...]]:
+    return list(UsageModel.objects.order_by("account_id", "model").values_list("model", *COUNTERS))
+
+
+def test_a_row_is_made_and_then_added_to() -> None:
+    add((1, DAY, "openai", "a", 1, 0, 5, 7, 0))
+    add((1, DAY, "openai", "a", 2, 1, 5, -3, 1), (1, DAY, "openai", "b", 1, 0, 0, 0, 0))
+
+    assert stored() == [("a", 3, 1, 10, 4, 1), ("b", 1, 0, 0, 0, 0)]
+
+
+def test_keys_are_exact() -> None:
+    names = ["A", "a", "a ", "\u00e9", "e\u0301", "e"]
+    for name in names:
+        add((1, DAY, "openai", name, 1, 0, 0, 0, 0))
+    assert {model: calls for model, calls, *_ in stored()} == dict.fromkeys(names, 1)
+
+
+def test_counters_hold_64_bits() -> None:
+    add((1, DAY, "openai", "a", 1, 0, 0, 9 * 10**18 - 1, 0))
+    add((1, DAY, "openai", "a", 1, 0, 0, 1, 0))
+    assert stored() == [("a", 2, 0, 0, 9 * 10**18, 0)]
+
+
+def test_no_rows_are_no_statement(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    with django_assert_num_queries(0):
+        add()
+
+
+def test_many_rows_are_split_below_the_parameters_that_a_database_takes(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    rows = [(account, DAY, "openai", "a", 1, 0, 0, 2, 0) for account in range(4000)]
+    with django_assert_num_queries(2):
+        add(*rows)
+    assert (len(stored()), {row[1:] for row in stored()}) == (4000, {(1, 0, 0, 2, 0)})
+
+
+def test_a_quote_in_a_value_is_a_value() -> None:
+    add((1, DAY, "openai", "'; DROP TABLE usage_models; -- %s", 1, 0, 0, 0, 0))
+    assert [row[0] for row in stored()] == ["'; DROP TABLE usage_models; -- %s"]

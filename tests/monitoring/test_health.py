@@ -1,0 +1,131 @@
+"""System health: the window, the figures, the thresholds, and what is said when nothing is known."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import OperationalError
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from monitoring import health
+from monitoring.recorder import Recorder
+from tests.monitoring.conftest import entry
+
+pytestmark = pytest.mark.django_db
+AT = datetime(2026, 11, 22, 9, 30, 45, 500_000, tzinfo=UTC)
+UNMEASURED = health.SystemHealth("unknown", "not_measured", None, None, None, 345, None, None, None, None, AT)
+
+
+def record(log: Recorder, requests: int, errors: int, at: datetime = AT) -> None:
+    for number in range(requests):
+        log.add(entry(at=at, status=500 if number < errors else 200))
+    log.flush()
+
+
+def test_the_figures_of_five_full_minutes_and_the_running_one(request_log: Recorder) -> None:
+    record(request_log, 20, 1, AT - timedelta(minutes=3))
+    record(request_log, 3, 0, AT)
+    assert health.system(AT) == health.SystemHealth(
+        status="healthy",
+        reason=None,
+        recent_requests=23,
+        recent_errors=1,
+        error_rate=4.35,
+        window_seconds=345,
+        requests_per_minute=4.0,
+        p50_ms=3.5,
+        p95_ms=4.9,
+        p99_ms=5.0,
+        as_of=AT,
+    )
+
+
+@pytest.mark.parametrize(
+    ("at", "counted"),
+    [
+        (datetime(2026, 11, 22, 9, 24, 59, 999_999, tzinfo=UTC), None),
+        (datetime(2026, 11, 22, 9, 25, tzinfo=UTC), 1),
+        (datetime(2026, 11, 22, 9, 30, 59, tzinfo=UTC), 1),
+        (datetime(2026, 11, 22, 9, 31, tzinfo=UTC), None),
+    ],
+)
+def test_the_window_begins_five_minutes_before_the_running_one(
+    request_log: Recorder, at: datetime, counted: int | None
+) -> None:
+    record(request_log, 1, 0, at)
+    assert health.system(AT).recent_requests == (counted or 0)
+
+
+@pytest.mark.parametrize(
+    ("requests", "errors", "status", "rate"),
+    [
+        (1, 0, "healthy", 0.0),
+        (100, 5, "healthy", 5.0),
+        (1000, 51, "warning", 5.1),
+        (100, 10, "warning", 10.0),
+        (1000, 101, "critical", 10.1),
+        (1, 1, "critical", 100.0),
+        (3, 1, "critical", 33.33),
+    ],
+)
+def test_status_is_judged_over_the_thresholds(
+    request_log: Recorder, requests: int, errors: int, status: str, rate: float
+) -> None:
+    record(request_log, requests, errors)
+    measured = health.system(AT)
+    assert (measured.status, measured.reason, measured.error_rate) == (status, None, rate)
+
+
+def test_thresholds_and_window_are_settings(request_log: Recorder, settings: Settings) -> None:
+    record(request_log, 100, 2)
+    record(request_log, 100, 100, AT - timedelta(minutes=2))
+    settings.HEALTH_WARNING_PERCENT, settings.HEALTH_CRITICAL_PERCENT, settings.HEALTH_WINDOW_MINUTES = 1, 3, 1
+    measured = health.system(AT)
+    assert (measured.status, measured.error_rate, measured.window_seconds) == ("warning", 2.0, 105)
+
+
+def test_at_a_full_minute_the_running_one_is_empty(request_log: Recorder) -> None:
+    record(request_log, 10, 0, AT - timedelta(minutes=1))
+    measured = health.system(AT.replace(second=0, microsecond=0))
+    assert (measured.window_seconds, measured.requests_per_minute) == (300, 2.0)
+
+
+def test_without_requests_it_is_unknown_and_never_healthy(request_log: Recorder) -> None:
+    assert health.system(AT) == health.SystemHealth(
+        "unknown", "no_requests", 0, 0, None, 345, 0.0, None, None, None, AT
+    )
+
+
+def test_with_the_log_switched_off_nothing_was_measured(request_log: Recorder, settings: Settings) -> None:
+    settings.REQUEST_LOG = False
+    assert health.system(AT) == UNMEASURED
+
+
+def test_a_failed_measurement_is_unknown_and_shows_no_counts(
+    request_log: Recorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(*_args: object) -> dict[str, int]:
+        raise OperationalError
+
+    record(request_log, 5, 0)
+    monkeypatch.setattr(health, "_counters", away)
+    assert health.system(AT) == UNMEASURED
+    assert [record.message for record in caplog.records] == ["System health could not be measured"]
+
+
+def test_it_takes_one_query(request_log: Recorder, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    record(request_log, 5, 0)
+    with django_assert_num_queries(1):
+        health.system(AT)
+
+
+def test_all_cards_of_a_process_share_one_measurement_for_two_seconds(
+    request_log: Recorder, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    health.measured_in.cache_clear()
+    monkeypatch.setattr("monitoring.health.time.monotonic", lambda: 1000.0)
+    with django_assert_num_queries(1):
+        assert len({id(health.snapshot()) for _ in range(10)}) == 1
+    monkeypatch.setattr("monitoring.health.time.monotonic", lambda: 1002.0)
+    with django_assert_num_queries(1):
+        health.snapshot()
+    health.measured_in.cache_clear()

@@ -1,0 +1,97 @@
+"""`GET health/system/`: who may ask, and the answer to the letter."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from billing import access
+from monitoring import api
+from monitoring.recorder import Recorder
+from tests.monitoring.conftest import entry
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.monitoring.urls")]
+AT = datetime(2026, 11, 22, 9, 30, 45, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "now", lambda: AT)
+
+
+def bearer(scope: str) -> dict[str, str]:
+    _key, token = access.create_key(name="a key", scopes=[scope], at=AT)
+    return {"authorization": f"Bearer {token}"}
+
+
+def test_the_answer(request_log: Recorder, client: Client) -> None:
+    for number in range(20):
+        request_log.add(entry(at=AT - timedelta(minutes=2), status=404 if number < 2 else 200, duration_us=30_000))
+    request_log.flush()
+    response = client.get("/api/v1/health/system/", headers=bearer("read"))
+    assert response.status_code == 200
+    assert response.json() == {
+        "status": "warning",
+        "reason": None,
+        "recent_requests": 20,
+        "recent_errors": 2,
+        "error_rate": 10.0,
+        "window_seconds": 345,
+        "requests_per_minute": 3.48,
+        "p50_ms": 37.5,
+        "p95_ms": 48.8,
+        "p99_ms": 49.8,
+        "as_of": "2026-11-22T09:30:45Z",
+    }
+
+
+def test_without_requests_counts_are_0_and_the_rest_is_null(request_log: Recorder, client: Client) -> None:
+    response = client.get("/api/v1/health/system/", headers=bearer("read"))
+    assert response.json() == {
+        "status": "unknown",
+        "reason": "no_requests",
+        "recent_requests": 0,
+        "recent_errors": 0,
+        "error_rate": None,
+        "window_seconds": 345,
+        "requests_per_minute": 0.0,
+        "p50_ms": None,
+        "p95_ms": None,
+        "p99_ms": None,
+        "as_of": "2026-11-22T09:30:45Z",
+    }
+
+
+def test_it_measures_what_the_middleware_wrote(
+    request_log: Recorder, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "now", lambda: datetime.now(UTC))
+    headers = bearer("read")
+    for path in ("/plain/", "/plain/", "/plain/", "/nowhere/"):
+        client.get(path)
+    request_log.flush()
+    answer = client.get("/api/v1/health/system/", headers=headers).json()
+    assert (answer["recent_requests"], answer["recent_errors"], answer["error_rate"]) == (4, 1, 25.0)
+    assert answer["status"] == "critical"
+
+
+def test_it_takes_one_query_beside_those_for_the_caller(
+    request_log: Recorder, client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    headers = bearer("read")
+    client.get("/api/v1/health/system/", headers=headers)
+    with django_assert_num_queries(2):  # the key, and the minutes
+        client.get("/api/v1/health/system/", headers=headers)
+
+
+def test_it_needs_a_caller(client: Client) -> None:
+    assert client.get("/api/v1/health/system/").status_code == 401
+
+
+def test_it_needs_the_scope_read(client: Client) -> None:
+    assert client.get("/api/v1/health/system/", headers=bearer("ingest")).status_code == 403
+
+
+def test_it_is_only_read(client: Client) -> None:
+    assert client.post("/api/v1/health/system/", headers=bearer("read")).status_code == 405

@@ -1,0 +1,234 @@
+"""The buffer: grouped, bounded, kept while the database is away, and never written twice."""
+
+import os
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import DataError, OperationalError, connection
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from lib import upsert
+from monitoring import entries, recorder
+from monitoring.models import ApiRequest, RequestMinute
+from monitoring.recorder import Recorder
+from tests.monitoring.conftest import entry
+
+MINUTE = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+
+
+class Away:
+    """A database that refuses the first `times` writes with `error`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, error: type[Exception], times: int) -> None:
+        self.error, self.times, self.store = error, times, entries.store
+        monkeypatch.setattr(entries, "store", self)
+
+    def __call__(self, batch: entries.Batch) -> None:
+        if self.times:
+            self.times -= 1
+            raise self.error
+        self.store(batch)
+
+
+def totals() -> list[tuple[object, ...]]:
+    return list(
+        RequestMinute.objects.order_by("minute", "route", "status_class").values_list(
+            "minute", "route", "status_class", "requests", "errors", "duration_us", "ms_5", "ms_50", "ms_more"
+        )
+    )
+
+
+@pytest.mark.django_db
+def test_requests_are_grouped_by_minute_route_and_status_class(request_log: Recorder) -> None:
+    for status, duration_us in ((200, 3_000), (201, 40_000), (404, 3_000), (503, 11_000_000)):
+        request_log.add(entry(status=status, duration_us=duration_us))
+    request_log.add(entry(at=MINUTE + timedelta(minutes=1)))
+    request_log.add(entry(route="/admin/"))
+    request_log.flush()
+    assert totals() == [
+        (MINUTE, "/admin/", 2, 1, 0, 3_000, 1, 0, 0),
+        (MINUTE, "/api/v1/usage/", 2, 2, 0, 43_000, 1, 1, 0),
+        (MINUTE, "/api/v1/usage/", 4, 1, 1, 3_000, 1, 0, 0),
+        (MINUTE, "/api/v1/usage/", 5, 1, 1, 11_000_000, 0, 0, 1),
+        (MINUTE + timedelta(minutes=1), "/api/v1/usage/", 2, 1, 0, 3_000, 1, 0, 0),
+    ]
+    assert ApiRequest.objects.count() == 6
+
+
+@pytest.mark.django_db
+def test_a_later_flush_adds_to_the_same_minute(request_log: Recorder) -> None:
+    for _ in range(3):
+        request_log.add(entry())
+        request_log.flush()
+    assert totals() == [(MINUTE, "/api/v1/usage/", 2, 3, 0, 9_000, 3, 0, 0)]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("error_from", "errors"), [(400, 2), (500, 1)])
+def test_what_is_an_error_is_a_setting(request_log: Recorder, settings: Settings, error_from: int, errors: int) -> None:
+    settings.HEALTH_ERROR_FROM = error_from
+    for status in (399, 404, 500):
+        request_log.add(entry(status=status))
+    request_log.flush()
+    assert sum(RequestMinute.objects.values_list("errors", flat=True)) == errors
+
+
+@pytest.mark.django_db
+def test_the_time_is_kept_to_the_microsecond(request_log: Recorder) -> None:
+    at = datetime(2026, 11, 22, 9, 30, 59, 999_999, tzinfo=UTC)
+    request_log.add(entry(at=at))
+    request_log.flush()
+    assert (ApiRequest.objects.get().at, RequestMinute.objects.get().minute) == (at, MINUTE)
+
+
+@pytest.mark.django_db
+def test_routes_that_differ_in_case_or_trailing_blank_are_two(request_log: Recorder) -> None:
+    for route in ("/a/", "/A/", "/a/ "):
+        request_log.add(entry(route=route))
+    request_log.flush()
+    assert set(RequestMinute.objects.values_list("route", flat=True)) == {"/a/", "/A/", "/a/ "}
+
+
+@pytest.mark.django_db
+def test_a_route_is_cut_to_what_the_column_holds(request_log: Recorder) -> None:
+    request_log.add(entry(route="/" + "é" * 300, method="M" * 300))
+    request_log.flush()
+    row = ApiRequest.objects.get()
+    assert (row.route, row.method) == ("/" + "é" * 199, "M" * 16)
+    assert RequestMinute.objects.get().route == row.route
+
+
+@pytest.mark.django_db
+def test_a_batch_takes_two_writes_in_one_transaction(
+    request_log: Recorder, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for second in range(60):
+        request_log.add(entry(at=MINUTE + timedelta(seconds=second)))
+    with django_assert_num_queries(4) as queries:  # with the savepoint that a test's own transaction needs
+        request_log.flush()
+    writes = [query["sql"].split(" (")[0] for query in queries.captured_queries if "INSERT" in query["sql"]]
+    assert len(writes) == 2
+
+
+@pytest.mark.django_db
+def test_more_than_a_batch_is_written_batch_by_batch(request_log: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "BATCH", 10)
+    for _ in range(25):
+        request_log.add(entry())
+    assert request_log.flush() is True
+    assert (ApiRequest.objects.count(), RequestMinute.objects.get().requests) == (25, 25)
+
+
+@pytest.mark.django_db
+def test_what_does_not_fit_the_buffer_is_dropped_and_counted(
+    request_log: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "LIMIT", 3)
+    for _ in range(5):
+        request_log.add(entry())
+    assert (recorder.dropped(), len(request_log._held)) == (2, 3)
+    request_log.flush()
+    assert ApiRequest.objects.count() == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_deadlock_is_tried_again_at_once(request_log: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    Away(monkeypatch, OperationalError, times=1)
+    request_log.add(entry())
+    assert request_log.flush() is True
+    assert (ApiRequest.objects.count(), RequestMinute.objects.get().requests) == (1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_the_database_is_away_entries_are_kept_and_later_written_once(
+    request_log: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Away(monkeypatch, OperationalError, times=4)
+    request_log.add(entry())
+    assert request_log.flush() is False
+    request_log.add(entry())
+    assert request_log.flush() is False
+    assert not ApiRequest.objects.exists()
+    assert request_log.flush() is True
+    assert (ApiRequest.objects.count(), RequestMinute.objects.get().requests) == (2, 2)
+    assert request_log.dropped == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_broken_connection_is_replaced(request_log: Recorder) -> None:
+    if connection.vendor == "sqlite":
+        pytest.skip("a file has no connection that could break")
+    connection.ensure_connection()
+    assert connection.connection is not None
+    connection.connection.close()
+    request_log.add(entry())
+    assert request_log.flush() is True
+    assert ApiRequest.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_commit_whose_answer_was_lost_is_not_counted_again(
+    request_log: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = entries.store
+
+    def committed_and_cut(batch: entries.Batch) -> None:
+        store(batch)
+        raise OperationalError
+
+    monkeypatch.setattr(entries, "store", committed_and_cut)
+    request_log.add(entry())
+    assert request_log.flush() is True
+    assert (ApiRequest.objects.count(), RequestMinute.objects.get().requests, request_log.dropped) == (1, 1, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_batch_that_the_database_refuses_for_good_is_dropped_and_the_next_is_written(
+    request_log: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Away(monkeypatch, DataError, times=1)
+    request_log.add(entry())
+    assert request_log.flush() is True
+    request_log.add(entry())
+    assert request_log.flush() is True
+    assert (ApiRequest.objects.count(), request_log.dropped) == (1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_fault_between_rows_and_minutes_leaves_neither(
+    request_log: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_args: object) -> None:
+        raise OperationalError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(upsert, "add", fails)
+        request_log.add(entry())
+        assert request_log.flush() is False
+    assert not ApiRequest.objects.exists()
+    assert request_log.flush() is True
+    assert (ApiRequest.objects.count(), RequestMinute.objects.get().requests) == (1, 1)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_process_starts_empty_and_without_a_thread(request_log: Recorder) -> None:
+    request_log.add(entry())
+    request_log._thread = object()  # type: ignore[assignment]  # only whether there is one matters
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if not request_log._held and request_log._thread is None else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert len(request_log._held) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_thread_is_made_with_the_first_entry_and_writes_what_is_left_at_the_end() -> None:
+    log = Recorder()
+    threads = threading.active_count()
+    log.add(entry())
+    log.add(entry())
+    assert threading.active_count() == threads + 1
+    log.end()
+    assert threading.active_count() == threads
+    assert (ApiRequest.objects.count(), RequestMinute.objects.get().requests) == (2, 2)

@@ -1,0 +1,254 @@
+"""Which price a call has: by day, id, alias and glob, at one provider; and that a change is in force at once."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from pytest_django import DjangoAssertNumQueries
+
+from providers import model_ids, price_book, price_edits
+from providers.costing import Cost, PricedModel, Quantities, Rate, cost
+from providers.models import BookVersion, Price, PriceRate, Provider
+from providers.price_book import Entry, PriceBook
+
+DAY = date(2026, 11, 22)
+FIRST = date(2025, 1, 1)
+
+
+def entry(pattern: str, *aliases: str, key: int = 1, since: date = FIRST, provider: str = "acme") -> Entry:
+    rates = (Rate("input_tokens", "", 0, key),)
+    return Entry(PricedModel(key, provider, pattern, since, "test", rates), frozenset(aliases))
+
+
+def book(*entries: Entry, **vendors: set[str]) -> PriceBook:
+    slugs = {found.price.provider for found in entries}
+    return PriceBook(1, entries, {slug: model_ids.vendor_names(slug, vendors.get(slug, ())) for slug in slugs})
+
+
+def found(prices: PriceBook, model: str, provider: str = "acme", on: date = DAY) -> tuple[int, str] | None:
+    price = prices.find(provider, model, on)
+    return (price.id, price.matched_by) if price else None
+
+
+class TestIds:
+    @pytest.mark.parametrize("asked", ["gpt-4o", "GPT-4o", "  gpt-4o "])
+    def test_an_exact_id_in_any_case(self, asked: str) -> None:
+        assert found(book(entry("gpt-4o")), asked) == (1, "exact")
+
+    @pytest.mark.parametrize(
+        "asked",
+        [
+            "m-1-20250514",
+            "m-1-2024-07-18",
+            "m-1@20250514",
+            "models/m-1",
+            "publishers/google/models/m-1",
+            "projects/p/locations/us-east5/publishers/anthropic/models/m-1@20250514",
+            "acme/m-1",
+            "acme-ai/m-1",
+            "Acme_AI/M-1-2024-07-18",
+            "m-1:batch",
+            "m-1-2024-07-18:batch",
+            "ft:m-1:my-org::abc123",
+            "ft:m-1-2024-07-18:my-org:suffix:abc123",
+            "other-name",
+            "other-name-20250514",
+        ],
+    )
+    def test_another_name_of_the_same_model(self, asked: str) -> None:
+        assert found(book(entry("m-1", "other-name"), acme={"acme ai"}), asked) == (1, "alias")
+
+    @pytest.mark.parametrize(
+        "asked",
+        [
+            "us.anthropic.claude-x-20240620-v1:0",
+            "eu.anthropic.claude-x-20240620-v1:0",
+            "us-gov.anthropic.claude-x",
+            "global.anthropic.claude-x",
+            "anthropic.claude-x-20240620-v2:0",
+            "bedrock/apac.anthropic.claude-x",
+            "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-x-20240620-v1:0",
+        ],
+    )
+    def test_bedrock_regions_and_revisions(self, asked: str) -> None:
+        assert found(book(entry("anthropic.claude-x", provider="bedrock")), asked, "bedrock") == (1, "alias")
+        assert found(book(entry("anthropic.claude-x", provider="other")), "us.anthropic.claude-x", "other") is None
+
+    @pytest.mark.parametrize(
+        "asked",
+        [
+            "m-1-0613",  # four digits name another edition, with another price
+            "m-1-2411",
+            "m-1-preview",
+            "m-1-20251399",
+            "m-1-mini",
+            "m-1:groq",  # served, and billed, elsewhere
+            "m-1:free",
+            "m-1:thinking",
+            "openai/m-1",  # another vendor's namespace
+            "my-m-1",
+            "xm-1",
+            "m-",
+            "",
+            "*",
+            "ft:m-2:org::1",
+        ],
+    )
+    def test_what_is_no_name_of_it_is_not_guessed(self, asked: str) -> None:
+        assert found(book(entry("m-1")), asked) is None
+
+    def test_never_at_another_provider(self) -> None:
+        prices = book(entry("gpt-4o", provider="openai"), entry("*", provider="local"))
+        assert found(prices, "gpt-4o", "azure") is None
+        assert found(prices, "gpt-4o-mini", "openai") is None
+
+    def test_a_gateway_has_its_own_price(self) -> None:
+        prices = book(
+            entry("openai/gpt-oss-120b", key=1, provider="wavespeed"),
+            entry("openai/gpt-oss-120b:groq", key=2, provider="huggingface"),
+            entry("gpt-oss-120b", key=3, provider="huggingface"),
+        )
+        assert found(prices, "openai/gpt-oss-120b", "wavespeed") == (1, "exact")
+        assert found(prices, "openai/gpt-oss-120b:groq", "huggingface") == (2, "exact")
+        assert found(prices, "openai/gpt-oss-120b:cerebras", "huggingface") is None
+
+    def test_the_batch_suffix_asks_for_the_batch_rate(self) -> None:
+        rates = (Rate("input_tokens", "", 0, 2_000_000), Rate("input_tokens", "service_tier=batch", 0, 1_000_000))
+        prices = book(Entry(PricedModel(1, "acme", "m-1", FIRST, "", rates), frozenset()))
+        answers = [prices.find("acme", model, DAY) for model in ("m-1", "m-1:batch")]
+        assert [cost(price, Quantities(input_tokens=1)).total_nano for price in answers if price] == [2, 1]
+
+
+class TestOrder:
+    def test_exact_then_the_given_alias_then_another_name_then_glob(self) -> None:
+        rows = [
+            entry("m-1-20250514", key=1),
+            entry("m-x", "m-1-20250514", key=2),
+            entry("m-1", key=3),
+            entry("m-1*", key=4),
+        ]
+        answers = [found(book(*rows[n:]), "m-1-20250514") for n in range(4)]
+        assert answers == [(1, "exact"), (2, "alias"), (3, "alias"), (4, "glob")]
+
+    def test_the_glob_with_most_fixed_text(self) -> None:
+        prices = book(entry("*", key=1), entry("m-*", key=2), entry("m-1*", key=3), entry("*-1-turbo", key=4))
+        assert [found(prices, model) for model in ("x", "m-2", "m-1-x", "m-1-turbo")] == [
+            (1, "glob"),
+            (2, "glob"),
+            (3, "glob"),
+            (4, "glob"),
+        ]
+
+    def test_a_glob_is_text_but_for_the_star(self) -> None:
+        assert found(book(entry("m.[1]?*")), "m.[1]?-x") == (1, "glob")
+        assert found(book(entry("m.[1]?*")), "ma1x-x") is None
+
+    def test_a_hostile_glob_costs_no_time(self) -> None:
+        assert found(book(entry("*a" * 60 + "b")), "a" * 200) is None
+
+    def test_a_glob_covers_the_other_names_too(self) -> None:
+        assert found(book(entry("m-1-pro*")), "models/m-1-pro-exp") == (1, "glob")
+
+    def test_a_fine_tune_with_a_price_keeps_it(self) -> None:
+        base = entry("m-1", key=1)
+        assert found(book(base, entry("ft:m-1", key=2)), "ft:m-1-2024-07-18:org::a") == (2, "alias")
+        assert found(book(base, entry("ft:m-1*", key=2)), "ft:m-1-2024-07-18:org::a") == (2, "glob")
+        assert found(book(base, entry("ft:m-1:org::a", key=2)), "ft:m-1:org::a") == (2, "exact")
+
+    def test_of_two_prices_that_claim_an_alias_always_the_same(self) -> None:
+        rows = [entry("m-b", "x", key=2), entry("m-a", "x", key=1)]
+        assert found(book(*rows), "x") == found(book(*reversed(rows)), "x") == (1, "alias")
+
+
+class TestDays:
+    ROWS = (entry("m", "x", key=1, since=date(2025, 1, 1)), entry("m", key=2, since=date(2026, 3, 1)))
+
+    @pytest.mark.parametrize(
+        ("on", "expected"),
+        [
+            (date(2024, 12, 31), None),
+            (date(2025, 1, 1), (1, "exact")),
+            (date(2026, 2, 28), (1, "exact")),
+            (date(2026, 3, 1), (2, "exact")),
+            (date(9999, 12, 31), (2, "exact")),
+        ],
+    )
+    def test_the_price_of_the_calls_own_day(self, on: date, expected: tuple[int, str] | None) -> None:
+        assert found(book(*self.ROWS), "m", on=on) == expected
+        assert found(book(*reversed(self.ROWS)), "m", on=on) == expected
+
+    def test_an_alias_ends_with_the_price_that_had_it(self) -> None:
+        assert found(book(*self.ROWS), "x", on=date(2026, 2, 28)) == (1, "alias")
+        assert found(book(*self.ROWS), "x", on=date(2026, 3, 1)) is None
+
+    def test_before_an_exact_price_begins_another_name_still_counts(self) -> None:
+        prices = book(entry("m", key=1), entry("m-20260301", key=2, since=date(2026, 3, 1)))
+        assert found(prices, "m-20260301", on=date(2026, 2, 1)) == (1, "alias")
+        assert found(prices, "m-20260301", on=date(2026, 3, 1)) == (2, "exact")
+
+    def test_an_answer_is_kept_and_shared(self) -> None:
+        prices = book(entry("m*"))
+        assert prices.find("acme", "m1", DAY) is prices.find("acme", "m1", DAY) is prices.find("acme", "m2", DAY)
+
+
+def shipped(provider: str, model: str) -> PricedModel:
+    price = price_book.current().find(provider, model, DAY)
+    assert price is not None
+    return price
+
+
+@pytest.mark.django_db
+class TestCurrent:
+    def test_unchanged_it_is_one_query_and_the_same_book(
+        self, django_assert_num_queries: DjangoAssertNumQueries
+    ) -> None:
+        first = price_book.current()
+        with django_assert_num_queries(1):
+            assert price_book.current() is first
+        with django_assert_num_queries(0):
+            assert price_book.current(first.version) is first
+
+    def test_a_change_by_another_process_is_in_force_with_the_next_look(self) -> None:
+        old = price_book.current()
+        assert old.find("openai", "gpt-9", DAY) is None
+        row = Price.objects.create(
+            provider=Provider.objects.get(slug="openai"), pattern="gpt-9", valid_from=FIRST, source="t"
+        )
+        PriceRate.objects.create(price=row, unit="input_tokens", nano_per_million=7)
+        assert price_book.current() is old
+        BookVersion.objects.filter(book="prices").update(version=old.version + 1)
+        assert price_book.current().find("openai", "gpt-9", DAY) == PricedModel(
+            row.pk, "openai", "gpt-9", FIRST, "t", (Rate("input_tokens", "", 0, 7),)
+        )
+        assert old.find("openai", "gpt-9", DAY) is None
+
+    def test_changed_counts_even_where_no_version_was_stored(self) -> None:
+        BookVersion.objects.filter(book="prices").delete()
+        assert price_book.read_version() == 0
+        price_book.changed()
+        price_book.changed()
+        assert price_book.read_version() == 3
+
+    def test_a_book_takes_three_queries_whatever_its_size(
+        self, django_assert_num_queries: DjangoAssertNumQueries
+    ) -> None:
+        price_book.changed()
+        with django_assert_num_queries(4):  # version, prices, rates, providers
+            price_book.current()
+
+    def test_the_highest_revision_of_a_day_counts(self) -> None:
+        price = Price.objects.get(pattern="gpt-4o")
+        first = price.pk
+        price_edits.record(price=price, rates=[PriceRate(unit="input_tokens", nano_per_million=3_000_000)])
+        assert (shipped("openai", "gpt-4o").id, price.revision) == (price.pk, 2)
+        old = price_book.stored(first)
+        assert old is not None
+        assert cost(old, Quantities(input_tokens=1)) == Cost(
+            2500, 0, 0, 2500, cost(old, Quantities(input_tokens=1)).lines, billed=True
+        )
+        assert price_book.stored(10**9) is None
+
+    def test_a_revision_without_rates_takes_the_price_out_of_force(self) -> None:
+        price_edits.record(price=Price.objects.get(pattern="gpt-4o"), rates=[])
+        assert cost(shipped("openai", "gpt-4o"), Quantities(input_tokens=1)).source == "unpriced"

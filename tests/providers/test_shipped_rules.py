@@ -1,0 +1,90 @@
+"""What ships: loaded by migration, loaded again without touching an operator's edit; forward, twice and back."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import connection
+
+from providers import rulebook, shipped
+from providers.models import BookVersion, DetectionRule, Provider
+
+migration: Any = import_module("providers.migrations.0002_shipped_providers_and_rules")
+
+
+def stored() -> tuple[list[Any], list[Any]]:
+    return list(Provider.objects.order_by("pk").values()), list(DetectionRule.objects.order_by("pk").values())
+
+
+def as_in_the_file(rule: DetectionRule) -> dict[str, Any]:
+    row: dict[str, Any] = {"slug": rule.slug, "evidence": rule.evidence, "pattern": rule.pattern}
+    optional = {
+        "declared": rule.declared,
+        "provider": rule.provider.slug if rule.provider else None,
+        "ignore_host": rule.ignore_host,
+        "category": rule.category,
+        "order": None if rule.order == 1000 else rule.order,
+        "note": rule.note,
+    }
+    return row | {name: value for name, value in optional.items() if value}
+
+
+@pytest.mark.django_db
+def test_the_tables_hold_what_the_files_say() -> None:
+    rules = DetectionRule.objects.select_related("provider")
+    assert sorted((as_in_the_file(rule) for rule in rules), key=lambda row: str(row["slug"])) == sorted(
+        shipped.rows("rules.json"), key=lambda row: str(row["slug"])
+    )
+    assert set(Provider.objects.values_list("slug", "name")) == {
+        (row["slug"], row["name"]) for row in shipped.rows("providers.json")
+    }
+    assert (
+        set(Provider.objects.values_list("shipped", flat=True))
+        == set(rules.values_list("shipped", flat=True))
+        == {True}
+    )
+
+
+@pytest.mark.django_db
+def test_loading_again_changes_nothing() -> None:
+    before, version = stored(), rulebook.read_version()
+    assert shipped.load() == (0, 0)
+    assert (stored(), rulebook.read_version()) == (before, version)
+
+
+@pytest.mark.django_db
+def test_loading_again_keeps_edits_and_brings_back_what_is_missing() -> None:
+    DetectionRule.objects.filter(slug="host-openai.com").update(active=False, pattern="eu.api.openai.com")
+    DetectionRule.objects.filter(slug="host-groq.com").delete()
+    Provider.objects.filter(slug="openai").update(name="OpenAI (our contract)", aliases=["oai"])
+    version = rulebook.read_version()
+    assert shipped.load() == (0, 1)
+    edited = DetectionRule.objects.get(slug="host-openai.com")
+    assert (edited.active, edited.pattern) == (False, "eu.api.openai.com")
+    assert DetectionRule.objects.get(slug="host-groq.com").pattern == "groq.com"
+    assert Provider.objects.get(slug="openai").name == "OpenAI (our contract)"
+    assert rulebook.read_version() == version + 1
+
+
+@pytest.mark.django_db
+def test_the_migration_run_twice_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    before = stored()
+    migration.load(apps, connection.schema_editor())
+    assert stored() == before
+    assert capsys.readouterr().out.strip() == "0 providers, 0 detection rules added"
+
+
+@pytest.mark.django_db
+def test_the_reverse_removes_shipped_rows_and_keeps_an_operators_own() -> None:
+    provider = Provider.objects.create(slug="acme", name="Acme")
+    DetectionRule.objects.create(slug="own", evidence="host", pattern="acme.example", provider=provider)
+    used = Provider.objects.get(slug="openai")
+    DetectionRule.objects.create(slug="own-2", evidence="host", pattern="acme.test", provider=used)
+    apps.get_model("providers", "Price").objects.all().delete()
+    migration.unload(apps, connection.schema_editor())
+    assert set(DetectionRule.objects.values_list("slug", flat=True)) == {"own", "own-2"}
+    assert set(Provider.objects.values_list("slug", flat=True)) == {"acme", "openai"}
+    assert not BookVersion.objects.filter(book="rules").exists()

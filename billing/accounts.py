@@ -3,11 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
+from typing import NamedTuple
 
 from billing.events import Refused
 from billing.models import Account
 from lib import keys, periods
+from lib.periods import Schedule
+
+
+class Known(NamedTuple):
+    """What the write path needs of an account."""
+
+    id: int
+    external_id: str
+    timezone: str
+    anchor_day: int
+    billed_from: date
+
+    @property
+    def schedule(self) -> Schedule:
+        return Schedule(self.anchor_day, self.timezone)
+
+
+def known(external_ids: Iterable[str]) -> dict[str, Known]:
+    """The stored ones among `external_ids`, by their ids: as `find`, without the cost of model instances."""
+    external_keys = [keys.key_of(external_id) for external_id in set(external_ids)]
+    if not external_keys:
+        return {}
+    rows = Account.objects.filter(external_key__in=external_keys).order_by().values_list(*Known._fields)
+    return {account.external_id: account for account in map(Known._make, rows)}
 
 
 def find(external_ids: Iterable[str]) -> dict[str, Account]:
@@ -36,11 +61,11 @@ def new(*, external_id: str, at: datetime, name: str = "", timezone: str = "UTC"
     return account
 
 
-def ensure(external_ids: Iterable[str], *, at: datetime) -> dict[str, Account]:
+def ensure(external_ids: Iterable[str], *, at: datetime) -> dict[str, Known]:
     """These accounts, made where they are missing; safe when several processes do it at once."""
     wanted = sorted(set(external_ids))
     Account.objects.bulk_create([new(external_id=one, at=at) for one in wanted], ignore_conflicts=True)
-    return find(wanted)
+    return known(wanted)
 
 
 def create(*, external_id: str, at: datetime, name: str, timezone: str, anchor_day: int) -> tuple[Account, bool]:

@@ -9,6 +9,7 @@ import hashlib
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -163,9 +164,13 @@ def digest(event: Event) -> UUID:
     return UUID(bytes=hashlib.sha256(DIGEST_VERSION + canonical).digest()[:16], version=5)
 
 
+@lru_cache(maxsize=4096)
 def without_secrets(endpoint: str) -> str:
     """The endpoint without query, fragment and userinfo: API keys live there."""
-    return _USERINFO.sub(r"\1", re.split(r"[?#]", endpoint, maxsplit=1)[0])
+    endpoint = re.split(r"[?#]", endpoint, maxsplit=1)[0]
+    while "@" in endpoint and (without := _USERINFO.sub(r"\1", endpoint)) != endpoint:
+        endpoint = without  # what is left may begin with another one
+    return endpoint
 
 
 # Behind a scheme, wherever it stands (proxies take whole URLs as a path), two slashes, or nothing at all: as clients read it.
@@ -216,6 +221,8 @@ def _check_metadata(metadata: dict[str, Any], *, above: int) -> None:
         raise Refused("invalid", "Lone surrogates can't be stored.", "metadata") from error
     if len(encoded) > METADATA_BYTES:
         raise Refused("max_length", f"At most {METADATA_BYTES} bytes as JSON.", "metadata")
+    if encoded.isascii() and b"\\" not in encoded and b"\x7f" not in encoded:
+        return  # a control character would stand there escaped
     for text in _texts(metadata):
         check_text(text, "metadata", _CONTROL_BUT_LINES)
 

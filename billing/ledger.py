@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
-from functools import cache
+from functools import cache, reduce
+from operator import attrgetter, or_
 from typing import Any
 from uuid import UUID
 
@@ -14,17 +15,19 @@ import psycopg
 from django.db import IntegrityError, connection, models, transaction
 
 from billing.models import UsageLog
+from billing.models.usage import Shown
 from lib import copy_binary, upsert
 
 Key = tuple[int, UUID]  # account, event_key
 
+ACCOUNTS = 200  # accounts in one look-up
 COPY_FROM = 50  # rows from which on COPY is quicker than an INSERT
 PROBE = (
     8  # keys of a batch that are looked up first: an INSERT of repeats is dear, and a COPY that fails leaves dead rows
 )
 
 
-class NewLog(msgspec.Struct, gc=False, kw_only=True):
+class NewLog(Shown, msgspec.Struct, gc=False, kw_only=True):
     """A log on its way into the table: the columns of UsageLog in their order, without the cost of a model instance.
 
     What has a default is said later: the value by rating, the account and the dates inside the transaction.
@@ -78,20 +81,8 @@ class NewLog(msgspec.Struct, gc=False, kw_only=True):
     evidence: str = ""
     served_by: str
 
-    @property
-    def failed(self) -> bool:
-        return self.status_code >= 400
 
-    @property
-    def shown_provider(self) -> str:
-        return self.actual_provider_name
-
-    @property
-    def shown_confidence(self) -> str:
-        return self.confidence
-
-
-class Known(msgspec.Struct, gc=False):
+class Known(Shown, msgspec.Struct, gc=False):
     """What an answer to a repeat needs of the log that was there first."""
 
     id: UUID
@@ -104,14 +95,6 @@ class Known(msgspec.Struct, gc=False):
     cost_total: int
     cost_source: str
 
-    @property
-    def shown_provider(self) -> str:
-        return self.actual_provider_name or self.provider.lower()
-
-    @property
-    def shown_confidence(self) -> str:
-        return self.confidence if self.actual_provider_name else "fallback"
-
 
 Standing = NewLog | Known  # what stands under a key after an insert
 
@@ -122,14 +105,34 @@ def key_of(log: Standing) -> Key:
 
 def stored(wanted: Iterable[Key]) -> dict[Key, Known]:
     """The logs among `wanted` that are stored already."""
-    wanted = set(wanted)
-    if not wanted:
-        return {}
-    rows = UsageLog.objects.filter(
-        account_id__in={account for account, _ in wanted}, event_key__in={key for _, key in wanted}
-    ).values_list(*Known.__struct_fields__)
-    found = {key_of(log): log for log in (Known(*row) for row in rows)}
-    return {key: log for key, log in found.items() if key in wanted}
+    by_account: dict[int, list[UUID]] = {}
+    for account, key in set(wanted):
+        by_account.setdefault(account, []).append(key)
+    rows = _rows_by_pairs(by_account) if connection.vendor == "postgresql" else _rows_by_account(by_account)
+    return {key_of(log): log for log in (Known(*row) for row in rows)}
+
+
+def _rows_by_account(by_account: dict[int, list[UUID]]) -> Iterator[tuple[Any, ...]]:
+    """One condition an account: two long lists side by side would be searched as their product."""
+    of_each = [models.Q(account_id=account, event_key__in=event_keys) for account, event_keys in by_account.items()]
+    for start in range(0, len(of_each), ACCOUNTS):
+        each = of_each[start : start + ACCOUNTS]
+        logs = UsageLog.objects.filter(reduce(or_, each))
+        yield from logs.values_list(*Known.__struct_fields__)
+
+
+def _rows_by_pairs(by_account: dict[int, list[UUID]]) -> list[tuple[Any, ...]]:
+    pairs = [(account, key) for account, event_keys in by_account.items() for key in event_keys]
+    if not pairs:
+        return []
+    columns = ", ".join(f'log."{column}"' for column in Known.__struct_fields__)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {columns} FROM unnest(%s::bigint[], %s::uuid[]) AS wanted (account, key) "  # noqa: S608 - names of ours
+            f'JOIN "{UsageLog._meta.db_table}" log ON log.account_id = wanted.account AND log.event_key = wanted.key',
+            [list(column) for column in zip(*pairs, strict=True)],
+        )
+        return list(cursor.fetchall())
 
 
 def looks_repeated(keys: Sequence[Key]) -> bool:
@@ -189,7 +192,7 @@ def _adapter(field: models.Field[Any, Any], vendor: str) -> Callable[[Any], Any]
 
 def _copy(logs: Sequence[NewLog]) -> bool:
     """Insert all of them by COPY, or none where one is stored already."""
-    packed = copy_binary.rows(_packers(), (msgspec.structs.astuple(log) for log in logs))
+    packed = copy_binary.rows(len(COLUMNS), map(_packed, logs))
     try:
         with transaction.atomic(), _psycopg_cursor() as cursor, cursor.copy(_copy_statement()) as copy:
             copy.write(packed)
@@ -206,25 +209,26 @@ def _psycopg_cursor() -> psycopg.Cursor[Any]:
 
 @cache
 def _copy_statement() -> psycopg.sql.SQL:
-    columns = ", ".join(f'"{column}"' for column in COLUMNS)
+    columns = ", ".join(f'"{column}"' for column in (*INT8S, *(column for column, _ in OTHERS)))
     return psycopg.sql.SQL(f'COPY "{UsageLog._meta.db_table}" ({columns}) FROM STDIN (FORMAT BINARY)')
 
 
-@cache
-def _packers() -> list[copy_binary.Pack]:
-    return [copy_binary.nullable(_packer(field)) if field.null else _packer(field) for field in FIELDS]
+def _packed(log: NewLog) -> bytes:
+    """A row's columns: the whole numbers at once, then each of the others by its own packer."""
+    others = [pack(value) for pack, value in zip(_PACKERS, _others_of(log), strict=True)]
+    return copy_binary.int8s(_int8s_of(log)) + b"".join(others)
 
 
 def _packer(field: models.Field[Any, Any]) -> copy_binary.Pack:
-    if field.attname in ("event_id", "error_message", "user_agent"):
+    if field.attname in ("event_id", "error_message", "user_agent"):  # seldom the same twice
         return copy_binary.text
-    return next(pack for kind, pack in PACKERS if isinstance(field, kind))
+    pack = next(pack for kind, pack in PACKERS if isinstance(field, kind))
+    return copy_binary.nullable(pack) if field.null else pack
 
 
 PACKERS: tuple[tuple[type[models.Field[Any, Any]], copy_binary.Pack], ...] = (
     (models.UUIDField, copy_binary.uuid),
     (models.BigIntegerField, copy_binary.int8),
-    (models.ForeignKey, copy_binary.int8),
     (models.PositiveSmallIntegerField, copy_binary.int2),
     (models.PositiveIntegerField, copy_binary.int4),
     (models.BooleanField, copy_binary.boolean),
@@ -232,9 +236,19 @@ PACKERS: tuple[tuple[type[models.Field[Any, Any]], copy_binary.Pack], ...] = (
     (models.DateTimeField, copy_binary.moment),
     (models.DateField, copy_binary.day),
     (models.CharField, copy_binary.repeated_text),
+    (models.TextField, copy_binary.text),
 )
 FIELDS: tuple[models.Field[Any, Any], ...] = tuple(UsageLog._meta.concrete_fields)
 COLUMNS: tuple[str, ...] = tuple(field.attname for field in FIELDS)
+INT8S = tuple(
+    field.attname
+    for field in FIELDS
+    if isinstance(field, models.BigIntegerField | models.ForeignKey) and not field.null
+)
+OTHERS = tuple((field.attname, _packer(field)) for field in FIELDS if field.attname not in INT8S)
+_PACKERS = tuple(pack for _, pack in OTHERS)
+_int8s_of = attrgetter(*INT8S)
+_others_of = attrgetter(*(column for column, _ in OTHERS))
 
 
 def in_order() -> Iterator[tuple[str, str]]:

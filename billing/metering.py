@@ -58,7 +58,7 @@ class _Item:
     event_key: UUID
     digest: UUID
     at: datetime
-    account: Account | None = None
+    account: accounts.Known | None = None
     log: NewLog | None = None
     refused: Refused | None = None
 
@@ -79,7 +79,7 @@ def record(batch: Sequence[Event | Refused], *, source: Source, at: datetime) ->
     """
     results = [Result(event.event_id if isinstance(event, Event) else "") for event in batch]
     items = [item for event, result in zip(batch, results, strict=True) if (item := _enter(event, result, source, at))]
-    known = accounts.find(item.account_id for item in items)
+    known = accounts.known(item.account_id for item in items)
     for item in items:
         item.account = known.get(item.account_id)
         item.refused = _check(item, source, at)

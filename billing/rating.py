@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -97,18 +98,22 @@ def quantities_of(usage: Usage, variant: Variant, category: str, *, cached_inclu
 def quantities_of_log(log: UsageLog) -> Quantities:
     """What was counted when the log was rated."""
     variant = msgspec.convert(log.variant, Variant)
-    return quantities_of(usage_of(log), variant, log.category, cached_included=log.cached_included)
+    return quantities_of(
+        msgspec.convert(usage_of(log), Usage), variant, log.category, cached_included=log.cached_included
+    )
 
 
-def usage_of(log: UsageLog) -> Usage:
-    """The log's usage as its event told it."""
+def usage_of(log: Any) -> dict[str, int | str]:  # noqa: ANN401 - any form of a log that has the columns
+    """The log's usage as its event told it, without what was left at its default."""
     columns = {
         "input_tokens": log.tokens_input,
         "output_tokens": log.tokens_output,
         "cached_input_tokens": log.tokens_cached,
         "cache_write_tokens": log.tokens_cache_write,
     }
-    return msgspec.convert(log.units | columns, Usage)
+    used: dict[str, int | str] = {name: count for name, count in columns.items() if count}
+    used.update(log.units)
+    return used
 
 
 def _micro(amount: str | int | None) -> int | None:

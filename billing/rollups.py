@@ -97,7 +97,7 @@ def group(logs: Iterable[Stored]) -> dict[Rollup, Totals]:
     for log in logs:
         counts = counts_of(log)
         for rollup in LEDGERED:
-            _add(totals[rollup], rollup.key_of(log), counts[: len(rollup.counters)])
+            _add(totals[rollup], rollup.key_of(log), counts if rollup.counters is DAY_COUNTS else counts[: len(COUNTS)])
     return totals
 
 

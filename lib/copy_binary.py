@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from struct import Struct
 from typing import Any
 from uuid import UUID
@@ -76,8 +76,19 @@ def nullable(pack: Pack) -> Pack:
     return lambda value: NULL if value is None else pack(value)
 
 
-def rows(packers: Sequence[Pack], values: Iterable[Sequence[Any]]) -> bytes:
-    """The whole of what COPY … FROM STDIN (FORMAT BINARY) takes."""
-    width = Struct(">h").pack(len(packers))
-    packed = [width + b"".join([pack(value) for pack, value in zip(packers, row, strict=True)]) for row in values]
-    return b"".join([HEADER, *packed, TRAILER])
+def int8s(values: Sequence[int]) -> bytes:
+    """A run of non-null bigint columns, packed at once."""
+    lengths_and_values = [8] * (2 * len(values))
+    lengths_and_values[1::2] = values
+    return _run(len(values)).pack(*lengths_and_values)
+
+
+@cache
+def _run(count: int) -> Struct:
+    return Struct(">" + "iq" * count)
+
+
+def rows(width: int, packed: Iterable[bytes]) -> bytes:
+    """The whole of what COPY … FROM STDIN (FORMAT BINARY) takes, of rows with `width` packed columns each."""
+    start = Struct(">h").pack(width)
+    return b"".join([HEADER, *[start + row for row in packed], TRAILER])

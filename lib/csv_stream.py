@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from django.http import StreamingHttpResponse
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # a cell that starts so would be run by a spreadsheet
+FORMULA = frozenset("=+-@\t\r\n")  # a cell that starts so would be run by a spreadsheet
 
 
 class _Echo:
@@ -17,7 +17,7 @@ class _Echo:
 
 def safe(cell: object) -> object:
     """A text that a spreadsheet would take for a formula gets an apostrophe in front; numbers stay as they are."""
-    if isinstance(cell, str) and cell.startswith(FORMULA) and not _number(cell):
+    if type(cell) is str and cell[:1] in FORMULA and cell and not _number(cell):
         return f"'{cell}"
     return cell
 

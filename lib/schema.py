@@ -52,6 +52,24 @@ class ExactText(_Tables):
         return f"Compare text exactly in {', '.join(self.tables)}"
 
 
+class DeepJSON(_Tables):
+    """On MariaDB, keep JSON columns ("table.column") as text without its check, which refuses more than 32 levels.
+
+    What comes in is JSON by then; the other databases take the depth that the service takes.
+    """
+
+    def sql(self, schema_editor: BaseDatabaseSchemaEditor, table: str) -> str:
+        connection: Any = schema_editor.connection
+        if connection.vendor != "mysql" or not connection.mysql_is_mariadb:
+            return ""
+        table, column = (schema_editor.quote_name(part) for part in table.split("."))
+        text = "longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL"
+        return f"ALTER TABLE {table} MODIFY {column} {text}"
+
+    def describe(self) -> str:
+        return f"Take deep JSON in {', '.join(self.tables)}"
+
+
 class AccountInPrimaryKey(_Tables):
     """Primary key (id, account_id) instead of (id): Citus wants the account in every unique key.
 

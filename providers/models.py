@@ -46,7 +46,11 @@ class DetectionRule(models.Model):
     )
     declared = models.JSONField(default=list, blank=True, help_text="Declared labels that it is for; empty: all.")
     provider = models.ForeignKey(
-        Provider, on_delete=models.PROTECT, null=True, blank=True, help_text="Empty: names nobody, only a category, or something to ignore."
+        Provider,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        help_text="Empty: names nobody, only a category, or something to ignore.",
     )
     ignore_host = models.BooleanField(
         default=False, help_text="This host is our own proxy: look at the other evidence instead."

@@ -17,13 +17,24 @@ ROOT = Path(__file__).resolve().parent.parent
 APART = ("browser", "bench")  # run by targets of their own
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """`make test` leaves out what needs a browser or measures; -m says otherwise."""
+    for item in items:
+        _keep_what_migrations_made(item)
     if config.getoption("markexpr"):
         return
     apart = [item for item in items if any(item.get_closest_marker(name) for name in APART)]
     config.hook.pytest_deselected(items=apart)
     items[:] = [item for item in items if item not in apart]
+
+
+def _keep_what_migrations_made(item: pytest.Item) -> None:
+    """A test with real transactions empties every table afterwards: the shipped rules, prices and groups come back."""
+    marker = item.get_closest_marker("django_db")
+    if marker and marker.kwargs.get("transaction"):
+        again = pytest.mark.django_db(*marker.args, **{**marker.kwargs, "serialized_rollback": True})
+        item.add_marker(again, append=False)
 
 
 @pytest.fixture(scope="session")
@@ -58,10 +69,10 @@ class Api:
         )
         self.client = Client(raise_request_exception=False, headers={"authorization": f"Bearer {self.token}"})
 
-    def post(self, path: str, body: Any, **headers: str) -> Any:  # noqa: ANN401 - Django's test response
+    def post(self, path: str, body: Any, **headers: str) -> Any:
         return self.client.post(f"/api/v1/{path}", body, content_type="application/json", headers=headers)
 
-    def get(self, path: str, **query: Any) -> Any:  # noqa: ANN401
+    def get(self, path: str, **query: Any) -> Any:
         return self.client.get(f"/api/v1/{path}", query)
 
 

@@ -9,3 +9,4 @@ from config.settings import *  # noqa: F403
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 REQUEST_LOG = False
+WHITENOISE_AUTOREFRESH = True  # or every test client reads all static files anew

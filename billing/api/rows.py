@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -11,14 +12,14 @@ from billing import rating
 from billing.api.schema import LOG_FIELDS
 from billing.api.shapes import usd
 from billing.explanation import Explanation, plain
-from billing.models import UsageAdjustment, UsageLog
+from billing.models import UsageAdjustment
 from lib import money
 
 COLUMNS = tuple(LOG_FIELDS)
-Row = tuple[UsageLog, list[UsageAdjustment]]
+Row = tuple[Any, list[UsageAdjustment]]  # a log in any form that has the columns, with its adjustments
 
 
-def with_adjustments(logs: Sequence[UsageLog]) -> list[Row]:
+def with_adjustments(logs: Sequence[Any]) -> list[Row]:
     """Each log with its adjustments, oldest first; one query for all of them."""
     by_log: dict[Any, list[UsageAdjustment]] = {log.id: [] for log in logs}
     accounts = {log.account_id for log in logs}
@@ -32,7 +33,7 @@ def log(row: Row, labels: Mapping[str, str]) -> dict[str, Any]:
     return {
         "id": one.id,
         "event_id": one.event_id,
-        "account": one.account.external_id,
+        "account": one.external_id,
         "timestamp": one.timestamp,
         "received_at": one.received_at,
         "period": f"{one.usage_period:%Y-%m}",
@@ -48,7 +49,7 @@ def log(row: Row, labels: Mapping[str, str]) -> dict[str, Any]:
         "tokens_input": one.tokens_input,
         "tokens_output": one.tokens_output,
         "tokens_total": one.tokens_total,
-        "usage": msgspec.to_builtins(rating.usage_of(one)),
+        "usage": rating.usage_of(one),
         "cost_usd": usd(one.effective_nano) if one.is_priced else None,
         "original_cost_usd": usd(one.cost_total) if one.cost_source != "unpriced" else None,
         "cost_source": one.cost_source,
@@ -112,10 +113,18 @@ def _adjustment(one: UsageAdjustment) -> dict[str, Any]:
 
 
 def _cell(value: object) -> object:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict | list):
-        return msgspec.json.encode(value).decode() if value else ""
-    return msgspec.to_builtins(value)
+    write = CELLS.get(type(value))
+    return write(value) if write else value
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode() if value else ""
+
+
+CELLS: dict[type, Callable[[Any], str]] = {
+    type(None): lambda _: "",
+    bool: lambda value: "true" if value else "false",
+    dict: _json,
+    list: _json,
+    datetime: msgspec.to_builtins,  # as the JSON has it
+}

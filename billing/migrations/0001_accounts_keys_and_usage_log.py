@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 import billing.models.accounts
 import lib.keys
-from lib.schema import AccountInPrimaryKey, ExactText
+from lib.schema import AccountInPrimaryKey, DeepJSON, ExactText
 
 
 class Migration(migrations.Migration):
@@ -280,5 +280,6 @@ class Migration(migrations.Migration):
             index=models.Index(fields=["account", "batch"], name="usage_adjustments_by_batch"),
         ),
         ExactText("accounts", "memberships", "api_keys", "api_usage_logs", "usage_adjustments"),
+        DeepJSON("api_usage_logs.metadata"),
         AccountInPrimaryKey("api_usage_logs", "usage_adjustments"),
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 
 from billing.models.accounts import Account
@@ -34,7 +36,31 @@ class Confidence(models.TextChoices):
     FALLBACK = "fallback"
 
 
-class UsageLog(models.Model):
+class Shown:
+    """How a log's provider is shown, on whichever form of a log has the columns."""
+
+    __slots__ = ()
+
+    status_code: Any  # the columns, as each form declares them
+    provider: Any
+    actual_provider_name: Any
+    confidence: Any
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.status_code >= 400)
+
+    @property
+    def shown_provider(self) -> str:
+        """The actual provider, or the declared label while nothing has been detected."""
+        return str(self.actual_provider_name or self.provider.strip().lower())
+
+    @property
+    def shown_confidence(self) -> str:
+        return str(self.confidence) if self.actual_provider_name else "fallback"
+
+
+class UsageLog(Shown, models.Model):
     """One AI call. Append-only; only the projection columns move, together with the adjustment that explains them.
 
     Money is nano-USD. `actual_provider_name` NULL means not yet detected: reads then show the declared label, `fallback`.
@@ -102,17 +128,9 @@ class UsageLog(models.Model):
         return self.event_id
 
     @property
-    def failed(self) -> bool:
-        return self.status_code >= 400
-
-    @property
-    def shown_provider(self) -> str:
-        """The actual provider, or the declared label while nothing has been detected."""
-        return self.actual_provider_name or self.provider.strip().lower()
-
-    @property
-    def shown_confidence(self) -> str:
-        return self.confidence if self.actual_provider_name else Confidence.FALLBACK
+    def external_id(self) -> str:
+        """The account's, as callers know it."""
+        return self.account.external_id
 
 
 class UsageAdjustment(models.Model):

@@ -14,7 +14,7 @@ from billing.models import Account, PlatformDay, UsageDay, UsageLog, UsageModel
 pytestmark = pytest.mark.django_db
 
 
-def event(**fields: Any) -> events.Event:  # noqa: ANN401
+def event(**fields: Any) -> events.Event:
     return events.parse({"event_id": "e1", "provider": "openai", "model": "gpt-4o", **fields})
 
 

@@ -68,3 +68,10 @@ def test_40_digits_are_the_limit_at_every_depth(levels: int) -> None:
 def test_a_float_out_of_range_is_refused() -> None:
     with pytest.raises(BadJSON, match="out of range"):
         strict_json.audit(strict_json.loads(b'{"a": [-1e400]}'))
+
+
+def test_many_keys_of_which_the_last_stands_twice_are_refused_at_once() -> None:
+    """Counting each name among all of them would take hours."""
+    keys = ",".join(f'"k{number}":1' for number in [*range(300_000), 299_999])
+    with pytest.raises(BadJSON, match="'k299999' stands twice"):
+        strict_json.loads(f"{{{keys}}}".encode())

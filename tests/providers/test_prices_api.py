@@ -28,7 +28,7 @@ GPT_4O_MINI: dict[str, Any] = {
 }
 
 
-def matches(answer: Any) -> list[tuple[str, str, str]]:  # noqa: ANN401 - Django's test response
+def matches(answer: Any) -> list[tuple[str, str, str]]:
     return [(price["provider"], price["model"], price["matched_by"]) for price in answer.json()["results"]]
 
 

@@ -22,7 +22,7 @@ def operator(db: None, client: Client) -> Client:
     return client
 
 
-def rule(**changed: Any) -> dict[str, Any]:  # noqa: ANN401 - form fields
+def rule(**changed: Any) -> dict[str, Any]:
     fields = {"slug": "acme", "evidence": "host", "pattern": "llm.acme.example", "order": 1000, "active": "on"}
     azure = Provider.objects.get(slug="azure").pk
     return {"declared": "", "provider": azure, "category": "", "note": ""} | fields | changed

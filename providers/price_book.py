@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
 
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 
 from providers import model_ids
 from providers.costing import PricedModel, Rate
-from providers.models import BookVersion, Price, Provider
+from providers.editions import Editions
+from providers.models import Price, Provider
 
-BOOK = "prices"
 MEMO = 16_384  # answers kept per book; an event's model is the caller's text, so this must have an end
 
 
@@ -114,32 +114,6 @@ class PriceBook:
         return shelf.find(model_ids.normal(model), on) if shelf else None
 
 
-_held: PriceBook | None = None
-
-
-def current(version: int | None = None) -> PriceBook:
-    """The book in force, from memory unless it changed; `version` where the caller has read it already."""
-    global _held  # noqa: PLW0603 - one book a process is the point; replaced whole, so threads need no lock
-    wanted = read_version() if version is None else version
-    book = _held
-    if book is None or book.version != wanted:
-        book = _held = _loaded(wanted)
-    return book
-
-
-def read_version() -> int:
-    """The book's version in the database; 0 before any price was loaded."""
-    return BookVersion.objects.filter(book=BOOK).values_list("version", flat=True).first() or 0
-
-
-def changed() -> None:
-    """Says to every process that prices changed; called in the transaction of the change."""
-    global _held  # noqa: PLW0603 - this process must not keep a book that it knows to be old
-    BookVersion.objects.get_or_create(book=BOOK)
-    BookVersion.objects.filter(book=BOOK).update(version=F("version") + 1)
-    _held = None
-
-
 def stored(price_id: int) -> PricedModel | None:
     """A price by its id, in force or not: what an old log was rated with."""
     return next((entry.price for entry in _entries(Price.objects.filter(pk=price_id))), None)
@@ -151,7 +125,6 @@ def tier_of(model: str) -> str:
 
 
 def _loaded(version: int) -> PriceBook:
-    """The rows are read after their version: a change in between is read again at the next look, never missed."""
     latest = {
         (entry.price.provider, entry.price.pattern, entry.price.valid_from): entry
         for entry in _entries(Price.objects.order_by("revision"))
@@ -183,3 +156,7 @@ def _closeness(pattern: str) -> tuple[int, str]:
 def _compiled(pattern: str) -> re.Pattern[str]:
     """Only * is special; fnmatch's translation cannot be made to backtrack without end."""
     return re.compile(fnmatch.translate(re.sub(r"[\[?]", r"[\g<0>]", pattern)))
+
+
+_editions = Editions("prices", _loaded)
+current, read_version, changed = _editions.current, _editions.read_version, _editions.changed

@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from django.db.models import F
-
 from providers.detection import Call, Detection, Rule, RuleSet
-from providers.models import BookVersion, DetectionRule, Provider
+from providers.editions import Editions
+from providers.models import DetectionRule, Provider
 
-BOOK = "rules"
 MEMO = 65_536  # answers kept per book; models and endpoints are the caller's text, so this must have an end
 
 
@@ -32,34 +30,7 @@ class RuleBook:
         return self.labels.get(slug, slug)
 
 
-_held: RuleBook | None = None
-
-
-def current(version: int | None = None) -> RuleBook:
-    """The book in force, from memory unless it changed; `version` where the caller has read it already."""
-    global _held  # noqa: PLW0603 - one book a process is the point; replaced whole, so threads need no lock
-    wanted = read_version() if version is None else version
-    book = _held
-    if book is None or book.version != wanted:
-        book = _held = _loaded(wanted)
-    return book
-
-
-def read_version() -> int:
-    """The book's version in the database; 0 before any rule was loaded."""
-    return BookVersion.objects.filter(book=BOOK).values_list("version", flat=True).first() or 0
-
-
-def changed() -> None:
-    """Says to every process that rules or providers changed; called in the transaction of the change."""
-    global _held  # noqa: PLW0603 - this process must not keep a book that it knows to be old
-    BookVersion.objects.get_or_create(book=BOOK)
-    BookVersion.objects.filter(book=BOOK).update(version=F("version") + 1)
-    _held = None
-
-
 def _loaded(version: int) -> RuleBook:
-    """The rows are read after their version: a change in between is read again at the next look, never missed."""
     providers = list(Provider.objects.all())
     names = {name: one.slug for one in providers for name in (*one.aliases, one.name)}
     names |= {one.slug: one.slug for one in providers}  # a slug is nobody else's alias
@@ -84,3 +55,7 @@ def as_rule(row: DetectionRule) -> Rule:
         order=row.order,
         shipped=row.shipped,
     )
+
+
+_editions = Editions("rules", _loaded)
+current, read_version, changed = _editions.current, _editions.read_version, _editions.changed

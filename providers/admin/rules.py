@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path
 
-from providers import rulebook
+from providers import price_book, rulebook
 from providers.admin.prices import LinesField
 from providers.detection import CATEGORIES, HOST, PATH, Call, label_key
 from providers.models import DetectionRule, Provider
@@ -99,18 +99,23 @@ class _BookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def save_model(self, _request: HttpRequest, obj: Model, form: forms.ModelForm[Any], change: bool) -> None:
         obj.save(update_fields=form.changed_data if change else None)
         rulebook.changed()
+        price_book.changed()
 
     def delete_model(self, _request: HttpRequest, obj: Model) -> None:
         obj.delete()
         rulebook.changed()
+        price_book.changed()
 
     def delete_queryset(self, _request: HttpRequest, queryset: QuerySet[Any]) -> None:
         queryset.delete()
         rulebook.changed()
+        price_book.changed()
 
 
 @admin.register(Provider)
 class ProviderAdmin(_BookAdmin):
+    """Rules and prices both know a provider by its aliases."""
+
     form = ProviderForm
     list_display = ["name", "slug", "known_as", "is_gateway", "shipped"]
     list_filter = ["is_gateway", "shipped"]

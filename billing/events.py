@@ -285,6 +285,11 @@ def _address(text: str) -> str:
 
 _AT = re.compile(r" - at `\$\.?([^`]*)`\Z")
 _FIELD = re.compile(r"field `(.*)`\Z", re.DOTALL)
+_FORMS = (  # what a pattern means, in words
+    ("[A-Za-z0-9_.-]", "A label has 1 to 50 letters, digits, underscores, dots and hyphens"),
+    ("(text|embedding", "A category is one of text, embedding, image, image_edit, video, audio, search, crawl, other"),
+    ("[A-Za-z]*", "A method has letters only"),
+)
 _CODES = (
     ("missing required", "required"),
     ("unknown field", "unknown_field"),
@@ -303,4 +308,5 @@ def _refused(message: str) -> Refused:
     field = _FIELD.search(told)
     path = ".".join(found[1] for found in (at, field) if found and found[1])
     code = next((code for words, code in _CODES if words in message), "invalid")
+    told = next((words for pattern, words in _FORMS if pattern in told), told)
     return Refused(code, f"{told[:MOST_TOLD]}.", path[:MOST_TOLD])

@@ -17,6 +17,12 @@ ROOT = Path(__file__).resolve().parent.parent
 APART = ("browser", "bench")  # run by targets of their own
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A newcomer's environment has no browser driver to import."""
+    of_browser = collection_path.is_relative_to(ROOT / "tests" / "browser")
+    return True if of_browser and "browser" not in config.getoption("markexpr") else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """`make test` leaves out what needs a browser or measures; -m says otherwise."""

@@ -18,7 +18,7 @@ from lib import keys
 def record(request: HttpRequest) -> JsonResponse:
     """What somebody would write in an afternoon: no checks, no detection, no price, no totals."""
     now = timezone.now()
-    key = access.find_key(request.META.get("HTTP_AUTHORIZATION", "").removeprefix("Bearer "), at=now)
+    key = access.find_key(request.headers.get("authorization", "").removeprefix("Bearer "), at=now)
     if key is None:
         return JsonResponse({}, status=401)
     access.note_use(key, at=now)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,15 +73,16 @@ class Server:
     def kill(self) -> None:
         """SIGKILL for all of it at once."""
         if self._process:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it gave up by itself
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
     def workers(self) -> list[int]:
         """The process ids of its workers, oldest first (Linux)."""
         if self._process is None:
             return []
-        listed = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
-        return [int(pid) for pid in listed.split()]
+        listed = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        return [int(pid) for pid in listed.read_text().split()] if listed.exists() else []
 
     def stop(self) -> None:
         """As an operator stops it: SIGTERM, and only when that does not help, SIGKILL."""

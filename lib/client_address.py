@@ -21,7 +21,7 @@ def of_request(request: HttpRequest, *_ignored: object) -> str | None:
     """
     peer = request.META.get("REMOTE_ADDR", "")
     trusted = settings.TRUSTED_PROXIES
-    forwarded = request.META.get("HTTP_X_FORWARDED_FOR") if trusted else None
+    forwarded = request.headers.get("x-forwarded-for") if trusted else None
     return _client(peer, forwarded, tuple(trusted)) if forwarded else _plain(peer)
 
 

@@ -47,13 +47,13 @@ def _entry(request: HttpRequest, status: int, length: int | None, started: int) 
         request.method or "",
         status,
         (time.perf_counter_ns() - started) // 1000,
-        _sent(request.META.get("CONTENT_LENGTH")),
+        _sent(request.headers.get("content-length")),
         length,
         getattr(caller, "account_id", None),
         getattr(caller, "key_id", None),
         client_address.of_request(request),
-        request.META.get("HTTP_USER_AGENT", "")[:500],  # or 20,000 huge ones could be held
-        request.META.get("HTTP_X_TOLLGATE_POLL") == "1" and request.method == "GET",
+        request.headers.get("user-agent", "")[:500],  # or 20,000 huge ones could be held
+        request.headers.get("x-tollgate-poll") == "1" and request.method == "GET",
     )
 
 

@@ -28,7 +28,7 @@ class KeyAuthentication(authentication.BaseAuthentication):
     """`Authorization: Bearer tg_<prefix>_<secret>`; one query."""
 
     def authenticate(self, request: Request) -> tuple[Caller, ApiKey] | None:
-        scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
         now = timezone.now()

@@ -34,7 +34,7 @@ lint: venv-all ## Everything that reads code without running it
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 	$(BIN)/typos
-	$(PY) | xargs $(BIN)/django-upgrade --target-version 5.2
+	$(PY) | xargs $(BIN)/django-upgrade --target-version 5.2 --check
 	git ls-files -co --exclude-standard 'templates/*.html' | xargs -r $(BIN)/djade --target-version 5.2 --check
 	SECRET_KEY=lint $(BIN)/python manage.py makemigrations --check --dry-run
 

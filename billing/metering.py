@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DataError, IntegrityError, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 
 from billing import accounts, events, ledger, rating, rollups
 from billing.events import Event, Refused
 from billing.ledger import NewLog, Standing
 from billing.models import Account, CostSource
-from lib import keys, periods, retry
+from lib import keys, periods, retry, upsert
 
 OLDEST = timedelta(days=35)
 AHEAD = timedelta(minutes=5)
@@ -159,11 +159,12 @@ def _store(items: Sequence[_Item], source: Source, at: datetime) -> None:
         found = ledger.insert(list(first.values()))
         accepted = [log for key, log in first.items() if found[key].id == log.id]
         try:
-            rollups.apply(rollups.group(accepted))
+            with upsert.one_trip(connection):
+                rollups.apply(rollups.group(accepted))
+                if source.live:
+                    rollups.watch(accepted)
         except (DataError, IntegrityError) as error:
             raise TotalTooLarge from error
-        if source.live:
-            rollups.watch(accepted)
     for item in items:
         _answer(item, found[ledger.key_of(_log_of(item))])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -34,6 +35,17 @@ def add(
                 statement(connection, table, keys, counters, len(part)),
                 [_adapted(connection, value) for row in part for value in row],
             )
+
+
+@contextmanager
+def one_trip(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Statements whose answers nobody waits for, sent together where the database can (PostgreSQL); in their order."""
+    if connection.vendor != "postgresql":
+        yield
+        return
+    connection.ensure_connection()
+    with connection.wrap_database_errors, connection.connection.pipeline():
+        yield
 
 
 def statement(

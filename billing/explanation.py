@@ -75,6 +75,8 @@ def _charge(log: UsageLog, price: PricedModel | None, cost: Cost | None) -> list
 def sentence(line: Line) -> str:
     """ "5 seconds at $0.1 each = $0.5"; tokens and characters are told by the million."""
     name = line.unit.replace("_", " ")
+    if line.amount == 1:
+        name = "search" if name == "searches" else name.removesuffix("s")
     if line.unit.endswith("tokens") or line.unit == "characters":
         rate = f"${money.text(line.nano_per_million)} a million"
     else:

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from pytest_django.plugin import blocking_manager_key
 
 from billing import access, accounts
 from billing.models import Account
 
 ROOT = Path(__file__).resolve().parent.parent
 APART = ("browser", "bench")  # run by targets of their own
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Against what the suite ran: told at the end, where -q shows it."""
+    with config.stash[blocking_manager_key].unblock():
+        terminalreporter.write_line(f"database: {connection.vendor} {_database_version()}")
+
+
+def _database_version() -> str:
+    if connection.vendor == "sqlite":
+        return sqlite3.sqlite_version
+    with connection._nodb_cursor() as cursor:
+        cursor.execute("SELECT version()")
+        return str(cursor.fetchone()[0])
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -19,12 +19,12 @@ from bench import chromium
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
 
 
-def pytest_report_header() -> str:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     try:
         found = subprocess.run([chromium.PATH, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     except OSError as error:
         found = f"missing, so that every browser test fails ({error})"
-    return f"browser: {found}"
+    terminalreporter.write_line(f"browser: {found}")
 
 
 @pytest.fixture(scope="session")

@@ -249,8 +249,3 @@ OTHERS = tuple((field.attname, _packer(field)) for field in FIELDS if field.attn
 _PACKERS = tuple(pack for _, pack in OTHERS)
 _int8s_of = attrgetter(*INT8S)
 _others_of = attrgetter(*(column for column, _ in OTHERS))
-
-
-def in_order() -> Iterator[tuple[str, str]]:
-    """The columns of the table beside the fields of NewLog; a test holds that they are the same."""
-    return zip(COLUMNS, NewLog.__struct_fields__, strict=True)

@@ -38,8 +38,3 @@ def half_even(numerator: int, denominator: int) -> int:
     quotient, remainder = divmod(numerator, denominator)
     twice = 2 * remainder
     return quotient + (twice > denominator or (twice == denominator and quotient % 2 == 1))
-
-
-def from_float_text(shortest: str) -> int:
-    """A float of an older table, given as its shortest decimal form (`repr`), to nano-USD, half-even."""
-    return nano(Decimal(shortest))

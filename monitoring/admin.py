@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from lib import changelist
 from monitoring.models import ApiRequest
 
 
@@ -26,21 +27,11 @@ class StatusFilter(admin.SimpleListFilter):
 
 
 @admin.register(ApiRequest)
-class ApiRequestAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # cannot be subscripted at run time
+class ApiRequestAdmin(changelist.ReadOnlyAdmin):
     list_display = ["at", "method", "route", "status", "duration", "account_id", "key_id", "client_address", "poll"]
     list_filter = [StatusFilter, "poll"]
-    list_per_page = 50
-    show_full_result_count = False
+    ordering = ["-at", "id"]
 
-    @admin.display(description="duration (ms)", ordering="duration_us")
+    @admin.display(description="duration (ms)")
     def duration(self, request_row: ApiRequest) -> str:
         return f"{request_row.duration_us / 1000:.1f}"
-
-    def has_add_permission(self, *_args: object, **_kwargs: object) -> bool:
-        return False
-
-    def has_change_permission(self, *_args: object, **_kwargs: object) -> bool:
-        return False
-
-    def has_delete_permission(self, *_args: object, **_kwargs: object) -> bool:
-        return False

@@ -20,12 +20,6 @@ def usd(nano: int) -> SafeString:
 
 
 @register.filter
-def usd_text(nano: int) -> str:
-    """$1.25, as plain text."""
-    return money.shown(nano)
-
-
-@register.filter
 def percent(value: Decimal | float | None) -> str:
     """12.5 %, or a dash where there was nothing to divide by."""
     return "–" if value is None else f"{value:.1f} %"  # noqa: RUF001 - a dash is meant

@@ -68,10 +68,3 @@ def test_half_even_is_as_the_decimal_module_rounds(numerator: int, denominator: 
     tail = Decimal("0.5") if 2 * rest == denominator else Decimal("0.25") if 2 * rest < denominator else Decimal("0.75")
     rounded = (tail + quotient % 2).quantize(Decimal(1), rounding="ROUND_HALF_EVEN") - quotient % 2
     assert money.half_even(numerator, denominator) == quotient + int(rounded)
-
-
-@pytest.mark.parametrize(
-    ("shortest", "nano"), [("0.1", 10**8), ("1e-09", 1), ("0.30000000000000004", 3 * 10**8), ("2.5e-09", 2)]
-)
-def test_a_float_of_an_older_table_is_read_by_its_text(shortest: str, nano: int) -> None:
-    assert money.from_float_text(shortest) == nano

@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import Client
+from hypothesis import settings as hypothesis_settings
 from pytest_django.plugin import blocking_manager_key
 
 from billing import access, accounts
 from billing.models import Account
 
 ROOT = Path(__file__).resolve().parent.parent
+hypothesis_settings.register_profile("suite", deadline=None)  # a busy machine is no failure
+hypothesis_settings.load_profile("suite")
 APART = ("browser", "bench")  # run by targets of their own
 
 

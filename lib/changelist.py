@@ -23,13 +23,20 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # cannot be subscr
         return int(rows.order_by()[: MOST + 1].count())
 
 
+class _More(int):
+    """A number for the templates that count with it, and "10,000+" where it is shown."""
+
+    def __str__(self) -> str:
+        return f"{int(self):,}+"
+
+
 class BoundedChangeList(ChangeList):
     """Says "10,000+" where there are more than were counted."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         if self.result_count > MOST:
-            self.result_count = f"{MOST:,}+"  # type: ignore[assignment]  # only shown from here on
+            self.result_count = _More(MOST)
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # as above

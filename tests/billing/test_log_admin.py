@@ -11,6 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from billing.models import Account, UsageLog
+from lib import changelist
 from tests.billing.usage import record
 
 pytestmark = pytest.mark.django_db
@@ -86,6 +87,16 @@ def test_the_list_takes_a_fixed_number_of_queries_and_counts_no_table(
     counts = [query["sql"] for query in queries.captured_queries if "COUNT(" in query["sql"]]
     assert len(counts) == 1
     assert "LIMIT 10001" in counts[0]
+
+
+def test_more_logs_than_are_counted_are_told_as_more(
+    admin_client: Client, logs: list[UsageLog], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changelist, "MOST", 3)
+    answer = admin_client.get(LOGS)
+
+    assert answer.status_code == 200
+    assert "3+ usage logs" in " ".join(answer.content.decode().split())
 
 
 def test_the_export_holds_what_the_filters_show_and_no_formula(admin_client: Client, logs: list[UsageLog]) -> None:

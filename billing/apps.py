@@ -6,4 +6,6 @@ class BillingConfig(AppConfig):
     verbose_name = "Billing"
 
     def ready(self) -> None:
-        from billing import checks  # noqa: F401 - registers them
+        from billing import checks, jobs  # noqa: F401 - importing the checks registers them
+
+        jobs.register()

@@ -15,6 +15,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Usage", ("billing.UsageLog", "monitoring.ApiRequest")),
     ("Providers", ("providers.Provider", "providers.DetectionRule", "providers.Price")),
     ("Customers", ("billing.Account", "billing.Membership", "billing.ApiKey")),
+    ("Service", ("monitoring.JobRun",)),
     (
         "People and audit",
         (

@@ -1,13 +1,14 @@
-"""The request log for operators: to read only, newest first."""
+"""The request log and the jobs for operators: to read only."""
 
 from __future__ import annotations
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 
 from lib import changelist
-from monitoring.models import ApiRequest
+from monitoring.models import ApiRequest, JobRun
 
 
 class StatusFilter(admin.SimpleListFilter):
@@ -35,3 +36,26 @@ class ApiRequestAdmin(changelist.ReadOnlyAdmin):
     @admin.display(description="duration (ms)")
     def duration(self, request_row: ApiRequest) -> str:
         return f"{request_row.duration_us / 1000:.1f}"
+
+
+@admin.register(JobRun)
+class JobRunAdmin(changelist.ReadOnlyAdmin):
+    """`run_jobs` writes it; a job without a row has not been seen by any process yet."""
+
+    list_display = [
+        "name",
+        "ended",
+        "summary",
+        "started_at",
+        "finished_at",
+        "due_at",
+        "leased_until",
+        "runs",
+        "failures",
+    ]
+    ordering = ["name"]
+
+    @admin.display(description="last run")
+    def ended(self, job: JobRun) -> str:
+        badge = "unknown" if not job.outcome else "ok" if job.outcome == JobRun.Outcome.DONE else "critical"
+        return format_html('<span class="badge {}">{}</span>', badge, job.get_outcome_display() or "not run yet")

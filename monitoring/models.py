@@ -68,3 +68,31 @@ class RequestMinute(models.Model):
 
     def __str__(self) -> str:
         return f"{self.minute:%Y-%m-%d %H:%M} {self.route} {self.status_class}xx"
+
+
+class JobRun(models.Model):
+    """A periodic job: when it is due, who runs it now, and how its last run ended."""
+
+    class Outcome(models.TextChoices):
+        DONE = "done", "done"
+        TROUBLE = "trouble", "found trouble"
+        FAILED = "failed", "failed"
+
+    name = models.CharField(max_length=50, primary_key=True)
+    due_at = models.DateTimeField()
+    holder = models.UUIDField(null=True, help_text="The run that holds the lease.")
+    leased_until = models.DateTimeField(null=True, help_text="Until then no other process starts it.")
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=10, choices=Outcome, blank=True)
+    summary = models.CharField(max_length=500, blank=True)
+    runs = models.PositiveBigIntegerField(default=0)
+    failures = models.PositiveBigIntegerField(default=0, help_text="Runs that did not end as done.")
+
+    class Meta:
+        db_table = "job_runs"
+        ordering = ["name"]
+        verbose_name = "job"
+
+    def __str__(self) -> str:
+        return self.name

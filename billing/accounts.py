@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from typing import NamedTuple
 
+from django.db import connection
+
 from billing.events import Refused
 from billing.models import Account
 from lib import keys, periods
@@ -45,6 +47,15 @@ def find(external_ids: Iterable[str]) -> dict[str, Account]:
 
 def get(external_id: str) -> Account | None:
     return find([external_id]).get(external_id)
+
+
+def lock(account_id: int) -> Account:
+    """The account, held until the transaction ends: who moves what stands about it goes one after the other.
+
+    Rows that only refer to the account may be inserted meanwhile, so recording never waits.
+    """
+    no_key = connection.features.has_select_for_no_key_update
+    return Account.objects.select_for_update(no_key=no_key).get(pk=account_id)
 
 
 def new(*, external_id: str, at: datetime, name: str = "", timezone: str = "UTC", anchor_day: int = 1) -> Account:

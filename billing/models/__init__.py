@@ -1,6 +1,7 @@
 """The tables of billing, one module a domain word."""
 
 from billing.models.accounts import Account, ApiKey, Membership
+from billing.models.corrections import ClosedPeriod, CorrectionBatch
 from billing.models.rollups import PlatformDay, ProviderMinute, UsageDay, UsageModel
 from billing.models.usage import Category, Confidence, CostSource, UsageAdjustment, UsageLog
 
@@ -8,7 +9,9 @@ __all__ = [
     "Account",
     "ApiKey",
     "Category",
+    "ClosedPeriod",
     "Confidence",
+    "CorrectionBatch",
     "CostSource",
     "Membership",
     "PlatformDay",

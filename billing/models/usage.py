@@ -134,13 +134,18 @@ class UsageLog(Shown, models.Model):
 
 
 class UsageAdjustment(models.Model):
-    """A correction of a log as a new fact: never edited, reverted by another one."""
+    """A correction of a log as a new fact: never edited, reverted by another one.
+
+    A log is worth its cost and the sum of its adjustments' `delta_nano`. `details` says what the correction made of it, and
+    what stood before; `batch` is the CorrectionBatch that it belongs to.
+    """
 
     class Kind(models.TextChoices):
         VOID = "void"
         REPRICE = "reprice"
         REDETECT = "redetect"
         CREDIT = "credit"
+        REVERT = "revert"
 
     id = models.UUIDField(primary_key=True, default=keys.new_id, editable=False)
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
@@ -155,12 +160,15 @@ class UsageAdjustment(models.Model):
     corrects_period = models.DateField(help_text="Period of the log that it corrects.")
     details = models.JSONField(default=dict)
     created_at = models.DateTimeField()
+    late_at = models.DateTimeField(null=True, help_text="created_at, where the log's period was closed by then.")
 
     class Meta:
         db_table = "usage_adjustments"
         indexes = [
             models.Index(fields=["account", "log"], name="usage_adjustments_by_log"),
-            models.Index(fields=["account", "batch"], name="usage_adjustments_by_batch"),
+            models.Index(fields=["batch", "account", "id"], name="usage_adjustments_of_batch"),
+            models.Index(fields=["account", "period", "late_at"], name="usage_adjustments_late_in"),
+            models.Index(fields=["late_at"], name="usage_adjustments_late"),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,53 @@
+"""What corrections of the ledger belong to, and the periods that they no longer move."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from billing.models.accounts import Account
+from billing.models.usage import UsageAdjustment
+from lib import keys
+
+
+class CorrectionBatch(models.Model):
+    """One decision to correct: a single void, all of a re-pricing, or the revert of another batch.
+
+    `choice` says which logs it is for. Without `finished_at` it goes on when the same is asked for again.
+    """
+
+    id = models.UUIDField(primary_key=True, default=keys.new_id, editable=False)
+    kind = models.CharField(max_length=10, choices=UsageAdjustment.Kind.choices)
+    reason = models.CharField(max_length=500)
+    actor = models.CharField(max_length=150)
+    choice = models.JSONField(default=dict)
+    created_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    reverted_at = models.DateTimeField(null=True)
+    logs = models.BigIntegerField(default=0, help_text="Logs that were corrected.")
+    skipped = models.BigIntegerField(default=0, help_text="Logs that could not be corrected.")
+    delta_nano = models.BigIntegerField(default=0, help_text="By how much the total moved.")
+
+    class Meta:
+        db_table = "correction_batches"
+        ordering = ["-created_at", "-id"]
+        verbose_name = "correction batch"
+        verbose_name_plural = "correction batches"
+        indexes = [models.Index(fields=["-created_at", "-id"], name="correction_batches_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id}"
+
+
+class ClosedPeriod(models.Model):
+    """A usage period whose figures stand: what corrects its logs later counts in the period that is open then."""
+
+    pk = models.CompositePrimaryKey("account_id", "period")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
+    period = models.DateField()
+    closed_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "closed_periods"
+
+    def __str__(self) -> str:
+        return f"{self.account_id} {self.period}"

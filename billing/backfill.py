@@ -1,40 +1,28 @@
 """Naming the provider of logs that have none yet, and naming logs again by today's rules. Called by its command.
 
-A name moves together with the rollups that stand under it, in one transaction, and only where the old name still holds:
-so it runs while the service does, and can be stopped and started at any moment.
+A name moves together with the rollups that stand under it, while the service runs; it can be stopped and started at any
+moment. A new name instead of an old one is a correction, and belongs to a batch that can be reverted; a first name is none.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any
 
-from django.db import transaction
 from django.db.models import QuerySet
 
-from billing import rating, rollups
-from billing.models import Account, CostSource, UsageAdjustment, UsageLog
+from billing import closing, corrections, log_search, projections, rating, repricing
+from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageLog
+from billing.projections import NAMES, NEEDED, Correction, Decision, Skipped
 from billing.rating import Books
-from billing.rollups import Rollup, Totals
-from lib import keys, retry
-from providers import costing
 from providers.detection import Call, Detection
 
-RATED = (CostSource.PRICE_BOOK, CostSource.UNPRICED)  # what a price may change; a caller's own figure stays
-ATTEMPTS = 5
-# What the rollups and a price need of a log.
-NEEDED = (
-    *("account_id", "usage_day", "usage_period", "late_for", "timestamp", "received_at", "voided_at"),
-    *("provider", "category", "model_used", "status_code", "response_time_ms", "units", "variant", "cached_included"),
-    *("tokens_input", "tokens_output", "tokens_total", "tokens_cached", "tokens_cache_write"),
-    *("cost_source", "effective_nano", "is_priced", "is_billable"),
-)
-EVIDENCE = ("id", "actual_provider_name", "confidence", "provider", "model_used", "endpoint", "served_by")
+EVIDENCE = (*NAMES, "timestamp", "usage_period", "provider", "model_used", "endpoint", "served_by")
+REASON, ACTOR = "detected again", "backfill_actual_providers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +35,7 @@ class Choice:
     until: datetime | None = None
 
     def logs(self) -> QuerySet[UsageLog]:
-        logs = UsageLog.objects.order_by("id")
+        logs = UsageLog.objects.all()
         if not self.redetect:
             logs = logs.filter(actual_provider_name=None)
         if self.account:
@@ -56,151 +44,86 @@ class Choice:
             logs = logs.filter(timestamp__gte=self.since)
         return logs.filter(timestamp__lt=self.until) if self.until else logs
 
+    def stored(self) -> dict[str, Any]:
+        """As a batch keeps it."""
+        return {
+            "account": self.account.external_id if self.account else None,
+            "since": self.since.astimezone(UTC).isoformat() if self.since else None,
+            "until": self.until.astimezone(UTC).isoformat() if self.until else None,
+        }
+
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """What became of one batch: logs looked at, how many were renamed from what to what, how many would cost otherwise."""
+class Part:
+    """What became of one part: logs looked at, how many were renamed from what to what, how many would cost otherwise."""
 
     looked: int
     renamed: Counter[tuple[str | None, str]]
     rate_differently: int
+    skipped: int  # logs of closed periods, whose names stay
 
 
-class Old(NamedTuple):
-    """What a log is called now: the guard of its UPDATE."""
-
-    name: str | None
-    confidence: str
-
-
-class Rival(Exception):
-    """Logs were renamed by somebody else between the look at them and the UPDATE."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What all batches of one run share; its adjustments can be found by `id`."""
-
-    id: UUID
-    at: datetime
-    edition: Books
-    dry: bool
+def run(choice: Choice, *, size: int, at: datetime, dry_run: bool = False) -> Iterator[Part]:
+    """Name the chosen logs part by part, account by account; each part is committed when it comes out."""
+    kind = UsageAdjustment.Kind.REDETECT
+    batch, skipped = None, 0
+    if choice.redetect and not dry_run:
+        batch = corrections.start(kind=kind, choice=choice.stored(), reason=REASON, actor=ACTOR, at=at)
+    ids = Account.objects.order_by("pk").values_list("pk", flat=True)
+    for account_id in [choice.account.pk] if choice.account else list(ids):
+        found = choice.logs().filter(account_id=account_id).only(*(NEEDED if dry_run else EVIDENCE))
+        for logs in log_search.pages(found, size=size):
+            part = _part(account_id, logs, batch, at, dry_run=dry_run)
+            skipped += part.skipped
+            yield part
+    if batch:
+        corrections.finish(batch, skipped=skipped, at=at)
 
 
-Changes = dict[tuple[Old, Detection], list[UUID]]
+def _part(
+    account_id: int, logs: Sequence[UsageLog], batch: CorrectionBatch | None, at: datetime, *, dry_run: bool
+) -> Part:
+    """Look without a lock at what would change, and decide anew on those logs once the account is held."""
+    books = rating.books()
+    decisions = list(_decided(books, logs, closing.closed(account_id)))
+    skipped = sum(isinstance(one, Skipped) for one in decisions)
+    made: Sequence[Correction] = [one for one in decisions if isinstance(one, Correction)]
+    if dry_run:
+        for one in made:
+            projections.put(one)
+    elif made:
+        ids = [one.log.id for one in made]
+        step = projections.correct(account_id, ids, partial(_decided, books), batch=batch, at=at)
+        made, skipped = step.made, skipped + step.skipped.total()
+    renamed = Counter((one.details["from"], one.details["to"]) for one in made)
+    return Part(len(logs), renamed, sum(_rates_differently(one.log, books) for one in made), skipped)
 
 
-def run(choice: Choice, *, size: int, at: datetime, dry_run: bool = False) -> Iterator[Batch]:
-    """Name the chosen logs batch by batch, in order of id; each batch is committed when it comes out."""
-    this = Run(keys.new_id(), at, rating.books(), dry_run)
-    after = UUID(int=0)
-    while ids := list(choice.logs().filter(id__gt=after).values_list("id", flat=True)[:size]):
-        yield retry.on_deadlock(partial(_batch, choice, after, ids[-1], this))
-        after = ids[-1]
-
-
-def _batch(choice: Choice, after: UUID, upto: UUID, this: Run) -> Batch:
-    """Look at the logs of a range, and rename them; look again where somebody else was faster."""
-    for _ in range(ATTEMPTS):
-        rows = choice.logs().filter(id__gt=after, id__lte=upto).values_list(*EVIDENCE)
-        looked, changes = _changes(rows, this)
-        try:
-            with transaction.atomic():
-                renamed, differently = _rename(changes, this)
-        except Rival:
+def _decided(books: Books, logs: Sequence[UsageLog], closed: Collection[date]) -> Iterator[Decision]:
+    for log in logs:
+        found = books.rules.detect(Call(log.provider, log.model_used, log.endpoint, log.served_by))
+        if (log.actual_provider_name, log.confidence) == (found.actual_provider, found.confidence):
             continue
-        return Batch(looked, renamed, differently)
-    raise Rival
+        yield Skipped("of a closed period") if log.usage_period in closed else _renamed(log, found)
 
 
-def _changes(rows: QuerySet[UsageLog, tuple[Any, ...]], this: Run) -> tuple[int, Changes]:
-    looked, changes = 0, Changes()
-    for id_, name, confidence, *evidence in rows:
-        looked += 1
-        found = this.edition.rules.detect(Call(*evidence))
-        if (name, confidence) != (found.actual_provider, found.confidence):
-            changes.setdefault((Old(name, confidence), found), []).append(id_)
-    return looked, changes
+def _renamed(log: UsageLog, found: Detection) -> Correction:
+    old = log.actual_provider_name
+    details = {
+        "from": old,
+        "to": found.actual_provider,
+        "rule": found.rule,
+        "before": {"confidence": log.confidence, "rule": log.detection_rule, "evidence": log.evidence},
+    }
+    values = {
+        "actual_provider_name": found.actual_provider,
+        "confidence": found.confidence,
+        "detection_rule": found.rule,
+        "evidence": found.evidence,
+    }
+    return Correction(log, "" if old is None else UsageAdjustment.Kind.REDETECT, values, details)
 
 
-def _rename(changes: Changes, this: Run) -> tuple[Counter[tuple[str | None, str]], int]:
-    """The logs first, then the rollups, as every writer does. Raises Rival."""
-    renamed: Counter[tuple[str | None, str]] = Counter()
-    old_of: dict[UUID, tuple[Old, Detection]] = {}
-    for change, ids in sorted(changes.items(), key=lambda item: item[1][0]):
-        if not this.dry:
-            _update(*change, ids)
-        renamed[change[0].name, change[1].actual_provider] += len(ids)
-        old_of |= dict.fromkeys(ids, change)
-    logs = list(UsageLog.objects.filter(id__in=old_of).only(*NEEDED))  # locked by now, so they stay as they are read
-    differently = sum(_rates_differently(log, old_of[log.id][1], this.edition) for log in logs)
-    if logs and not this.dry:
-        _record(logs, old_of, this)
-        rollups.apply(_moves(logs, old_of))
-    return renamed, differently
-
-
-def _update(old: Old, new: Detection, ids: list[UUID]) -> None:
-    unchanged = UsageLog.objects.filter(id__in=ids, actual_provider_name=old.name, confidence=old.confidence)
-    moved = unchanged.update(
-        actual_provider_name=new.actual_provider,
-        confidence=new.confidence,
-        detection_rule=new.rule,
-        evidence=new.evidence,
-    )
-    if moved != len(ids):
-        raise Rival
-
-
-def _record(logs: list[UsageLog], old_of: dict[UUID, tuple[Old, Detection]], this: Run) -> None:
-    """A new name instead of an old one is a correction, and told as one; a first name is none."""
-    corrections = [(log, *old_of[log.id]) for log in logs if old_of[log.id][0].name is not None]
-    UsageAdjustment.objects.bulk_create(
-        UsageAdjustment(
-            account_id=log.account_id,
-            log_id=log.id,
-            kind=UsageAdjustment.Kind.REDETECT,
-            reason="detected again",
-            actor="backfill_actual_providers",
-            batch=this.id,
-            period=log.usage_period,
-            corrects_period=log.usage_period,
-            details={"from": old.name, "to": new.actual_provider, "rule": new.rule},
-            created_at=this.at,
-        )
-        for log, old, new in corrections
-    )
-
-
-def _moves(logs: list[UsageLog], old_of: dict[UUID, tuple[Old, Detection]]) -> dict[Rollup, Totals]:
-    """What goes away under the old names, and comes under the new ones."""
-    sums: list[dict[Rollup, Totals]] = []
-    for names in ([old_of[log.id][0] for log in logs], [_named(old_of[log.id][1]) for log in logs]):
-        for log, name in zip(logs, names, strict=True):
-            log.actual_provider_name, log.confidence = name
-        sums.append(rollups.group(logs))
-    before, after = sums
-    return {rollup: _minus(after[rollup], before[rollup]) for rollup in rollups.LEDGERED}
-
-
-def _named(detection: Detection) -> Old:
-    return Old(detection.actual_provider, detection.confidence)
-
-
-def _minus(some: Totals, less: Totals) -> Totals:
-    result = dict(some)
-    for key, counts in less.items():
-        stands = result.get(key, [0] * len(counts))
-        result[key] = [a - b for a, b in zip(stands, counts, strict=True)]
-    return result
-
-
-def _rates_differently(log: UsageLog, new: Detection, edition: Books) -> bool:
-    """Whether the price under the new name would make another cost than the log has; `reprice` makes it so."""
-    if log.cost_source not in RATED or not log.is_billable:
-        return False
-    price = edition.prices.find(new.actual_provider, log.model_used, log.timestamp.astimezone(UTC).date())
-    if price is None:
-        return log.is_priced
-    cost = costing.cost(price, rating.quantities_of_log(log))
-    return (cost.total_nano, cost.billed) != (log.effective_nano, log.is_priced)
+def _rates_differently(log: UsageLog, books: Books) -> bool:
+    """Whether the price under its new name would make another cost than the log has; `reprice` makes it so."""
+    return any(isinstance(one, Correction) for one in repricing.decided([log], books))

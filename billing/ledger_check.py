@@ -13,16 +13,16 @@ from datetime import UTC
 from functools import partial
 
 from django.db import connection, transaction
-from django.db.models import Aggregate, Case, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Sum, When
-from django.db.models.functions import Coalesce, TruncDate
+from django.db.models import Aggregate, Case, Count, F, Q, QuerySet, Sum, When
+from django.db.models.functions import TruncDate
 
-from billing import rollups
-from billing.models import Account, CostSource, UsageAdjustment, UsageLog
+from billing import late_check, projection_check, rollups
+from billing.models import Account, UsageLog
+from billing.projection_check import Difference
 from billing.rollups import PLATFORM_DAYS, USAGE_DAYS, USAGE_MODELS, Rollup, Row, Totals
 from lib import retry
 
 ACCOUNTS = 200  # a part of the check: what is in memory at a time
-REDETECTS = 5_000
 
 SUMS: dict[str, Aggregate] = {
     "calls": Count("id"),
@@ -43,19 +43,6 @@ GROUPED = {
     USAGE_MODELS: ("account_id", "usage_period", "provider", "actual_provider_name", "model_used"),
     PLATFORM_DAYS: ("utc_day", "provider", "actual_provider_name", "category"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One row that does not say what the ledger says: which one, and by column what stands there and what should."""
-
-    table: str
-    key: Row
-    columns: dict[str, tuple[object, object]]
-
-    def __str__(self) -> str:
-        wrong = "; ".join(f"{name} is {found}, should be {right}" for name, (found, right) in self.columns.items())
-        return f"{self.table} {', '.join(str(part) for part in self.key)}: {wrong}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +78,9 @@ def check() -> Iterator[Part]:
     """Everything that must be equal, part by part; the caller holds a snapshot around it."""
     for rollup, where in _parts():
         yield _compare(rollup, where)
-    yield from _projections()
+    for differences in projection_check.differences():
+        found = list(differences)
+        yield Part(len(found), found)
 
 
 def rebuild(*, dry_run: bool = False) -> Iterator[Part]:
@@ -107,7 +96,7 @@ def rebuild(*, dry_run: bool = False) -> Iterator[Part]:
 
 
 def from_log(rollup: Rollup, logs: QuerySet[UsageLog]) -> Totals:
-    """What a rollup must say of `logs`; a platform day without its slot."""
+    """What a rollup must say of `logs` as they are now; a platform day without its slot."""
     columns = GROUPED[rollup]
     totals: Totals = {}
     named = {f"sum_{counter}": SUMS[counter] for counter in rollup.counters}
@@ -145,8 +134,10 @@ def _parts() -> Iterator[tuple[Rollup, Q]]:
 
 
 def _compare(rollup: Rollup, where: Q) -> Part:
-    """The log against the rollup where `where` holds."""
+    """The log against the rollup where `where` holds; of closed periods, the log as it stood when they were closed."""
     right = from_log(rollup, UsageLog.objects.filter(where))
+    for key, counts in late_check.as_closed(rollup, where).items():
+        right[key] = _plus(right.get(key, [0] * len(counts)), counts)
     found = _stored(rollup, where)
     nothing = [0] * len(rollup.counters)
     differences = []
@@ -185,65 +176,3 @@ def _plus(some: list[int], more: list[int]) -> list[int]:
 def _execute(sql: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(sql)
-
-
-def _projections() -> Iterator[Part]:
-    """What a log is worth now, against its adjustments."""
-    for differences in (_worth(), _voids(), _unpriced(), _renamed()):
-        found = list(differences)
-        yield Part(len(found), found)
-
-
-def _worth() -> Iterator[Difference]:
-    """effective_nano = cost_total + adjustments; first where the log was moved, then where it should have been."""
-    mine = UsageAdjustment.objects.filter(account_id=OuterRef("account_id"), log_id=OuterRef("pk")).order_by()
-    moved = Subquery(mine.values("log_id").annotate(sum=Sum("delta_nano")).values("sum"))
-    logs = UsageLog.objects.exclude(effective_nano=F("cost_total")).annotate(right=F("cost_total") + Coalesce(moved, 0))
-    for log, is_, right in logs.exclude(effective_nano=F("right")).values_list("id", "effective_nano", "right"):
-        yield _of_log(log, effective_nano=(is_, int(right)))
-    sums = UsageAdjustment.objects.filter(log__effective_nano=F("log__cost_total")).order_by()
-    unmoved = sums.values_list("log_id", "log__cost_total").annotate(sum=Sum("delta_nano")).exclude(sum=0)
-    for log, cost, delta in unmoved:
-        yield _of_log(log, effective_nano=(cost, cost + int(delta)))
-
-
-def _voids() -> Iterator[Difference]:
-    """A log is voided where a void that stands says so, and nowhere else."""
-    voids = UsageAdjustment.objects.filter(kind=UsageAdjustment.Kind.VOID, reverted_by=None)
-    mine = voids.filter(account_id=OuterRef("account_id"), log_id=OuterRef("pk"))
-    for log in UsageLog.objects.exclude(voided_at=None).exclude(Exists(mine)).values_list("id", flat=True):
-        yield _of_log(log, voided=(True, False))
-    for log in voids.filter(log__voided_at=None, log__isnull=False).values_list("log_id", flat=True):
-        yield _of_log(log, voided=(False, True))
-
-
-def _unpriced() -> Iterator[Difference]:
-    """A log that was never rated again is priced exactly where its own cost has a source."""
-    unpriced = Q(cost_source=CostSource.UNPRICED)
-    logs = UsageLog.objects.filter((unpriced & Q(is_priced=True)) | (~unpriced & Q(is_priced=False)))
-    rated = UsageAdjustment.objects.filter(
-        account_id=OuterRef("account_id"), log_id=OuterRef("pk"), kind=UsageAdjustment.Kind.REPRICE
-    )
-    for log, is_ in logs.exclude(Exists(rated)).values_list("id", "is_priced"):
-        yield _of_log(log, is_priced=(is_, not is_))
-
-
-def _renamed() -> Iterator[Difference]:
-    """A log that was detected again has the provider that the last such correction gave it."""
-    redetects = UsageAdjustment.objects.filter(kind=UsageAdjustment.Kind.REDETECT)
-    later = redetects.filter(account_id=OuterRef("account_id"), log_id=OuterRef("log_id"), id__gt=OuterRef("id"))
-    last = (
-        redetects.exclude(Exists(later))
-        .order_by("id")
-        .values_list("id", "log_id", "details", "log__actual_provider_name")
-    )
-    after = None
-    while page := list((last if after is None else last.filter(id__gt=after))[:REDETECTS]):
-        for _, log, details, is_ in page:
-            if details.get("to") != is_:
-                yield _of_log(log, actual_provider_name=(is_, details.get("to")))
-        after = page[-1][0]
-
-
-def _of_log(log: object, **columns: tuple[object, object]) -> Difference:
-    return Difference(UsageLog._meta.db_table, (log,), columns)

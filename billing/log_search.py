@@ -100,6 +100,16 @@ def page(found: QuerySet[UsageLog], *, size: int, mark: Mark | None) -> Page:
     return Page(rows, older, newer)
 
 
+def pages(found: QuerySet[UsageLog], *, size: int) -> Iterator[list[UsageLog]]:
+    """All of them, page after page, newest first; each is looked for when it is asked for."""
+    mark = None
+    while (one := page(found, size=size, mark=mark)).logs:
+        yield one.logs
+        if one.next is None:
+            return
+        mark = one.next
+
+
 _COLUMNS = tuple(field.attname for field in UsageLog._meta.concrete_fields)
 _Columns: Any = namedtuple("_Columns", (*_COLUMNS, "external_id"))  # type: ignore[misc]  # the fields are the table's
 

@@ -98,6 +98,7 @@ class Step:
     looked: int
     change: Change
     skipped: Counter[str] = field(default_factory=Counter)
+    made: Sequence[Correction] = ()
 
 
 class BatchClosed(Exception):
@@ -105,7 +106,7 @@ class BatchClosed(Exception):
 
 
 def correct(account_id: int, ids: Collection[UUID], plan: Plan, *, batch: CorrectionBatch | None, at: datetime) -> Step:
-    """Correct these logs of one account as `plan` decides, and commit. A batch that is not stored yet is, if needed.
+    """Correct these logs of one account as `plan` decides, and commit. Without a batch there are first names only.
 
     Raises BatchClosed.
     """
@@ -123,7 +124,13 @@ def _correct(account_id: int, ids: Collection[UUID], plan: Plan, batch: Correcti
     change = tell(account.external_id, corrections)
     if corrections:
         _move(account, corrections, batch, closed, at)
-    return Step(len(logs), change, skipped)
+    return Step(len(logs), change, skipped, corrections)
+
+
+def put(one: Correction) -> None:
+    """The log in memory as the correction leaves it."""
+    for name, value in one.values.items():
+        setattr(one.log, name, value)
 
 
 def tell(account: str, corrections: Iterable[Correction]) -> Change:
@@ -182,8 +189,7 @@ def _write(corrections: Sequence[Correction]) -> None:
     worths: list[tuple[Any, ...]] = []
     named: dict[tuple[Any, ...], list[UUID]] = {}
     for one in corrections:
-        for name, value in one.values.items():
-            setattr(one.log, name, value)
+        put(one)
         if not one.values.keys().isdisjoint(WORTH):
             worths.append((*WORTH_OF(one.log), one.log.id, one.log.account_id))
         if not one.values.keys().isdisjoint(NAMES):
@@ -202,7 +208,7 @@ def _mark_reverted(undone: Sequence[tuple[UUID, UUID, int]]) -> None:
 
 def _count(batch: CorrectionBatch, logs: int, delta: int) -> None:
     """In the transaction of the logs, so that a batch never says more or less than it did. Raises BatchClosed."""
-    if batch._state.adding:
+    if batch.finished_at is not None:  # one correction by itself: the batch is stored with it
         batch.logs, batch.delta_nano = logs, delta
         batch.save(force_insert=True)
         return

@@ -112,6 +112,8 @@ def go_on(batch: CorrectionBatch, *, size: int, at: datetime) -> Iterator[Step]:
     Raises projections.BatchClosed where somebody else finished or reverted the batch meanwhile.
     """
     choice, skipped = Choice.of(batch.choice), Counter[str]()
+    if batch.finished_at is not None:
+        return
     for account, logs in _pages(choice, size):
         step = _step(batch, choice, account, logs, at)
         skipped += step.skipped
@@ -134,18 +136,21 @@ def decided(logs: Iterable[UsageLog], books: Books, model: str = "") -> Iterator
             yield Skipped("voided")
         elif log.actual_provider_name is None:
             yield Skipped("not detected yet")
-        elif decision := _decision(log, *rated(log, books)):
-            yield decision
+        elif log.cost_source in RATED and log.is_billable:
+            yield from _decision(log, *rated(log, books))
 
 
 STAYS = "still without a price"
 
 
-def _decision(log: UsageLog, price: PricedModel | None, cost: Cost) -> Decision | None:
+def _decision(log: UsageLog, price: PricedModel | None, cost: Cost) -> Iterator[Decision]:
     if (cost.total_nano, cost.billed) == (log.effective_nano, log.is_priced):
-        return None if log.is_priced else Skipped(STAYS)
+        if not log.is_priced:
+            yield Skipped(STAYS)
+        return
     if cost.total_nano > money.EVENT_LIMIT_NANO:
-        return Skipped("dearer than a call may be")
+        yield Skipped("dearer than a call may be")
+        return
     details = {
         "price": price.id if price and cost.billed else None,
         "source": cost.source,
@@ -155,7 +160,7 @@ def _decision(log: UsageLog, price: PricedModel | None, cost: Cost) -> Decision 
         "before": {"nano": log.effective_nano, "priced": log.is_priced},
     }
     values = {"effective_nano": cost.total_nano, "is_priced": cost.billed}
-    return Correction(log, UsageAdjustment.Kind.REPRICE, values, details)
+    yield Correction(log, UsageAdjustment.Kind.REPRICE, values, details)
 
 
 def _step(
@@ -188,14 +193,8 @@ def _told(account: str, decisions: Iterable[Decision]) -> tuple[Change, Counter[
 def _pages(choice: Choice, size: int) -> Iterator[tuple[tuple[int, str], list[UsageLog]]]:
     """The chosen logs account by account, newest first, each page beside the account's ids."""
     for account in _accounts(choice):
-        mark = None
-        while True:
-            page = log_search.page(choice.logs(account[0]), size=size, mark=mark)
-            if page.logs:
-                yield account, page.logs
-            if page.next is None:
-                break
-            mark = page.next
+        for logs in log_search.pages(choice.logs(account[0]), size=size):
+            yield account, logs
 
 
 def _accounts(choice: Choice) -> list[tuple[int, str]]:

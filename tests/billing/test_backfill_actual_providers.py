@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from billing import backfill
+from billing import projections
 from billing.models import UsageAdjustment, UsageLog
 from providers import rulebook
 from providers.models import DetectionRule, Provider
@@ -128,7 +128,8 @@ def test_redetect_names_again_and_says_so_by_an_adjustment() -> None:
     told = UsageAdjustment.objects.order_by("log__event_id").values_list(
         "log__event_id", "kind", "delta_nano", "details"
     )
-    details = {"from": "azure", "to": "acme", "rule": "own"}
+    before = {"confidence": "exact", "rule": "host-openai.azure.com", "evidence": "host acme.openai.azure.com"}
+    details = {"from": "azure", "to": "acme", "rule": "own", "before": before}
     assert list(told) == [("e2", "redetect", 0, details), ("e3", "redetect", 0, details)]
     assert UsageAdjustment.objects.values("batch").distinct().count() == 1
     assert UsageLog.objects.filter(cost_total=10**9).count() == 4
@@ -168,23 +169,22 @@ def test_a_callers_own_statement_stays_its_own() -> None:
     assert names() == ["some-host"]
 
 
-def test_what_somebody_else_renames_meanwhile_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_somebody_else_names_between_the_look_and_the_lock_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
     record(*CALLS)
+    right = rollups()
     unnamed()
-    change, calls = backfill._changes, []
+    correct = projections.correct
 
-    def rival(*arguments: Any) -> Any:
-        found = change(*arguments)
-        calls.append(len(found[1]))
-        if len(calls) == 1:
-            UsageLog.objects.filter(event_id="e0").update(actual_provider_name="wavespeed", confidence="strong")
-        return found
+    def rival(*arguments: Any, **more: Any) -> Any:
+        monkeypatch.setattr(projections, "correct", correct)
+        run("backfill_actual_providers")
+        return correct(*arguments, **more)
 
-    monkeypatch.setattr(backfill, "_changes", rival)
+    monkeypatch.setattr(projections, "correct", rival)
     end = run("backfill_actual_providers")
 
-    assert end.lines[-1] == "4 logs looked at, 4 named; 0 would now rate differently."
-    assert (names(), len(calls)) == (NAMES, 2)
+    assert end.lines[-1] == "4 logs looked at, 0 named; 0 would now rate differently."
+    assert (names(), rollups()) == (NAMES, right)
 
 
 @pytest.mark.django_db(transaction=True)

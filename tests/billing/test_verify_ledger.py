@@ -132,7 +132,7 @@ def test_a_log_is_priced_where_its_cost_has_a_source_or_it_was_rated_again() -> 
     UsageLog.objects.update(is_priced=True)
     assert wrong() == [(key, {"is_priced": (True, False)})]
 
-    adjust("reprice")
+    adjust("reprice", details={"source": "price_book"})
     assert wrong() == []
 
 

@@ -1,14 +1,13 @@
 """`manage.py backfill_actual_providers`: name the provider of stored logs, while the service runs."""
 
 from collections import Counter
-from datetime import UTC, datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
-from billing import accounts, backfill
-from billing.models import Account
+from billing import backfill
+from billing.management import choices
 from lib import commands
 
 
@@ -32,45 +31,28 @@ class Command(BaseCommand):
             raise commands.bad_use("--batch-size is 1 to 10000.")
         choice = _choice(options)
         renamed: Counter[tuple[str | None, str]] = Counter()
-        looked = differently = 0
+        looked = differently = skipped = 0
         with commands.Progress(self, "logs", choice.logs().count()) as progress:
-            for batch in backfill.run(choice, size=batch_size, at=timezone.now(), dry_run=dry_run):
-                renamed += batch.renamed
-                looked, differently = looked + batch.looked, differently + batch.rate_differently
-                progress.add(batch.looked)
+            for part in backfill.run(choice, size=batch_size, at=timezone.now(), dry_run=dry_run):
+                renamed += part.renamed
+                looked, differently = looked + part.looked, differently + part.rate_differently
+                skipped += part.skipped
+                progress.add(part.looked)
                 if progress.stopped:
                     break
         for (old, new), count in sorted(renamed.items(), key=lambda item: (-item[1], str(item[0]))):
             self.stdout.write(f"{count} {old or 'not detected'} -> {new}")
         done = "would be named" if dry_run else "named"
         stopped = " Stopped before the end: run it again to go on." if progress.stopped else ""
-        line = f"{looked} logs looked at, {renamed.total()} {done}; {differently} would now rate differently.{stopped}"
-        commands.close(self, line, failed=progress.stopped)
+        frozen = f"; {skipped} of closed periods skipped" if skipped else ""
+        line = f"{looked} logs looked at, {renamed.total()} {done}{frozen}; {differently} would now rate differently."
+        commands.close(self, line + stopped, failed=progress.stopped)
 
 
 def _choice(options: dict[str, Any]) -> backfill.Choice:
     return backfill.Choice(
         redetect=options["redetect"],
-        account=None if options["account"] is None else _account(options["account"]),
-        since=_moment(options["since"], "--since"),
-        until=_moment(options["until"], "--until"),
+        account=choices.account(options["account"]),
+        since=choices.moment(options["since"], "--since"),
+        until=choices.moment(options["until"], "--until"),
     )
-
-
-def _account(external_id: str) -> Account:
-    found = accounts.get(external_id)
-    if found is None:
-        raise commands.bad_use(f"There is no account {external_id!r}.")
-    return found
-
-
-def _moment(text: str | None, option: str) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise commands.bad_use(
-            f"{option}: {text!r} is no date or time such as 2026-11-01 or 2026-11-01T09:30Z."
-        ) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

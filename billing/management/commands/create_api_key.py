@@ -3,8 +3,9 @@
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
-from billing import access, accounts
-from billing.models import Account, ApiKey
+from billing import access
+from billing.management import choices
+from billing.models import ApiKey
 from lib import commands
 
 
@@ -23,15 +24,8 @@ class Command(BaseCommand):
     def handle(self, *, name: str, scope: list[str], account: str | None, **_options: object) -> None:
         if not name.strip() or len(name) > 100:
             raise commands.bad_use("The name has 1 to 100 characters.")
-        bound = None if account is None else _account(account)
+        bound = choices.account(account)
         key, token = access.create_key(name=name.strip(), scopes=scope, at=timezone.now(), account=bound)
         whose = f"account {bound.external_id}" if bound else "every account"
         self.stderr.write(f"Key “{key.name}” for {whose}, scopes {', '.join(key.scopes)}. It is not shown again:")
         self.stdout.write(token)
-
-
-def _account(external_id: str) -> Account:
-    found = accounts.get(external_id)
-    if found is None:
-        raise commands.bad_use(f"There is no account {external_id!r}.")
-    return found

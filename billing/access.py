@@ -36,6 +36,11 @@ class Caller:
         return self.key.id if self.key else None
 
     @property
+    def name(self) -> str:
+        """Who that is, for records of what was done."""
+        return self.user.get_username() if self.user else str(self.key)
+
+    @property
     def may_state_cost(self) -> bool:
         return self.account is None or self.account.may_state_cost
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db.models import Max, Min, QuerySet, Sum
 
-from billing.models import Account, Category, PlatformDay, UsageDay
+from billing.models import Account, Category, PlatformDay, UsageAdjustment, UsageDay
 from lib import periods
 from lib.periods import CALENDAR_UTC, Schedule
 from providers import rulebook
@@ -105,6 +105,7 @@ class Summary:
     unpriced_calls: int
     fallback_calls: int
     response_time_sum: int
+    prior_adjustments_nano: int  # corrections of closed periods that count in this one; in no other figure
     budget: Budget
     providers: tuple[Share, ...]
     categories: tuple[Share, ...]
@@ -146,7 +147,7 @@ def _period(schedule: Schedule, start: date) -> Period:
 
 
 def summary(account: Account | None, period: Period) -> Summary:
-    """One query over the rollup's rows of the period."""
+    """Two queries: the rollup's rows of the period, and the corrections of closed ones that fall into it."""
     cells = cells_between(account, period.start, period.end)
     total = sum(cell.cost_nano for cell in cells)
     labels = rulebook.current().labels
@@ -160,10 +161,21 @@ def summary(account: Account | None, period: Period) -> Summary:
         unpriced_calls=sum(cell.unpriced_calls for cell in cells),
         fallback_calls=sum(cell.fallback_calls for cell in cells),
         response_time_sum=sum(cell.response_time_sum for cell in cells),
+        prior_adjustments_nano=_prior_adjustments(account, period),
         budget=Budget(limit_nano=None, used_nano=total, reserved_nano=0),
         providers=_breakdown(cells, "provider", "category", labels, total),
         categories=_breakdown(cells, "category", "provider", labels, total),
     )
+
+
+def _prior_adjustments(account: Account | None, period: Period) -> int:
+    """Nano-USD of corrections that came after their own period was closed: by account those of the period in which they
+    count, for the platform those made in the month."""
+    if account is None:
+        late = UsageAdjustment.objects.filter(late_at__gte=period.starts_at, late_at__lt=period.ends_at)
+    else:
+        late = UsageAdjustment.objects.filter(account_id=account.id, period=period.start, late_at__isnull=False)
+    return int(late.aggregate(total=Sum("delta_nano"))["total"] or 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,10 @@ class SessionAuthentication(authentication.SessionAuthentication):
 
 
 class HasScope(permissions.BasePermission):
-    """The view's `required_scope`; a view with none (the list of plans, the documents) is open."""
+    """The view's `required_scope`; a view with none (the list of plans, the documents) is open.
+
+    A view with a `staff_permission` asks it of staff as well: what the scope's own permission does not cover.
+    """
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         scope = getattr(view, "required_scope", None)
@@ -67,6 +70,9 @@ class HasScope(permissions.BasePermission):
             raise exceptions.NotAuthenticated
         if scope not in request.user.scopes:
             raise exceptions.PermissionDenied(f"This needs the scope {scope!r}.")
+        permission = getattr(view, "staff_permission", None)
+        if permission and request.user.user and not request.user.user.has_perm(permission):
+            raise exceptions.PermissionDenied(f"This needs the permission {permission!r}.")
         return True
 
 

@@ -1,11 +1,13 @@
-"""`GET usage/logs/` with filters, keyset pages and CSV, and `GET usage/logs/{id}/` with its explanation."""
+"""`GET usage/logs/` with filters, keyset pages and CSV, `GET usage/logs/{id}/` with its explanation, and voiding one."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated, Any
 from uuid import UUID
 
 import django_filters
+import msgspec
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponseBase, StreamingHttpResponse
 from django.utils import timezone
@@ -15,8 +17,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from billing import events, explanation, log_search
+from billing import corrections, events, explanation, log_search
 from billing.api import rows, schema, scope
+from billing.api.parsers import body_of
 from billing.events import Refused
 from billing.log_search import Mark, Search
 from billing.models import Account, Category, Confidence, UsageLog
@@ -94,11 +97,40 @@ class LogView(APIView):
         operation_id="usage_log", summary="Show a usage log", responses={200: schema.LOG, **schema.ERRORS_OF_READING}
     )
     def get(self, request: Request, id: UUID) -> Response:  # noqa: A002 - the contract's name
-        log = log_of(scope.account_of(request, request.query_params.get("account")), id)
-        why = explanation.explain(log)
-        (row,) = rows.with_adjustments([log])
-        labels = rulebook.current().labels
-        return Response({**rows.log(row, labels), "explanation": rows.explained(why)})
+        return Response(_told(log_of(scope.account_of(request, request.query_params.get("account")), id)))
+
+
+class Void(msgspec.Struct, forbid_unknown_fields=True):
+    """What a request to void a log says."""
+
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=corrections.REASON)]
+
+
+class VoidView(APIView):
+    """Voids a usage log: it counts no more, and stays to be seen. The same request again changes nothing."""
+
+    required_scope = "manage"
+    staff_permission = "billing.add_usageadjustment"
+
+    @extend_schema(
+        operation_id="void_usage_log",
+        summary="Void a usage log",
+        request={"application/json": schema.of(Void)},
+        responses={200: schema.LOG, **schema.ERRORS_OF_WRITING},
+    )
+    def post(self, request: Request, id: UUID) -> Response:  # noqa: A002 - the contract's name
+        account = scope.account_of(request, request.query_params.get("account"))
+        log = log_of(account, id)
+        wanted = events.converted(body_of(request), Void)
+        events.check_text(wanted.reason, "reason")
+        corrections.void(log, reason=wanted.reason, actor=scope.caller_of(request).name, at=timezone.now())
+        return Response(_told(log_of(account, id)))
+
+
+def _told(log: UsageLog) -> dict[str, Any]:
+    """A log with its explanation."""
+    (row,) = rows.with_adjustments([log])
+    return {**rows.log(row, rulebook.current().labels), "explanation": rows.explained(explanation.explain(log))}
 
 
 def log_of(account: Account | None, id: UUID) -> UsageLog:  # noqa: A002

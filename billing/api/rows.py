@@ -50,7 +50,7 @@ def log(row: Row, labels: Mapping[str, str]) -> dict[str, Any]:
         "tokens_output": one.tokens_output,
         "tokens_total": one.tokens_total,
         "usage": rating.usage_of(one),
-        "cost_usd": usd(one.effective_nano) if one.is_priced else None,
+        "cost_usd": usd(one.effective_nano) if one.is_priced or one.voided_at else None,
         "original_cost_usd": usd(one.cost_total) if one.cost_source != "unpriced" else None,
         "cost_source": one.cost_source,
         "priced": one.is_priced,

@@ -51,7 +51,7 @@ def summary(one: Summary) -> dict[str, Any]:
         "avg_response_time_ms": one.avg_response_time_ms,
         "unpriced_calls": one.unpriced_calls,
         "fallback_calls": one.fallback_calls,
-        "prior_adjustments_usd": "0",
+        "prior_adjustments_usd": money.text(one.prior_adjustments_nano),
         "budget": budget(one.budget),
         "provider_breakdown": [_provider(share) for share in one.providers],
         "category_breakdown": [_category(share) for share in one.categories],

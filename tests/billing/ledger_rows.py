@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from io import StringIO
 from typing import Any, NamedTuple
 
@@ -11,6 +12,9 @@ from django.core.management import CommandError, call_command
 from billing import events, metering
 from billing.metering import Result, Source
 from billing.models import PlatformDay, UsageDay, UsageLog, UsageModel
+from lib import money
+from providers import price_edits
+from providers.models import Price, PriceRate, Provider
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 ANY = Source(may_state_cost=True, may_create_accounts=True, any_age=True, live=False)
@@ -45,6 +49,19 @@ def record(*raw: dict[str, Any], at: datetime = NOW) -> list[Result]:
     default = {"account": "a", "provider": "openai", "model": "gpt-4o", "cost_usd": "1"}
     parsed = [events.parse({"event_id": f"e{index}", **default, **one}) for index, one in enumerate(raw)]
     return metering.record(parsed, source=ANY, at=at)
+
+
+def set_price(model: str, provider: str = "openai", since: date = date(2025, 1, 1), **usd_per_million: str) -> Price:
+    """A price, or a correction of the one of that day: USD per million of each unit."""
+    price = Price(provider=Provider.objects.get(slug=provider), pattern=model, valid_from=since, source="test")
+    rates = [PriceRate(unit=unit, nano_per_million=money.nano(Decimal(usd))) for unit, usd in usd_per_million.items()]
+    return price_edits.record(price=price, rates=rates)
+
+
+def assert_equal() -> None:
+    """The ledger equals its totals, to the nano-dollar."""
+    end = run("verify_ledger")
+    assert (end.status, end.lines[-1].endswith(" 0 differences.")) == (0, True), end.out
 
 
 def unnamed(**where: Any) -> int:

@@ -17,13 +17,13 @@ from django.db.models import QuerySet
 
 from billing import accounts, corrections, log_search, projections, rating, rollups
 from billing.models import Account, CorrectionBatch, CostSource, UsageAdjustment, UsageLog, UsageModel
-from billing.projections import NEEDED, Change, Correction, Decision, Skipped, Step
+from billing.projections import NEEDED, BatchClosed, Change, Correction, Decision, Skipped, Step
 from billing.rating import Books
 from lib import money
 from providers import costing
 from providers.costing import Cost, PricedModel
 
-__all__ = ["Change", "Choice", "Preview", "Step", "go_on", "preview", "rated", "revert", "start"]
+__all__ = ["BatchClosed", "Change", "Choice", "Preview", "Step", "go_on", "preview", "rated", "revert", "start"]
 
 RATED = (CostSource.PRICE_BOOK, CostSource.FREE, CostSource.UNPRICED)  # what a price may change
 LOOKED = 2_000  # logs that a preview reads at a time
@@ -88,14 +88,15 @@ class Preview:
 
 def preview(choice: Choice, *, most: int | None = None) -> Preview:
     """What `start` and `go_on` would do now; changes nothing, locks nothing."""
-    books, found, looked = rating.books(), dict[str, Change](), 0
-    for account, logs in _pages(choice, LOOKED):
+    books, found, looked, complete = rating.books(), dict[str, Change](), 0, True
+    for (_, name), logs in _pages(choice, min(LOOKED, most or LOOKED)):
         if most is not None and looked >= most:
-            return Preview(tuple(found.values()), looked, complete=False)
+            complete = False
+            break
         looked += len(logs)
-        change = _told(account.external_id, logs, decided(logs, books, choice.model))
-        found[change.account] = found.get(change.account, Change(change.account)) + change
-    return Preview(tuple(one for one in found.values() if one.calls or one.unpriced), looked, complete=True)
+        change, _ = _told(name, decided(logs, books, choice.model))
+        found[name] = found.get(name, Change(name)) + change
+    return Preview(tuple(one for one in found.values() if one.calls or one.unpriced), looked, complete)
 
 
 def start(choice: Choice, *, reason: str, actor: str, at: datetime) -> CorrectionBatch:
@@ -109,7 +110,7 @@ def go_on(batch: CorrectionBatch, *, size: int, at: datetime) -> Iterator[Step]:
     """Rate the batch's logs again, `size` a step; each step is committed when it comes out, and the batch finished last.
 
     Only what today's book rates otherwise is touched: killed at any moment and run again, it ends in the same state.
-    Raises projections.BatchClosed where somebody else finished or reverted the batch meanwhile.
+    Raises BatchClosed where somebody else finished or reverted the batch meanwhile.
     """
     choice, skipped = Choice.of(batch.choice), Counter[str]()
     if batch.finished_at is not None:

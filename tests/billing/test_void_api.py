@@ -21,7 +21,9 @@ pytestmark = pytest.mark.django_db
 
 USAGE = {"input_tokens": 1000, "output_tokens": 500}  # 0.0075 USD
 REASON = {"reason": "sent twice"}
-QUERIES = 19  # of which 11 are the transaction: lock, closed periods, log, log, adjustment, batch, three rollups, its ends
+QUERIES = (
+    19  # of which 11 are the transaction: lock, closed periods, log, log, adjustment, batch, three rollups, its ends
+)
 EMPTY = "usage_days", "usage_models", "platform_days"
 
 

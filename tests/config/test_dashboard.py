@@ -85,7 +85,8 @@ def test_the_first_page_takes_a_fixed_number_of_queries(
 ) -> None:
     usage(account, timezone.now())
     admin_client.get("/admin/")
-    # Session, user, summary and its late corrections, labels' version, month before, months with usage; health is one cached snapshot.
+    # Session, user, summary and its late corrections, labels' version, month before, months with usage; health is one
+    # cached snapshot.
     with django_assert_num_queries(7):
         admin_client.get("/admin/")
 

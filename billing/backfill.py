@@ -1,7 +1,9 @@
 """Naming the provider of logs that have none yet, and naming logs again by today's rules. Called by its command.
 
 A name moves together with the rollups that stand under it, while the service runs; it can be stopped and started at any
-moment. A new name instead of an old one is a correction, and belongs to a batch that can be reverted; a first name is none.
+moment. A new name instead of an old one is a correction, and belongs to a batch that can be reverted. A first name is none:
+it is given to many logs at once, whatever their account and period, where there is still none; the rows' locks keep
+corrections of the same logs apart.
 """
 
 from __future__ import annotations
@@ -12,16 +14,21 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
+from uuid import UUID
 
+from django.db import transaction
 from django.db.models import QuerySet
 
-from billing import closing, corrections, log_search, projections, rating, repricing
+from billing import closing, corrections, log_search, projections, rating, repricing, rollups
 from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageLog
 from billing.projections import NAMES, NEEDED, Correction, Decision, Skipped
 from billing.rating import Books
+from lib import retry
 from providers.detection import Call, Detection
 
-EVIDENCE = (*NAMES, "timestamp", "usage_period", "provider", "model_used", "endpoint", "served_by")
+ATTEMPTS = 5
+CALL = ("provider", "model_used", "endpoint", "served_by")  # what a detection reads
+EVIDENCE = (*NAMES, *CALL, "timestamp", "usage_period")
 REASON, ACTOR = "detected again", "backfill_actual_providers"
 
 
@@ -63,32 +70,82 @@ class Part:
     skipped: int  # logs of closed periods, whose names stay
 
 
+class Rival(Exception):
+    """Logs were named by somebody else between the look at them and the UPDATE."""
+
+
 def run(choice: Choice, *, size: int, at: datetime, dry_run: bool = False) -> Iterator[Part]:
-    """Name the chosen logs part by part, account by account; each part is committed when it comes out."""
+    """Name the chosen logs part by part; each part is committed when it comes out."""
+    if dry_run:
+        return _by_account(choice, size, at, batch=None)
+    if not choice.redetect:
+        return _by_id(choice, size)
     kind = UsageAdjustment.Kind.REDETECT
-    batch, skipped = None, 0
-    if choice.redetect and not dry_run:
-        batch = corrections.start(kind=kind, choice=choice.stored(), reason=REASON, actor=ACTOR, at=at)
+    batch = corrections.start(kind=kind, choice=choice.stored(), reason=REASON, actor=ACTOR, at=at)
+    return _by_account(choice, size, at, batch=batch)
+
+
+def _by_id(choice: Choice, size: int) -> Iterator[Part]:
+    after = UUID(int=0)
+    while ids := list(choice.logs().filter(id__gt=after).order_by("id").values_list("id", flat=True)[:size]):
+        yield retry.on_deadlock(partial(_named, choice, after, ids[-1]))
+        after = ids[-1]
+
+
+def _named(choice: Choice, after: UUID, upto: UUID) -> Part:
+    """Give a range of logs their first names; look again where somebody else was faster."""
+    books = rating.books()
+    for _ in range(ATTEMPTS):
+        found: dict[Detection, list[UUID]] = {}
+        unnamed = choice.logs().filter(id__gt=after, id__lte=upto).order_by("id")
+        for id_, *evidence in unnamed.values_list("id", *CALL):
+            found.setdefault(books.rules.detect(Call(*evidence)), []).append(id_)
+        try:
+            return _first_names(found, books)
+        except Rival:
+            continue
+    raise Rival
+
+
+@transaction.atomic
+def _first_names(found: dict[Detection, list[UUID]], books: Books) -> Part:
+    """The logs first, then the rollups, as every writer does. Raises Rival."""
+    for detection, ids in sorted(found.items(), key=lambda item: item[1][0]):
+        unnamed = UsageLog.objects.filter(id__in=ids, actual_provider_name=None)
+        if unnamed.update(**_values(detection)) != len(ids):
+            raise Rival
+    ids = [id_ for each in found.values() for id_ in each]
+    logs = list(UsageLog.objects.filter(id__in=ids).only(*NEEDED))  # locked by now, so they stay as they are read
+    renamed = Counter((None, str(log.actual_provider_name)) for log in logs)
+    part = Part(len(logs), Counter(renamed), sum(_rates_differently(log, books) for log in logs), 0)
+    named = rollups.group(logs)
+    for log in logs:
+        log.actual_provider_name, log.confidence = None, ""
+    rollups.apply(rollups.minus(named, rollups.group(logs)))
+    return part
+
+
+def _by_account(choice: Choice, size: int, at: datetime, *, batch: CorrectionBatch | None) -> Iterator[Part]:
+    """As corrections are made; without a batch nothing is changed."""
+    skipped = 0
     ids = Account.objects.order_by("pk").values_list("pk", flat=True)
     for account_id in [choice.account.pk] if choice.account else list(ids):
-        found = choice.logs().filter(account_id=account_id).only(*(NEEDED if dry_run else EVIDENCE))
+        found = choice.logs().filter(account_id=account_id).only(*(EVIDENCE if batch else NEEDED))
         for logs in log_search.pages(found, size=size):
-            part = _part(account_id, logs, batch, at, dry_run=dry_run)
+            part = _part(account_id, logs, batch, at)
             skipped += part.skipped
             yield part
     if batch:
         corrections.finish(batch, skipped=skipped, at=at)
 
 
-def _part(
-    account_id: int, logs: Sequence[UsageLog], batch: CorrectionBatch | None, at: datetime, *, dry_run: bool
-) -> Part:
+def _part(account_id: int, logs: Sequence[UsageLog], batch: CorrectionBatch | None, at: datetime) -> Part:
     """Look without a lock at what would change, and decide anew on those logs once the account is held."""
     books = rating.books()
     decisions = list(_decided(books, logs, closing.closed(account_id)))
     skipped = sum(isinstance(one, Skipped) for one in decisions)
     made: Sequence[Correction] = [one for one in decisions if isinstance(one, Correction)]
-    if dry_run:
+    if not batch:
         for one in made:
             projections.put(one)
     elif made:
@@ -104,7 +161,8 @@ def _decided(books: Books, logs: Sequence[UsageLog], closed: Collection[date]) -
         found = books.rules.detect(Call(log.provider, log.model_used, log.endpoint, log.served_by))
         if (log.actual_provider_name, log.confidence) == (found.actual_provider, found.confidence):
             continue
-        yield Skipped("of a closed period") if log.usage_period in closed else _renamed(log, found)
+        frozen = log.usage_period in closed and log.actual_provider_name is not None
+        yield Skipped("of a closed period") if frozen else _renamed(log, found)
 
 
 def _renamed(log: UsageLog, found: Detection) -> Correction:
@@ -115,13 +173,16 @@ def _renamed(log: UsageLog, found: Detection) -> Correction:
         "rule": found.rule,
         "before": {"confidence": log.confidence, "rule": log.detection_rule, "evidence": log.evidence},
     }
-    values = {
+    return Correction(log, "" if old is None else UsageAdjustment.Kind.REDETECT, _values(found), details)
+
+
+def _values(found: Detection) -> dict[str, str]:
+    return {
         "actual_provider_name": found.actual_provider,
         "confidence": found.confidence,
         "detection_rule": found.rule,
         "evidence": found.evidence,
     }
-    return Correction(log, "" if old is None else UsageAdjustment.Kind.REDETECT, values, details)
 
 
 def _rates_differently(log: UsageLog, books: Books) -> bool:

@@ -23,11 +23,9 @@ def as_closed(rollup: Rollup, where: Q) -> Totals:
     """What is missing from the sums of the logs as they are now, where `where` holds."""
     totals: Totals = {}
     for logs in _corrected_late(where):
-        now = rollups.group(logs)[rollup]
+        now = rollups.group(logs)
         _take_back(logs)
-        stood = rollups.group(logs)[rollup]
-        for key in stood:
-            missing = [a - b for a, b in zip(stood[key], now[key], strict=True)]
+        for key, missing in rollups.minus(rollups.group(logs), now)[rollup].items():
             totals[key] = [a + b for a, b in zip(totals.get(key, [0] * len(missing)), missing, strict=True)]
     return totals
 

@@ -1,9 +1,10 @@
-"""Moving what stored logs are worth and who served them. Every correction ends in `correct`, and so does the backfill.
+"""Moving what stored logs are worth and who served them. Every correction ends in `correct`.
 
 One transaction for some logs of one account: the account is locked, the logs are read, what becomes of each is decided,
-then move the logs, the adjustments that explain it, the batch, and the rollups last. As nothing else writes these columns,
-what was read stays true until the commit; recording only inserts, and waits for nobody. Logs of a closed period move alone:
-their adjustments count in the open period, and the rollups of the closed one stay.
+then move the logs, the adjustments that explain it, the batch, and the rollups last. What was read stays true until the
+commit; recording only inserts, and waits for nobody. Logs of a closed period move alone:
+their adjustments count in the open period, and the rollups of the closed one stay. (A first name corrects nothing, and moves
+them: it says who stood there all the time.)
 """
 
 from __future__ import annotations
@@ -18,11 +19,10 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from billing import accounts, closing, rollups
 from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageLog
-from billing.rollups import Rollup, Totals
 from lib import retry, rows
 
 WORTH = ("effective_nano", "is_priced", "voided_at")
@@ -117,7 +117,7 @@ def correct(account_id: int, ids: Collection[UUID], plan: Plan, *, batch: Correc
 def _correct(account_id: int, ids: Collection[UUID], plan: Plan, batch: CorrectionBatch | None, at: datetime) -> Step:
     account = accounts.lock(account_id)
     closed = closing.closed(account_id)
-    logs = list(UsageLog.objects.filter(id__in=ids, account_id=account_id).only(*NEEDED))
+    logs = list(_held(UsageLog.objects.filter(id__in=ids, account_id=account_id)))
     decisions = list(plan(logs, closed))
     corrections = [one for one in decisions if isinstance(one, Correction)]
     skipped = Counter(one.reason for one in decisions if isinstance(one, Skipped))
@@ -125,6 +125,12 @@ def _correct(account_id: int, ids: Collection[UUID], plan: Plan, batch: Correcti
     if corrections:
         _move(account, corrections, batch, closed, at)
     return Step(len(logs), change, skipped, corrections)
+
+
+def _held(logs: QuerySet[UsageLog]) -> QuerySet[UsageLog]:
+    """The rows locked as well: the backfill gives first names to logs of many accounts, and holds none of these."""
+    no_key = connection.features.has_select_for_no_key_update
+    return logs.select_for_update(no_key=no_key).order_by("id").only(*NEEDED)
 
 
 def put(one: Correction) -> None:
@@ -151,7 +157,7 @@ def _move(
     at: datetime,
 ) -> None:
     """The one order of locks: logs, adjustments, batch, rollups."""
-    counted = [one.log for one in corrections if one.log.usage_period not in closed]
+    counted = [one.log for one in corrections if not one.kind or one.log.usage_period not in closed]
     before = rollups.group(counted)
     now_open = closing.open_period(account, closed, at)
     told = [(one, _adjustment(one, batch, closed, now_open, at)) for one in corrections if batch and one.kind]
@@ -160,7 +166,7 @@ def _move(
     _mark_reverted([(adjustment.id, one.reverts, account.pk) for one, adjustment in told if one.reverts])
     if batch and told:
         _count(batch, len(told), sum(adjustment.delta_nano for _, adjustment in told))
-    rollups.apply(_minus(rollups.group(counted), before))
+    rollups.apply(rollups.minus(rollups.group(counted), before))
 
 
 def _adjustment(
@@ -215,15 +221,3 @@ def _count(batch: CorrectionBatch, logs: int, delta: int) -> None:
     running = CorrectionBatch.objects.filter(pk=batch.pk, finished_at=None)
     if not running.update(logs=F("logs") + logs, delta_nano=F("delta_nano") + delta):
         raise BatchClosed
-
-
-def _minus(some: dict[Rollup, Totals], less: dict[Rollup, Totals]) -> dict[Rollup, Totals]:
-    return {rollup: _difference(totals, less[rollup]) for rollup, totals in some.items()}
-
-
-def _difference(some: Totals, less: Totals) -> Totals:
-    result = dict(some)
-    for key, counts in less.items():
-        stands = result.get(key, [0] * len(counts))
-        result[key] = [a - b for a, b in zip(stands, counts, strict=True)]
-    return result

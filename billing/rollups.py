@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date
-from operator import add
+from operator import add, sub
 from secrets import randbelow
 from typing import Any
 
@@ -101,6 +101,11 @@ def group(logs: Iterable[Stored]) -> dict[Rollup, Totals]:
     return totals
 
 
+def minus(some: Mapping[Rollup, Totals], less: Mapping[Rollup, Totals]) -> dict[Rollup, Totals]:
+    """What is left of `some`; of two groups of the same logs, before and after they changed, what to apply."""
+    return {rollup: _minus(totals, less[rollup]) for rollup, totals in some.items()}
+
+
 def apply(totals: Mapping[Rollup, Totals]) -> None:
     """Move the rollups by `totals`: sorted, the last statements before the commit, one slot of a platform day for all."""
     slot = randbelow(SLOTS)
@@ -125,3 +130,11 @@ def watch(logs: Iterable[Stored]) -> None:
 def _add(totals: Totals, key: Row, counts: list[int]) -> None:
     sums = totals.get(key)
     totals[key] = counts if sums is None else list(map(add, sums, counts))
+
+
+def _minus(some: Totals, less: Totals) -> Totals:
+    result = dict(some)
+    for key, counts in less.items():
+        stands = result.get(key, [0] * len(counts))
+        result[key] = list(map(sub, stands, counts))
+    return result

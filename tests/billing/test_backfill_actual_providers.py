@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from billing import projections
+from billing import backfill, projections
 from billing.models import UsageAdjustment, UsageLog
 from providers import rulebook
 from providers.models import DetectionRule, Provider
@@ -169,22 +169,40 @@ def test_a_callers_own_statement_stays_its_own() -> None:
     assert names() == ["some-host"]
 
 
+def test_what_somebody_else_names_meanwhile_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    record(*CALLS)
+    unnamed()
+    first_names, calls = backfill._first_names, []
+
+    def rival(found: Any, books: Any) -> Any:
+        calls.append(sum(map(len, found.values())))
+        if len(calls) == 1:
+            UsageLog.objects.filter(event_id="e0").update(actual_provider_name="wavespeed", confidence="strong")
+        return first_names(found, books)
+
+    monkeypatch.setattr(backfill, "_first_names", rival)
+    end = run("backfill_actual_providers")
+
+    assert end.lines[-1] == "4 logs looked at, 4 named; 0 would now rate differently."
+    assert (names(), calls) == (NAMES, [5, 4])
+
+
 def test_what_somebody_else_names_between_the_look_and_the_lock_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
     record(*CALLS)
-    right = rollups()
-    unnamed()
+    azure_is_ours()
     correct = projections.correct
 
     def rival(*arguments: Any, **more: Any) -> Any:
         monkeypatch.setattr(projections, "correct", correct)
-        run("backfill_actual_providers")
+        run("backfill_actual_providers", "--redetect")
         return correct(*arguments, **more)
 
     monkeypatch.setattr(projections, "correct", rival)
-    end = run("backfill_actual_providers")
+    end = run("backfill_actual_providers", "--redetect")
 
-    assert end.lines[-1] == "4 logs looked at, 0 named; 0 would now rate differently."
-    assert (names(), rollups()) == (NAMES, right)
+    assert end.lines[-1] == "5 logs looked at, 0 named; 0 would now rate differently."
+    assert UsageAdjustment.objects.count() == 2
+    assert run("verify_ledger").status == 0
 
 
 @pytest.mark.django_db(transaction=True)

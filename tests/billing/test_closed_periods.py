@@ -217,3 +217,14 @@ def test_a_neighbours_period_stays_open(october: Any) -> None:
     assert (one.period, one.late_at) == (OCTOBER, None)
     assert not UsageDay.objects.filter(account__external_id="b").exclude(calls=0).exists()
     assert_equal()
+
+
+@pytest.mark.parametrize("redetect", [(), ("--redetect",)])
+def test_a_first_name_is_given_in_a_closed_period_too(october: Any, redetect: tuple[str, ...]) -> None:
+    UsageLog.objects.update(actual_provider_name=None, confidence="", detection_rule="", evidence="")
+    run("rebuild_rollups")
+    run("backfill_actual_providers", *redetect)
+
+    assert set(UsageLog.objects.values_list("actual_provider_name", flat=True)) == {"openai"}
+    assert (rollups(), UsageAdjustment.objects.count()) == (october, 0)
+    assert_equal()

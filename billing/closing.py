@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date, datetime
+from functools import partial
 
 from django.db import transaction
 
@@ -17,7 +18,7 @@ def close(account: Account, period: date, at: datetime) -> bool:
 
     Waits for corrections of the account that are under way, and later ones see it: they leave its figures as they are.
     """
-    return retry.on_deadlock(lambda: _close(account, period, at))
+    return retry.on_deadlock(partial(_close, account, period, at))
 
 
 def closed(account_id: int) -> frozenset[date]:

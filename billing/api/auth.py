@@ -71,7 +71,8 @@ class HasScope(permissions.BasePermission):
         if scope not in request.user.scopes:
             raise exceptions.PermissionDenied(f"This needs the scope {scope!r}.")
         permission = getattr(view, "staff_permission", None)
-        if permission and request.user.user and not request.user.user.has_perm(permission):
+        user: Any = request.user.user
+        if permission and user and not user.has_perm(permission):
             raise exceptions.PermissionDenied(f"This needs the permission {permission!r}.")
         return True
 

@@ -15,11 +15,11 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from billing import accounts, corrections, log_search, projections, rating, rollups
+from billing import corrections, log_search, projections, rating, rollups
 from billing.models import Account, CorrectionBatch, CostSource, UsageAdjustment, UsageLog, UsageModel
 from billing.projections import NEEDED, BatchClosed, Change, Correction, Decision, Skipped, Step
 from billing.rating import Books
-from lib import money
+from lib import keys, money
 from providers import costing
 from providers.costing import Cost, PricedModel
 
@@ -60,7 +60,7 @@ class Choice:
             unpriced=stored["unpriced"],
             provider=stored["provider"],
             model=stored["model"],
-            account=accounts.get(stored["account"]) if stored["account"] is not None else None,
+            account=_account(stored["account"]),
             since=datetime.fromisoformat(stored["since"]) if stored["since"] else None,
             until=datetime.fromisoformat(stored["until"]) if stored["until"] else None,
         )
@@ -75,6 +75,11 @@ class Choice:
         if self.since:
             logs = logs.filter(timestamp__gte=self.since)
         return logs.filter(timestamp__lt=self.until) if self.until else logs
+
+
+def _account(external_id: str | None) -> Account | None:
+    """Accounts are never deleted: a stored choice never comes to mean all of them."""
+    return None if external_id is None else Account.objects.get(external_key=keys.key_of(external_id))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 from datetime import date
 from fractions import Fraction
 from typing import Any
 
 import pytest
 
-from billing import corrections, repricing
-from billing.models import CorrectionBatch, UsageAdjustment, UsageDay, UsageLog, UsageModel
+from billing import corrections, projections, repricing
+from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageDay, UsageLog, UsageModel
 from billing.repricing import Change, Choice
 from tests.billing.ledger_rows import NOW, assert_equal, record, rollups, run, set_price
 from tests.billing.repriced import CALLS, NEW, batch_of, priced, worths
@@ -198,6 +200,34 @@ def test_a_run_that_was_stopped_goes_on_in_the_same_batch() -> None:
     assert (batch.logs, batch.delta_nano, CorrectionBatch.objects.count()) == (3, 14_002_000, 1)
     assert {one.batch for one in UsageAdjustment.objects.all()} == {batch.id}
     assert batch_of(run("reprice")) != batch
+
+
+def test_a_stop_between_two_batches_is_told_and_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    priced()
+    correct = projections.correct
+
+    def stopped(*arguments: Any, **more: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return correct(*arguments, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(projections, "correct", stopped)
+        end = run("reprice", "--batch-size", "2")
+    assert (end.status, end.lines[-1].endswith("Stopped before the end: run it again to go on.")) == (1, True)
+    assert UsageAdjustment.objects.count() == 2
+    assert_equal()
+
+    again = run("reprice")
+    assert (batch_of(again), again.status) == (batch_of(end), 0)
+    assert UsageAdjustment.objects.count() == 3
+
+
+def test_a_batch_of_one_account_stays_with_that_account() -> None:
+    priced()
+    choice = Choice(unpriced=True, account=Account.objects.get(external_id="b"), since=NOW)
+    assert Choice.of(choice.stored()) == choice
+    run("reprice", "--unpriced", "--account", "b", "--since", "2026-11-22T12:00Z")
+    assert (CorrectionBatch.objects.get().choice, worths()["e0"]) == (choice.stored(), (0, False))
 
 
 def test_another_choice_is_another_batch() -> None:

@@ -1,0 +1,298 @@
+"""What becomes of genai-prices' models: ids, rates, dates and service tiers; and what is left."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+import pytest
+
+from providers import model_ids
+from providers.costing import UNITS, Rate
+from providers.detection import CATEGORIES
+from providers.models import SLUG
+from providers.price_sources import Left, Offer, genai
+
+USD_PER_MTOK = 10**9
+pytestmark = pytest.mark.usefixtures("genai_prices")
+
+
+def equals(*ids: str) -> Any:
+    from genai_prices import types
+
+    clauses: list[Any] = [types.ClauseEquals(text) for text in ids]
+    return clauses[0] if len(clauses) == 1 else types.ClauseOr(clauses)
+
+
+def price(**figures: Any) -> Any:
+    from genai_prices import types
+
+    return types.ModelPrice(
+        **{key: Decimal(figure) if isinstance(figure, str) else figure for key, figure in figures.items()}
+    )
+
+
+def tiered(base: str, *tiers: tuple[int, str]) -> Any:
+    from genai_prices import types
+
+    return types.TieredPrices(Decimal(base), [types.Tier(start, Decimal(usd)) for start, usd in tiers])
+
+
+def since(day: date, **figures: Any) -> Any:
+    from genai_prices import types
+
+    return types.ConditionalPrice(types.StartDateConstraint(day), prices=price(**figures))
+
+
+def always(**figures: Any) -> Any:
+    from genai_prices import types
+
+    return types.ConditionalPrice(prices=price(**figures))
+
+
+def when(condition: dict[str, str], day: date | None = None, **figures: Any) -> Any:
+    from genai_prices import types
+
+    return types.PriceVariant(condition, price(**figures), types.StartDateConstraint(day) if day else None)
+
+
+def model(id_: str, match: Any = None, prices: Any = None, variants: Any = None) -> Any:
+    from genai_prices import types
+
+    prices = price(input_mtok="1") if prices is None else prices
+    return types.ModelInfo(id=id_, match=match or equals(id_), prices=prices, price_variants=variants)
+
+
+def stated(*models: Any, provider: str = "acme") -> list[Offer | Left]:
+    from genai_prices import types
+
+    sold = types.Provider(id=provider, name="Acme", api_pattern="", models=list(models))
+    return list(genai._stated([sold], "genai-prices 9"))
+
+
+def offered(*models: Any, provider: str = "acme") -> list[Offer]:
+    return [found for found in stated(*models, provider=provider) if isinstance(found, Offer)]
+
+
+def rates(*models: Any) -> list[tuple[str, str, int, int]]:
+    (found,) = offered(*models)
+    return [(rate.unit, rate.variant, rate.above, rate.nano_per_million) for rate in found.rates]
+
+
+class TestRates:
+    def test_an_offer_says_all_that_a_price_needs(self) -> None:
+        assert stated(model("Big-1", prices=price(input_mtok="2.5", output_mtok="10"))) == [
+            Offer(
+                provider="acme",
+                provider_name="Acme",
+                pattern="big-1",
+                aliases=(),
+                category="",
+                valid_from=None,
+                rates=(Rate("input_tokens", "", 0, 2_500_000_000), Rate("output_tokens", "", 0, 10_000_000_000)),
+                source="genai-prices 9",
+            )
+        ]
+
+    @pytest.mark.parametrize(
+        ("theirs", "usd", "unit", "nano"),
+        [
+            ("input_mtok", "0.000001", "input_tokens", 1_000),
+            ("cache_read_mtok", "0.3", "cached_input_tokens", 300_000_000),
+            ("cache_write_mtok", "3.75", "cache_write_tokens", 3_750_000_000),
+            ("cache_write_1h_mtok", "6", "cache_write_1h_tokens", 6_000_000_000),
+            ("input_audio_mtok", "1", "input_audio_tokens", 1_000_000_000),
+            ("input_image_mtok", "8", "image_tokens", 8_000_000_000),
+            ("output_mtok", "15", "output_tokens", 15_000_000_000),
+            ("output_reasoning_mtok", "3", "reasoning_tokens", 3_000_000_000),
+            ("output_audio_mtok", "12", "output_audio_tokens", 12_000_000_000),
+            ("input_mchars", "15", "characters", 15_000_000_000),
+            ("audio_hours", "0.36", "seconds", 100_000_000_000),
+            ("input_audio_hours", "0.111", "seconds", 30_833_333_333),  # half-even: finer than a rate can be
+            ("input_document_kpages", "1", "pages", 1_000_000_000_000),
+            ("web_searches_kcount", "10", "searches", 10_000_000_000_000),
+            ("requests_kcount", "12", "requests", 12_000_000_000_000),
+        ],
+    )
+    def test_each_of_their_units_is_one_of_ours(self, theirs: str, usd: str, unit: str, nano: int) -> None:
+        assert rates(model("m", prices=price(**{theirs: usd}))) == [(unit, "", 0, nano)]
+
+    def test_a_tier_begins_strictly_above_its_start(self) -> None:
+        figures = price(input_mtok=tiered("1.25", (200_000, "2.5")), output_mtok=tiered("10", (200_000, "15")))
+        assert rates(model("m", prices=figures)) == [
+            ("input_tokens", "", 0, 1_250_000_000),
+            ("input_tokens", "", 200_000, 2_500_000_000),
+            ("output_tokens", "", 0, 10_000_000_000),
+            ("output_tokens", "", 200_000, 15_000_000_000),
+        ]
+
+    def test_one_rate_for_audio_that_is_stated_twice(self) -> None:
+        assert rates(model("m", prices=price(audio_hours="0.36", input_audio_hours="0.36"))) == [
+            ("seconds", "", 0, 100_000_000_000)
+        ]
+        assert stated(model("m", prices=price(audio_hours="0.36", input_audio_hours="0.72"))) == [
+            Left("acme", "m", "two rates for one unit")
+        ]
+
+    def test_a_stated_zero_is_a_price(self) -> None:
+        assert rates(model("m", prices=price(input_mtok="0"))) == [("input_tokens", "", 0, 0)]
+
+    def test_no_price_is_not_free_unless_the_id_says_so(self) -> None:
+        assert stated(model("m", prices=price())) == [Left("acme", "m", "no price stated")]
+        assert rates(model("m:free", prices=price())) == [("input_tokens", "", 0, 0), ("output_tokens", "", 0, 0)]
+
+
+class TestConditions:
+    def test_a_service_tier_has_only_the_rates_that_are_its_own(self) -> None:
+        variants = [
+            when({"service_tier": "default"}),
+            when({"service_tier": "priority"}, input_mtok="3.5", output_mtok="8"),
+            when({"processing": "batch"}, input_mtok="1"),
+            when({"speed": "fast"}, output_mtok="16"),
+        ]
+        assert rates(model("m", prices=price(input_mtok="2", output_mtok="8"), variants=variants)) == [
+            ("input_tokens", "", 0, 2_000_000_000),
+            ("input_tokens", "service_tier=batch", 0, 1_000_000_000),
+            ("input_tokens", "service_tier=priority", 0, 3_500_000_000),
+            ("output_tokens", "", 0, 8_000_000_000),
+            ("output_tokens", "service_tier=fast", 0, 16_000_000_000),
+        ]
+
+    def test_another_condition_is_left_and_the_rest_offered(self) -> None:
+        found = stated(model("m", variants=[when({"route": "eu"}, input_mtok="2")]))
+        assert found[0] == Left("acme", "m", genai.UNKNOWN_CONDITION)
+        assert [offer.rates for offer in found[1:] if isinstance(offer, Offer)] == [
+            (Rate("input_tokens", "", 0, USD_PER_MTOK),)
+        ]
+
+    def test_an_offer_for_each_date_from_which_the_price_is_another(self) -> None:
+        first, second, third = date(2026, 1, 1), date(2026, 6, 1), date(2026, 9, 1)
+        found = offered(
+            model(
+                "m",
+                prices=[always(input_mtok="1"), since(first, input_mtok="1"), since(third, input_mtok="3")],
+                variants=[when({"processing": "batch"}, second, input_mtok="0.5")],
+            )
+        )
+        assert [(offer.valid_from, [(r.variant, r.nano_per_million) for r in offer.rates]) for offer in found] == [
+            (None, [("", 1_000_000_000)]),
+            (second, [("", 1_000_000_000), ("service_tier=batch", 500_000_000)]),
+            (third, [("", 3_000_000_000), ("service_tier=batch", 500_000_000)]),
+        ]
+
+    def test_a_price_by_time_of_day_is_left(self) -> None:
+        from genai_prices import types
+
+        night = types.ConditionalPrice(
+            types.TimeOfDateConstraint(time(16, 30), time(0, 30)), prices=price(input_mtok="1")
+        )
+        assert stated(model("m", prices=[always(input_mtok="2"), night])) == [
+            Left("acme", "m", "a price by time of day")
+        ]
+
+    def test_a_unit_that_events_do_not_count_leaves_the_whole_price(self) -> None:
+        found = stated(model("m", prices=price(input_mtok="0.3", output_mtok="2.5", output_image_mtok="30")))
+        assert found == [Left("acme", "m", "a unit that an event does not count")]
+
+    def test_what_lies_beside_the_call_is_told_and_the_rest_offered(self) -> None:
+        found = stated(
+            model("m", prices=price(input_mtok="1", cache_audio_read_mtok="1", storage_searches_kcount="2.5"))
+        )
+        assert found[:2] == [
+            Left("acme", "m", "offered without: a rate of its own for cached audio tokens"),
+            Left("acme", "m", "offered without: searches of stored files"),
+        ]
+        assert [type(one) for one in found[2:]] == [Offer]
+
+    def test_a_figure_that_no_rate_holds_is_left(self) -> None:
+        assert stated(model("m", prices=price(input_mtok="1e30")))[0] == Left("acme", "m", genai.OUT_OF_RANGE)
+        assert stated(model("m", prices=price(input_mtok="1e-10")))[0] == Left("acme", "m", genai.OUT_OF_RANGE)
+
+
+class TestIds:
+    def test_the_literals_that_the_package_itself_takes_for_this_model(self) -> None:
+        from genai_prices import types
+
+        sold = (
+            model("m-mini", types.ClauseStartsWith("m-mini")),
+            model("M-1-latest", types.ClauseOr([types.ClauseStartsWith("M-1"), types.ClauseContains("m-mini-1")])),
+        )
+        found = offered(*sold)
+        assert [(offer.pattern, offer.aliases) for offer in found] == [("m-mini", ()), ("m-1-latest", ("m-1",))]
+
+    def test_what_our_own_rules_derive_is_not_listed(self) -> None:
+        match = equals("m-1", "m-1-20250514", "acme/m-1", "models/m-1", "m-one", "m-one-2025-05-14")
+        assert offered(model("m-1", match))[0].aliases == ("m-one",)
+
+    def test_a_prefix_is_no_glob_but_for_fine_tunes(self) -> None:
+        from genai_prices import types
+
+        assert offered(model("m-1", types.ClauseStartsWith("m-1")))[0].pattern == "m-1"
+        assert offered(model("ft:m-1-", types.ClauseStartsWith("ft:m-1")))[0].pattern == "ft:m-1*"
+
+    def test_bedrock_ids_without_the_word_that_nobody_sends(self) -> None:
+        from genai_prices import types
+
+        match = types.ClauseOr([types.ClauseStartsWith("anthropic.c-1"), types.ClauseContains("us.anthropic.c-1")])
+        (found,) = offered(model("regional.anthropic.c-1-v1:0", match), provider="aws")
+        assert (found.provider, found.pattern, found.aliases) == (
+            "bedrock",
+            "anthropic.c-1-v1:0",
+            ("anthropic.c-1",),
+        )
+
+    def test_a_router_names_who_is_behind_it_after_the_model(self) -> None:
+        (found,) = offered(model("openai/gpt-oss-20b"), provider="huggingface_fireworks-ai")
+        assert (found.provider, found.provider_name, found.pattern) == (
+            "huggingface",
+            "Hugging Face",
+            "openai/gpt-oss-20b:fireworks-ai",
+        )
+
+    @pytest.mark.parametrize(("theirs", "ours"), [("x-ai", "xai"), ("google", "google"), ("Some One", "some-one")])
+    def test_the_company_is_ours_where_we_know_it(self, theirs: str, ours: str) -> None:
+        assert offered(model("m"), provider=theirs)[0].provider == ours
+
+
+@cache
+def everything() -> list[Offer | Left]:
+    return list(genai.offers())
+
+
+class TestTheInstalledPackage:
+    def test_every_model_is_offered_or_left_and_none_twice(self) -> None:
+        from genai_prices.data import providers
+
+        offers = [one for one in everything() if isinstance(one, Offer)]
+        models = Counter((one.provider, one.pattern) for one in offers if one.valid_from is None)
+        whole = Counter(
+            (one.provider, one.model) for one in everything() if isinstance(one, Left) and "without" not in one.reason
+        )
+        assert set((models + whole).values()) == {1}
+        assert len(models + whole) == sum(len(provider.models) for provider in providers)
+
+    def test_no_id_is_claimed_by_two_models(self) -> None:
+        offers = {(one.provider, one.pattern): one for one in everything() if isinstance(one, Offer)}
+        claimed = Counter((one.provider, text) for one in offers.values() for text in (one.pattern, *one.aliases))
+        assert [text for text, count in claimed.items() if count > 1] == []
+
+    def test_every_offer_fits_the_table(self) -> None:
+        for one in everything():
+            SLUG(one.provider)
+            if isinstance(one, Offer):
+                assert one.source.startswith("genai-prices ")
+                assert one.category in ("", *CATEGORIES)
+                assert len(one.pattern) <= 200
+                assert [text for text in (one.pattern, *one.aliases) if text != model_ids.normal(text)] == []
+                assert one.rates
+                assert {rate.unit for rate in one.rates} <= set(UNITS)
+
+
+def test_the_date_of_a_price_is_the_day_in_utc() -> None:
+    day = date(2026, 6, 1)
+    sold = model("m", prices=[always(input_mtok="1"), since(day, input_mtok="2")])
+    assert [offer.valid_from for offer in offered(sold)] == [None, day]
+    assert sold.get_prices(datetime(2026, 6, 1, tzinfo=UTC)).input_mtok == 2

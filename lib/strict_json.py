@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from math import isinf
 from typing import Any
 
@@ -19,13 +20,18 @@ class BadJSON(ValueError):
     """The body is not one acceptable JSON object; the message says why."""
 
 
-def loads(body: bytes) -> dict[str, Any]:
+def loads(body: bytes, parse_float: Callable[[str], Any] | None = None) -> dict[str, Any]:
     """The object in `body`. Depth and size of numbers are checked by `audit`, which is dearer: call it on what is free-form.
 
-    Raises BadJSON.
+    `parse_float` reads numbers with a point or an exponent, where they are money. Raises BadJSON.
     """
     try:
-        value = json.loads(body.decode(), object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant)
+        value = json.loads(
+            body.decode(),
+            object_pairs_hook=_without_duplicates,
+            parse_constant=_refuse_constant,
+            parse_float=parse_float,
+        )
     except UnicodeDecodeError as error:
         raise BadJSON("The body is not UTF-8.") from error
     except RecursionError as error:

@@ -82,15 +82,15 @@ def our_slug(company: str) -> str:
     return OUR_SLUGS.get(company) or slugify(company)
 
 
-def nano_per_million(usd: Decimal, per: int = 1) -> int:
-    """USD for `per` units as a rate, in integers: half-even where the figure is finer than a rate can be.
+def nano_per_million(usd: Decimal, per: int = 1, times: int = 1) -> int:
+    """`times` so many USD for `per` units as a rate, in integers: half-even where the figure is finer than a rate can be.
 
     Raises ValueError for what is no price: negative, not finite, too large to store, or so small that it would be free.
     """
     if not usd.is_finite() or usd < 0 or (usd and not -40 < usd.adjusted() < 20):
         raise ValueError(f"{usd} is no price")
     numerator, denominator = usd.as_integer_ratio()
-    rate = money.half_even(numerator * money.NANO * 1_000_000, denominator * per)
+    rate = money.half_even(numerator * times * money.NANO * 1_000_000, denominator * per)
     if rate > LARGEST or (usd and not rate):
         raise ValueError(f"{usd} for {per} is out of range")
     return rate

@@ -75,3 +75,7 @@ def test_many_keys_of_which_the_last_stands_twice_are_refused_at_once() -> None:
     keys = ",".join(f'"k{number}":1' for number in [*range(300_000), 299_999])
     with pytest.raises(BadJSON, match="'k299999' stands twice"):
         strict_json.loads(f"{{{keys}}}".encode())
+
+
+def test_money_is_read_as_its_text() -> None:
+    assert strict_json.loads(b'{"a": [1.10, 1e-3, 2]}', parse_float=str) == {"a": ["1.10", "1e-3", 2]}

@@ -1,7 +1,8 @@
-"""One edition of a book in memory, and the counter in the database that tells every process when it is old."""
+"""One edition of a book in memory, and the version in the database that tells every process when it is old."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
@@ -41,7 +42,11 @@ class Editions(Generic[Book]):
         return BookVersion.objects.filter(book=self.name).values_list("version", flat=True).first() or 0
 
     def changed(self) -> None:
-        """Says to every process that the book changed; called in the transaction of the change."""
+        """Says to every process that the book changed; called in the transaction of the change.
+
+        The step is random: where the transaction is rolled back, no later change may bring the version under which a
+        process has read what was never committed.
+        """
         BookVersion.objects.get_or_create(book=self.name)
-        BookVersion.objects.filter(book=self.name).update(version=F("version") + 1)
+        BookVersion.objects.filter(book=self.name).update(version=F("version") + 1 + secrets.randbelow(2**31))
         self.held = None  # this process must not keep a book that it knows to be old

@@ -1,7 +1,8 @@
 """Other ids under which one provider sells the same model: dated, namespaced, regional. The price book asks. Pure.
 
 Only what the vendors document as the same model at the same price. Never another vendor's model, and never a suffix
-that changes who serves it or what is asked (":groq", ":free", "-0613", "-preview").
+that changes who serves it or what is asked (":groq", "-0613", "-preview"). ":free" is another offer, of other limits
+and at no charge: it is never priced as the model that is paid for, also not by a glob that does not end in ":free".
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from collections.abc import Container, Iterable, Iterator
 
 # gpt-4o-2024-07-18, claude-sonnet-4-20250514, claude-sonnet-4@20250514, and Bedrock's revision after it (-v1:0).
 _DATE = re.compile(r"[-@]20\d\d(?:-(?:0[1-9]|1[0-2])-|(?:0[1-9]|1[0-2]))(?:0[1-9]|[12]\d|3[01])(?:-v\d+(?::\d+)?)?$")
-_BEDROCK_REGION = re.compile(r"^(?:us|us-gov|eu|apac|jp|au|ca|sa|me|af|global)\.(?=[a-z0-9-]+\.)")
-_FINE_TUNE = "ft:"
-BATCH = ":batch"
+_BEDROCK_REGION = re.compile(r"^(?:us|us-gov|eu|apac|jp|au|ca|in|sa|me|af|global)\.(?=[a-z0-9-]+\.)")
+_MODELS = re.compile(r"^(?:.*/)?models/")
+FINE_TUNE = "ft:"
+BATCH, FREE = ":batch", ":free"
 
 
 def normal(model: str) -> str:
@@ -36,31 +38,35 @@ def own_forms(model: str, vendor: Container[str]) -> Iterator[str]:
 def base_forms(model: str, vendor: Container[str]) -> Iterator[str]:
     """The names of the model that a fine-tune (`ft:base:organisation::id`) was made from."""
     for form in own_forms(model, vendor):
-        if form.startswith(_FINE_TUNE):
-            yield from own_forms(form.removeprefix(_FINE_TUNE), vendor)
+        if form.startswith(FINE_TUNE):
+            yield from own_forms(form.removeprefix(FINE_TUNE), vendor)
 
 
 def _without_suffix(model: str) -> Iterator[str]:
     yield model
     if model.endswith(BATCH):
         yield model.removesuffix(BATCH)
-    if model.startswith(_FINE_TUNE):
+    if model.startswith(FINE_TUNE):
         yield ":".join(model.split(":")[:2])
 
 
+def after_models(model: str) -> str:
+    """Without `models/`, `publishers/x/models/` and the like in front."""
+    return _MODELS.sub("", model)
+
+
 def _without_path(model: str, vendor: Container[str]) -> Iterator[str]:
-    """Without `models/`, `publishers/x/models/`, an ARN's head, the provider's own namespace, a Bedrock region."""
+    """Without a folder of models, an ARN's head, the provider's own namespace, a Bedrock region."""
     yield model
-    head, slash, tail = model.partition("/")
-    if model.startswith("arn:") or "models" in model.split("/")[:-1]:
-        tail = model.rpartition("/")[2]
+    bare = model.rpartition("/")[2] if model.startswith("arn:") else after_models(model)
+    if bare != model:
+        yield bare
+    head, slash, tail = bare.partition("/")
+    if slash and _spoken(head) in vendor:
         yield tail
-        model = tail
-    elif slash and _spoken(head) in vendor:
-        yield tail
-        model = tail
-    if "bedrock" in vendor and _BEDROCK_REGION.match(model):
-        yield _BEDROCK_REGION.sub("", model)
+        bare = tail
+    if "bedrock" in vendor and _BEDROCK_REGION.match(bare):
+        yield _BEDROCK_REGION.sub("", bare)
 
 
 def _without_date(model: str) -> Iterator[str]:

@@ -123,7 +123,7 @@ class PriceRate(models.Model):
 
 
 class BookVersion(models.Model):
-    """Counts the changes of the rule book and the price book, so that every worker sees a change with its next request."""
+    """Grows with each change of the rule book or the price book, so that every worker sees it with its next request."""
 
     book = models.CharField(max_length=20, primary_key=True)
     version = models.PositiveBigIntegerField(default=1)

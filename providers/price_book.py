@@ -1,7 +1,7 @@
 """Which price a call has: provider, model and day -> one price. In memory by version; the write path asks each time.
 
-The order is exact id, then alias (the operator's list, then the vendor's own other names), then glob; a fine-tune that
-has no price of its own has its base model's. Always within one provider: never a guess across vendors.
+The order is exact id, then alias (the operator's list, then the vendor's own other names; last, for a fine-tune without
+a price of its own, its base model), then the closest glob. Always within one provider: never a guess across vendors.
 """
 
 from __future__ import annotations
@@ -48,17 +48,20 @@ class _Shelf:
         self.globs = [(pattern, _compiled(pattern)) for pattern in sorted(globs, key=_closeness)]
 
     def find(self, model: str, on: date) -> PricedModel | None:
-        for forms in (model_ids.own_forms(model, self.vendor), model_ids.base_forms(model, self.vendor)):
-            price = self._among(model, list(forms), on)
-            if price:
-                return price
-        return None
+        own = list(model_ids.own_forms(model, self.vendor))
+        base = list(model_ids.base_forms(model, self.vendor))
+        return (
+            self._named(model, own, on)
+            or self._covered(model, own, on, model_ids.FINE_TUNE)  # the fine-tunes' own price, before the base model's
+            or self._named(model, base, on)
+            or self._covered(model, own + base, on)
+        )
 
     def in_force(self, on: date) -> list[PricedModel]:
         return [entry.price for pattern in sorted(self.lines) if (entry := self._on(pattern, on))]
 
-    def _among(self, model: str, forms: list[str], on: date) -> PricedModel | None:
-        """The first of the forms that is a price's id or alias, else the first that a glob covers."""
+    def _named(self, model: str, forms: list[str], on: date) -> PricedModel | None:
+        """The price of the first of the forms that is a price's id or alias."""
         for form in forms:
             entry = self._on(form, on) if "*" not in form else None
             if entry:
@@ -67,11 +70,17 @@ class _Shelf:
                 entry = self._on(pattern, on)
                 if entry and form in entry.aliases:
                     return self._as_asked(entry, model, "alias")
-        for form in forms:
-            for pattern, matches in self.globs:
-                entry = self._on(pattern, on) if matches.match(form) else None
-                if entry:
-                    return self._as_asked(entry, model, "glob")
+        return None
+
+    def _covered(self, model: str, forms: list[str], on: date, start: str = "") -> PricedModel | None:
+        """The price of the closest glob, of those with that start, that covers one of the forms."""
+        free = model.endswith(model_ids.FREE)
+        for pattern, matches in self.globs:
+            if not pattern.startswith(start) or (free and not pattern.endswith(model_ids.FREE)):
+                continue
+            entry = self._on(pattern, on) if any(matches.match(form) for form in forms) else None
+            if entry:
+                return self._as_asked(entry, model, "glob")
         return None
 
     def _on(self, pattern: str, on: date) -> Entry | None:

@@ -14,7 +14,6 @@ from providers.costing import Rate
 from providers.detection import slugify
 
 LARGEST = 2**63 - 1  # what the table's column holds
-FREE = ":free"  # an id that says itself that it is another, free offer
 
 # The sources' ids of companies that we know under another slug; any other company keeps its own id.
 OUR_SLUGS = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from providers import model_ids
 from providers.costing import Rate
-from providers.price_sources import FREE, Left, Offer, in_order, nano_per_million, our_slug
+from providers.price_sources import Left, Offer, in_order, nano_per_million, our_slug
 
 if TYPE_CHECKING:
     from genai_prices import types as genai
@@ -146,7 +146,7 @@ def _rates(model: genai.ModelInfo, day: date | None, pattern: str) -> tuple[Rate
     """The rates in force from that day on. Raises _Refused."""
     at = datetime.combine(day or date.min, time(), UTC)
     standard = _figures(model.get_prices(at))
-    if not standard and pattern.endswith(FREE):
+    if not standard and pattern.endswith(model_ids.FREE):
         return (Rate("input_tokens", "", 0, 0), Rate("output_tokens", "", 0, 0))
     if not standard:
         raise _Refused(NO_PRICE)

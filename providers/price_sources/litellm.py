@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from lib import strict_json
 from providers import model_ids
 from providers.costing import Rate
-from providers.price_sources import FREE, Left, Offer, in_order, litellm_fields, our_slug
+from providers.price_sources import Left, Offer, in_order, litellm_fields, our_slug
 from providers.price_sources.litellm_fields import NO_PRICE, Refused, Size
 
 MOST_BYTES = 8 * 2**20  # the real file has 1.6 MB
@@ -128,7 +128,7 @@ def _entry(key: str, company: str, fields: dict[str, Any]) -> tuple[_Stated, set
     try:
         rates, notes = litellm_fields.rates(fields, mode, size)
     except Refused as refused:
-        if str(refused) != NO_PRICE or not model.endswith(FREE):
+        if str(refused) != NO_PRICE or not model.endswith(model_ids.FREE):
             raise
         rates, notes = {Rate("input_tokens", "", 0, 0), Rate("output_tokens", "", 0, 0)}, set()
     return _Stated(company, model, CATEGORIES[mode], bool(size.pixels), frozenset(rates)), notes
@@ -140,8 +140,7 @@ def _own_id(key: str, company: str) -> str:
     head, slash, tail = model.partition("/")
     if slash and our_slug(head) == our_slug(company):
         model = tail
-    *path, last = model.split("/")
-    return last if "models" in path else model
+    return model_ids.after_models(model)
 
 
 def _sized(model: str) -> tuple[str, Size]:

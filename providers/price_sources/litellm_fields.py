@@ -131,11 +131,12 @@ def _figure(name: str, value: object, above: int) -> Iterator[_Figure]:
         yield _Figure(field, ",".join(terms), above or int(thousands or 0) * 1000, Decimal(value))
 
 
-def _tiered(tiers: Any) -> Iterator[_Figure]:
+def _tiered(tiers: object) -> Iterator[_Figure]:
     """A list of prices, each with the range of input tokens that it is for: it begins above the range's lower end."""
     for tier in tiers if isinstance(tiers, list) else [tiers]:
-        bounds = tier.get("range") if isinstance(tier, dict) else None
-        if not isinstance(bounds, list) or not bounds or not _is_count(bounds[0]):
+        if not isinstance(tier, dict) or not isinstance(bounds := tier.get("range"), list):
+            raise Refused(UNCOUNTED)
+        if not bounds or not _is_count(bounds[0]):
             raise Refused(UNCOUNTED)
         for name, value in tier.items():
             if name != "range":

@@ -211,14 +211,14 @@ def test_what_is_not_compared_is_left_for_a_reason_that_is_told(capsys: pytest.C
 def test_each_id_that_is_offered_is_the_same_model_in_their_eyes_and_in_our_book() -> None:
     from genai_prices.data import providers
 
-    offered = {(one.provider, one.pattern): one for one in everything() if isinstance(one, Offer)}
+    offered = {(one.provider, one.pattern) for one in everything() if isinstance(one, Offer)}
     for provider in providers:
         seller = genai.seller(provider)
         for model in provider.models:
             first, *others = genai.ids(provider, model)
-            offer = offered.get((seller.slug, first + seller.suffix))
-            for text in others if offer else ():
+            pattern = first + seller.suffix
+            for text in others if (seller.slug, pattern) in offered else ():
                 priced = book().find(seller.slug, text + seller.suffix, date(2026, 11, 22))
                 assert provider.find_model(text) is model
                 assert priced is not None
-                assert priced.pattern == offer.pattern
+                assert priced.pattern == pattern

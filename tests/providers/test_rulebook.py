@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from django.db import transaction
 from pytest_django import DjangoAssertNumQueries
 
 from providers import rulebook
 from providers.detection import Call
+from providers.editions import Editions
 from providers.models import BookVersion, DetectionRule, Price, Provider
 
 pytestmark = pytest.mark.django_db
@@ -45,7 +47,7 @@ def test_a_change_is_in_force_with_the_next_look(django_assert_num_queries: Djan
     rulebook.changed()
     with django_assert_num_queries(3):
         after = rulebook.current()
-    assert after.version == before.version + 1
+    assert after.version > before.version
     assert after.detect(ACME).actual_provider == "azure"
     assert after.detect(ACME) is after.detect(ACME)
 
@@ -56,6 +58,27 @@ def test_another_process_sees_the_change_by_the_version_alone() -> None:
     assert rulebook.current() is held
     BookVersion.objects.filter(book="rules").update(version=held.version + 1)
     assert rulebook.current().detect(ACME).actual_provider == "azure"
+
+
+def test_a_book_read_in_a_transaction_that_is_rolled_back_is_never_taken_for_a_later_one() -> None:
+    elsewhere = Editions("rules", rulebook._loaded)  # another process
+    before = rulebook.current()
+    with transaction.atomic():
+        add_rule()
+        rulebook.changed()
+        assert rulebook.current().detect(ACME).actual_provider == "azure"
+        transaction.set_rollback(True)
+    assert rulebook.current().detect(ACME).actual_provider == "unknown"
+    with transaction.atomic():
+        add_rule()
+        rulebook.changed()
+        seen = rulebook.current().version
+        transaction.set_rollback(True)
+    assert rulebook.read_version() == before.version
+    add_rule("google")
+    elsewhere.changed()
+    assert rulebook.read_version() != seen
+    assert rulebook.current().detect(ACME).actual_provider == "google"
 
 
 def test_a_rule_that_is_switched_off_counts_no_more() -> None:
@@ -73,7 +96,7 @@ def test_without_any_rule_nothing_is_guessed() -> None:
     book = rulebook.current()
     assert (book.version, book.detect(Call("openai", "gpt-4o", "")).actual_provider) == (0, "unknown")
     rulebook.changed()
-    assert rulebook.read_version() == 2
+    assert rulebook.read_version() > 1
 
 
 def test_a_slug_is_never_taken_for_another_providers_alias() -> None:

@@ -66,7 +66,7 @@ def test_loading_again_keeps_edits_and_brings_back_what_is_missing() -> None:
     assert (edited.active, edited.pattern) == (False, "eu.api.openai.com")
     assert DetectionRule.objects.get(slug="host-groq.com").pattern == "groq.com"
     assert Provider.objects.get(slug="openai").name == "OpenAI (our contract)"
-    assert rulebook.read_version() == version + 1
+    assert rulebook.read_version() > version
 
 
 @pytest.mark.django_db

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from fractions import Fraction
+from typing import Any
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -100,11 +101,9 @@ ALL = [
     for number, unit in enumerate(UNITS)
     for variant, above in (("", 0), ("", TIERS[0]), ("quality=hd,service_tier=batch", 0), ("resolution=", TIERS[1]))
 ]
-FULL = Quantities(
-    **dict.fromkeys(Quantities.__struct_fields__[:9], 77_777),
-    **dict.fromkeys(MICRO_UNITS, 1234567),
-    variant=Variant(quality="hd", service_tier="batch"),
-)
+PLAIN = [rate for rate in ALL if not rate.variant]
+COUNTS: dict[str, Any] = dict.fromkeys(Quantities.__struct_fields__[:9], 77_777) | dict.fromkeys(MICRO_UNITS, 1_234_567)
+FULL = Quantities(**COUNTS, variant=Variant(quality="hd", service_tier="batch"))
 MORE_THAN_THE_WHOLE = structs.replace(FULL, input_tokens=100_000, output_tokens=100_000)
 AT_THE_BORDER = structs.replace(FULL, input_tokens=TIERS[0], cache_write_1h_tokens=0, variant=Variant())
 
@@ -113,7 +112,9 @@ AT_THE_BORDER = structs.replace(FULL, input_tokens=TIERS[0], cache_write_1h_toke
 @example(ALL, MORE_THAN_THE_WHOLE)
 @example(ALL, structs.replace(MORE_THAN_THE_WHOLE, cached_included=False))
 @example(ALL, AT_THE_BORDER)
+@example(PLAIN, AT_THE_BORDER)
 @example(ALL, structs.replace(AT_THE_BORDER, input_tokens=TIERS[0] + 1))
+@example(PLAIN, structs.replace(AT_THE_BORDER, input_tokens=TIERS[0] + 1))
 @example(ALL, structs.replace(AT_THE_BORDER, input_tokens=TIERS[0] - 2 * 77_777, cached_included=False))
 @example(ALL, structs.replace(AT_THE_BORDER, input_tokens=TIERS[0] - 2 * 77_777 + 1, cached_included=False))
 @given(rates, quantities)

@@ -68,7 +68,7 @@ class Offer:
 class Left:
     """What a source states and we cannot take over; `reason` is one of a few fixed texts, so that it can be counted.
 
-    It stands for a whole price, or for one part of a price that is offered without it: the reason says which.
+    It stands for a whole price, or for a part of one that is offered without it: then the reason begins with "offered".
     """
 
     provider: str

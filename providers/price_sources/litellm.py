@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -45,7 +45,7 @@ SECOND_PRICE = "a second price for one id of one company"
 SECOND_WAY = "images priced by size, beside a price for tokens"
 LONGEST = 200  # what the table's column holds
 
-_SIZED = re.compile(r"(?:([a-z]+)/)?(\d{1,5})-x-(\d{1,5})/(?:((?:\d+|max)-steps)/)?(.+)")
+_SIZED = re.compile(r"(?:([a-z]{1,20})/)?(\d{1,5})-x-(\d{1,5})/(?:((?:\d+|max)-steps)/)?(.+)")
 
 
 class _Stated(NamedTuple):
@@ -125,6 +125,8 @@ def _entry(key: str, company: str, fields: dict[str, Any]) -> tuple[_Stated, set
     if not our_slug(company) or not isinstance(mode, str) or mode not in CATEGORIES:
         raise Refused(NO_MODEL)
     model, size = _sized(_own_id(key, company))
+    if not 0 < len(model) <= LONGEST or "*" in model:
+        raise Refused(NO_MODEL)
     try:
         rates, notes = litellm_fields.rates(fields, mode, size)
     except Refused as refused:
@@ -170,13 +172,15 @@ def _together(several: list[_Stated]) -> tuple[set[Rate], list[str]]:
             reasons.append(SECOND_PRICE)
         elif stated.by_size and {rate.unit for rate in rates} != {"images"}:
             reasons.append(SECOND_WAY)
-        elif stated.by_size and {rate.variant for rate in rates - stated.rates} & {
-            rate.variant for rate in stated.rates
-        }:
+        elif stated.by_size and _variants(rates - stated.rates) & _variants(stated.rates):
             reasons.append(SECOND_PRICE)
         elif stated.by_size:
             rates |= stated.rates
     return rates, reasons
+
+
+def _variants(rates: Set[Rate]) -> set[str]:
+    return {rate.variant for rate in rates}
 
 
 def _without_derived(offers: list[Offer]) -> Iterator[Offer]:

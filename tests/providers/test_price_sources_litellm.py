@@ -296,6 +296,11 @@ class TestIds:
         assert left(found) == [("bad", "no model of a company and a mode that are known")]
         assert list(priced(found)) == ["acme m"]
 
+    @pytest.mark.parametrize("key", ["", "acme/", "acme/models/", "acme/*/m", "x" * 201])
+    def test_what_is_no_id_of_a_model_is_left(self, read: Any, key: str) -> None:
+        found = read(**{key: CHAT | {"input_cost_per_token": "=1e-6"}})
+        assert found == [Left("acme", key[:200], "no model of a company and a mode that are known")]
+
 
 class TestFigures:
     @pytest.mark.parametrize("figure", ["=1e-06", "=0.000001", "=0.0000010", "=1.0E-6"])

@@ -138,16 +138,24 @@ class PricedModel:
         """The rates that hold for this call."""
         if self._by_tier is not None:
             return self._by_tier[bisect_left(self._tiers, total_input)] if self._tiers else self._by_tier[0]
+        holding = self._holding(quantities, total_input)
+        card = self._by_holding.get(holding)
+        if card is None:  # as many as the price's own values, whatever callers state
+            card = self._by_holding[holding] = _card(compress(self.rates, holding))
+        return card
+
+    def rates_for(self, quantities: Quantities) -> dict[str, Rate]:
+        """The rate of each unit that holds for this call: for explanations."""
+        return _best(compress(self.rates, self._holding(quantities, input_total(quantities))))
+
+    def _holding(self, quantities: Quantities, total_input: int) -> tuple[bool, ...]:
+        """Of each rate, whether its tier is reached and its conditions are met."""
         stated = {key: (value or "").strip().lower() for key, value in zip(_KEYS, quantities.variant, strict=True)}
         stated["service_tier"] = self.service_tier or stated["service_tier"]
-        holding = tuple(
+        return tuple(
             (not rate.above or total_input > rate.above) and all(stated.get(key) == value for key, value in wanted)
             for rate, wanted in zip(self.rates, self._wanted, strict=True)
         )
-        card = self._by_holding.get(holding)
-        if card is None:  # as many as the price's own values, whatever callers state
-            card = self._by_holding[holding] = _card(list(compress(self.rates, holding)))
-        return card
 
 
 class Line(Struct, frozen=True):
@@ -266,11 +274,16 @@ def _others(lines: list[Line], charges: Iterable[_Charge], quantities: Quantitie
     return sum(line.scaled for line in billed)
 
 
-def _card(holding: Iterable[Rate]) -> _Card:
+def _best(holding: Iterable[Rate]) -> dict[str, Rate]:
     """For each unit the rate with most conditions, then of the highest tier, then the first by text."""
     best: dict[str, Rate] = {}
     for rate in sorted(holding, key=lambda rate: (-len(conditions(rate.variant)), -rate.above, rate.variant)):
         best.setdefault(rate.unit, rate)
+    return best
+
+
+def _card(holding: Iterable[Rate]) -> _Card:
+    best = _best(holding)
     own = {unit: _Charge(unit, best[unit].nano_per_million, _quantity(unit, best)) for unit in UNITS if unit in best}
     wholes = [best[unit].nano_per_million if unit in best else None for unit in ("input_tokens", "output_tokens")]
     inputs, outputs, others = (

@@ -88,7 +88,7 @@ class _Shelf:
 
     def _as_asked(self, entry: Entry, model: str, step: str) -> PricedModel:
         """One object for all the ids that end at one price in one way: the ids are the callers' text, and many."""
-        key = (entry.price.id, step, "batch" if model.endswith(model_ids.BATCH) else "")
+        key = (entry.price.id, step, _tier_of(model))
         if key not in self.asked:
             self.asked[key] = replace(entry.price, matched_by=step, service_tier=key[2])
         return self.asked[key]
@@ -123,14 +123,23 @@ class PriceBook:
         return shelf.find(model_ids.normal(model), on) if shelf else None
 
 
-def stored(price_id: int) -> PricedModel | None:
-    """A price by its id, in force or not: what an old log was rated with."""
-    return next((entry.price for entry in _entries(Price.objects.filter(pk=price_id))), None)
+def stored(price_id: int, model: str, on: date) -> PricedModel | None:
+    """A price by its id, in force or not, as the model asks for it: what an old log was rated with.
+
+    `matched_by` is empty where the model's other names have changed since, so that no step leads to the price now.
+    """
+    entry = next(_entries(Price.objects.filter(pk=price_id)), None)
+    if entry is None:
+        return None
+    aliases = Provider.objects.values_list("aliases", flat=True).get(slug=entry.price.provider)
+    shelf = _Shelf(model_ids.vendor_names(entry.price.provider, aliases), [entry])
+    asked = model_ids.normal(model)
+    return shelf.find(asked, on) or replace(entry.price, matched_by="", service_tier=_tier_of(asked))
 
 
-def tier_of(model: str) -> str:
-    """The service tier that a model's id itself asks for ("gpt-4o:batch"), or ""."""
-    return "batch" if model_ids.normal(model).endswith(model_ids.BATCH) else ""
+def _tier_of(model: str) -> str:
+    """The service tier that a model's id (normal form) itself asks for ("gpt-4o:batch"), or ""."""
+    return "batch" if model.endswith(model_ids.BATCH) else ""
 
 
 def _loaded(version: int) -> PriceBook:

@@ -270,12 +270,22 @@ class TestCurrent:
         first = price.pk
         price_edits.record(price=price, rates=[PriceRate(unit="input_tokens", nano_per_million=3_000_000)])
         assert (shipped("openai", "gpt-4o").id, price.revision) == (price.pk, 2)
-        old = price_book.stored(first)
+        old = price_book.stored(first, "gpt-4o-2024-08-06", date(2026, 1, 1))
         assert old is not None
         assert cost(old, Quantities(input_tokens=1)) == Cost(
             2500, 0, 0, 2500, cost(old, Quantities(input_tokens=1)).lines, billed=True
         )
-        assert price_book.stored(10**9) is None
+        assert old.matched_by == "alias"
+        assert price_book.stored(10**9, "gpt-4o", date(2026, 1, 1)) is None
+
+    def test_a_stored_price_is_asked_for_as_the_model_asks(self) -> None:
+        price = Price.objects.get(pattern="gpt-4o")
+        batch = price_book.stored(price.pk, "GPT-4o:batch", date(2026, 1, 1))
+        other = price_book.stored(price.pk, "nothing-like-it:batch", date(2026, 1, 1))
+        assert batch is not None
+        assert other is not None
+        assert (batch.matched_by, batch.service_tier) == ("alias", "batch")
+        assert (other.matched_by, other.service_tier) == ("", "batch")
 
     def test_a_revision_without_rates_takes_the_price_out_of_force(self) -> None:
         price_edits.record(price=Price.objects.get(pattern="gpt-4o"), rates=[])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import django_filters
@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from billing import corrections, events, explanation, log_search
+from billing import corrections, events, log_search
 from billing.api import rows, schema, scope
 from billing.api.parsers import body_of
 from billing.events import Refused
@@ -97,7 +97,7 @@ class LogView(APIView):
         operation_id="usage_log", summary="Show a usage log", responses={200: schema.LOG, **schema.ERRORS_OF_READING}
     )
     def get(self, request: Request, id: UUID) -> Response:  # noqa: A002 - the contract's name
-        return Response(_told(log_of(scope.account_of(request, request.query_params.get("account")), id)))
+        return Response(rows.whole(log_of(scope.account_of(request, request.query_params.get("account")), id)))
 
 
 class Void(msgspec.Struct, forbid_unknown_fields=True):
@@ -124,13 +124,7 @@ class VoidView(APIView):
         wanted = events.converted(body_of(request), Void)
         events.check_text(wanted.reason, "reason")
         corrections.void(log, reason=wanted.reason, actor=scope.caller_of(request).name, at=timezone.now())
-        return Response(_told(log_of(account, id)))
-
-
-def _told(log: UsageLog) -> dict[str, Any]:
-    """A log with its explanation."""
-    (row,) = rows.with_adjustments([log])
-    return {**rows.log(row, rulebook.current().labels), "explanation": rows.explained(explanation.explain(log))}
+        return Response(rows.whole(log_of(account, id)))
 
 
 def log_of(account: Account | None, id: UUID) -> UsageLog:  # noqa: A002

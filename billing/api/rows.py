@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from billing import rating
+from billing import explanation, rating, sentences, standing
 from billing.api.schema import LOG_FIELDS
 from billing.api.shapes import usd
-from billing.explanation import Explanation, plain
-from billing.models import UsageAdjustment
+from billing.explanation import Explanation, Priced
+from billing.models import UsageAdjustment, UsageLog
+from billing.standing import Step
 from lib import money
+from providers.costing import Line
 
 COLUMNS = tuple(LOG_FIELDS)
 Row = tuple[Any, list[UsageAdjustment]]  # a log in any form that has the columns, with its adjustments
@@ -30,6 +33,7 @@ def with_adjustments(logs: Sequence[Any]) -> list[Row]:
 
 def log(row: Row, labels: Mapping[str, str]) -> dict[str, Any]:
     one, adjustments = row
+    worth, first = standing.worth(one), standing.first(one)
     return {
         "id": one.id,
         "event_id": one.event_id,
@@ -50,12 +54,12 @@ def log(row: Row, labels: Mapping[str, str]) -> dict[str, Any]:
         "tokens_output": one.tokens_output,
         "tokens_total": one.tokens_total,
         "usage": rating.usage_of(one),
-        "cost_usd": usd(one.effective_nano) if one.is_priced or one.voided_at else None,
-        "original_cost_usd": usd(one.cost_total) if one.cost_source != "unpriced" else None,
-        "cost_source": one.cost_source,
+        "cost_usd": usd(worth.known_nano),
+        "original_cost_usd": usd(first.known_nano),
+        "cost_source": standing.charge(one, adjustments).source,
         "priced": one.is_priced,
-        "voided": one.voided_at is not None,
-        "adjustments": [_adjustment(adjustment) for adjustment in adjustments],
+        "voided": worth.voided,
+        "adjustments": [_adjustment(step) for step in standing.history(one, adjustments)],
         "response_time_ms": one.response_time_ms,
         "status": "failed" if one.failed else "success",
         "status_code": one.status_code,
@@ -70,46 +74,77 @@ def cells(row: Row, labels: Mapping[str, str]) -> list[object]:
     return [_cell(value) for value in log(row, labels).values()]
 
 
-def explained(why: Explanation) -> dict[str, Any]:
+def of(one: UsageLog) -> Row:
+    return with_adjustments([one])[0]
+
+
+def whole(one: UsageLog) -> dict[str, Any]:
+    """A log with its explanation, as `usage/logs/{id}/` and `explain_charge` tell it."""
+    row, edition = of(one), rating.books()
+    labels = edition.rules.labels
+    return {**log(row, labels), "explanation": explained(one, explanation.explain(*row, edition), labels)}
+
+
+def explained(one: UsageLog, why: Explanation, labels: Mapping[str, str]) -> dict[str, Any]:
+    priced = why.priced
     return {
-        "price": _price(why),
-        "lines": [
-            {
-                "unit": line.unit,
-                "quantity": plain(line.amount),
-                "rate_usd_per_million": money.text(line.nano_per_million),
-                "cost_usd": plain(line.usd),
-            }
-            for line in why.lines
-        ],
-        "unrounded_usd": None if why.unrounded_usd is None else plain(why.unrounded_usd),
-        "rounding_usd": None if why.rounding_usd is None else plain(why.rounding_usd),
-        "detection": {"rule": why.rule, "evidence": why.evidence, "confidence": why.confidence},
-        "text": list(why.text),
+        "price": _price(priced) if priced else None,
+        "lines": [_line(line, priced) for line in priced.lines] if priced else [],
+        "unrounded_usd": _plain(priced.unrounded_usd) if priced else None,
+        "rounding_usd": _plain(why.rounding_usd) if why.rounding_usd is not None else None,
+        "detection": {"rule": one.detection_rule, "evidence": one.evidence, "confidence": one.shown_confidence},
+        "text": sentences.of(one, why, labels),
     }
 
 
-def _price(why: Explanation) -> dict[str, Any] | None:
-    if why.price is None:
-        return None
+def _price(priced: Priced) -> dict[str, Any]:
+    price = priced.price
     return {
-        "id": why.price.id,
-        "provider": why.price.provider,
-        "model": why.price.pattern,
-        "valid_from": why.price.valid_from,
-        "source": why.price.source,
-        "matched_by": why.price.matched_by,
+        "id": price.id,
+        "provider": price.provider,
+        "model": price.pattern,
+        "valid_from": price.valid_from,
+        "source": price.source,
+        "matched_by": price.matched_by,
     }
 
 
-def _adjustment(one: UsageAdjustment) -> dict[str, Any]:
+def _line(line: Line, priced: Priced) -> dict[str, Any]:
+    """`variant` and `above` say which of the price's rates held, as GET prices/ names them."""
+    rate = priced.rates[line.unit]
+    return {
+        "unit": line.unit,
+        "quantity": _plain(line.amount),
+        "rate_usd_per_million": money.text(line.nano_per_million),
+        "cost_usd": _plain(line.usd),
+        "variant": rate.variant,
+        "above": rate.above,
+    }
+
+
+def _adjustment(step: Step) -> dict[str, Any]:
+    """What a customer may know of a correction; who made it is the operators' affair."""
+    one = step.adjustment
     return {
         "id": one.id,
         "kind": one.kind,
         "delta_usd": money.text(one.delta_nano),
+        "from_usd": usd(step.before.known_nano),
+        "to_usd": usd(step.after.known_nano),
+        "from_provider": one.details.get("from"),
+        "to_provider": one.details.get("to"),
         "reason": one.reason,
         "at": one.created_at,
+        "batch": one.batch,
+        "reverts": one.details.get("reverts"),
+        "reverted_by": one.reverted_by,
     }
+
+
+def _plain(number: Decimal) -> str:
+    """A decimal without exponent and trailing zeros."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _cell(value: object) -> object:

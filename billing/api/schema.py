@@ -163,6 +163,20 @@ SUMMARY = obj(
     ),
     top_providers=array(obj(provider=TEXT, label=TEXT, cost_usd=MONEY, display=TEXT)),
 )
+ADJUSTMENT = obj(
+    id=UUID,
+    kind={"type": "string", "enum": ["void", "reprice", "redetect", "credit", "revert"]},
+    delta_usd=MONEY,
+    from_usd=null(MONEY),
+    to_usd=null(MONEY),
+    from_provider=null(TEXT),
+    to_provider=null(TEXT),
+    reason=TEXT,
+    at=TIME,
+    batch=null(UUID),
+    reverts=null(UUID),
+    reverted_by=null(UUID),
+)
 LOG_FIELDS = {
     "id": UUID,
     "event_id": TEXT,
@@ -188,7 +202,7 @@ LOG_FIELDS = {
     "cost_source": TEXT,
     "priced": BOOL,
     "voided": BOOL,
-    "adjustments": array(FREE_FORM),
+    "adjustments": array(ADJUSTMENT),
     "response_time_ms": INT,
     "status": {"type": "string", "enum": ["success", "failed"]},
     "status_code": INT,
@@ -199,7 +213,7 @@ LOG_FIELDS = {
 LOG_PAGE = obj(next=null(TEXT), previous=null(TEXT), results=array(obj(**LOG_FIELDS)))
 EXPLANATION = obj(
     price=null(obj(id=INT, provider=TEXT, model=TEXT, valid_from=DATE, source=TEXT, matched_by=TEXT)),
-    lines=array(obj(unit=TEXT, quantity=TEXT, rate_usd_per_million=TEXT, cost_usd=TEXT)),
+    lines=array(obj(unit=TEXT, quantity=TEXT, rate_usd_per_million=TEXT, cost_usd=TEXT, variant=TEXT, above=INT)),
     unrounded_usd=null(TEXT),
     rounding_usd=null(TEXT),
     detection=obj(rule=TEXT, evidence=TEXT, confidence=TEXT),

@@ -17,6 +17,8 @@ from tests.conftest import Api
 
 pytestmark = pytest.mark.django_db
 
+FOUND = "valid from 2025-01-01, found by the model's exact id; source: earlier system."
+
 
 def shown(api: Api, **event: Any) -> dict[str, Any]:
     (result,) = record({"cost_usd": None, **event})
@@ -39,9 +41,10 @@ def test_a_charge_explains_itself(service: Api) -> None:
     listed = service.get("usage/logs/", account="a").json()["results"][0]
     why = row.pop("explanation")
     assert row == listed
+    any_call = {"variant": "", "above": 0}
     assert why["lines"] == [
-        {"unit": "input_tokens", "quantity": "1000", "rate_usd_per_million": "2.5", "cost_usd": "0.0025"},
-        {"unit": "output_tokens", "quantity": "500", "rate_usd_per_million": "10", "cost_usd": "0.005"},
+        {"unit": "input_tokens", "quantity": "1000", "rate_usd_per_million": "2.5", "cost_usd": "0.0025", **any_call},
+        {"unit": "output_tokens", "quantity": "500", "rate_usd_per_million": "10", "cost_usd": "0.005", **any_call},
     ]
     assert (why["unrounded_usd"], why["rounding_usd"], row["cost_usd"]) == ("0.0075", "0", "0.0075")
     assert {name: why["price"][name] for name in ("id", "provider", "model", "valid_from", "matched_by")} == {
@@ -52,9 +55,12 @@ def test_a_charge_explains_itself(service: Api) -> None:
         "matched_by": "exact",
     }
     assert why["detection"] == {"rule": log.detection_rule, "evidence": "model gpt-4o", "confidence": "weak"}
-    assert why["text"][:2] == [
-        "1000 input tokens at $2.5 a million = $0.0025",
-        "500 output tokens at $10 a million = $0.005",
+    assert why["text"] == [
+        "1,000 input tokens at $2.50 a million = $0.0025",
+        "500 output tokens at $10.00 a million = $0.005",
+        "Together $0.0075, exactly.",
+        f"Price {log.price_id} for gpt-4o at OpenAI, {FOUND}",
+        "Served by OpenAI (weak): model gpt-4o.",
     ]
 
 

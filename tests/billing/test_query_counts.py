@@ -10,6 +10,8 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from billing import access
+from providers import price_book, price_edits
+from providers.models import Price
 from tests.billing.ledger_rows import NOW, record
 from tests.conftest import Api
 
@@ -20,7 +22,8 @@ POST_USAGE = 10  # key, account, books, log, four rollups; BEGIN and COMMIT, whi
 REPEAT = 7
 REFUSED = 1
 READS = {"usage/logs/": 4, "usage/logs/?account=a": 5, "usage/summary/": 4, "usage/summary/?account=a": 5}
-ONE_LOG = 7
+ONE_LOG = 4  # key, log, adjustments, books
+SUPERSEDED = 3  # a price that is in force no more is read with its rates and its provider's names
 EVENT = {"event_id": "e1", "account": "a", "provider": "openai", "model": "gpt-4o", "usage": {"input_tokens": 5}}
 
 
@@ -64,6 +67,15 @@ def test_reading(service: Api, django_assert_num_queries: DjangoAssertNumQueries
 def test_one_log_with_its_explanation(service: Api, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     (result,) = record({"event_id": "e1", "cost_usd": None, "usage": {"input_tokens": 5}})
     with django_assert_num_queries(ONE_LOG):
+        assert service.get(f"usage/logs/{result.id}/").status_code == 200
+
+
+def test_one_log_that_a_superseded_price_rated(service: Api, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    (result,) = record({"event_id": "e1", "cost_usd": None, "usage": {"input_tokens": 5}})
+    price_edits.record(price=Price.objects.get(provider__slug="openai", pattern="gpt-4o"), rates=[])
+    service.get("usage/logs/?account=a")
+    price_book.current()
+    with django_assert_num_queries(ONE_LOG + SUPERSEDED):
         assert service.get(f"usage/logs/{result.id}/").status_code == 200
 
 

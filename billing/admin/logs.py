@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -10,10 +11,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import path, reverse
 from django.utils.html import format_html
 
-from billing import explanation, log_search
+from billing import log_search
+from billing.admin import log_page
 from billing.admin.filters import FILTERS
 from billing.api import logs as log_api
-from billing.api import rows
 from billing.models import Category, UsageLog
 from lib import changelist, money
 from providers import rulebook
@@ -42,8 +43,13 @@ class UsageLogAdmin(changelist.ReadOnlyAdmin):
     change_list_template = "admin/billing/usagelog/change_list.html"
 
     def get_urls(self) -> list[Any]:
-        view = self.admin_site.admin_view(self.export)
-        return [path("export/", view, name="billing_usagelog_export"), *super().get_urls()]
+        own = self.admin_site.admin_view
+        return [
+            path("export/", own(self.export), name="billing_usagelog_export"),
+            path("<uuid:log_id>/void/", own(self.correct), name="billing_usagelog_void"),
+            path("<uuid:log_id>/revert/<uuid:adjustment_id>/", own(self.correct), name="billing_usagelog_revert"),
+            *super().get_urls(),
+        ]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[UsageLog], search_term: str
@@ -68,8 +74,11 @@ class UsageLogAdmin(changelist.ReadOnlyAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         log = self.get_object(request, object_id)
-        extra = _page(log) if log else {}
+        extra = log_page.page(request, log) if log else {}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra})
+
+    def correct(self, request: HttpRequest, **ids: UUID) -> HttpResponse:
+        return log_page.correct(request, self.admin_site.each_context(request), **ids)
 
     @admin.display(description="Time (UTC)")
     def time(self, log: UsageLog) -> str:
@@ -111,15 +120,3 @@ class UsageLogAdmin(changelist.ReadOnlyAdmin):
     @admin.display(description="Response time")
     def response_time(self, log: UsageLog) -> str:
         return format_html('<span class="num">{} ms</span>', f"{log.response_time_ms:,}")
-
-
-def _page(log: UsageLog) -> dict[str, Any]:
-    """What the log's page shows, of the same functions that the API answers with."""
-    labels = rulebook.current().labels
-    (row,) = rows.with_adjustments([log])
-    return {
-        "log": log,
-        "row": rows.log(row, labels),
-        "why": rows.explained(explanation.explain(log)),
-        "title": "Usage log",
-    }

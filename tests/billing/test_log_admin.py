@@ -110,8 +110,8 @@ def test_the_export_holds_what_the_filters_show_and_no_formula(admin_client: Cli
 def test_a_log_explains_its_charge_and_its_provider(admin_client: Client, logs: list[UsageLog]) -> None:
     page = admin_client.get(f"{LOGS}{logs[0].id}/change/").content.decode()
 
-    assert "1000 input tokens at $2.5 a million = $0.0025" in page
-    assert "500 output tokens at $10 a million = $0.005" in page
+    assert "1,000 input tokens at $2.50 a million = $0.0025" in page
+    assert "500 output tokens at $10.00 a million = $0.005" in page
     assert "Together $0.0075" in page
     assert "Served by OpenAI (weak)" in page
 

@@ -11,7 +11,7 @@ from billing import demo
 
 
 class Command(BaseCommand):
-    help = "Fill three accounts named “Demo: …” with the usage of 45 days. A second time it changes nothing."
+    help = "Fill three accounts named “Demo: …” with 45 days of usage. A second time it changes nothing."
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
         stored = [result for result in demo.seed(timezone.now()) if result.status == "accepted"]

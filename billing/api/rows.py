@@ -33,7 +33,6 @@ def with_adjustments(logs: Sequence[Any]) -> list[Row]:
 
 def log(row: Row, labels: Mapping[str, str]) -> dict[str, Any]:
     one, adjustments = row
-    worth, first = standing.worth(one), standing.first(one)
     return {
         "id": one.id,
         "event_id": one.event_id,
@@ -54,11 +53,11 @@ def log(row: Row, labels: Mapping[str, str]) -> dict[str, Any]:
         "tokens_output": one.tokens_output,
         "tokens_total": one.tokens_total,
         "usage": rating.usage_of(one),
-        "cost_usd": usd(worth.known_nano),
-        "original_cost_usd": usd(first.known_nano),
-        "cost_source": standing.charge(one, adjustments).source,
+        "cost_usd": usd(one.effective_nano) if one.is_priced or one.voided_at else None,
+        "original_cost_usd": usd(one.cost_total) if one.cost_source != "unpriced" else None,
+        "cost_source": standing.charge(one, adjustments).source if adjustments else one.cost_source,
         "priced": one.is_priced,
-        "voided": worth.voided,
+        "voided": one.voided_at is not None,
         "adjustments": [_adjustment(step) for step in standing.history(one, adjustments)],
         "response_time_ms": one.response_time_ms,
         "status": "failed" if one.failed else "success",

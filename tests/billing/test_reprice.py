@@ -148,7 +148,7 @@ def test_every_page_agrees_afterwards(service: Api) -> None:
     assert {name: row[name] for name in listed} == listed
     assert (row["cost_usd"], row["original_cost_usd"], row["priced"]) == ("0.007", None, True)
     assert [(each["kind"], each["delta_usd"]) for each in row["adjustments"]] == [("reprice", "0.007")]
-    assert ",0.007,,unpriced,true,false," in cells
+    assert ",0.007,,price_book,true,false," in cells
     assert (summary["total_cost_usd"], summary["unpriced_calls"]) == ("3.014502", 0)
     assert (total.cost_nano, total.unpriced_calls, total.calls) == (3_007_002_000, 0, 4)
     assert service.get("usage/summary/").json()["total_cost_usd"] == "3.021502"

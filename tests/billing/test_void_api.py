@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 USAGE = {"input_tokens": 1000, "output_tokens": 500}  # 0.0075 USD
 REASON = {"reason": "sent twice"}
 QUERIES = (
-    19  # of which 11 are the transaction: lock, closed periods, log, log, adjustment, batch, three rollups, its ends
+    16  # of which 11 are the transaction: lock, closed periods, log, log, adjustment, batch, three rollups, its ends
 )
 EMPTY = "usage_days", "usage_models", "platform_days"
 
@@ -58,8 +58,15 @@ def test_a_voided_call_counts_no_more_and_is_told_as_it_was(service: Api) -> Non
         "id": str(adjustment.id),
         "kind": "void",
         "delta_usd": "-0.0075",
+        "from_usd": "0.0075",
+        "to_usd": "0",
+        "from_provider": None,
+        "to_provider": None,
         "reason": "sent twice",
         "at": "2026-11-22T12:00:00Z",
+        "batch": str(adjustment.batch),
+        "reverts": None,
+        "reverted_by": None,
     }
     assert answer.status_code == 200
     assert row["adjustments"] == [told]

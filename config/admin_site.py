@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
-from django.urls import path
+from django.urls import path, reverse
 from django.utils import timezone
 
 from config import dashboard
@@ -28,6 +28,8 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
 )
+# Pages without a model of their own: group, name, address, and the permission that shows them.
+PAGES = (("Providers", "Unpriced models", "admin:billing_unpriced", "billing.view_usagelog"),)
 
 
 class TollgateAdminSite(admin.AdminSite):
@@ -38,7 +40,7 @@ class TollgateAdminSite(admin.AdminSite):
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """Models by group; one app's own page (`app_label`) keeps to that app."""
         apps = super().get_app_list(request, app_label)
-        return apps if app_label else _grouped(apps)
+        return apps if app_label else _grouped(apps, request)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         return super().index(request, {**self.index_context(request), **(extra_context or {})})
@@ -48,15 +50,29 @@ class TollgateAdminSite(admin.AdminSite):
         return dashboard.context(request, timezone.now())
 
     def get_urls(self) -> list[Any]:
+        from billing.admin import unpriced  # registers models, which needs this site
+
         card = path("health-card/", self.admin_view(dashboard.health_card), name="health_card")
-        return [card, *super().get_urls()]
+        return [card, *unpriced.urls(self), *super().get_urls()]
 
 
-def _grouped(apps: list[Any]) -> list[dict[str, Any]]:
+def _grouped(apps: list[Any], request: HttpRequest) -> list[dict[str, Any]]:
     models = {model["model"]._meta.label: model for app in apps for model in app["models"]}
-    groups = [_group(name, [models.pop(label) for label in labels if label in models]) for name, labels in GROUPS]
+    groups = [
+        _group(name, [*(models.pop(label) for label in labels if label in models), *_pages(name, request)])
+        for name, labels in GROUPS
+    ]
     groups.append(_group("More", list(models.values())))
     return [group for group in groups if group["models"]]
+
+
+def _pages(group: str, request: HttpRequest) -> list[dict[str, Any]]:
+    """A group's pages, in the shape that the admin's templates expect of a model."""
+    return [
+        {"name": name, "object_name": name.replace(" ", ""), "admin_url": reverse(address), "add_url": None}
+        for of, name, address, permission in PAGES
+        if of == group and request.user.has_perm(permission)
+    ]
 
 
 def _group(name: str, models: list[Any]) -> dict[str, Any]:

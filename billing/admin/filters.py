@@ -9,6 +9,8 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
+from django.db.models.functions import Lower, Trim
+from django.db.models.lookups import Exact
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -121,8 +123,17 @@ class _Exact(_Choice):
 
 
 class ModelFilter(_Exact):
+    """As the totals count it, whatever its case; empty: calls that name none."""
+
     title = "model"
     parameter_name = "model"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ANN401
+        return [("", "(none)")] if request.GET.get("model") == "" else super().lookups(request, model_admin)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[UsageLog]) -> QuerySet[UsageLog]:
+        value = self.value()
+        return queryset if value is None else queryset.filter(Exact(Lower(Trim("model_used")), value.strip().lower()))
 
 
 class DeclaredFilter(_Exact):

@@ -14,7 +14,7 @@ def groups_of(user: User) -> list[tuple[str, list[str]]]:
     request = RequestFactory().get("/admin/")
     request.user = user
     return [
-        (group["name"], [model["model"]._meta.label for model in group["models"]])
+        (group["name"], [model["model"]._meta.label for model in group["models"] if "model" in model])
         for group in admin.site.get_app_list(request)
     ]
 
@@ -52,3 +52,11 @@ def test_the_first_page_is_tollgates(db: None, client: Client) -> None:
     page = client.get("/admin/").content.decode()
     assert "<title>Overview | Tollgate</title>" in page
     assert 'href="/static/tollgate/theme.css"' in page
+
+
+def test_a_page_without_a_model_stands_in_its_group_for_those_who_may_see_it(db: None, client: Client) -> None:
+    user = User.objects.create_user("viewer", is_staff=True)
+    client.force_login(user)
+    assert "/admin/billing/unpriced/" not in client.get("/admin/").content.decode()
+    user.user_permissions.add(Permission.objects.get(codename="view_usagelog"))
+    assert '<a href="/admin/billing/unpriced/">Unpriced models</a>' in client.get("/admin/").content.decode()

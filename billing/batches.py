@@ -33,7 +33,7 @@ class Outlook:
 
 
 def outlook(preview: Preview) -> Outlook:
-    ordered = sorted(preview.changes, key=lambda one: (-abs(one.new_nano - one.old_nano), -one.calls, one.account))
+    ordered = sorted(preview.changes, key=lambda one: (-abs(one.delta_nano), -one.calls, one.account))
     total = reduce(add, preview.changes, Change(""))
     return Outlook(tuple(ordered[:MOST_ACCOUNTS]), max(len(ordered) - MOST_ACCOUNTS, 0), total)
 

@@ -80,6 +80,10 @@ class Change:
     priced: int = 0
     unpriced: int = 0
 
+    @property
+    def delta_nano(self) -> int:
+        return self.new_nano - self.old_nano
+
     def __add__(self, more: Change) -> Change:
         return Change(
             self.account,

@@ -112,7 +112,7 @@ class CorrectionBatchAdmin(changelist.ReadOnlyAdmin):
             raise PermissionDenied
         if request.method == "POST":
             return self._apply(request)
-        return self._preview(request, ChoiceForm(request.GET if request.GET else None), ApplyForm())
+        return self._preview(request, ChoiceForm(request.GET or None), ApplyForm())
 
     def _apply(self, request: HttpRequest) -> HttpResponse:
         _must_correct(request)

@@ -99,7 +99,7 @@ class RateInline(admin.TabularInline):  # type: ignore[type-arg]
 class ShownFilter(admin.SimpleListFilter):
     """One row a model, unless every revision is asked for."""
 
-    title = "shown"
+    title = "date"
     parameter_name = "shown"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ANN401 - Django's own
@@ -124,12 +124,13 @@ class PriceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = PriceForm
     inlines = [RateInline]
     list_display = ["pattern", "provider", "category", "since", "asked", "source"]
-    list_filter = [ShownFilter, "provider", "category"]
+    list_filter = [ShownFilter, ("provider", admin.RelatedOnlyFieldListFilter), "category"]
     list_select_related = ["provider"]
     search_fields = ["pattern"]  # shows the box; get_search_results looks at aliases too
     search_help_text = "A part of a model's id or of one of its aliases"
     readonly_fields = ["revision", "created_at"]
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     actions = None
 
     def get_urls(self) -> list[Any]:
@@ -156,6 +157,10 @@ class PriceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return HttpResponse(status=403)
         found = self.get_changelist_instance(request).get_queryset(request)
         return csv_stream.response("prices.csv", CSV_COLUMNS, _csv_lines(found))
+
+    def get_fields(self, _request: HttpRequest, obj: Model | None = None) -> list[str]:
+        asked = ["provider", "pattern", "aliases", "category", "valid_from", "source"]
+        return [*asked, *(self.readonly_fields if obj else [])]
 
     def get_inlines(self, request: HttpRequest, obj: Model | None) -> list[type[admin.TabularInline[Any, Any]]]:
         """Who may only look reads the rates in the time line."""

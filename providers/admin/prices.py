@@ -123,7 +123,7 @@ CSV_COLUMNS = (
 class PriceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = PriceForm
     inlines = [RateInline]
-    list_display = ["pattern", "provider", "category", "since", "asked", "source"]
+    list_display = ["pattern", "provider", "category", "since", "asked"]
     list_filter = [ShownFilter, ("provider", admin.RelatedOnlyFieldListFilter), "category"]
     list_select_related = ["provider"]
     search_fields = ["pattern"]  # shows the box; get_search_results looks at aliases too

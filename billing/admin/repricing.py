@@ -33,7 +33,7 @@ class Day(forms.DateField):
 
 
 class ChoiceForm(forms.Form):
-    """Which calls are priced again; an empty field is no condition."""
+    """Which calls are priced again; an empty field is no condition, and all of them empty no choice."""
 
     unpriced = forms.BooleanField(label="Only calls without a price", required=False)
     provider = forms.CharField(label="Actual provider", max_length=50, required=False)
@@ -60,6 +60,8 @@ class ChoiceForm(forms.Form):
         since, until = cleaned.get("since"), cleaned.get("until")
         if since and until and until < since:
             self.add_error("until", "The last day is before the first.")
+        if not self.errors and not any(cleaned.values()):
+            self.add_error("unpriced", "Say which calls: tick this, or fill in another field.")
         return cleaned
 
     def choice(self) -> Choice:
@@ -167,7 +169,8 @@ class CorrectionBatchAdmin(changelist.ReadOnlyAdmin):
 
 
 def _may_correct(request: HttpRequest) -> bool:
-    return request.user.has_perm("billing.change_correctionbatch")
+    """As voiding over the API asks it."""
+    return request.user.has_perm("billing.add_usageadjustment")
 
 
 def _must_correct(request: HttpRequest) -> None:

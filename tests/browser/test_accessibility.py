@@ -6,9 +6,15 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.utils import timezone
 from playwright.sync_api import Page
 
 from bench import chromium, pages
+from billing import accounts, repricing
+from billing.repricing import Choice
+from providers import price_edits
+from providers.models import Price, PriceRate
+from tests.billing.usage import record
 from tests.browser.conftest import Visitor
 
 pytestmark = pytest.mark.browser
@@ -48,6 +54,29 @@ def test_list_its_first_record_and_its_add_form(operator: Visitor, path: str) ->
         operator.page.wait_for_load_state("networkidle")
         assert faults(operator.page) == []
     if operator.open(f"{path}add/") == 200:
+        assert faults(operator.page) == []
+    assert operator.complaints == []
+
+
+def test_pages_from_an_unpriced_model_to_a_batch_that_is_not_finished(operator: Visitor) -> None:
+    now = timezone.now()
+    account = accounts.new(external_id="acct_42", at=now)
+    account.save(force_insert=True)
+    used = {"usage": {"input_tokens": 1_000_000}}
+    record(account, now, {"model": "gpt-4o", **used}, {"model": "new", **used}, {"provider": "video"})
+    gpt_4o = Price.objects.get(pattern="gpt-4o")
+    price_edits.record(price=gpt_4o, rates=[PriceRate(unit="input_tokens", nano_per_million=10**9)])
+    batch = repricing.start(Choice(provider="openai"), reason="a lower price", actor="operator", at=now)
+
+    for path in (
+        "/admin/billing/unpriced/",
+        "/admin/billing/unpriced/price/?provider=openai&model=new",
+        "/admin/billing/correctionbatch/reprice/?provider=openai",
+        f"/admin/billing/correctionbatch/{batch.pk}/change/",
+        f"/admin/providers/price/{gpt_4o.pk}/change/",
+        f"/admin/providers/price/add/?after={gpt_4o.pk}",
+    ):
+        assert operator.open(path) == 200
         assert faults(operator.page) == []
     assert operator.complaints == []
 

@@ -94,7 +94,7 @@ def rows(*, provider: str = "", text: str = "") -> list[Row]:
     if provider:
         found = found.filter(actual=provider)
     sums = found.order_by().values("actual", "model").annotate(**SUMS).order_by("-n_unpriced", "actual", "model")
-    return [_row(*columns) for columns in sums.values_list("actual", "model", *SUMS)[:MOST_ROWS]]
+    return [_row(**columns) for columns in sums[:MOST_ROWS]]
 
 
 SUMS = {
@@ -107,9 +107,12 @@ SUMS = {
 }
 
 
-def _row(provider: str, model: str, unpriced: int, calls: int, tokens: int, accounts: int, *span: date) -> Row:
-    """MariaDB and PostgreSQL sum integers to decimals."""
-    return Row(provider, model, int(unpriced), int(calls), int(tokens), accounts, *span)
+def _row(actual: str, model: str, first: date, last: date, **counts: int) -> Row:
+    """The sums as integers: to MariaDB and PostgreSQL they are decimals."""
+    unpriced, calls, tokens, accounts = (
+        int(counts[name]) for name in ("n_unpriced", "n_calls", "n_tokens", "n_accounts")
+    )
+    return Row(actual, model, unpriced, calls, tokens, accounts, first, last)
 
 
 def one(provider: str, model: str) -> Row | None:

@@ -79,7 +79,9 @@ class ChoiceForm(forms.Form):
 
 class ApplyForm(forms.Form):
     reason = forms.CharField(
-        max_length=500, help_text="Stands with each correction, for whoever asks why a charge moved."
+        max_length=corrections.REASON,
+        widget=forms.TextInput(attrs={"class": "vTextField"}),
+        help_text="Stands with each correction, for whoever asks why a charge moved.",
     )
     confirm = forms.BooleanField(label="Yes, change what these calls cost")
 
@@ -92,14 +94,13 @@ class CorrectionBatchAdmin(changelist.ReadOnlyAdmin):
     search_help_text = "A part of the reason, or the start of the name of who did it"
 
     def get_urls(self) -> list[Any]:
-        pages = {
-            "reprice": ("reprice/", self.reprice),
-            "continue": ("<uuid:pk>/continue/", require_POST(self.carry_on)),
-            "revert": ("<uuid:pk>/revert/", require_POST(self.revert)),
-        }
         site = self.admin_site
-        own = [path(at, site.admin_view(view), name=f"{NAME}_{name}") for name, (at, view) in pages.items()]
-        return [*own, *super().get_urls()]
+        return [
+            path("reprice/", site.admin_view(self.reprice), name=f"{NAME}_reprice"),
+            path("<uuid:pk>/continue/", site.admin_view(require_POST(self.carry_on)), name=f"{NAME}_continue"),
+            path("<uuid:pk>/revert/", site.admin_view(require_POST(self.revert)), name=f"{NAME}_revert"),
+            *super().get_urls(),
+        ]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -158,11 +158,11 @@ class PriceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         found = self.get_changelist_instance(request).get_queryset(request)
         return csv_stream.response("prices.csv", CSV_COLUMNS, _csv_lines(found))
 
-    def get_fields(self, _request: HttpRequest, obj: Model | None = None) -> list[str]:
+    def get_fields(self, _request: HttpRequest, obj: Model | None = None) -> list[Any]:
         asked = ["provider", "pattern", "aliases", "category", "valid_from", "source"]
         return [*asked, *(self.readonly_fields if obj else [])]
 
-    def get_inlines(self, request: HttpRequest, obj: Model | None) -> list[type[admin.TabularInline[Any, Any]]]:
+    def get_inlines(self, request: HttpRequest, obj: Model | None) -> list[Any]:
         """Who may only look reads the rates in the time line."""
         may_edit = self.has_change_permission(request) or self.has_add_permission(request)
         return [RateInline] if may_edit else []
@@ -285,9 +285,8 @@ def _asked_for(request: HttpRequest) -> list[dict[str, Any]]:
 def _csv_lines(prices: QuerySet[Price]) -> Iterator[list[object]]:
     """A price that is out of force has one line without a rate."""
     for price in prices:
-        head = [price.provider.slug, price.pattern, " ".join(price.aliases), price.category]
-        head = [*head, price.valid_from, price.revision]
+        named = (price.provider.slug, price.pattern, " ".join(price.aliases), price.category)
         rates = sorted(price.rates.all(), key=lambda rate: (rate.above, rate.variant, rate.unit))
         asked = [[rate.unit, rate.variant, rate.above, money.text(rate.nano_per_million)] for rate in rates]
         for rate in asked or [["", "", "", ""]]:
-            yield [*head, *rate, price.source]
+            yield [*named, price.valid_from, price.revision, *rate, price.source]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import reduce
 from operator import or_
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.models import Count, Max, Min, Q, Sum
 
@@ -93,8 +93,8 @@ def rows(*, provider: str = "", text: str = "") -> list[Row]:
     found = UsageModel.objects.filter(unpriced_calls__gt=0, model__contains=text.strip().lower())
     if provider:
         found = found.filter(actual=provider)
-    sums = found.order_by().values("actual", "model").annotate(**SUMS).order_by("-n_unpriced", "actual", "model")
-    return [_row(**columns) for columns in sums[:MOST_ROWS]]
+    sums: Any = found.order_by().values("actual", "model").annotate(**SUMS)
+    return [_row(**columns) for columns in sums.order_by("-n_unpriced", "actual", "model")[:MOST_ROWS]]
 
 
 SUMS = {

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -19,6 +19,7 @@ from providers.detection import CATEGORIES, HOST, PATH, Call, label_key
 from providers.models import DetectionRule, Provider
 
 LONGEST_GLOB = 5  # stars; more are a mistake
+WHAT_WOULD_CHANGE = "To see how many would be named otherwise: manage.py backfill_actual_providers --redetect --dry-run"
 
 
 class TryForm(forms.Form):
@@ -96,20 +97,24 @@ class _BookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """A shipped row would come back with the next upgrade: rules can be switched off instead."""
         return super().has_delete_permission(request, obj) and not (obj and obj.shipped)
 
-    def save_model(self, _request: HttpRequest, obj: Model, form: forms.ModelForm[Any], change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Model, form: forms.ModelForm[Any], change: bool) -> None:
         obj.save(update_fields=form.changed_data if change else None)
-        rulebook.changed()
-        price_book.changed()
+        _in_force(request)
 
-    def delete_model(self, _request: HttpRequest, obj: Model) -> None:
+    def delete_model(self, request: HttpRequest, obj: Model) -> None:
         obj.delete()
-        rulebook.changed()
-        price_book.changed()
+        _in_force(request)
 
-    def delete_queryset(self, _request: HttpRequest, queryset: QuerySet[Any]) -> None:
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         queryset.delete()
-        rulebook.changed()
-        price_book.changed()
+        _in_force(request)
+
+
+def _in_force(request: HttpRequest) -> None:
+    """Both books are read anew, and the operator is told what that does to stored logs: nothing, and how to see more."""
+    rulebook.changed()
+    price_book.changed()
+    messages.info(request, f"Calls are named by it from now on; no stored log has changed. {WHAT_WOULD_CHANGE}")
 
 
 @admin.register(Provider)

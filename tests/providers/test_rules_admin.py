@@ -45,6 +45,15 @@ def test_a_saved_rule_is_in_force_at_once(operator: Client) -> None:
     assert named(ACME) == "azure"
 
 
+def test_saving_and_deleting_a_rule_say_that_no_stored_log_has_changed(operator: Client) -> None:
+    told = "no stored log has changed. To see how many would be named otherwise: manage.py backfill_actual_providers"
+    page: Any = operator.post(f"{RULES}add/", rule(), follow=True)
+    assert told in page.content.decode()
+    made = DetectionRule.objects.get(slug="acme")
+    page = operator.post(f"{RULES}{made.pk}/delete/", {"post": "yes"}, follow=True)
+    assert told in page.content.decode()
+
+
 def test_a_changed_rule_and_a_deleted_one_are_in_force_at_once(operator: Client) -> None:
     operator.post(f"{RULES}add/", rule())
     made = DetectionRule.objects.get(slug="acme")

@@ -86,12 +86,17 @@ def _for_some_seconds(steps: Iterator[Step]) -> bool:
 
 def in_words(batch: CorrectionBatch) -> str:
     """Which logs it is for: "unpriced calls, provider openai, model gpt-9, from 2026-11-01T00:00:00+00:00"."""
-    told = dict(batch.choice)
-    what = ["unpriced calls"] if told.pop("unpriced", False) else []
-    names = {"since": "from", "until": "before", "redetect": "named again"}
-    return (
-        ", ".join([*what, *(f"{names.get(key, key)} {value}" for key, value in told.items() if value)]) or "all calls"
-    )
+    told = batch.choice
+    what = ["unpriced calls"] if told.get("unpriced") else []
+    return ", ".join([*what, *(f"{word} {told[key]}" for key, word in WORDS.items() if told.get(key))]) or "all calls"
+
+
+# In the order in which they are told; a database need not keep the order of a batch's keys.
+WORDS = {
+    **{name: name for name in ("log", "adjustment", "batch", "provider", "model", "account")},
+    "since": "from",
+    "until": "before",
+}
 
 
 def command(choice: Choice, reason: str) -> str:

@@ -117,6 +117,11 @@ class VoidedFilter(_Choice):
 class _Exact(_Choice):
     """A value that the query names: set by links (an account's page, a chip), shown so that it can be removed."""
 
+    def value(self) -> str | None:
+        """Without NUL, which PostgreSQL refuses: no stored text has one."""
+        value = super().value()
+        return value.replace("\0", "") if value else value
+
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ANN401
         value = request.GET.get(str(self.parameter_name))
         return [(value, value)] if value else []

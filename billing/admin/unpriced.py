@@ -75,7 +75,7 @@ def _export(request: HttpRequest) -> HttpResponseBase:
 @permission_required("providers.add_price", raise_exception=True)
 def _price(request: HttpRequest) -> HttpResponseBase:
     """The price form, filled in for one model; from there the way leads to re-pricing its calls."""
-    provider, model = request.GET.get("provider", ""), request.GET.get("model", "")
+    provider, model = _text(request, "provider"), _text(request, "model")
     maker = Provider.objects.filter(slug=provider).first()
     row = unpriced.one(provider, model) if model and maker else None
     if row is None or maker is None:
@@ -93,7 +93,12 @@ def _price(request: HttpRequest) -> HttpResponseBase:
 
 
 def _asked(request: HttpRequest) -> dict[str, str]:
-    return {"provider": request.GET.get("provider", "")[:50], "text": request.GET.get("q", "")[:200]}
+    return {"provider": _text(request, "provider"), "text": _text(request, "q")}
+
+
+def _text(request: HttpRequest, name: str) -> str:
+    """Without NUL, which PostgreSQL refuses: no stored text has one."""
+    return request.GET.get(name, "").replace("\0", "")[:200]
 
 
 def _of(row: Row, **more: str) -> str:

@@ -104,6 +104,7 @@ def test_a_voided_or_priced_call_does_not_count_for_the_times(account: Account, 
         ({"provider": "nobody"}, []),
         ({"page": "99", "provider": "openai"}, ["gpt-99"]),
         ({"page": "x", "q": "%"}, []),
+        ({"provider": "open\0ai", "q": "\0"}, ["gpt-99"]),
     ],
 )
 def test_the_list_is_filtered_by_provider_and_by_a_part_of_the_model(

@@ -139,6 +139,9 @@ class CorrectionBatchAdmin(changelist.ReadOnlyAdmin):
     def carry_on(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         _must_correct(request)
         batch = get_object_or_404(CorrectionBatch, pk=pk)
+        if not batches.may_continue(batch):
+            messages.error(request, "Nothing of this batch is left for a page to do.")
+            return redirect(f"admin:{NAME}_change", batch.pk)
         return _worked(request, batch, lambda: batches.carry_on(batch, at=timezone.now()))
 
     def revert(self, request: HttpRequest, pk: UUID) -> HttpResponse:

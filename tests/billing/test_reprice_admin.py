@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.test import Client
 
-from billing import accounts, batches, repricing
+from billing import accounts, batches, corrections, repricing
 from billing.admin import repricing as pages
 from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageLog
 from billing.repricing import Choice
@@ -237,6 +237,19 @@ def test_a_revert_needs_its_confirmation_and_cannot_be_reverted(admin_client: Cl
     assert "A revert is not reverted" in answer.content.decode()
     assert worth() == UNPRICED
     assert CorrectionBatch.objects.count() == 2
+
+
+def test_a_void_is_listed_reverted_and_never_continued(admin_client: Client, calls: None, now: datetime) -> None:
+    log = UsageLog.objects.get(event_id="d")
+    corrections.void(log, reason="made twice", actor="admin", at=now)
+    batch = CorrectionBatch.objects.get()
+    page: Any = admin_client.post(f"{BATCHES}{batch.pk}/continue/", follow=True)
+    assert "Nothing of this batch is left for a page to do." in page.content.decode()
+    assert f"log {log.pk}" in page.content.decode()
+    assert worth() == UNPRICED | {"d": (0, True)}
+
+    admin_client.post(f"{BATCHES}{batch.pk}/revert/", {"confirm": "on"})
+    assert worth() == UNPRICED
 
 
 def test_more_calls_than_a_page_looks_at_are_left_to_the_command(

@@ -13,7 +13,7 @@ from config import dashboard
 # What is registered and stands in no group is shown under "More", so that a new model is never hidden.
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Usage", ("billing.UsageLog", "billing.CorrectionBatch", "monitoring.ApiRequest")),
-    ("Providers", ("providers.Provider", "providers.DetectionRule", "providers.Price")),
+    ("Providers", ("providers.Provider", "providers.DetectionRule", "providers.Price", "providers.PriceProposal")),
     ("Customers", ("billing.Account", "billing.Membership", "billing.ApiKey")),
     ("Service", ("monitoring.JobRun",)),
     (

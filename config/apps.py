@@ -15,8 +15,8 @@ class ConfigConfig(AppConfig):
         from auditlog.registry import auditlog
 
         from billing.models import Account, ApiKey, Membership
-        from providers.models import DetectionRule, Price, PriceRate, Provider
+        from providers.models import DetectionRule, Price, PriceProposal, PriceRate, Provider
 
-        for model in (Account, Membership, Provider, DetectionRule, Price, PriceRate):
+        for model in (Account, Membership, Provider, DetectionRule, Price, PriceRate, PriceProposal):
             auditlog.register(model)
         auditlog.register(ApiKey, exclude_fields=["secret_hash", "last_used_at"])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.core.validators import RegexValidator
 from django.db import models
+
+from providers.costing import Rate
 
 SLUG = RegexValidator(r"^[a-z0-9][a-z0-9_-]*$", "Lower-case letters, digits, - and _ only.")
 
@@ -120,6 +123,66 @@ class PriceRate(models.Model):
 
     def __str__(self) -> str:
         return self.unit
+
+
+class PriceProposal(models.Model):
+    """What a price source states and the book does not say. It prices nothing until an operator accepts it."""
+
+    class Source(models.TextChoices):
+        GENAI = "genai", "genai-prices"
+        LITELLM = "litellm", "LiteLLM"
+
+    class Kind(models.TextChoices):
+        NEW = "new", "new"
+        CHANGED = "changed", "changed"
+        GONE = "gone", "gone"
+
+    class State(models.TextChoices):
+        OPEN = "open", "open"
+        ACCEPTED = "accepted", "accepted"
+        REJECTED = "rejected", "rejected"
+        SUPERSEDED = "superseded", "superseded"
+
+    source = models.CharField(max_length=20, choices=Source.choices)
+    edition = models.CharField(max_length=200, help_text="What the price will name as its source.")
+    kind = models.CharField(max_length=20, choices=Kind.choices)
+    state = models.CharField(max_length=20, choices=State.choices, default=State.OPEN)
+    provider = models.CharField(max_length=50, help_text="A slug; accepting makes the provider where it is missing.")
+    provider_name = models.CharField(max_length=100)
+    pattern = models.CharField("model", max_length=200)
+    aliases = models.JSONField(default=list)
+    category = models.CharField(max_length=20, blank=True)
+    stated_from = models.DateField(null=True, help_text="The source's own date; empty: it states none.")
+    valid_from = models.DateField()
+    rates = models.JSONField(default=list, help_text="Of each: unit, variant, above, nano-USD per million units.")
+    base = models.ForeignKey(
+        Price, on_delete=models.PROTECT, null=True, related_name="+", help_text="The price that it was compared with."
+    )
+    over_20 = models.BooleanField("over 20 %", default=False)
+    sources_disagree = models.BooleanField(default=False)
+    new_provider = models.BooleanField(default=False)
+    open_key = models.UUIDField(
+        null=True, unique=True, editable=False, help_text="One open proposal for a statement; empty once it is closed."
+    )
+    created_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    price = models.ForeignKey(
+        Price, on_delete=models.PROTECT, null=True, related_name="+", help_text="The price that accepting it made."
+    )
+
+    class Meta:
+        db_table = "price_proposals"
+        ordering = ["provider", "pattern", "valid_from", "id"]
+        indexes = [models.Index(fields=["state", "provider", "pattern"], name="price_proposals_by_state")]
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.pattern}, {self.kind} from {self.valid_from}"
+
+    @property
+    def offered(self) -> tuple[Rate, ...]:
+        """The rates as the other modules know them; none where the price is gone."""
+        return tuple(Rate(*row) for row in self.rates)
 
 
 class BookVersion(models.Model):

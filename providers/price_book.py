@@ -58,16 +58,16 @@ class _Shelf:
         )
 
     def in_force(self, on: date) -> list[PricedModel]:
-        return [entry.price for pattern in sorted(self.lines) if (entry := self._on(pattern, on))]
+        return [entry.price for pattern in sorted(self.lines) if (entry := self.on(pattern, on))]
 
     def _named(self, model: str, forms: list[str], on: date) -> PricedModel | None:
         """The price of the first of the forms that is a price's id or alias."""
         for form in forms:
-            entry = self._on(form, on) if "*" not in form else None
+            entry = self.on(form, on) if "*" not in form else None
             if entry:
                 return self._as_asked(entry, model, "exact" if form == model else "alias")
             for pattern in sorted(self.named.get(form, ())):
-                entry = self._on(pattern, on)
+                entry = self.on(pattern, on)
                 if entry and form in entry.aliases:
                     return self._as_asked(entry, model, "alias")
         return None
@@ -78,12 +78,12 @@ class _Shelf:
         for pattern, matches in self.globs:
             if not pattern.startswith(start) or (free and not pattern.endswith(model_ids.FREE)):
                 continue
-            entry = self._on(pattern, on) if any(matches.match(form) for form in forms) else None
+            entry = self.on(pattern, on) if any(matches.match(form) for form in forms) else None
             if entry:
                 return self._as_asked(entry, model, "glob")
         return None
 
-    def _on(self, pattern: str, on: date) -> Entry | None:
+    def on(self, pattern: str, on: date) -> Entry | None:
         return next((entry for entry in self.lines.get(pattern, ()) if entry.price.valid_from <= on), None)
 
     def _as_asked(self, entry: Entry, model: str, step: str) -> PricedModel:
@@ -110,6 +110,11 @@ class PriceBook:
     def find(self, provider: str, model: str, on: date) -> PricedModel | None:
         """The price that the provider asks for the model on that UTC day, and by which step it was found."""
         return self._memo(provider, model, on)
+
+    def entry(self, provider: str, pattern: str, on: date) -> Entry | None:
+        """The price of exactly that pattern in force on the day, with its aliases."""
+        shelf = self._shelves.get(provider)
+        return shelf.on(pattern, on) if shelf else None
 
     def asked(self, on: date, provider: str = "", model: str = "") -> list[PricedModel]:
         """The prices of that UTC day: of one provider or all, for one model or all of them."""
@@ -142,6 +147,12 @@ def _tier_of(model: str) -> str:
     return "batch" if model.endswith(model_ids.BATCH) else ""
 
 
+def rates_of(price: Price) -> tuple[Rate, ...]:
+    """A stored price's rates, sorted."""
+    rates = sorted(price.rates.all(), key=lambda rate: (rate.unit, rate.variant, rate.above))
+    return tuple(Rate(rate.unit, rate.variant, rate.above, rate.nano_per_million) for rate in rates)
+
+
 def _loaded(version: int) -> PriceBook:
     latest = {
         (entry.price.provider, entry.price.pattern, entry.price.valid_from): entry
@@ -154,14 +165,13 @@ def _loaded(version: int) -> PriceBook:
 
 def _entries(prices: QuerySet[Price]) -> Iterator[Entry]:
     for price in prices.select_related("provider").prefetch_related("rates"):
-        rates = sorted(price.rates.all(), key=lambda rate: (rate.unit, rate.variant, rate.above))
         priced = PricedModel(
             id=price.pk,
             provider=price.provider.slug,
             pattern=price.pattern,
             valid_from=price.valid_from,
             source=price.source,
-            rates=tuple(Rate(rate.unit, rate.variant, rate.above, rate.nano_per_million) for rate in rates),
+            rates=rates_of(price),
         )
         yield Entry(priced, frozenset(price.aliases))
 

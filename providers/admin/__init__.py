@@ -1,5 +1,5 @@
 """The admin pages of providers, rules and prices; importing registers them."""
 
-from providers.admin import prices, rules
+from providers.admin import prices, proposals, rules
 
-__all__ = ["prices", "rules"]
+__all__ = ["prices", "proposals", "rules"]

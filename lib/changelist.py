@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -47,7 +48,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # as above
     sortable_by = ()
     list_per_page = 50
     list_max_show_all = 0
-    actions = None
+    actions: Sequence[str] | None = None
     show_facets = admin.ShowFacets.NEVER  # a count for every filter would read the table once for each
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:  # noqa: ANN401

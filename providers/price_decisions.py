@@ -81,14 +81,14 @@ def _fresh(chosen: Iterable[PriceProposal], book: PriceBook, today: date) -> Ite
     """Those whose base is still what the book asks; of two sources that price one model, the first."""
     slugs = {one.provider for one in chosen}
     accepted = PriceProposal.objects.filter(state=STATE.ACCEPTED, provider__in=slugs).order_by()
-    made = dict(accepted.values_list("price_id", "source"))
+    made = {pk: source for pk, source in accepted.values_list("price_id", "source") if pk}
     taken: dict[tuple[str, str], str] = {}
     for one in chosen:
         if _holds(one, book, today, made) and taken.setdefault((one.provider, one.pattern), one.source) == one.source:
             yield one
 
 
-def _holds(one: PriceProposal, book: PriceBook, today: date, made: dict[int | None, str]) -> bool:
+def _holds(one: PriceProposal, book: PriceBook, today: date, made: dict[int, str]) -> bool:
     """Whether the price that it was compared with is still in force, or an earlier one of the same dated list is."""
     entry = book.entry(one.provider, one.pattern, one.stated_from or today)
     if entry is None or entry.price.id == one.base_id:

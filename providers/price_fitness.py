@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
+from django.core.exceptions import ValidationError
 from django.db.models import CharField
 
 from providers import costing
@@ -29,11 +30,19 @@ class Fitness:
             return "a text is too long for its column"
         if not all(text.isprintable() and text.strip() for text in texts):
             return "a text is empty or holds control characters"
-        if not SLUG.regex.match(offer.provider) or offer.category not in ("", *CATEGORIES):
+        if not _is_slug(offer.provider) or offer.category not in ("", *CATEGORIES):
             return "provider or category is no name of ours"
         if offer.provider not in self.slugs and _other_name(offer, self.names):
             return "the provider is known by another slug"
         return _fault_of_rates(offer)
+
+
+def _is_slug(text: str) -> bool:
+    try:
+        SLUG(text)
+    except ValidationError:
+        return False
+    return True
 
 
 def _too_long(offer: Offer) -> bool:

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from providers import price_sync
+from providers.admin import proposal_words as words
 from providers.models import PriceProposal
 
 EVERY = "all"
@@ -41,9 +42,7 @@ class FlagFilter(admin.SimpleListFilter):
     parameter_name = "flag"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ANN401
-        flags = ["over_20", "sources_disagree", "new_provider"]
-        named = [(flag, str(PriceProposal._meta.get_field(flag).verbose_name)) for flag in flags]
-        return [*named, ("any", "any flag"), ("none", "no flag")]
+        return [*words.FLAGS.items(), ("any", "any flag"), ("none", "no flag")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[PriceProposal]) -> QuerySet[PriceProposal]:
         chosen = self.value()
@@ -54,4 +53,4 @@ class FlagFilter(admin.SimpleListFilter):
         return queryset.filter(**{chosen: True}) if chosen in dict(self.lookup_choices) else queryset
 
 
-FILTERS = [StateFilter, "kind", "source", FlagFilter, "provider"]
+FILTERS: tuple[Any, ...] = (StateFilter, "kind", "source", FlagFilter, "provider")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from typing import NamedTuple
 
 from lib import money
 from providers import price_book, price_diff
@@ -21,6 +22,33 @@ COLUMNS = (
 def changes(proposal: PriceProposal) -> list[Change]:
     """Every cell of the price as it is and as it would be; read its base with its rates."""
     return price_diff.changes(price_book.rates_of(proposal.base) if proposal.base else (), proposal.offered)
+
+
+class Row(NamedTuple):
+    """One cell of a proposal's page, in words."""
+
+    unit: str
+    variant: str
+    above: str
+    now: str
+    proposed: str
+    change: str
+    is_large: bool
+
+
+def table(proposal: PriceProposal) -> list[Row]:
+    return [
+        Row(
+            unit=one.unit.replace("_", " "),
+            variant=one.variant or "any",
+            above=f"{one.above:,} tokens" if one.above else "–",  # noqa: RUF001 - a dash is meant
+            now=usd(one.now),
+            proposed=usd(one.proposed),
+            change=percent(one.percent),
+            is_large=one.is_large and proposal.kind == PriceProposal.Kind.CHANGED,
+        )
+        for one in changes(proposal)
+    ]
 
 
 def new_aliases(proposal: PriceProposal) -> list[str]:

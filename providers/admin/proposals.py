@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 from django.contrib import admin, messages
@@ -17,14 +17,13 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from lib import changelist, csv_stream
+from lib import changelist, csv_stream, keys
 from providers import price_decisions, price_sync, rulebook
 from providers.admin import proposal_words as words
 from providers.admin.proposal_filters import FILTERS
 from providers.models import PriceProposal
 
 SHOWN = 3  # changes in a row of the list; the proposal's page has them all
-NAMED = 5  # proposals in a message
 
 
 class Decision(NamedTuple):
@@ -46,8 +45,8 @@ DECISIONS = {
 
 @admin.register(PriceProposal)
 class PriceProposalAdmin(changelist.ReadOnlyAdmin):
-    list_display = ["company", "model", "kind", "asked", "change", "flags", "valid_from", "source", "state"]
-    list_display_links = ["model"]
+    list_display = ["company", "model_id", "kind", "asked", "change", "flags", "valid_from", "source", "state"]
+    list_display_links = ["model_id"]
     list_filter = FILTERS
     search_fields = ["pattern"]
     search_help_text = "A part of a model's id"
@@ -86,7 +85,7 @@ class PriceProposalAdmin(changelist.ReadOnlyAdmin):
         return self.labels.get(proposal.provider, proposal.provider_name)
 
     @admin.display(description="Model")
-    def model(self, proposal: PriceProposal) -> str:
+    def model_id(self, proposal: PriceProposal) -> str:
         return proposal.pattern
 
     @admin.display(description="USD per million units, now → proposed")
@@ -138,10 +137,13 @@ class PriceProposalAdmin(changelist.ReadOnlyAdmin):
             self._act(request, decision, chosen)
             return None
         across = request.POST.get("select_across") == "1"  # a thousand ids are more fields than a form may have
-        kept = [] if across else request.POST.getlist(ACTION_CHECKBOX_NAME)
-        hidden = [("action", f"{name}_chosen"), ("select_across", int(across)), ("index", 0)]
-        ticked = kept or request.POST.getlist(ACTION_CHECKBOX_NAME)[:1]
-        hidden += [(ACTION_CHECKBOX_NAME, pk) for pk in ticked]
+        ticked = request.POST.getlist(ACTION_CHECKBOX_NAME)
+        hidden: list[tuple[str, object]] = [
+            ("action", f"{name}_chosen"),
+            ("select_across", int(across)),
+            ("index", 0),
+            *((ACTION_CHECKBOX_NAME, pk) for pk in (ticked[:1] if across else ticked)),
+        ]
         return self._confirmation(request, decision, chosen, hidden=hidden)
 
     def all_new(self, request: HttpRequest, source: str) -> HttpResponse:
@@ -180,7 +182,7 @@ class PriceProposalAdmin(changelist.ReadOnlyAdmin):
         return confirmed == _fingerprint(chosen)
 
     def _confirmation(
-        self, request: HttpRequest, decision: Decision, chosen: QuerySet[PriceProposal], **extra: Any
+        self, request: HttpRequest, decision: Decision, chosen: QuerySet[PriceProposal], **extra: object
     ) -> HttpResponse:
         counts = chosen.order_by().aggregate(
             all=Count("pk"),
@@ -213,10 +215,20 @@ class PriceProposalAdmin(changelist.ReadOnlyAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         proposal = self.get_object(request, object_id)
-        extra = {"proposal": proposal, "changes": words.changes(proposal), "flags": words.flags(proposal)} if proposal else {}
-        may = proposal and self.has_decide_permission(request)
-        buttons = [(name, one.verb) for name, one in DECISIONS.items() if may and one.of == proposal.state]
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra, "buttons": buttons})
+        extra = _page(proposal, may_decide=self.has_decide_permission(request)) if proposal else {}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra})
+
+
+def _page(proposal: PriceProposal, *, may_decide: bool) -> dict[str, Any]:
+    """What a proposal's page shows: the difference, and the buttons that its state allows."""
+    return {
+        "proposal": proposal,
+        "rows": words.table(proposal),
+        "flags": words.flags(proposal),
+        "names": words.new_aliases(proposal),
+        "buttons": [(name, one.verb) for name, one in DECISIONS.items() if may_decide and one.of == proposal.state],
+        "title": proposal.pattern,
+    }
 
 
 def _open_new() -> QuerySet[PriceProposal]:
@@ -224,5 +236,6 @@ def _open_new() -> QuerySet[PriceProposal]:
 
 
 def _fingerprint(chosen: QuerySet[PriceProposal]) -> str:
+    """Of exactly these proposals; what one of them proposes never changes."""
     ids = list(chosen.order_by().values_list("pk", flat=True))
-    return f"{len(ids)}-{sum(ids)}"
+    return str(keys.key_of(",".join(map(str, sorted(ids)))))

@@ -129,9 +129,8 @@ def _date_the_first(offers: dict[Statement, Offer], this: _Run, counts: Counts) 
             firsts[provider, pattern] = min(day, firsts.get((provider, pattern), day))
     for (provider, pattern), first in firsts.items():
         offer = offers.pop((provider, pattern, None), None)
-        begins = this.today if this.book.entry(provider, pattern, this.today) else this.new_day
-        if offer and begins < first:
-            offers[provider, pattern, begins] = replace(offer, valid_from=begins)
+        if offer and this.new_day < first:
+            offers[provider, pattern, this.new_day] = replace(offer, valid_from=this.new_day)
         elif offer:
             counts.left["a later price has taken its place"] += 1
 

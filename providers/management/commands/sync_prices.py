@@ -58,15 +58,15 @@ class Command(BaseCommand):
 def _statements(source: str, file: str | None) -> Iterator[Offer | Left]:
     """Raises ValueError where the file does not fit the source, or is no price list; ImportError, OSError."""
     if source == Source.GENAI:
-        from providers.price_sources import genai
-
         if file is not None:
             raise ValueError("genai reads the installed package genai-prices: it takes no FILE.")
-        return genai.offers()
-    from providers.price_sources import litellm
+        from providers.price_sources import genai
 
+        return genai.offers()
     if file is None:
         raise ValueError("litellm reads a FILE: name LiteLLM's model_prices_and_context_window.json.")
+    from providers.price_sources import litellm
+
     return litellm.offers(Path(file))
 
 

@@ -1,0 +1,87 @@
+"""What changes between two prices: each cell by what it bills at, in exact integers."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from providers import price_diff
+from providers.costing import Rate
+from providers.price_diff import Change
+
+INPUT = Rate("input_tokens", "", 0, 1000)
+
+
+def told(now: list[Rate], proposed: list[Rate]) -> list[tuple[str, str, int, int | None, int | None]]:
+    found = price_diff.changes(now, proposed)
+    return [(one.unit, one.variant, one.above, one.now, one.proposed) for one in found]
+
+
+def test_each_cell_of_either_price_stands_once_and_sorted() -> None:
+    output = Rate("output_tokens", "", 0, 5000)
+    assert told([INPUT], [output, Rate("input_tokens", "", 0, 1500)]) == [
+        ("input_tokens", "", 0, 1000, 1500),
+        ("output_tokens", "", 0, None, 5000),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "falls_under"),
+    [
+        (Rate("cached_input_tokens", "", 0, 100), INPUT),
+        (Rate("cache_write_tokens", "", 0, 100), INPUT),
+        (Rate("cache_write_1h_tokens", "", 0, 100), INPUT),
+        (Rate("cache_write_1h_tokens", "", 0, 100), Rate("cache_write_tokens", "", 0, 1000)),
+        (Rate("input_audio_tokens", "", 0, 100), INPUT),
+        (Rate("reasoning_tokens", "", 0, 100), Rate("output_tokens", "", 0, 1000)),
+        (Rate("input_tokens", "service_tier=batch", 0, 100), INPUT),
+        (Rate("input_tokens", "", 200_000, 100), INPUT),
+        (Rate("images", "resolution=4k", 0, 100), Rate("images", "", 0, 1000)),
+        (Rate("cached_input_tokens", "service_tier=batch", 200_000, 100), INPUT),
+    ],
+)
+def test_a_cell_without_a_rate_of_its_own_is_asked_what_it_falls_under(cell: Rate, falls_under: Rate) -> None:
+    found = {(one.unit, one.variant, one.above): one for one in price_diff.changes([falls_under], [falls_under, cell])}
+    change = found[cell.unit, cell.variant, cell.above]
+    assert (change.now, change.proposed, change.percent, change.is_large) == (1000, 100, Decimal(-90), True)
+
+
+@pytest.mark.parametrize(
+    ("now", "proposed", "percent", "large"),
+    [
+        (1000, 1000, "0.00", False),
+        (1000, 1200, "20.00", False),
+        (1000, 1201, "20.10", True),
+        (1000, 800, "-20.00", False),
+        (1000, 799, "-20.10", True),
+        (5 * 10**17, 10**18, "100.00", True),
+        (5 * 10**17, 6 * 10**17 + 1, "20.00", True),  # by one nano-dollar
+        (3, 1, "-66.67", True),
+        (0, 0, "0", False),
+        (None, None, "0", False),
+        (0, 1, None, True),
+        (None, 1, None, True),
+        (1, None, None, True),
+        (1, 0, "-100.00", True),
+    ],
+)
+def test_percent_and_the_border_of_twenty(
+    now: int | None, proposed: int | None, percent: str | None, large: bool
+) -> None:
+    change = Change("images", "", 0, now, proposed)
+    assert change.percent == (None if percent is None else Decimal(percent))
+    assert change.is_large is large
+
+
+def test_the_largest_change_keeps_its_sign() -> None:
+    now, proposed = [INPUT, Rate("images", "", 0, 10)], [Rate("input_tokens", "", 0, 700), Rate("images", "", 0, 12)]
+    assert price_diff.largest(price_diff.changes(now, proposed)) == Decimal(-30)
+    assert price_diff.largest(price_diff.changes([], [INPUT])) is None
+
+
+def test_only_what_both_state_can_contradict() -> None:
+    batch = Rate("input_tokens", "service_tier=batch", 0, 500)
+    assert not price_diff.contradict([INPUT, batch], [INPUT, Rate("output_tokens", "", 0, 7)])
+    assert price_diff.contradict([INPUT, batch], [Rate("input_tokens", "", 0, 1001)])
+    assert not price_diff.contradict([], [INPUT])

@@ -14,6 +14,7 @@ OPERATOR = {
     "unpriced": "/admin/billing/unpriced/",
     "reprice": "/admin/billing/correctionbatch/reprice/?unpriced=on",
     "price-begun": "/admin/providers/price/add/?units=input_tokens,output_tokens",
+    "price-proposals-all-new": "/admin/providers/priceproposal/all-new/genai/",
     "api": "/api/v1/providers/",
     "api-not-found": "/api/v1/nothing-is-here/",
     "api-docs": "/api/v1/docs/",

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from lib import money
-from providers import price_book, price_diff
+from providers import costing, price_book, price_diff
 from providers.models import PriceProposal
 from providers.price_diff import Change
 
@@ -44,7 +44,7 @@ def table(proposal: PriceProposal) -> list[Row]:
             above=f"{one.above:,} tokens" if one.above else "–",  # noqa: RUF001 - a dash is meant
             now=usd(one.now),
             proposed=usd(one.proposed),
-            change=percent(one.percent),
+            change=moved(one, proposal),
             is_large=one.is_large and proposal.kind == PriceProposal.Kind.CHANGED,
         )
         for one in changes(proposal)
@@ -65,8 +65,9 @@ def lines(proposal: PriceProposal) -> Iterator[str]:
 
 
 def cell(change: Change) -> str:
-    """ "input tokens (above 200,000)"."""
-    limits = [change.variant, f"above {change.above:,}" if change.above else ""]
+    """ "input tokens (batch, above 200,000)": short, as a row of the list has little room."""
+    values = (value for _, value in costing.conditions(change.variant))
+    limits = [*values, f"above {change.above:,}" if change.above else ""]
     stated = ", ".join(limit for limit in limits if limit)
     return change.unit.replace("_", " ") + (f" ({stated})" if stated else "")
 
@@ -92,6 +93,13 @@ def percent(value: Decimal | None) -> str:
     if value is None:
         return "–"  # noqa: RUF001
     return f"{value:+.1f} %" if value else "0 %"
+
+
+def moved(change: Change, proposal: PriceProposal) -> str:
+    """The change of one cell of a stored price; a word where there is nothing to divide by."""
+    if proposal.base is None or change.percent is not None:
+        return percent(change.percent if proposal.base else None)
+    return "ends" if change.proposed is None else "added"
 
 
 def flags(proposal: PriceProposal) -> list[str]:

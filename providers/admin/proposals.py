@@ -45,7 +45,7 @@ DECISIONS = {
 
 @admin.register(PriceProposal)
 class PriceProposalAdmin(changelist.ReadOnlyAdmin):
-    list_display = ["company", "model_id", "kind", "asked", "change", "flags", "valid_from", "source", "state"]
+    list_display = ["company", "model_id", "kind", "change", "flags", "asked", "valid_from", "source", "state"]
     list_display_links = ["model_id"]
     list_filter = FILTERS
     search_fields = ["pattern"]

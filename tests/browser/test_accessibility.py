@@ -16,6 +16,7 @@ from providers import price_edits
 from providers.models import Price, PriceRate
 from tests.billing.usage import record
 from tests.browser.conftest import Visitor
+from tests.providers.offers import offer, proposals, sync
 
 pytestmark = pytest.mark.browser
 
@@ -78,6 +79,30 @@ def test_pages_from_an_unpriced_model_to_a_batch_that_is_not_finished(operator: 
     ):
         assert operator.open(path) == 200
         assert faults(operator.page) == []
+    assert operator.complaints == []
+
+
+def test_price_proposals_on_their_list_their_page_and_their_confirmations(operator: Visitor) -> None:
+    made = [offer("gpt-4o", aliases=("a",)), offer("m-1"), offer("image-1", provider="newco", provider_name="New Co")]
+    sync(*made, at=timezone.now())
+    operator.open(pages.lists()["providers-priceproposal"])
+    assert faults(operator.page) == []
+    operator.page.locator(pages.FIRST_ROW).first.click()
+    operator.page.wait_for_load_state("networkidle")
+    assert faults(operator.page) == []
+    operator.open(pages.OPERATOR["price-proposals-all-new"])
+    assert faults(operator.page) == []
+    operator.open(pages.lists()["providers-priceproposal"])
+    operator.page.locator("#action-toggle").check()
+    operator.page.locator("select[name=action]").select_option("accept_chosen")
+    operator.page.locator("button[name=index]").click()
+    operator.page.wait_for_load_state("networkidle")
+    assert operator.page.locator("p.figure").inner_text() == "3 proposals"
+    assert faults(operator.page) == []
+    operator.page.locator("form.period button").click()
+    operator.page.wait_for_load_state("networkidle")
+    assert faults(operator.page) == []
+    assert proposals() == []
     assert operator.complaints == []
 
 

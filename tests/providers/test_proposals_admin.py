@@ -256,7 +256,8 @@ class TestSeveral:
         one, two, three = propose(offer("m-1"), offer("m-2"), offer("gpt-4o"))
         before = everything()
         confirm = choose(operator, "accept_chosen", one, three)
-        assert "2 proposals New 1 Changed 1 Gone 0 Over 20 % 1" in text(confirm)
+        assert "2 proposals" in text(confirm)
+        assert "New 1 Changed 1 Gone 0 Over 20 % 1" in text(confirm)
         assert everything() == before
         assert "2 accepted" in text(operator.post(LIST, hidden(confirm), follow=True))
         assert [each.pk for each in proposals()] == [two.pk]
@@ -293,7 +294,8 @@ class TestAllNew:
         propose(offer("m-1"), offer("m-2"), offer(provider="newco", provider_name="New Co"), offer("gpt-4o"))
         assert "Accept all new of genai-prices (3)" in text(operator.get(LIST))
         confirm = operator.get(ALL_NEW)
-        assert "2 new prices without a flag Over 20 % 0 Sources disagree 0 New provider 1" in text(confirm)
+        assert "2 new prices without a flag" in text(confirm)
+        assert "Over 20 % 0 Sources disagree 0 New provider 1" in text(confirm)
         assert "2 accepted" in text(operator.post(ALL_NEW, hidden(confirm), follow=True))
         assert [(one.provider, one.pattern) for one in proposals()] == [("newco", "m-1"), ("openai", "gpt-4o")]
 
@@ -343,8 +345,8 @@ class TestPages:
             offer("image-1", rate("images", 40_000), provider="newco", provider_name="New Co"),
         )
         page = text(operator.get(LIST))
-        assert f"New Co image-1 new images $40,000 {NOTHING} new provider" in page
-        assert "OpenAI gpt-4o changed input tokens $2.5 → $3 +20.0 %" in page
+        assert f"New Co image-1 new {NOTHING} new provider images $40,000" in page
+        assert "OpenAI gpt-4o changed +20.0 % input tokens $2.5 → $3" in page
 
     def test_the_list_takes_the_same_queries_whatever_its_length(
         self, operator: Client, propose: Any, django_assert_num_queries: DjangoAssertNumQueries

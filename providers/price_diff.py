@@ -47,10 +47,11 @@ class Change:
 
 
 def changes(now: Iterable[Rate], proposed: Iterable[Rate]) -> list[Change]:
-    """Every cell that either price has a rate for, sorted."""
+    """Every cell that either price has a rate for, in the order of the units."""
     old, new = _priced(now), _priced(proposed)
-    cells = sorted({(rate.unit, rate.variant, rate.above) for rate in (*old.rates, *new.rates)})
-    return [Change(*cell, now=_asked(old, *cell), proposed=_asked(new, *cell)) for cell in cells]
+    cells = {(rate.unit, rate.variant, rate.above) for rate in (*old.rates, *new.rates)}
+    in_order = sorted(cells, key=lambda cell: (costing.UNITS.index(cell[0]), cell))
+    return [Change(*cell, now=_asked(old, *cell), proposed=_asked(new, *cell)) for cell in in_order]
 
 
 def largest(found: Iterable[Change]) -> Decimal | None:

@@ -45,7 +45,7 @@ DECISIONS = {
 
 @admin.register(PriceProposal)
 class PriceProposalAdmin(changelist.ReadOnlyAdmin):
-    list_display = ["company", "model_id", "kind", "change", "flags", "asked", "valid_from", "source", "state"]
+    list_display = ["model_id", "kind", "change", "flags", "asked", "valid_from", "source", "state"]
     list_display_links = ["model_id"]
     list_filter = FILTERS
     search_fields = ["pattern"]
@@ -80,13 +80,10 @@ class PriceProposalAdmin(changelist.ReadOnlyAdmin):
         extra = {"export_url": export, "new": new if self.has_decide_permission(request) else []}
         return super().changelist_view(request, {**(extra_context or {}), **extra})
 
-    @admin.display(description="Provider")
-    def company(self, proposal: PriceProposal) -> str:
-        return self.labels.get(proposal.provider, proposal.provider_name)
-
-    @admin.display(description="Model")
-    def model_id(self, proposal: PriceProposal) -> str:
-        return proposal.pattern
+    @admin.display(description="Model and provider")
+    def model_id(self, proposal: PriceProposal) -> SafeString:
+        company = self.labels.get(proposal.provider, proposal.provider_name)
+        return format_html('{} <span class="declared">{}</span>', proposal.pattern, company)
 
     @admin.display(description="USD per million units, now → proposed")
     def asked(self, proposal: PriceProposal) -> SafeString:

@@ -16,6 +16,7 @@ from providers import costing
 from providers.costing import PricedModel, Quantities, Rate, Variant
 
 LARGE_PERCENT = 20
+PARTS = (*costing.INPUT_PARTS, *costing.OUTPUT_PARTS)
 FALLS_UNDER = {"cache_write_1h_tokens": ("cache_write_tokens",)}  # before the whole
 
 
@@ -47,11 +48,10 @@ class Change:
 
 
 def changes(now: Iterable[Rate], proposed: Iterable[Rate]) -> list[Change]:
-    """Every cell that either price has a rate for, in the order of the units."""
+    """Every cell that either price has a rate for: of any call first, and each whole before its parts."""
     old, new = _priced(now), _priced(proposed)
     cells = {(rate.unit, rate.variant, rate.above) for rate in (*old.rates, *new.rates)}
-    in_order = sorted(cells, key=lambda cell: (costing.UNITS.index(cell[0]), cell))
-    return [Change(*cell, now=_asked(old, *cell), proposed=_asked(new, *cell)) for cell in in_order]
+    return [Change(*cell, now=_asked(old, *cell), proposed=_asked(new, *cell)) for cell in sorted(cells, key=_place)]
 
 
 def largest(found: Iterable[Change]) -> Decimal | None:
@@ -67,6 +67,11 @@ def contradict(one: Iterable[Rate], other: Iterable[Rate]) -> bool:
         stated.get((rate.unit, rate.variant, rate.above), rate.nano_per_million) != rate.nano_per_million
         for rate in one
     )
+
+
+def _place(cell: tuple[str, str, int]) -> tuple[str, int, bool, int]:
+    unit, variant, above = cell
+    return variant, above, unit in PARTS, costing.UNITS.index(unit)
 
 
 def _priced(rates: Iterable[Rate]) -> PricedModel:

@@ -45,7 +45,7 @@ DECISIONS = {
 
 @admin.register(PriceProposal)
 class PriceProposalAdmin(changelist.ReadOnlyAdmin):
-    list_display = ["model_id", "kind", "change", "flags", "asked", "valid_from", "source", "state"]
+    list_display = ["model_id", "kind_and_day", "change", "flags", "asked", "source", "state"]
     list_display_links = ["model_id"]
     list_filter = FILTERS
     search_fields = ["pattern"]
@@ -84,6 +84,10 @@ class PriceProposalAdmin(changelist.ReadOnlyAdmin):
     def model_id(self, proposal: PriceProposal) -> SafeString:
         company = self.labels.get(proposal.provider, proposal.provider_name)
         return format_html('{} <span class="declared">{}</span>', proposal.pattern, company)
+
+    @admin.display(description="Kind, valid from")
+    def kind_and_day(self, proposal: PriceProposal) -> SafeString:
+        return format_html('{} <span class="declared">{}</span>', proposal.get_kind_display(), proposal.valid_from)
 
     @admin.display(description="USD per million units, now → proposed")
     def asked(self, proposal: PriceProposal) -> SafeString:

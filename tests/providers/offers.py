@@ -38,9 +38,14 @@ def offer(pattern: str = "m-1", *rates: Rate, **changed: Any) -> Offer:
     return Offer(pattern=pattern, rates=rates or (rate("input_tokens", 2),), **(fields | changed))
 
 
-def sync(*statements: Offer | Left, at: datetime = AT, **options: Any) -> price_sync.Counts:
-    """One run of genai unless `source` says otherwise."""
-    return price_sync.run(statements, **({"source": "genai", "at": at, "new_from": None} | options))
+def sync(
+    *statements: Offer | Left,
+    source: str = "genai",
+    at: datetime = AT,
+    new_from: date | None = None,
+    dry_run: bool = False,
+) -> price_sync.Counts:
+    return price_sync.run(statements, source=source, at=at, new_from=new_from, dry_run=dry_run)
 
 
 def proposals(state: str = "open") -> list[PriceProposal]:

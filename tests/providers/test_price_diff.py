@@ -18,12 +18,12 @@ def told(now: list[Rate], proposed: list[Rate]) -> list[tuple[str, str, int, int
     return [(one.unit, one.variant, one.above, one.now, one.proposed) for one in found]
 
 
-def test_each_cell_of_either_price_stands_once_in_the_order_of_the_units() -> None:
+def test_each_cell_of_either_price_stands_once_and_wholes_come_before_parts() -> None:
     output, cached = Rate("output_tokens", "", 0, 5000), Rate("cached_input_tokens", "", 0, 100)
     assert told([cached, INPUT], [output, Rate("input_tokens", "", 0, 1500)]) == [
         ("input_tokens", "", 0, 1000, 1500),
-        ("cached_input_tokens", "", 0, 100, 1500),
         ("output_tokens", "", 0, None, 5000),
+        ("cached_input_tokens", "", 0, 100, 1500),
     ]
 
 

@@ -345,8 +345,9 @@ class TestPages:
             offer("image-1", rate("images", 40_000), provider="newco", provider_name="New Co"),
         )
         page = text(operator.get(LIST))
-        assert f"image-1 New Co new {NOTHING} new provider images $40,000" in page
-        assert "gpt-4o OpenAI changed +20.0 % - input tokens $2.5 → $3" in page
+        since = timezone.now().date() - timedelta(days=35)
+        assert f"image-1 New Co new {since} {NOTHING} new provider images $40,000" in page
+        assert f"gpt-4o OpenAI changed {timezone.now().date()} +20.0 % - input tokens $2.5 → $3" in page
 
     def test_the_list_takes_the_same_queries_whatever_its_length(
         self, operator: Client, propose: Any, django_assert_num_queries: DjangoAssertNumQueries

@@ -92,7 +92,6 @@ def test_bad_use_is_told_in_one_line_and_changes_nothing(
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "[1, 2]", '{"a": 1}', "\x00", "\ud800"])
 def test_a_file_that_is_no_price_list_is_bad_use(tmp_path: Path, text: str) -> None:
-    pytest.importorskip("providers.price_sources.litellm")
     file = tmp_path / "prices.json"
     file.write_bytes(text.encode("utf-8", "surrogatepass"))
     before = everything()

@@ -106,7 +106,7 @@ class TestOne:
         )
         assert (one.state, one.open_key) == ("accepted", None)
         assert (one.decided_by, one.decided_at is None) == (User.objects.get(username="operator"), False)
-        assert price_book.read_version() == version + 1
+        assert price_book.read_version() != version
         assert asked("m-1", timezone.now().date()) == (rate("input_tokens", "2.5"),)
         assert asked("m-1-latest", timezone.now().date()) == (rate("input_tokens", "2.5"),)
 
@@ -330,12 +330,12 @@ class TestAllNew:
     ) -> None:
         propose(*(offer(f"m-{n}") for n in range(1000)))
         fields = hidden(operator.get(ALL_NEW))
-        version = price_book.read_version()
-        with django_assert_max_num_queries(200):
+        with django_assert_max_num_queries(200) as done:
             operator.post(ALL_NEW, fields)
         assert Price.objects.filter(source="genai-prices 1.0").count() == 1000
         assert PriceProposal.objects.filter(state="accepted", price__isnull=False).count() == 1000
-        assert price_book.read_version() == version + 1
+        updates = [query["sql"] for query in done.captured_queries if query["sql"].startswith("UPDATE")]
+        assert len([sql for sql in updates if "book_versions" in sql]) == 1
 
 
 class TestPages:

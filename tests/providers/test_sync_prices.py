@@ -134,8 +134,7 @@ def test_stopped_while_reading_it_has_written_nothing(
     assert proposals() == []
 
 
-def test_the_real_package_proposes_over_a_thousand_prices_once() -> None:
-    pytest.importorskip("genai_prices")
+def test_the_real_package_proposes_over_a_thousand_prices_once(genai_prices: None) -> None:
     run("--source", "genai")
     assert PriceProposal.objects.filter(kind="new", state="open").count() > 1000
     before = everything()

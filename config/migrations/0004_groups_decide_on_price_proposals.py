@@ -25,6 +25,6 @@ def give(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("config", "0002_wal_on_sqlite"), ("providers", "0004_price_proposals")]
+    dependencies = [("config", "0003_groups_of_corrections"), ("providers", "0004_price_proposals")]
 
     operations = [migrations.RunPython(give, migrations.RunPython.noop)]

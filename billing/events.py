@@ -112,8 +112,8 @@ class Event(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
         return self.status_code >= 400
 
     @property
-    def key(self) -> UUID:
-        return keys.key_of(self.event_id)
+    def key(self) -> bytes:
+        return keys.bytes_of(self.event_id)
 
 
 def parse(raw: object, *, above: int = 0) -> Event:
@@ -123,11 +123,13 @@ def parse(raw: object, *, above: int = 0) -> Event:
     acceptable JSON at all.
     """
     event = converted(raw, Event, above=above)
-    _check_texts(event)
+    if not _is_harmless(event):
+        _check_texts(event)
+        _check_metadata(event.metadata, above=above + 1)
+    if event.account is not None:
+        _check_slashes(event.account, "account")
     if event.method.upper() == POST:
         event.method = POST  # the very object: msgspec leaves a default out of the digest by identity
-    if event.metadata:
-        _check_metadata(event.metadata, above=above + 1)
     if event.occurred_at is not None:
         event.occurred_at = utc(event.occurred_at)
     if event.cost_usd is not None:
@@ -153,15 +155,20 @@ def converted(raw: object, into: type[Shape], *, above: int = 0) -> Shape:
         raise Refused("unknown_field", "A key with a lone surrogate.", name[:MOST_TOLD]) from error
 
 
-def digest(event: Event) -> UUID:
+def digest(event: Event) -> bytes:
     """What tells a repeat from a conflict: SHA-256 over a version byte and the canonical JSON of the parsed event.
 
     Keys sorted, values equal to the default left out, without event_id, account and reservation_id; cut to the shape of a
-    UUID of version 5, the one hash-like form that every database's native type takes.
+    UUID of version 5, the one hash-like form that every database's native type takes. As its 16 bytes.
     """
     content = msgspec.structs.replace(event, event_id="", account=None, reservation_id=None)
     canonical = msgspec.json.encode(content, order="sorted")
-    return UUID(bytes=hashlib.sha256(DIGEST_VERSION + canonical).digest()[:16], version=5)
+    hashed = int.from_bytes(hashlib.sha256(DIGEST_VERSION + canonical).digest()[:16], "big")
+    return (hashed & _HASH_BITS | _UUID_BITS).to_bytes(16, "big")
+
+
+_UUID_BITS = UUID(int=0, version=5).int
+_HASH_BITS = ~(0xF << 76 | 0x3 << 62)  # all but the version and the variant
 
 
 @lru_cache(maxsize=4096)
@@ -182,23 +189,40 @@ _CONTROL_BUT_LINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\ud
 _LINES = ("event_id", "provider", "model", "endpoint", "served_by", "user_agent", "ip_address", "reservation_id")
 
 
-_NO_VARIANT = Variant()
+def _is_harmless(event: Event) -> bool:
+    """Whether its JSON shows at once that texts and metadata need no closer look, as with nearly all events.
+
+    A character that can't be stored is not ASCII, or is escaped there, or is DEL.
+    """
+    try:
+        encoded = msgspec.json.encode(event)
+    except UnicodeEncodeError:
+        return False
+    harmless = encoded.isascii() and b"\\" not in encoded and b"\x7f" not in encoded
+    if not event.metadata or not harmless:
+        return harmless
+    is_short = len(encoded) <= METADATA_BYTES and len(event.metadata) <= METADATA_KEYS
+    return is_short and _FLAT.issuperset(map(type, event.metadata.values()))
+
+
+_FLAT = frozenset({str, bool, type(None)})
 
 
 def _check_texts(event: Event) -> None:
-    lines = [getattr(event, name) or "" for name in _LINES]
-    together = "".join(lines)
-    for name in _LINES if not (together.isascii() and together.isprintable()) else ():
+    for name in _LINES:
         check_text(getattr(event, name), name)
-    for name in ("resolution", "quality", "service_tier") if event.variant != _NO_VARIANT else ():
+    for name in ("resolution", "quality", "service_tier"):
         check_text(getattr(event.variant, name), f"variant.{name}")
     check_text(event.error_message, "error_message", _CONTROL_BUT_LINES)
-    if event.account is not None:
-        check_account_id(event.account, "account")
+    check_text(event.account, "account")
 
 
 def check_account_id(external_id: str, attr: str) -> None:
     check_text(external_id, attr)
+    _check_slashes(external_id, attr)
+
+
+def _check_slashes(external_id: str, attr: str) -> None:
     if "/" in external_id:
         raise Refused("invalid", "An account id holds no slash.", attr)
 
@@ -248,8 +272,9 @@ def utc(text: str, attr: str = "occurred_at") -> str:
             raise ValueError
         day, clock, fraction, offset = found.groups()
         zone = "+00:00" if offset in "Zz" else offset
-        moment = datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{zone}")
-        return moment.astimezone(UTC).isoformat(timespec="microseconds")
+        normal = f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{zone}"
+        moment = datetime.fromisoformat(normal)
+        return normal if zone == "+00:00" else moment.astimezone(UTC).isoformat(timespec="microseconds")
     except (ValueError, OverflowError) as error:
         raise Refused("invalid", "Not an RFC 3339 time with an offset, such as 2026-11-22T09:30:00Z.", attr) from error
 
@@ -264,16 +289,19 @@ def _plain(value: Amount, attr: str, *, whole: int, places: int, most: int) -> s
 
 def _normalise_usage(event: Event) -> None:
     usage = event.usage
-    changed = {
-        name: _plain(value, f"usage.{name}", whole=10, places=6, most=COUNT)
-        for name in ("seconds", "megapixels")
-        if (value := getattr(usage, name)) is not None
-    }
-    if changed:
-        event.usage = usage = msgspec.structs.replace(usage, **changed)
+    if usage.seconds is not None or usage.megapixels is not None:
+        event.usage = usage = msgspec.structs.replace(
+            usage,
+            seconds=_millionths(usage.seconds, "usage.seconds"),
+            megapixels=_millionths(usage.megapixels, "usage.megapixels"),
+        )
     if event.cached_tokens_included and usage.cached_input_tokens > usage.input_tokens:
         detail = "More cached than input tokens, although input_tokens is said to hold the cached ones."
         raise Refused("invalid", detail, "usage.cached_input_tokens")
+
+
+def _millionths(value: Amount | None, attr: str) -> str | None:
+    return None if value is None else _plain(value, attr, whole=10, places=6, most=COUNT)
 
 
 def _address(text: str) -> str:

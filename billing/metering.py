@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import msgspec
 from django.conf import settings
 from django.db import DataError, IntegrityError, connection, transaction
 
@@ -34,38 +35,36 @@ class Source:
     live: bool = True  # counted by provider health
 
 
-@dataclass(slots=True)
-class Result:
+class Result(msgspec.Struct):
     """What became of one event, in the order in which they came. Money is nano-USD."""
 
     event_id: str
     status: str = "rejected"  # accepted | duplicate | conflict | rejected
-    id: UUID | None = None
+    log_id: bytes | None = None  # the 16 bytes of the log's id
     actual_provider: str | None = None
     confidence: str | None = None
     cost_nano: int | None = None
     priced: bool | None = None
     refused: Refused | None = None
 
+    @property
+    def id(self) -> UUID | None:
+        return None if self.log_id is None else UUID(bytes=self.log_id)
 
-@dataclass(slots=True)
-class _Item:
+
+class _Item(msgspec.Struct):
     """One event on its way: its account, and the log that it would make."""
 
     event: Event
     result: Result
     account_id: str
-    event_key: UUID
-    digest: UUID
+    event_key: bytes
+    digest: bytes
     at: datetime
     account: accounts.Known | None = None
+    key: ledger.Key | None = None  # under which it would be stored; None for an account that is yet to be made
     log: NewLog | None = None
     refused: Refused | None = None
-
-    @property
-    def key(self) -> ledger.Key | None:
-        """Under which it would be stored; None for an account that is yet to be made."""
-        return (self.account.id, self.event_key) if self.account else None
 
 
 class TotalTooLarge(Exception):
@@ -81,12 +80,12 @@ def record(batch: Sequence[Event | Refused], *, source: Source, at: datetime) ->
     items = [item for event, result in zip(batch, results, strict=True) if (item := _enter(event, result, source, at))]
     known = accounts.known(item.account_id for item in items)
     for item in items:
-        item.account = known.get(item.account_id)
+        if account := known.get(item.account_id):
+            item.account, item.key = account, (account.id, item.event_key)
         item.refused = _check(item, source, at)
     fresh = _answer_repeats(items)
-    edition = rating.books()
-    for item in fresh:
-        _rate(item, edition, at)
+    if fresh:
+        _rate(fresh, at)
     retry.on_deadlock(lambda: _store([item for item in fresh if item.log], source, at))
     return results
 
@@ -142,11 +141,14 @@ def _answer_repeats(items: Sequence[_Item]) -> list[_Item]:
     return fresh
 
 
-def _rate(item: _Item, edition: rating.Books, at: datetime) -> None:
-    try:
-        item.log = _log(item, rating.rate(item.event, item.at, edition), at)
-    except Refused as refused:
-        item.result.refused = refused
+def _rate(items: Sequence[_Item], at: datetime) -> None:
+    """Say of each what it is worth, by one edition of the books."""
+    edition = rating.books()
+    for item, log_id in zip(items, keys.new_ids(len(items)), strict=True):
+        try:
+            item.log = _log(item, rating.rate(item.event, item.at, edition), log_id, at)
+        except Refused as refused:
+            item.result.refused = refused
 
 
 def _store(items: Sequence[_Item], source: Source, at: datetime) -> None:
@@ -156,7 +158,7 @@ def _store(items: Sequence[_Item], source: Source, at: datetime) -> None:
     with transaction.atomic():
         _settle_accounts(items, at)
         first = _first_of_each(items)
-        found = ledger.insert(list(first.values()))
+        found = ledger.insert(first)
         accepted = [log for key, log in first.items() if found[key].id == log.id]
         try:
             with upsert.one_trip(connection):
@@ -210,7 +212,7 @@ def _repeat(item: _Item, log: Standing) -> None:
     if log.digest == item.digest:
         _tell(item.result, "duplicate", log)
         return
-    item.result.status, item.result.id = "conflict", log.id
+    item.result.status, item.result.log_id = "conflict", log.id
     item.result.refused = Refused(
         "event_conflict", "This id is stored with other content; the first is kept.", "event_id"
     )
@@ -218,32 +220,33 @@ def _repeat(item: _Item, log: Standing) -> None:
 
 def _tell(result: Result, status: str, log: Standing) -> None:
     """The first result, also to a repeat: as it was rated when it was accepted."""
-    result.status, result.id = status, log.id
+    result.status, result.log_id = status, log.id
     result.actual_provider, result.confidence = log.shown_provider, log.shown_confidence
-    result.priced = log.cost_source != CostSource.UNPRICED
+    result.priced = log.cost_source != CostSource.UNPRICED.value
     result.cost_nano = log.cost_total if result.priced else None
 
 
-def _log(item: _Item, rated: rating.Rated, at: datetime) -> NewLog:
+def _log(item: _Item, rated: rating.Rated, log_id: bytes, at: datetime) -> NewLog:
     """The row; whose it is and where it counts is said inside the transaction."""
-    event, usage = item.event, item.event.usage
-    log = NewLog(
-        id=keys.new_id(),
+    event, usage, cost = item.event, item.event.usage, rated.cost
+    return NewLog(
+        kind=rated.kind,
+        id=log_id,
         event_id=event.event_id,
         event_key=item.event_key,
         digest=item.digest,
-        provider=event.provider,
-        category=event.category or rated.detection.category,
-        model_used=event.model,
-        endpoint=event.endpoint,
-        method=event.method,
-        variant=rating.variant_stored(event),
         tokens_input=usage.input_tokens,
         tokens_output=usage.output_tokens,
+        tokens_total=rated.tokens_total,
         tokens_cached=usage.cached_input_tokens,
         tokens_cache_write=usage.cache_write_tokens,
-        units=rating.units_stored(event),
-        cached_included=event.cached_tokens_included,
+        units=rating.units_stored(usage),
+        cost_input=cost.input_nano,
+        cost_output=cost.output_nano,
+        cost_other=cost.other_nano,
+        cost_total=cost.total_nano,
+        price_id=rated.price.id if rated.price else None,
+        cost_source=rated.source,
         response_time_ms=event.response_time_ms,
         status_code=event.status_code,
         error_message=event.error_message,
@@ -255,20 +258,7 @@ def _log(item: _Item, rated: rating.Rated, at: datetime) -> NewLog:
         timestamp=item.at,
         received_at=at,
         metadata=event.metadata,
-        served_by=event.served_by or "",
+        is_billable=rated.billable,
+        effective_nano=cost.total_nano,
+        is_priced=rated.source != CostSource.UNPRICED.value,
     )
-    _value(log, rated)
-    return log
-
-
-def _value(log: NewLog, rated: rating.Rated) -> None:
-    """What the call is worth, and who served it."""
-    detection, cost = rated.detection, rated.cost
-    log.tokens_total = rated.tokens_total
-    log.cost_input, log.cost_output, log.cost_other = cost.input_nano, cost.output_nano, cost.other_nano
-    log.cost_total = log.effective_nano = cost.total_nano
-    log.cost_source = rated.source
-    log.price_id = rated.price.id if rated.price else None
-    log.is_billable, log.is_priced = rated.billable, rated.source != CostSource.UNPRICED
-    log.actual_provider_name, log.confidence = detection.actual_provider, detection.confidence
-    log.detection_rule, log.evidence = detection.rule, detection.evidence

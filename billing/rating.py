@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
 import msgspec
 
+from billing import kinds
 from billing.events import Event, Refused, Usage, Variant
+from billing.kinds import Kind, Said
 from billing.models import CostSource, UsageLog
 from lib import money
 from providers import costing, price_book, rulebook
 from providers.costing import Cost, PricedModel, Quantities
-from providers.detection import Call, Detection
 from providers.models import BookVersion
 
 NOTHING = Cost(0, 0, 0, 0, (), False)
+KINDS = 4096  # kept for one edition of the books; models and endpoints are the caller's text, so this must have an end
 
 
-@dataclass(frozen=True, slots=True)
 class Books:
     """The rule book and the price book of one moment, so that a batch is rated by one edition of each."""
 
-    rules: rulebook.RuleBook
-    prices: price_book.PriceBook
+    def __init__(self, rules: rulebook.RuleBook, prices: price_book.PriceBook) -> None:
+        self.rules, self.prices = rules, prices
+        self.kind: Callable[[Said], Kind] = lru_cache(maxsize=KINDS)(partial(kinds.kind, rules=rules))
 
 
-@dataclass(frozen=True, slots=True)
-class Rated:
+class Rated(NamedTuple):
     """An event with everything that follows from it."""
 
-    detection: Detection
+    kind: Kind
     cost: Cost
     price: PricedModel | None
     source: str  # a CostSource
@@ -43,35 +45,37 @@ class Rated:
 def books() -> Books:
     """The current editions, at the price of one query."""
     versions: dict[str, int] = dict(BookVersion.objects.values_list("book", "version"))
-    return Books(rulebook.current(versions.get("rules", 0)), price_book.current(versions.get("prices", 0)))
+    return _books(rulebook.current(versions.get("rules", 0)), price_book.current(versions.get("prices", 0)))
 
 
-def detect(event: Event, rules: rulebook.RuleBook) -> Detection:
-    return rules.detect(Call(event.provider, event.model, event.endpoint, event.served_by or ""))
+@lru_cache(maxsize=1)
+def _books(rules: rulebook.RuleBook, prices: price_book.PriceBook) -> Books:
+    """Held with the kinds that it knows until one of the two changes."""
+    return Books(rules, prices)
 
 
 def rate(event: Event, at: datetime, edition: Books) -> Rated:
-    """Detect, price and cost one event that happened `at`. Raises Refused where the cost is beyond all bounds."""
-    detection = detect(event, edition.rules)
-    category = event.category or detection.category
-    quantities = quantities_of(event.usage, event.variant, category, cached_included=event.cached_tokens_included)
+    """Detect, price and cost one event that happened `at` (UTC). Raises Refused where the cost is beyond all bounds."""
+    kind = edition.kind(kinds.said(event))
+    quantities = quantities_of(event.usage, event.variant, kind.category, cached_included=event.cached_tokens_included)
     total = costing.tokens_total(quantities)
     stated = event.cost_nano
     billable = not event.failed or bool(stated) or costing.has_usage(quantities)
     if stated is not None:
         cost = NOTHING._replace(other_nano=stated, total_nano=stated)
-        return Rated(detection, cost, None, CostSource.CALLER, total, billable)
+        return Rated(kind, cost, None, CostSource.CALLER, total, billable)
     if not billable:
-        return Rated(detection, NOTHING, None, CostSource.FREE, total, billable)
-    price = edition.prices.find(detection.actual_provider, event.model, at.astimezone(UTC).date())
+        return Rated(kind, NOTHING, None, CostSource.FREE, total, billable)
+    price = edition.prices.find(kind.detection.actual_provider, event.model, at.date())
     cost = costing.cost(price, quantities) if price else NOTHING
     if cost.total_nano > money.EVENT_LIMIT_NANO:
         raise Refused("max_value", "At the known price this would cost more than 1,000,000 USD.", "usage")
-    return Rated(detection, cost, price if cost.billed else None, CostSource(cost.source), total, billable)
+    return Rated(kind, cost, price if cost.billed else None, cost.source, total, billable)
 
 
 def quantities_of(usage: Usage, variant: Variant, category: str, *, cached_included: bool) -> Quantities:
     """The usage in the units that costing knows."""
+    stated = costing.Variant(variant.resolution, variant.quality, variant.service_tier)
     return Quantities(
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
@@ -90,7 +94,7 @@ def quantities_of(usage: Usage, variant: Variant, category: str, *, cached_inclu
         searches=usage.searches,
         pages=usage.pages,
         cached_included=cached_included,
-        variant=costing.Variant(variant.resolution, variant.quality, variant.service_tier),
+        variant=stated,
         category=category,
     )
 
@@ -125,13 +129,8 @@ def _micro(amount: str | int | None) -> int | None:
 COLUMNS = frozenset({"input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens"})
 
 
-def units_stored(event: Event) -> dict[str, int | str]:
-    usage: dict[str, int | str] = msgspec.to_builtins(event.usage)  # without what equals its default
+def units_stored(usage: Usage) -> dict[str, int | str]:
+    units: dict[str, int | str] = msgspec.to_builtins(usage)  # without what equals its default
     for name in COLUMNS:
-        usage.pop(name, None)
-    return usage
-
-
-def variant_stored(event: Event) -> dict[str, str]:
-    variant: dict[str, str] = msgspec.to_builtins(event.variant)
-    return variant
+        units.pop(name, None)
+    return units

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date
-from operator import add, sub
+from operator import sub
 from secrets import randbelow
 from typing import Any
 
@@ -58,11 +58,11 @@ def counts_of(log: Stored) -> list[int]:
 
 
 def declared_of(log: Stored) -> str:
-    return log.provider.strip().lower()
+    return log.kind.declared if isinstance(log, NewLog) else log.provider.strip().lower()
 
 
 def model_of(log: Stored) -> str:
-    return log.model_used.strip().lower()
+    return log.kind.model if isinstance(log, NewLog) else log.model_used.strip().lower()
 
 
 def platform_day(log: Stored) -> date:
@@ -91,14 +91,14 @@ PLATFORM_DAYS = Rollup(
 LEDGERED = (USAGE_DAYS, USAGE_MODELS, PLATFORM_DAYS)  # those that equal the log; minutes only watch live traffic
 
 
-def group(logs: Iterable[Stored]) -> dict[Rollup, Totals]:
+def group(logs: Sequence[Stored]) -> dict[Rollup, Totals]:
     """What `logs` add to each rollup (a platform day's key without its slot)."""
-    totals: dict[Rollup, Totals] = {rollup: {} for rollup in LEDGERED}
-    for log in logs:
-        counts = counts_of(log)
-        for rollup in LEDGERED:
-            _add(totals[rollup], rollup.key_of(log), counts if rollup.counters is DAY_COUNTS else counts[: len(COUNTS)])
-    return totals
+    counts = [counts_of(log) for log in logs]
+    few = [each[: len(COUNTS)] for each in counts]
+    return {
+        rollup: _totals(map(rollup.key_of, logs), counts if rollup.counters is DAY_COUNTS else few)
+        for rollup in LEDGERED
+    }
 
 
 def minus(some: Mapping[Rollup, Totals], less: Mapping[Rollup, Totals]) -> dict[Rollup, Totals]:
@@ -117,19 +117,23 @@ def apply(totals: Mapping[Rollup, Totals]) -> None:
 
 def watch(logs: Iterable[Stored]) -> None:
     """Count live calls by minute of receipt and provider, for provider health."""
-    minutes: Totals = {}
-    for log in logs:
-        minute = log.received_at.replace(second=0, microsecond=0)
-        _add(minutes, (minute, log.shown_provider), [1, int(log.failed), log.response_time_ms])
+    logs = list(logs)
+    keys = [(log.received_at.replace(second=0, microsecond=0), log.shown_provider) for log in logs]
+    minutes = _totals(keys, [[1, int(log.failed), log.response_time_ms] for log in logs])
     slot = randbelow(SLOTS)
     rows = [(*key, slot, *counts) for key, counts in sorted(minutes.items())]
     counters = ("calls", "errors", "response_time_sum")
     upsert.add(connection, ProviderMinute._meta.db_table, ("minute", "actual", "slot"), counters, rows)
 
 
-def _add(totals: Totals, key: Row, counts: list[int]) -> None:
-    sums = totals.get(key)
-    totals[key] = counts if sums is None else list(map(add, sums, counts))
+def _totals(keys: Iterable[Row], counts: Iterable[list[int]]) -> Totals:
+    """The counts of each key, summed column by column."""
+    of_each: dict[Row, list[list[int]]] = {}
+    for key, each in zip(keys, counts, strict=True):
+        of_each.setdefault(key, []).append(each)
+    return {
+        key: found[0] if len(found) == 1 else list(map(sum, zip(*found, strict=True))) for key, found in of_each.items()
+    }
 
 
 def _minus(some: Totals, less: Totals) -> Totals:

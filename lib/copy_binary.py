@@ -5,13 +5,14 @@ Source: PostgreSQL's documentation of COPY, "Binary Format". Numbers are big-end
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from functools import cache, lru_cache
-from struct import Struct
+from functools import lru_cache
+from struct import Struct, calcsize
 from typing import Any
 from uuid import UUID
+
+import msgspec
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
@@ -21,18 +22,9 @@ EPOCH_DAY = EPOCH.date().toordinal()
 MICROSECOND = timedelta(microseconds=1)
 
 _length = Struct(">i").pack
-_int2, _int4, _int8 = Struct(">ih").pack, Struct(">ii").pack, Struct(">iq").pack
-_UUID_LENGTH = _length(16)
+_int4, _int8 = Struct(">ii").pack, Struct(">iq").pack
 
 Pack = Callable[[Any], bytes]
-
-
-def int2(value: int) -> bytes:
-    return _int2(2, value)
-
-
-def int4(value: int) -> bytes:
-    return _int4(4, value)
 
 
 def int8(value: int) -> bytes:
@@ -44,6 +36,8 @@ def boolean(value: bool) -> bytes:
 
 
 def text(value: str) -> bytes:
+    if not value:
+        return b"\0\0\0\0"
     encoded = value.encode()
     return _length(len(encoded)) + encoded
 
@@ -52,15 +46,12 @@ def text(value: str) -> bytes:
 repeated_text = lru_cache(maxsize=8192)(text)
 
 
-def uuid(value: UUID) -> bytes:
-    return _UUID_LENGTH + value.bytes
-
-
 @lru_cache(maxsize=4096)
 def day(value: date) -> bytes:
     return _int4(4, value.toordinal() - EPOCH_DAY)
 
 
+@lru_cache(maxsize=4096)
 def moment(value: datetime) -> bytes:
     return _int8(8, (value - EPOCH) // MICROSECOND)
 
@@ -68,27 +59,31 @@ def moment(value: datetime) -> bytes:
 def jsonb(value: object) -> bytes:
     if not value:
         return b"\0\0\0\3\1{}"
-    encoded = json.dumps(value, ensure_ascii=False).encode()
+    encoded = msgspec.json.encode(value)
     return _length(len(encoded) + 1) + b"\1" + encoded
+
+
+def uuid(value: UUID | bytes) -> bytes:
+    return b"\0\0\0\x10" + (value if isinstance(value, bytes) else value.bytes)
 
 
 def nullable(pack: Pack) -> Pack:
     return lambda value: NULL if value is None else pack(value)
 
 
-def int8s(values: Sequence[int]) -> bytes:
-    """A run of non-null bigint columns, packed at once."""
-    lengths_and_values = [8] * (2 * len(values))
-    lengths_and_values[1::2] = values
-    return _run(len(values)).pack(*lengths_and_values)
+def run(codes: Sequence[str], *, width: int) -> Callable[[Sequence[Any]], bytes]:
+    """Packs the start of a row of `width` columns: those of a fixed length, by their codes in `struct`, all at once."""
+    row = Struct(">h" + "".join(f"i{code}" for code in codes))
+    lengths = [part for code in codes for part in (calcsize(f">{code}"), None)]
+
+    def pack(values: Sequence[Any]) -> bytes:
+        parts = [width, *lengths]
+        parts[2::2] = values
+        return row.pack(*parts)
+
+    return pack
 
 
-@cache
-def _run(count: int) -> Struct:
-    return Struct(">" + "iq" * count)
-
-
-def rows(width: int, packed: Iterable[bytes]) -> bytes:
-    """The whole of what COPY … FROM STDIN (FORMAT BINARY) takes, of rows with `width` packed columns each."""
-    start = Struct(">h").pack(width)
-    return b"".join([HEADER, *[start + row for row in packed], TRAILER])
+def rows(packed: Iterable[bytes]) -> bytes:
+    """The whole of what COPY … FROM STDIN (FORMAT BINARY) takes, of rows that begin with their width."""
+    return b"".join([HEADER, *packed, TRAILER])

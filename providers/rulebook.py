@@ -13,7 +13,7 @@ from providers.models import DetectionRule, Provider
 MEMO = 65_536  # answers kept per book; models and endpoints are the caller's text, so this must have an end
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RuleBook:
     """All rules as they stood at one version; `labels` are the names that pages show, by slug."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -90,8 +91,8 @@ def test_a_call_failed_from_400_on(status: int, failed: bool) -> None:
 
 
 def test_the_digest_is_frozen() -> None:
-    assert str(events.digest(parsed())) == DIGEST_OF_LEAST
-    assert str(events.digest(events.parse(FULL))) == DIGEST_OF_FULL
+    assert str(UUID(bytes=events.digest(parsed()))) == DIGEST_OF_LEAST
+    assert str(UUID(bytes=events.digest(events.parse(FULL)))) == DIGEST_OF_FULL
 
 
 def test_the_digest_leaves_out_who_and_which() -> None:
@@ -131,7 +132,7 @@ def test_every_other_field_changes_the_digest() -> None:
 
 
 def test_a_digest_is_a_uuid_that_every_database_takes() -> None:
-    digest = events.digest(parsed())
+    digest = UUID(bytes=events.digest(parsed()))
     assert (digest.version, digest.variant) == (5, "specified in RFC 4122")
 
 
@@ -153,7 +154,7 @@ def attempt(raw: dict[str, Any]) -> events.Event | Refused | BadJSON:
 @given(st.dictionaries(st.sampled_from([*events.Event.__struct_fields__, "other"]), json_values), st.booleans())
 def test_whatever_json_comes_is_an_event_or_refused(raw: dict[str, Any], complete: bool) -> None:
     answer = attempt(LEAST | raw if complete else raw)
-    assert events.digest(answer).version == 5 if isinstance(answer, events.Event) else str(answer)
+    assert UUID(bytes=events.digest(answer)).version == 5 if isinstance(answer, events.Event) else str(answer)
 
 
 @settings(deadline=None)

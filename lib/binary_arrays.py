@@ -1,0 +1,67 @@
+"""Arrays in PostgreSQL's binary form, for statements that take a column each: psycopg would dump them value by value.
+
+Called by upsert and ledger. Source: `array_send` in PostgreSQL's arrayfuncs.c; elements stand as they do in COPY.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from functools import lru_cache
+from struct import Struct
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
+
+from lib import copy_binary
+
+_head = Struct(">iiiii").pack
+OIDS = {"bigint": 20, "text": 25, "date": 1082, "timestamptz": 1184, "uuid": 2950}
+PACKERS: dict[str, copy_binary.Pack] = {
+    "text": copy_binary.repeated_text,
+    "date": copy_binary.day,
+    "timestamptz": copy_binary.moment,
+    "uuid": copy_binary.uuid,
+}
+# A datetime is a date as well, so it comes first; a UUID comes as its 16 bytes, too.
+TYPES = (
+    (str, "text"),
+    (int, "bigint"),
+    (datetime, "timestamptz"),
+    (date, "date"),
+    (UUID, "uuid"),
+    (bytes, "uuid"),
+)
+
+
+class Array:
+    """A parameter for `%b::bigint[]` and the like, of one or more values of one kind, none of them None."""
+
+    def __init__(self, values: Sequence[Any]) -> None:
+        self.type = next(name for kind, name in TYPES if isinstance(values[0], kind))
+        head = _head(1, 0, OIDS[self.type], len(values), 1)
+        self.packed = head + (_int8s(values) if self.type == "bigint" else b"".join(map(PACKERS[self.type], values)))
+
+
+class _ArrayDumper(Dumper):
+    format = Format.BINARY  # of no type of its own: the statement's cast says it
+
+    def dump(self, obj: Array) -> bytes:
+        return obj.packed
+
+
+psycopg.adapters.register_dumper(Array, _ArrayDumper)
+
+
+def _int8s(values: Sequence[int]) -> bytes:
+    lengths_and_values = [8] * (2 * len(values))
+    lengths_and_values[1::2] = values
+    return _pairs(len(values)).pack(*lengths_and_values)
+
+
+@lru_cache(maxsize=8)  # the columns of one statement are of one length
+def _pairs(count: int) -> Struct:
+    return Struct(">" + "iq" * count)

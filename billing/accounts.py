@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import psycopg
+from django.db import connection
 
 from django.db import connection
 
 from billing.events import Refused
 from billing.models import Account
 from lib import keys, periods
+from lib.binary_arrays import Array
 from lib.periods import Schedule
 
 
@@ -30,11 +35,26 @@ class Known(NamedTuple):
 
 def known(external_ids: Iterable[str]) -> dict[str, Known]:
     """The stored ones among `external_ids`, by their ids: as `find`, without the cost of model instances."""
-    external_keys = [keys.key_of(external_id) for external_id in set(external_ids)]
+    external_keys = [keys.bytes_of(external_id) for external_id in set(external_ids)]
     if not external_keys:
         return {}
-    rows = Account.objects.filter(external_key__in=external_keys).order_by().values_list(*Known._fields)
+    many = connection.vendor == "postgresql" and len(external_keys) > 1
+    rows = _rows_of_many(external_keys) if many else _rows(external_keys)
     return {account.external_id: account for account in map(Known._make, rows)}
+
+
+def _rows(external_keys: Iterable[bytes]) -> Iterable[tuple[Any, ...]]:
+    wanted = [UUID(bytes=key) for key in external_keys]
+    return Account.objects.filter(external_key__in=wanted).order_by().values_list(*Known._fields)
+
+
+def _rows_of_many(external_keys: Sequence[bytes]) -> Iterable[tuple[Any, ...]]:
+    """One array in binary, and prepared: a fifth of the cost of as many parameters (PostgreSQL)."""
+    columns = ", ".join(Known._fields)
+    sql = f"SELECT {columns} FROM accounts WHERE external_key = ANY(%b::uuid[])"  # noqa: S608 - names of ours
+    connection.ensure_connection()
+    with psycopg.Cursor(connection.connection) as cursor:
+        return cursor.execute(sql.encode(), [Array(external_keys)], prepare=True, binary=True).fetchall()
 
 
 def find(external_ids: Iterable[str]) -> dict[str, Account]:

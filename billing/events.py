@@ -44,7 +44,7 @@ class Refused(ValueError):
         self.code, self.detail, self.attr = code, detail, attr
 
 
-class Usage(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
+class Usage(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, gc=False):
     """What was consumed. Counts are whole numbers; `seconds` and `megapixels` decimals with up to 6 places."""
 
     input_tokens: Count = 0
@@ -65,13 +65,13 @@ class Usage(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True)
     pages: Count | None = None
 
 
-class Variant(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
+class Variant(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, gc=False):
     resolution: Word | None = None
     quality: Word | None = None
     service_tier: Word | None = None
 
 
-class Event(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Event(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
     """One AI call. Defaults are what an omitted field means."""
 
     event_id: Annotated[str, Meta(min_length=1, max_length=256)]

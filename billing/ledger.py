@@ -223,19 +223,33 @@ def _psycopg_cursor() -> psycopg.Cursor[Any]:
 
 @cache
 def _copy_statement() -> psycopg.sql.SQL:
-    columns = ", ".join(f'"{column}"' for column in (*FIXED, *VARYING, *kinds.COLUMNS))
+    columns = ", ".join(f'"{column}"' for column in (*FIXED, *VARYING, *REPEATING, *kinds.COLUMNS))
     return psycopg.sql.SQL(f'COPY "{UsageLog._meta.db_table}" ({columns}) FROM STDIN (FORMAT BINARY)')
 
 
 def _packed(log: NewLog) -> bytes:
-    """A row: the columns of one length at once, then each of the others by its own packer, then those of its kind."""
-    varying = [pack(value) for pack, value in zip(_PACKERS, _varying_of(log), strict=True)]
-    return b"".join((_pack_fixed(_fixed_of(log)), *varying, _packed_kind(log.kind)))
+    """A row: the columns of one length at once, then those that vary, and from memory those that seldom do."""
+    fixed, varying = _pack_fixed(_fixed_of(log)), _each_packed(VARYING, _varying_of(log))
+    return b"".join((fixed, *varying, _packed_again(_repeating_of(log)), _packed_kind(log.kind)))
+
+
+@lru_cache(maxsize=4096)
+def _packed_again(values: tuple[Any, ...]) -> bytes:
+    return b"".join(_each_packed(REPEATING, values))
 
 
 @lru_cache(maxsize=4096)
 def _packed_kind(kind: Kind) -> bytes:
-    return b"".join([_packer(column)(value) for column, value in zip(kinds.COLUMNS, kind.row, strict=True)])
+    return b"".join(_each_packed(kinds.COLUMNS, kind.row))
+
+
+def _each_packed(columns: tuple[str, ...], values: tuple[Any, ...]) -> list[bytes]:
+    return [pack(value) for pack, value in zip(_packers(columns), values, strict=True)]
+
+
+@cache
+def _packers(columns: tuple[str, ...]) -> list[copy_binary.Pack]:
+    return list(map(_packer, columns))
 
 
 def _packer(column: str) -> copy_binary.Pack:
@@ -272,7 +286,11 @@ _CODES = {
     if isinstance(FIELDS[column], kind) and not FIELDS[column].null
 }
 FIXED = tuple(_CODES)
-VARYING = tuple(column for column in OWN if column not in FIXED)
-_PACKERS = tuple(map(_packer, VARYING))
+REPEATING = (
+    *("price_id", "cost_source", "user_agent", "ip_address"),
+    *("received_at", "usage_day", "usage_period", "late_for", "voided_at"),
+)
+VARYING = tuple(column for column in OWN if column not in (*FIXED, *REPEATING))
 _pack_fixed = copy_binary.run(list(_CODES.values()), width=len(COLUMNS))
-_own_of, _fixed_of, _varying_of = attrgetter(*OWN), attrgetter(*FIXED), attrgetter(*VARYING)
+_own_of, _fixed_of = attrgetter(*OWN), attrgetter(*FIXED)
+_varying_of, _repeating_of = attrgetter(*VARYING), attrgetter(*REPEATING)

@@ -35,7 +35,7 @@ class Source:
     live: bool = True  # counted by provider health
 
 
-class Result(msgspec.Struct):
+class Result(msgspec.Struct, gc=False):
     """What became of one event, in the order in which they came. Money is nano-USD."""
 
     event_id: str
@@ -52,7 +52,7 @@ class Result(msgspec.Struct):
         return None if self.log_id is None else UUID(bytes=self.log_id)
 
 
-class _Item(msgspec.Struct):
+class _Item(msgspec.Struct, gc=False):
     """One event on its way: its account, and the log that it would make."""
 
     event: Event

@@ -51,7 +51,6 @@ def day(value: date) -> bytes:
     return _int4(4, value.toordinal() - EPOCH_DAY)
 
 
-@lru_cache(maxsize=4096)
 def moment(value: datetime) -> bytes:
     return _int8(8, (value - EPOCH) // MICROSECOND)
 

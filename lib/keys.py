@@ -33,3 +33,9 @@ def bytes_of(text: str) -> bytes:
     """The same key as its 16 bytes."""
     key: bytes = uuid_utils.uuid5(NAMESPACE, text).bytes
     return key
+
+
+def text_of(key: bytes) -> str:
+    """The usual text of the UUID with these 16 bytes."""
+    digits = key.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -7,13 +7,13 @@ from typing import Any
 from billing.metering import Result
 from billing.models import Account
 from billing.reports import Budget, Share, Summary
-from lib import money
+from lib import keys, money
 
 
 def result(one: Result) -> dict[str, Any]:
     return {
         "status": one.status,
-        "id": one.id,
+        "id": one.log_id and keys.text_of(one.log_id),
         "actual_provider": one.actual_provider,
         "confidence": one.confidence,
         "cost_usd": usd(one.cost_nano),

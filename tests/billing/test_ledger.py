@@ -10,4 +10,4 @@ def test_a_new_log_and_its_kind_have_the_columns_of_the_table_each_once() -> Non
 
 
 def test_every_column_is_copied_once() -> None:
-    assert sorted((*ledger.FIXED, *ledger.VARYING, *kinds.COLUMNS)) == sorted(ledger.COLUMNS)
+    assert sorted((*ledger.FIXED, *ledger.VARYING, *ledger.REPEATING, *kinds.COLUMNS)) == sorted(ledger.COLUMNS)

@@ -94,9 +94,8 @@ LEDGERED = (USAGE_DAYS, USAGE_MODELS, PLATFORM_DAYS)  # those that equal the log
 def group(logs: Sequence[Stored]) -> dict[Rollup, Totals]:
     """What `logs` add to each rollup (a platform day's key without its slot)."""
     counts = [counts_of(log) for log in logs]
-    few = [each[: len(COUNTS)] for each in counts]
     return {
-        rollup: _totals(map(rollup.key_of, logs), counts if rollup.counters is DAY_COUNTS else few)
+        rollup: {key: sums[: len(rollup.counters)] for key, sums in _totals(map(rollup.key_of, logs), counts).items()}
         for rollup in LEDGERED
     }
 
@@ -130,7 +129,10 @@ def _totals(keys: Iterable[Row], counts: Iterable[list[int]]) -> Totals:
     """The counts of each key, summed column by column."""
     of_each: dict[Row, list[list[int]]] = {}
     for key, each in zip(keys, counts, strict=True):
-        of_each.setdefault(key, []).append(each)
+        if key in of_each:
+            of_each[key].append(each)
+        else:
+            of_each[key] = [each]
     return {
         key: found[0] if len(found) == 1 else list(map(sum, zip(*found, strict=True))) for key, found in of_each.items()
     }

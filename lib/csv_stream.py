@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from django.http import StreamingHttpResponse
 
 FORMULA = frozenset("=+-@\t\r\n")  # a cell that starts so would be run by a spreadsheet
+# In a written line: where a cell may start so. The writer puts cells with line breaks in quotes.
+_SUSPECT = re.compile(r"""(?:\A|,)(?:"?[=+\-@\t]|"[\r\n])""")
 
 
 class _Echo:
@@ -39,7 +42,8 @@ def _chunks(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> Iterat
     yield writer.writerow(columns)
     chunk: list[str] = []
     for line in lines:
-        chunk.append(writer.writerow([safe(cell) for cell in line]))
+        text = writer.writerow(line)
+        chunk.append(writer.writerow(map(safe, line)) if _SUSPECT.search(text) else text)
         if len(chunk) == 500:
             yield "".join(chunk)
             chunk.clear()

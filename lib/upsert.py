@@ -74,7 +74,7 @@ def _add_arrays(
         cursor.execute(sql.encode(), columns, prepare=True)
 
 
-ARRAYS_FROM = 50  # rows
+ARRAYS_FROM = 8  # rows
 
 
 def _statement(

@@ -38,6 +38,17 @@ def test_the_answer_is_an_attachment_with_a_header_row() -> None:
     ]
 
 
+@pytest.mark.parametrize("text", ["=1", "@a", "\t=1", "\r=1", "\n=1", "-", '=HYPERLINK("x", "y")', "=a\nb"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_formula_is_defused_in_every_place_of_a_row(text: str, place: int) -> None:
+    cells: list[object] = ["", 'a,=b\n"+c"', None]
+    cells[place] = text
+    answer = csv_stream.response("x.csv", ["one", "two", "three"], [cells])
+    written = [f"'{text}" if cell == text else cell or "" for cell in cells]
+
+    assert list(csv.reader(io.StringIO(answer.getvalue().decode(), newline="")))[1:] == [written]
+
+
 def test_rows_are_taken_as_they_are_sent() -> None:
     taken = 0
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lib import strict_json
 from lib.strict_json import BadJSON
@@ -33,6 +37,9 @@ def test_an_object_is_read(body: bytes) -> None:
         (b'{"a": 1} {}', "not JSON"),
         (b'{"a": 1, "a": 1}', "'a' stands twice"),
         (b'{"b": [{"a": 1, "\\u0061": 2}]}', "'a' stands twice"),
+        (b'{"a": 1, "b": "\\u003a", "a": 2}', "'a' stands twice"),
+        (b'{"a": 1, "b": ":", "a": 2}', "'a' stands twice"),
+        (b'{"a": {":": 1}, "a": {}}', "'a' stands twice"),
         (b'{"a": NaN}', "NaN is not JSON"),
         (b'{"a": -Infinity}', "-Infinity is not JSON"),
         (b'{"a": "\xff"}', "not UTF-8"),
@@ -79,3 +86,22 @@ def test_many_keys_of_which_the_last_stands_twice_are_refused_at_once() -> None:
 
 def test_money_is_read_as_its_text() -> None:
     assert strict_json.loads(b'{"a": [1.10, 1e-3, 2]}', parse_float=str) == {"a": ["1.10", "1e-3", 2]}
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters()), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.text(), json_values, max_size=4), st.booleans())
+def test_what_is_read_at_once_is_what_the_standard_library_reads(value: dict[str, Any], plain: bool) -> None:
+    body = json.dumps(value, ensure_ascii=not plain).encode(errors="replace")
+    with contextlib.suppress(BadJSON):
+        assert strict_json.loads(body) == json.loads(body)

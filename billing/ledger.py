@@ -18,8 +18,8 @@ from billing import kinds
 from billing.kinds import Kind
 from billing.models import UsageLog
 from billing.models.usage import Shown
-from lib import copy_binary, upsert
-from lib.binary_arrays import Array
+from lib import copy_binary, postgres, upsert
+from lib.postgres import Array
 
 Key = tuple[int, bytes]  # account, event_key
 
@@ -136,7 +136,7 @@ def _known_by_account(wanted: Iterable[Key]) -> Iterator[Known]:
 def _known_by_pairs(wanted: Sequence[Key]) -> list[Known]:
     """The same in binary and prepared, with ids as bytes: a third of the cost."""
     accounts, event_keys = (Array(column) for column in zip(*wanted, strict=True))
-    with _psycopg_cursor() as cursor:
+    with postgres.cursor(connection) as cursor:
         cursor.execute(_PAIRS.encode(), (accounts, event_keys), prepare=True, binary=True)
         return [Known(*row) for row in cursor]
 
@@ -208,17 +208,11 @@ def _copy(logs: Sequence[NewLog]) -> bool:
     """Insert all of them by COPY, or none where one is stored already."""
     packed = copy_binary.rows(map(_packed, logs))
     try:
-        with transaction.atomic(), _psycopg_cursor() as cursor, cursor.copy(_copy_statement()) as copy:
+        with transaction.atomic(), postgres.cursor(connection) as cursor, cursor.copy(_copy_statement()) as copy:
             copy.write(packed)
-    except (psycopg.errors.UniqueViolation, IntegrityError):
+    except IntegrityError:
         return False
     return True
-
-
-def _psycopg_cursor() -> psycopg.Cursor[Any]:
-    """psycopg's own cursor on Django's connection: Django's binds parameters on the client, and knows no COPY."""
-    connection.ensure_connection()
-    return psycopg.Cursor(connection.connection)
 
 
 @cache

@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any
 
-import psycopg
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from lib.binary_arrays import Array
+from lib import postgres
 
 PARAMETERS = 30_000  # below SQLite's 32,766 and PostgreSQL's 65,535
 
@@ -66,11 +65,10 @@ def _add_arrays(
     rows: Sequence[Sequence[Any]],
 ) -> None:
     """One array a column, in binary and prepared: a tenth of the cost of as many parameters (PostgreSQL)."""
-    columns = [Array(column) for column in zip(*rows, strict=True)]
+    columns = [postgres.Array(column) for column in zip(*rows, strict=True)]
     casts = ", ".join(f"%b::{column.type}[]" for column in columns)
     sql = _statement(connection, table, keys, counters, f"SELECT * FROM unnest({casts})")  # noqa: S608 - as below
-    connection.ensure_connection()
-    with psycopg.Cursor(connection.connection) as cursor:
+    with postgres.cursor(connection) as cursor:
         cursor.execute(sql.encode(), columns, prepare=True)
 
 

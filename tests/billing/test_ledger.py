@@ -7,15 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
-from django.db import connection
 
 from billing import events, kinds, ledger, metering
 from billing.metering import Source
 from billing.models import Account, UsageLog
 from lib import keys
-from lib.binary_arrays import Array
 
 TEXTS = ("", "a", "\u00e9\u4e2d\U0001f680", "<script>", "x" * 200, "'\"\\")
 
@@ -84,17 +81,3 @@ def test_ids_rise_and_differ() -> None:
     assert {UUID(bytes=one).version for one in made} == {7}
     assert made[:1000] == sorted(made[:1000])
     assert [keys.text_of(one) for one in made] == [str(UUID(bytes=one)) for one in made]
-
-
-@pytest.mark.django_db
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="arrays are PostgreSQL's")
-def test_an_array_arrives_as_it_was_sent(now: datetime) -> None:
-    key = keys.key_of("a")
-    sent: list[list[Any]] = [[-(2**63), 0, 2**63 - 1], list(TEXTS), [now.date()], [now], [key]]
-    connection.ensure_connection()
-    for values in sent:
-        array = Array(values)
-        with psycopg.Cursor(connection.connection) as cursor:
-            cursor.execute(f"SELECT %b::{array.type}[]".encode(), [array])
-            assert cursor.fetchone() == (values,)
-    assert Array([key]).packed == Array([key.bytes]).packed

@@ -1,11 +1,13 @@
-"""Arrays in PostgreSQL's binary form, for statements that take a column each: psycopg would dump them value by value.
+"""What PostgreSQL alone can do: psycopg's own cursor on Django's connection, and whole arrays in binary for it.
 
-Called by upsert and ledger. Source: `array_send` in PostgreSQL's arrayfuncs.c; elements stand as they do in COPY.
+Called by upsert, and by ledger and accounts. psycopg itself would dump an array value by value. Source of the form:
+`array_send` in PostgreSQL's arrayfuncs.c; elements stand as they do in COPY.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from functools import lru_cache
 from struct import Struct
@@ -13,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
@@ -35,6 +38,14 @@ TYPES = (
     (UUID, "uuid"),
     (bytes, "uuid"),
 )
+
+
+@contextmanager
+def cursor(connection: BaseDatabaseWrapper) -> Iterator[psycopg.Cursor[Any]]:
+    """Django's own cursor binds parameters on the client, and knows no COPY. Errors are Django's, so that callers know them."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        yield cursor
 
 
 class Array:

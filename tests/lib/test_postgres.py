@@ -1,0 +1,45 @@
+"""Arrays in binary arrive as they were sent, and an error is one that callers know. On PostgreSQL only."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import DataError, connection
+
+from lib import postgres
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="another database"),
+]
+KEY = UUID("0193a1b2-0000-7000-8000-000000000001")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [-(2**63), 0, 2**63 - 1],
+        ["", "a", "\u00e9\u4e2d\U0001f680", "x" * 5000],
+        [date(1970, 1, 1), date(2026, 11, 22)],
+        [datetime(1999, 12, 31, 23, 59, 59, 999_999, UTC), datetime(2026, 11, 22, tzinfo=UTC)],
+        [KEY],
+    ],
+    ids=lambda values: type(values[0]).__name__,
+)
+def test_an_array_arrives_as_it_was_sent(values: list[Any]) -> None:
+    array = postgres.Array(values)
+    with postgres.cursor(connection) as cursor:
+        cursor.execute(f"SELECT %b::{array.type}[]".encode(), [array])
+        assert cursor.fetchone() == (values,)
+
+
+def test_a_uuid_may_come_as_its_bytes() -> None:
+    assert postgres.Array([KEY.bytes]).packed == postgres.Array([KEY]).packed
+
+
+def test_an_error_is_djangos() -> None:
+    with pytest.raises(DataError), postgres.cursor(connection) as cursor:
+        cursor.execute("SELECT 1 / 0")

@@ -9,8 +9,6 @@ from uuid import UUID
 
 from django.db import connection
 
-from django.db import connection
-
 from billing.events import Refused
 from billing.models import Account
 from lib import keys, periods, postgres

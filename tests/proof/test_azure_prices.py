@@ -98,10 +98,10 @@ def _add_the_price_from_the_list(admin: Client) -> None:
 
 def _correct_the_price(admin: Client) -> None:
     stored = Price.objects.get(provider__slug="azure", pattern="gpt-4o")
-    old = [{"id": rate.pk, "unit": rate.unit} for rate in stored.rates.order_by("pk")]
+    old = [(rate.pk, rate.unit) for rate in stored.rates.order_by("pk")]
     asked = {"input_tokens": "3", "output_tokens": "12"}
     fields = price_form(valid_from="2023-11-01", source="price list of azure, read again") | rates(
-        *({**rate, "usd_per_million": asked[rate["unit"]]} for rate in old), stored=2
+        *({"id": pk, "unit": unit, "usd_per_million": asked[unit]} for pk, unit in old), stored=2
     )
     assert admin.post(f"/admin/providers/price/{stored.pk}/change/", fields).status_code == 302
     assert [one.revision for one in Price.objects.filter(pattern="gpt-4o", provider__slug="azure")] == [2, 1]

@@ -14,9 +14,21 @@ class ConfigConfig(AppConfig):
         """The audit trail: who changed configuration. Usage has its own history, the log and its adjustments."""
         from auditlog.registry import auditlog
 
-        from billing.models import Account, ApiKey, Membership
+        from billing.models import Account, ApiKey, LimitOverride, Membership, Meter, Plan, PlanLimit
         from providers.models import DetectionRule, Price, PriceProposal, PriceRate, Provider
 
-        for model in (Account, Membership, Provider, DetectionRule, Price, PriceRate, PriceProposal):
+        for model in (
+            Account,
+            Membership,
+            Meter,
+            Plan,
+            PlanLimit,
+            LimitOverride,
+            Provider,
+            DetectionRule,
+            Price,
+            PriceRate,
+            PriceProposal,
+        ):
             auditlog.register(model)
         auditlog.register(ApiKey, exclude_fields=["secret_hash", "last_used_at"])

@@ -194,6 +194,7 @@ SPECTACULAR_SETTINGS = {
 # What follows is Tollgate's own; relations between them are system checks.
 CREATE_ACCOUNTS = env.flag("CREATE_ACCOUNTS", default=True)
 UNPRICED_POLICY = env.choice("UNPRICED_POLICY", ("allow", "block"))
+DEFAULT_PLAN = env.text("DEFAULT_PLAN", "free")  # the plan of an account that has subscribed to none
 CLOSE_GRACE_HOURS = env.whole("CLOSE_GRACE_HOURS", 72)
 HEALTH_ERROR_FROM = env.whole("HEALTH_ERROR_FROM", 400, least=400)
 HEALTH_WARNING_PERCENT = env.whole("HEALTH_WARNING_PERCENT", 5)

@@ -10,7 +10,15 @@ from django.db import connection, models
 
 pytestmark = pytest.mark.django_db
 
-GROWING = ("api_usage_logs", "usage_adjustments", "usage_days", "usage_models", "closed_periods")
+GROWING = (
+    "api_usage_logs",
+    "usage_adjustments",
+    "usage_days",
+    "usage_models",
+    "closed_periods",
+    "usage_reservations",
+    "usage_holds",
+)
 OURS = ("billing", "providers", "monitoring")
 TABLES = sorted(model._meta.db_table for label in OURS for model in apps.get_app_config(label).get_models())
 TRIGGERS = {

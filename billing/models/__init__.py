@@ -2,6 +2,8 @@
 
 from billing.models.accounts import Account, ApiKey, Membership
 from billing.models.corrections import ClosedPeriod, CorrectionBatch
+from billing.models.limits import LimitOverride, UsageHold, UsageReservation
+from billing.models.plans import Meter, Per, Plan, PlanLimit
 from billing.models.rollups import PlatformDay, ProviderMinute, UsageDay, UsageModel
 from billing.models.usage import Category, Confidence, CostSource, UsageAdjustment, UsageLog
 
@@ -13,11 +15,18 @@ __all__ = [
     "Confidence",
     "CorrectionBatch",
     "CostSource",
+    "LimitOverride",
     "Membership",
+    "Meter",
+    "Per",
+    "Plan",
+    "PlanLimit",
     "PlatformDay",
     "ProviderMinute",
     "UsageAdjustment",
     "UsageDay",
+    "UsageHold",
     "UsageLog",
     "UsageModel",
+    "UsageReservation",
 ]

@@ -1,0 +1,60 @@
+"""What a meter counts, and what calls ask of it. Pure: limits, reservations and pages hand in rows, whoever stored them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Quantity(NamedTuple):
+    """Calls of one declared provider, actual provider and category: used, held, or asked for. Cost is nano-USD."""
+
+    declared: str
+    actual: str
+    category: str
+    calls: int
+    tokens: int
+    cost_nano: int
+
+    @property
+    def group(self) -> tuple[str, str, str]:
+        return self.declared, self.actual, self.category
+
+
+class Meter(NamedTuple):
+    """A scope (all, category, declared, actual) with the values that belong to it, and a unit (calls, tokens, cost)."""
+
+    slug: str
+    label: str
+    scope: str
+    values: frozenset[str]
+    unit: str
+
+    def touches(self, row: Quantity) -> bool:
+        return self.scope == "all" or getattr(row, self.scope) in self.values
+
+    def total(self, rows: Iterable[Quantity]) -> int:
+        """What the rows amount to in this meter's unit."""
+        column = COLUMNS[self.unit]
+        return sum(row[column] for row in rows if self.touches(row))
+
+
+COLUMNS = {
+    "calls": Quantity._fields.index("calls"),
+    "tokens": Quantity._fields.index("tokens"),
+    "cost": Quantity._fields.index("cost_nano"),
+}
+
+
+def asked(group: tuple[str, str, str], *, count: int, tokens: int, cost_nano: int) -> Quantity:
+    """What `count` calls of such an estimate ask for: at least one unit of everything, as no call is known to be free."""
+    return Quantity(*group, count, max(tokens * count, 1), max(cost_nano * count, 1))
+
+
+def grouped(rows: Iterable[Quantity]) -> list[Quantity]:
+    """The rows added up, one for each group, in the order of the groups."""
+    sums: dict[tuple[str, str, str], tuple[int, int, int]] = {}
+    for row in rows:
+        calls, tokens, cost = sums.get(row.group, (0, 0, 0))
+        sums[row.group] = (calls + row.calls, tokens + row.tokens, cost + row.cost_nano)
+    return [Quantity(*group, *amounts) for group, amounts in sorted(sums.items())]

@@ -1,0 +1,87 @@
+"""What an account is allowed besides its plan, and the room that is held for its calls that are about to run."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from billing.models.accounts import Account
+from billing.models.plans import Cap
+from lib import keys
+
+
+class LimitOverride(Cap):
+    """One account's own amount, in place of its plan's."""
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="limit_overrides")
+    expires_on = models.DateField(
+        null=True, blank=True, help_text="First local day on which the plan's own limit counts again; empty: for good."
+    )
+    reason = models.CharField(max_length=500)
+
+    class Meta:
+        db_table = "limit_overrides"
+        ordering = ["meter__position", "meter__slug", "-per"]
+        constraints = [models.UniqueConstraint(fields=["account", "meter", "per"], name="limit_overrides_once")]
+
+    def __str__(self) -> str:
+        return f"{self.meter} per {self.per}"
+
+
+class UsageReservation(models.Model):
+    """Room held under the limits for calls that are about to run: settled with the real usage, released, or expired.
+
+    It holds while its state is held and `expires_at` has not come: an expired hold is free at once, without any job.
+    """
+
+    class State(models.TextChoices):
+        HELD = "held"
+        SETTLED = "settled"
+        RELEASED = "released"
+        EXPIRED = "expired"
+
+    id = models.UUIDField(primary_key=True, default=keys.new_id, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
+    reservation_id = models.CharField(max_length=256, help_text="The caller's own id.")
+    reservation_key = models.UUIDField()
+    digest = models.UUIDField(help_text="Tells a repeat from another request under the same id.")
+    period = models.DateField(help_text="Usage period in which it was granted.")
+    grant = models.JSONField(help_text="The answer to the caller, given again to a repeat.")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.HELD)
+    over = models.BooleanField(default=False, help_text="More was used than was held, or it no longer held.")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "usage_reservations"
+        verbose_name = "reservation"
+        constraints = [models.UniqueConstraint(fields=["account", "reservation_key"], name="usage_reservations_once")]
+        indexes = [
+            models.Index(fields=["account", "state", "expires_at"], name="usage_reservations_held"),
+            models.Index(fields=["state", "expires_at"], name="usage_reservations_expired"),
+        ]
+
+    def __str__(self) -> str:
+        return self.reservation_id
+
+
+class UsageHold(models.Model):
+    """What a reservation holds, in the shape of `usage_days`, so that a meter counts holds exactly as it counts use."""
+
+    pk = models.CompositePrimaryKey("account_id", "reservation_id", "declared", "actual", "category")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
+    reservation = models.ForeignKey(
+        UsageReservation, on_delete=models.PROTECT, related_name="holds", db_constraint=False, db_index=False
+    )
+    declared = models.CharField(max_length=50)
+    actual = models.CharField(max_length=50)
+    category = models.CharField(max_length=20)
+    calls = models.BigIntegerField()
+    tokens = models.BigIntegerField()
+    cost_nano = models.BigIntegerField()
+
+    class Meta:
+        db_table = "usage_holds"
+
+    def __str__(self) -> str:
+        return f"{self.reservation_id} {self.actual} {self.category}"

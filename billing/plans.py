@@ -1,0 +1,177 @@
+"""Plans in force: read from the tables, held in memory by version, asked for every decision about a limit.
+
+A change of a plan, a meter or an override counts for the next decision in every process: the version of all plans stands
+in the database, and so does each account's own (`config_version`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import NamedTuple
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Max
+
+from billing.meters import Meter
+from billing.models import Account, LimitOverride, Per, PlanLimit
+from billing.models import Meter as MeterRow
+from billing.models import Plan as PlanRow
+from lib import periods
+from providers.editions import Editions
+
+MOST_ACCOUNTS = 10_000  # whose overrides are held in memory
+
+
+class Limit(NamedTuple):
+    """A meter's cap in its unit (cost: nano-USD): None is unlimited, 0 not allowed. A soft one refuses nothing."""
+
+    meter: Meter
+    per: str  # a Per
+    amount: int | None
+    hard: bool
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.meter.slug, self.per
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One version of a plan, with its limits in the order of the meters."""
+
+    id: int
+    slug: str
+    version: int
+    name: str
+    price_monthly_nano: int
+    price_yearly_nano: int
+    active: bool
+    limits: tuple[Limit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """All plans and meters as they stood at one version; `latest` is the newest version of each plan, in their order."""
+
+    version: int
+    meters: tuple[Meter, ...]
+    plans: Mapping[int, Plan]
+    latest: Mapping[str, Plan]
+
+    @property
+    def default(self) -> Plan:
+        """The plan of an account without another. Without the one that is named, nothing is limited by a plan."""
+        return self.latest.get(settings.DEFAULT_PLAN) or NO_PLAN
+
+    def unlimited(self, per: str = Per.PERIOD) -> dict[tuple[str, str], Limit]:
+        """Every meter without a cap: what holds where nobody set one."""
+        return {(meter.slug, per): Limit(meter, per, None, hard=True) for meter in self.meters}
+
+
+NO_PLAN = Plan(0, "", 0, "", 0, 0, active=False, limits=())
+
+
+class Override(NamedTuple):
+    """One account's own cap, until a local day (not included) or for good."""
+
+    meter: str
+    per: str
+    amount: int | None
+    hard: bool
+    expires_on: date | None
+
+
+def of_account(account: Account, at: datetime, catalog: Catalog | None = None) -> Plan:  # noqa: ARG001 - as it is asked
+    """The plan that an account has: the default one, as long as it has subscribed to no other."""
+    return (catalog or current()).default
+
+
+def inactive(account: Account, at: datetime) -> str | None:  # noqa: ARG001 - as it is asked
+    """Why nothing may run for this account, in words; None where it may."""
+    return None if account.active else "This account is deactivated."
+
+
+def effective_limits(account: Account, at: datetime, catalog: Catalog | None = None) -> tuple[Limit, ...]:
+    """Every meter's cap for the account: the plan's limits with its overrides; ordered by meter, the period before the day."""
+    catalog = catalog or current()
+    meters = {meter.slug: meter for meter in catalog.meters}
+    limits = catalog.unlimited() | {limit.key: limit for limit in of_account(account, at, catalog).limits}
+    today = periods.local_day(account.schedule, at)
+    for own in _overrides(account):
+        if own.meter in meters and (own.expires_on is None or today < own.expires_on):
+            limits[own.meter, own.per] = Limit(meters[own.meter], own.per, own.amount, own.hard)
+    return in_order(limits.values(), catalog)
+
+
+def in_order(limits: Iterable[Limit], catalog: Catalog) -> tuple[Limit, ...]:
+    """The fixed order in which limits are told, and refuse: of the meters, the period before the day."""
+    place = {meter.slug: number for number, meter in enumerate(catalog.meters)}
+    return tuple(sorted(limits, key=lambda limit: (place[limit.meter.slug], limit.per != Per.PERIOD)))
+
+
+_held: dict[int, tuple[int, tuple[Override, ...]]] = {}  # account -> its config_version, and its overrides then
+
+
+def _overrides(account: Account) -> tuple[Override, ...]:
+    """An account's own caps, from memory as long as its configuration is the same."""
+    version, overrides = _held.get(account.pk, (0, ()))
+    if version == account.config_version:
+        return overrides
+    rows = LimitOverride.objects.filter(account=account).order_by()
+    overrides = tuple(Override(*row) for row in rows.values_list("meter__slug", "per", "amount", "hard", "expires_on"))
+    if len(_held) >= MOST_ACCOUNTS:
+        _held.clear()
+    _held[account.pk] = (account.config_version, overrides)
+    return overrides
+
+
+def configuration_changed(account: Account) -> None:
+    """Says to every process that an account's configuration changed; called in the transaction of the change."""
+    _held.pop(account.pk, None)  # this process must not keep what it knows to be old
+    Account.objects.filter(pk=account.pk).update(config_version=F("config_version") + 1)
+
+
+@transaction.atomic
+def supersede(*, plan: PlanRow, limits: Iterable[PlanLimit], at: datetime) -> PlanRow:
+    """Stores the plan with its limits as a new row: version 1, or the next one of its slug. Who has an older one keeps it."""
+    newest = PlanRow.objects.filter(slug=plan.slug).aggregate(latest=Max("version"))["latest"]
+    plan.pk, plan.shipped, plan.created_at, plan.version = None, False, at, (newest or 0) + 1
+    plan.save(force_insert=True)
+    PlanLimit.objects.bulk_create(
+        PlanLimit(plan=plan, meter_id=limit.meter_id, per=limit.per, amount=limit.amount, hard=limit.hard)
+        for limit in limits
+    )
+    changed()
+    return plan
+
+
+def _loaded(version: int) -> Catalog:
+    rows = MeterRow.objects.order_by("position", "slug")
+    meters = {row.pk: Meter(row.slug, row.label, row.scope, frozenset(row.values), row.unit) for row in rows}
+    limits: dict[int, list[Limit]] = {}
+    for plan_id, meter_id, per, amount, hard in PlanLimit.objects.order_by().values_list(
+        "plan_id", "meter_id", "per", "amount", "hard"
+    ):
+        limits.setdefault(plan_id, []).append(Limit(meters[meter_id], per, amount, hard))
+    bare = Catalog(version, tuple(meters.values()), {}, {})
+    plans = [
+        Plan(
+            id=row.pk,
+            slug=row.slug,
+            version=row.version,
+            name=row.name,
+            price_monthly_nano=row.price_monthly_nano,
+            price_yearly_nano=row.price_yearly_nano,
+            active=row.active,
+            limits=in_order(limits.get(row.pk, ()), bare),
+        )
+        for row in PlanRow.objects.order_by("position", "slug", "version")
+    ]
+    return Catalog(version, bare.meters, {plan.id: plan for plan in plans}, {plan.slug: plan for plan in plans})
+
+
+_editions = Editions("plans", _loaded)
+current, read_version, changed = _editions.current, _editions.read_version, _editions.changed

@@ -1,11 +1,11 @@
 """The one door by which usage enters. The HTTP views, imports and calls in process all end in `record`.
 
-What comes back without an exception is committed. Order of locks: accounts that are made, logs, rollups.
+What comes back without an exception is committed. Order of locks: accounts that are made, logs, reservations, rollups.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -14,10 +14,12 @@ import msgspec
 from django.conf import settings
 from django.db import DataError, IntegrityError, connection, transaction
 
-from billing import accounts, events, ledger, rating, rollups
+from billing import accounts, events, ledger, rating, reservations, rollups
 from billing.events import Event, Refused
 from billing.ledger import NewLog, Standing
+from billing.meters import Quantity
 from billing.models import Account, CostSource
+from billing.reservations import Room
 from lib import keys, periods, retry, upsert
 
 OLDEST = timedelta(days=35)
@@ -65,6 +67,13 @@ class _Item(msgspec.Struct, gc=False):
     key: ledger.Key | None = None  # under which it would be stored; None for an account that is yet to be made
     log: NewLog | None = None
     refused: Refused | None = None
+    room: Room | None = None
+
+    @property
+    def named(self) -> reservations.Key | None:
+        """The reservation that it settles, as the caller names it; an account that is yet to be made has none."""
+        reservation_id = self.event.reservation_id
+        return (self.account.id, keys.key_of(reservation_id)) if self.account and reservation_id else None
 
 
 class TotalTooLarge(Exception):
@@ -82,6 +91,8 @@ def record(batch: Sequence[Event | Refused], *, source: Source, at: datetime) ->
     for item in items:
         if account := known.get(item.account_id):
             item.account, item.key = account, (account.id, item.event_key)
+    _find_rooms([item for item in items if item.event.reservation_id is not None])
+    for item in items:
         item.refused = _check(item, source, at)
     fresh = _answer_repeats(items)
     if fresh:
@@ -95,9 +106,6 @@ def _enter(event: Event | Refused, result: Result, source: Source, at: datetime)
     if isinstance(event, Refused):
         result.refused = event
         return None
-    if event.reservation_id is not None:
-        result.refused = Refused("unknown_reservation", "There is no such reservation.", "reservation_id")
-        return None
     account_id = event.account if source.account is None else source.account.external_id
     if account_id is None:
         result.refused = Refused("required", "A service key says which account it means.", "account")
@@ -108,10 +116,18 @@ def _enter(event: Event | Refused, result: Result, source: Source, at: datetime)
     return _Item(event, result, account_id, event.key, events.digest(event), event.occurred or at)
 
 
+def _find_rooms(items: Sequence[_Item]) -> None:
+    rooms = reservations.rooms(item.named for item in items if item.named)
+    for item in items:
+        item.room = rooms.get(item.named) if item.named else None
+
+
 def _check(item: _Item, source: Source, at: datetime) -> Refused | None:
     """What speaks against a new event; a repeat of a stored one is a success all the same."""
     if item.account is None and not source.may_create_accounts:
         return _unknown_account()
+    if item.event.reservation_id is not None and item.room is None:
+        return Refused("unknown_reservation", "There is no such reservation.", "reservation_id")
     if item.event.cost_usd is not None and not source.may_state_cost:
         return Refused("not_allowed", "This key may not state costs.", "cost_usd")
     if not source.any_age and not at - OLDEST <= item.at <= at + AHEAD:
@@ -132,7 +148,8 @@ def _answer_repeats(items: Sequence[_Item]) -> list[_Item]:
     found = ledger.stored(item.key for item in items if item.key and (again or item.refused))
     fresh = []
     for item in items:
-        if log := found.get(item.key) if item.key else None:
+        log = found.get(item.key) if item.key else None
+        if log and (item.refused or not item.room):  # a repeat, too, frees the room that it names
             _repeat(item, log)
         elif item.refused:
             item.result.refused = item.refused
@@ -160,6 +177,7 @@ def _store(items: Sequence[_Item], source: Source, at: datetime) -> None:
         first = _first_of_each(items)
         found = ledger.insert(first)
         accepted = [log for key, log in first.items() if found[key].id == log.id]
+        _settle([item for item in items if item.room], found, at)
         try:
             with upsert.one_trip(connection):
                 rollups.apply(rollups.group(accepted))
@@ -184,6 +202,18 @@ def _settle_accounts(items: Sequence[_Item], at: datetime) -> None:
         )
         log.account_id = account.id
         log.usage_day, log.usage_period, log.late_for = place.day, place.period, place.late_for
+
+
+def _settle(items: Sequence[_Item], found: Mapping[ledger.Key, Standing], at: datetime) -> None:
+    """Free the room that events name, with what is new under it; an event that is refused frees none."""
+    used: dict[reservations.Key, list[Quantity]] = {}
+    for item in items:
+        log = _log_of(item)
+        standing = found[ledger.key_of(log)]
+        if item.named and standing.digest == item.digest:
+            new = [rollups.quantity_of(log)] if standing.id == log.id else []
+            used.setdefault(item.named, []).extend(new)
+    reservations.settle(used, {item.named: item.room for item in items if item.named and item.room}, at)
 
 
 def _first_of_each(items: Sequence[_Item]) -> dict[ledger.Key, NewLog]:

@@ -36,7 +36,7 @@ class Meter(NamedTuple):
     def total(self, rows: Iterable[Quantity]) -> int:
         """What the rows amount to in this meter's unit."""
         column = COLUMNS[self.unit]
-        return sum(row[column] for row in rows if self.touches(row))
+        return sum(int(row[column]) for row in rows if self.touches(row))
 
 
 COLUMNS = {

@@ -66,10 +66,6 @@ class Catalog:
         """The plan of an account without another. Without the one that is named, nothing is limited by a plan."""
         return self.latest.get(settings.DEFAULT_PLAN) or NO_PLAN
 
-    def unlimited(self, per: str = Per.PERIOD) -> dict[tuple[str, str], Limit]:
-        """Every meter without a cap: what holds where nobody set one."""
-        return {(meter.slug, per): Limit(meter, per, None, hard=True) for meter in self.meters}
-
 
 NO_PLAN = Plan(0, "", 0, "", 0, 0, active=False, limits=())
 
@@ -98,15 +94,21 @@ def effective_limits(account: Account, at: datetime, catalog: Catalog | None = N
     """Every meter's cap for the account: the plan's limits with its overrides; ordered by meter, the period before the day."""
     catalog = catalog or current()
     meters = {meter.slug: meter for meter in catalog.meters}
-    limits = catalog.unlimited() | {limit.key: limit for limit in of_account(account, at, catalog).limits}
+    limits = {limit.key: limit for limit in limits_of(of_account(account, at, catalog), catalog)}
     today = periods.local_day(account.schedule, at)
     for own in _overrides(account):
         if own.meter in meters and (own.expires_on is None or today < own.expires_on):
             limits[own.meter, own.per] = Limit(meters[own.meter], own.per, own.amount, own.hard)
-    return in_order(limits.values(), catalog)
+    return _in_order(limits.values(), catalog)
 
 
-def in_order(limits: Iterable[Limit], catalog: Catalog) -> tuple[Limit, ...]:
+def limits_of(plan: Plan, catalog: Catalog) -> tuple[Limit, ...]:
+    """Every meter's cap under a plan: what the plan does not name is unlimited."""
+    limits = {(meter.slug, str(Per.PERIOD)): Limit(meter, Per.PERIOD, None, hard=True) for meter in catalog.meters}
+    return _in_order((limits | {limit.key: limit for limit in plan.limits}).values(), catalog)
+
+
+def _in_order(limits: Iterable[Limit], catalog: Catalog) -> tuple[Limit, ...]:
     """The fixed order in which limits are told, and refuse: of the meters, the period before the day."""
     place = {meter.slug: number for number, meter in enumerate(catalog.meters)}
     return tuple(sorted(limits, key=lambda limit: (place[limit.meter.slug], limit.per != Per.PERIOD)))
@@ -166,7 +168,7 @@ def _loaded(version: int) -> Catalog:
             price_monthly_nano=row.price_monthly_nano,
             price_yearly_nano=row.price_yearly_nano,
             active=row.active,
-            limits=in_order(limits.get(row.pk, ()), bare),
+            limits=_in_order(limits.get(row.pk, ()), bare),
         )
         for row in PlanRow.objects.order_by("position", "slug", "version")
     ]

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db.models import Max, Min, QuerySet, Sum
 
+from billing import limits
 from billing.models import Account, Category, PlatformDay, UsageAdjustment, UsageDay
 from lib import periods
 from lib.periods import CALENDAR_UTC, Schedule
@@ -146,8 +147,8 @@ def _period(schedule: Schedule, start: date) -> Period:
     return Period(start, end, periods.midnight(schedule.zone, start), periods.midnight(schedule.zone, end))
 
 
-def summary(account: Account | None, period: Period) -> Summary:
-    """Two queries: the rollup's rows of the period, and the corrections of closed ones that fall into it."""
+def summary(account: Account | None, period: Period, at: datetime) -> Summary:
+    """The rollup's rows of the period, the corrections of closed ones that fall into it, and an account's budget `at`."""
     cells = cells_between(account, period.start, period.end)
     total = sum(cell.cost_nano for cell in cells)
     labels = rulebook.current().labels
@@ -162,7 +163,7 @@ def summary(account: Account | None, period: Period) -> Summary:
         fallback_calls=sum(cell.fallback_calls for cell in cells),
         response_time_sum=sum(cell.response_time_sum for cell in cells),
         prior_adjustments_nano=_prior_adjustments(account, period),
-        budget=Budget(limit_nano=None, used_nano=total, reserved_nano=0),
+        budget=_budget(account, period, total, at),
         providers=_breakdown(cells, "provider", "category", labels, total),
         categories=_breakdown(cells, "category", "provider", labels, total),
     )
@@ -176,6 +177,14 @@ def _prior_adjustments(account: Account | None, period: Period) -> int:
     else:
         late = UsageAdjustment.objects.filter(account_id=account.id, period=period.start, late_at__isnull=False)
     return int(late.aggregate(total=Sum("delta_nano"))["total"] or 0)
+
+
+def _budget(account: Account | None, period: Period, used: int, at: datetime) -> Budget:
+    """Against the limit in force; calls that run are held in the open period alone. The platform has no budget."""
+    if account is None:
+        return Budget(None, used, 0)
+    limit, reserved = limits.budget(account, at)
+    return Budget(limit, used, reserved if period.starts_at <= at < period.ends_at else 0)
 
 
 @dataclass(frozen=True, slots=True)

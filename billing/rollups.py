@@ -12,6 +12,7 @@ from typing import Any
 from django.db import connection, models
 
 from billing.ledger import NewLog
+from billing.meters import Quantity
 from billing.models import PlatformDay, ProviderMinute, UsageDay, UsageLog, UsageModel
 from billing.models.rollups import SLOTS
 from lib import upsert
@@ -55,6 +56,12 @@ def counts_of(log: Stored) -> list[int]:
         log.tokens_output,
         log.response_time_ms,
     ]
+
+
+def quantity_of(log: Stored) -> Quantity:
+    """What one log is to a meter."""
+    calls = int(log.is_billable)
+    return Quantity(declared_of(log), log.shown_provider, log.category, calls, log.tokens_total, log.effective_nano)
 
 
 def declared_of(log: Stored) -> str:

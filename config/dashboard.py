@@ -31,7 +31,7 @@ def context(request: HttpRequest, at: datetime) -> dict[str, Any]:
     if not request.user.has_perm("billing.view_usagelog"):
         return {}
     period = _period(request.GET.get("period"), at)
-    summary = reports.summary(None, period)
+    summary = reports.summary(None, period, at)
     return {
         "summary": summary,
         "pace": reports.pace(summary, at),

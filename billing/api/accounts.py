@@ -13,8 +13,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from billing import accounts, events
-from billing.api import schema, scope, shapes
+from billing import accounts, events, limits, plans
+from billing.api import plans as plan_shapes
+from billing.api import schema, schema_limits, scope, shapes
 from billing.api.parsers import body_of
 from billing.events import Refused
 
@@ -50,16 +51,25 @@ class AccountsView(APIView):
 
 
 class AccountView(APIView):
-    """One account."""
+    """One account, its plan, and where it stands with each limit."""
 
     required_scope = "read"
 
     @extend_schema(
-        operation_id="account", summary="Show an account", responses={200: schema.ACCOUNT, **schema.ERRORS_OF_READING}
+        operation_id="account",
+        summary="Show an account",
+        responses={200: schema_limits.ACCOUNT, **schema.ERRORS_OF_READING},
     )
     def get(self, request: Request, external_id: str) -> Response:
         return Response(_shown(scope.account_of(request, external_id)))
 
 
 def _shown(account: Any) -> dict[str, Any]:  # noqa: ANN401 - an Account: the path always names one
-    return shapes.account(account)
+    at = timezone.now()
+    standings = limits.standing(account, at)
+    return {
+        **shapes.account(account),
+        "plan": plan_shapes.plan(plans.of_account(account, at)),
+        "limits": plan_shapes.limits(one.limit for one in standings),
+        "meters": plan_shapes.meters(standings),
+    }

@@ -40,10 +40,13 @@ class Unavailable(exceptions.APIException):
     wait = 2
 
 
-def refused(error: Refused) -> Response:
-    """A refused field or event as an answer."""
-    code = status.HTTP_409_CONFLICT if error.code == "event_conflict" else status.HTTP_422_UNPROCESSABLE_ENTITY
-    return Response({"type": "validation_error", "errors": [entry(error)]}, status=code)
+CONFLICTS = ("event_conflict", "reservation_conflict")
+
+
+def refused(error: Refused, prefix: str = "") -> Response:
+    """A refused field or event as an answer; `prefix` is where it stands in the body."""
+    code = status.HTTP_409_CONFLICT if error.code in CONFLICTS else status.HTTP_422_UNPROCESSABLE_ENTITY
+    return Response({"type": "validation_error", "errors": [entry(error, prefix)]}, status=code)
 
 
 def entry(error: Refused, prefix: str = "") -> dict[str, Any]:

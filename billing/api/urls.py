@@ -4,6 +4,9 @@ from django.urls import path
 
 from billing.api.accounts import AccountsView, AccountView
 from billing.api.logs import LogsView, LogView, VoidView
+from billing.api.plans import PlansView
+from billing.api.preflight import PreflightView
+from billing.api.reservations import ReleaseView, ReservationsView, SettleView
 from billing.api.usage import SummaryView, UsageView
 
 urlpatterns = [
@@ -12,6 +15,11 @@ urlpatterns = [
     path("usage/logs/<uuid:id>/", LogView.as_view(), name="usage-log"),
     path("usage/logs/<uuid:id>/void/", VoidView.as_view(), name="usage-log-void"),
     path("usage/summary/", SummaryView.as_view(), name="usage-summary"),
+    path("preflight/", PreflightView.as_view(), name="preflight"),
+    path("reservations/", ReservationsView.as_view(), name="reservations"),
+    path("reservations/<uuid:id>/settle/", SettleView.as_view(), name="reservation-settle"),
+    path("reservations/<uuid:id>/release/", ReleaseView.as_view(), name="reservation-release"),
+    path("plans/", PlansView.as_view(), name="plans"),
     path("accounts/", AccountsView.as_view(), name="accounts"),
     path("accounts/<str:external_id>/", AccountView.as_view(), name="account"),
 ]

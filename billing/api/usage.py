@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -41,13 +43,11 @@ class UsageView(APIView):
     )
     def post(self, request: Request) -> Response:
         body = body_of(request)
-        source = _source(scope.caller_of(request))
-        if "events" in body:
-            return _batch(_events_of(body), source)
-        event = _parse(body)
-        if isinstance(event, Refused):
-            return refused(event)
-        return _single(metering.record([event], source=source, at=timezone.now())[0])
+        source, at = _source(scope.caller_of(request)), timezone.now()
+        if "events" not in body:
+            return single(parse(body), source, at)
+        raw = events_of(body)
+        return batch(raw, [parse(one, above=IN_BATCH) for one in raw], source, at)
 
 
 class SummaryView(APIView):
@@ -66,8 +66,7 @@ class SummaryView(APIView):
     )
     def get(self, request: Request) -> Response:
         account = scope.account_of(request, request.query_params.get("account"))
-        period = period_of(request, account)
-        return Response(shapes.summary(reports.summary(account, period)))
+        return Response(shapes.summary(reports.summary(account, period_of(request, account), timezone.now())))
 
 
 def period_of(request: Request, account: Any) -> Period:  # noqa: ANN401 - Account or None
@@ -89,7 +88,7 @@ def _source(caller: Caller) -> Source:
     )
 
 
-def _events_of(body: dict[str, Any]) -> list[Any]:
+def events_of(body: dict[str, Any]) -> list[Any]:
     batch = body["events"]
     if set(body) != {"events"} or not isinstance(batch, list):
         strict_json.audit(body)  # no event will look at this
@@ -105,16 +104,20 @@ def _events_of(body: dict[str, Any]) -> list[Any]:
     return batch
 
 
-def _parse(raw: object, *, above: int = 0) -> Event | Refused:
+def parse(raw: object, *, above: int = 0) -> Event | Refused:
     try:
         return events.parse(raw, above=above)
     except Refused as error:
         return error
 
 
-def _single(result: Result) -> Response:
+def single(event: Event | Refused, source: Source, at: datetime, prefix: str = "") -> Response:
+    """What became of one event; `prefix` is where it stands in the body."""
+    if isinstance(event, Refused):
+        return refused(event, prefix)
+    result = metering.record([event], source=source, at=at)[0]
     if result.refused:
-        return refused(result.refused)
+        return refused(result.refused, prefix)
     created = result.status == "accepted"
     return Response(
         {"event_id": result.event_id, **shapes.result(result)},
@@ -122,8 +125,9 @@ def _single(result: Result) -> Response:
     )
 
 
-def _batch(raw: list[Any], source: Source) -> Response:
-    results = metering.record([_parse(one, above=IN_BATCH) for one in raw], source=source, at=timezone.now())
+def batch(raw: Sequence[object], parsed: Sequence[Event | Refused], source: Source, at: datetime) -> Response:
+    """What became of each event, as it came in and as it was read."""
+    results = metering.record(parsed, source=source, at=at)
     counts = {"accepted": 0, "duplicate": 0, "conflict": 0, "rejected": 0}
     for result in results:
         counts[result.status] += 1

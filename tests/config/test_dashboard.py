@@ -68,7 +68,7 @@ def test_the_change_compares_as_many_days_of_the_month_before(account: Account) 
     record(account, at, {"event_id": "then", "cost_usd": "2", "occurred_at": "2026-10-10T23:59:59Z"})
     record(account, at, {"event_id": "later", "cost_usd": "9", "occurred_at": "2026-10-11T00:00:00Z"})
 
-    pace = reports.pace(reports.summary(None, reports.current_period(None, at)), at)
+    pace = reports.pace(reports.summary(None, reports.current_period(None, at), at), at)
     assert (pace.before_nano, str(pace.change)) == (2_000_000_000, "50.00")
     assert pace.projected_nano == 3_000_000_000 * 30 * 24 // (9 * 24 + 12)
 

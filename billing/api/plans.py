@@ -1,0 +1,72 @@
+"""`GET plans/`: the plans on offer, for everybody; and how a plan and an account's limits look in JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from billing import plans, reports
+from billing.api import schema, schema_limits
+from billing.decisions import Standing, amount
+from billing.models import Per
+from billing.plans import Limit, Plan
+from lib import money
+
+
+class PlansView(APIView):
+    """The plans that are offered, each in its newest version."""
+
+    @extend_schema(
+        operation_id="plans",
+        summary="List the plans",
+        auth=[],
+        responses={200: schema.obj(results=schema.array(schema_limits.PLAN)), 429: schema.ERROR, 503: schema.ERROR},
+    )
+    def get(self, request: Request) -> Response:
+        catalog = plans.current()
+        offered = [one for one in catalog.latest.values() if one.active]
+        return Response({"results": [_offer(one, plans.limits_of(one, catalog)) for one in offered]})
+
+
+def plan(one: Plan) -> dict[str, Any]:
+    return {
+        "slug": one.slug,
+        "name": one.name,
+        "version": one.version,
+        "price_monthly_usd": money.text(one.price_monthly_nano),
+        "price_yearly_usd": money.text(one.price_yearly_nano),
+    }
+
+
+def limits(all_of_them: Iterable[Limit]) -> dict[str, Any]:
+    """Every meter by its slug, and daily limits beside: null is unlimited, 0 not allowed."""
+    return {
+        limit.meter.slug if limit.per == Per.PERIOD else f"{limit.meter.slug}_per_day": amount(limit, limit.amount)
+        for limit in all_of_them
+    }
+
+
+def meters(standings: Sequence[Standing]) -> list[dict[str, Any]]:
+    """Where an account stands, one line a limit."""
+    return [
+        {
+            "meter": one.limit.meter.slug,
+            "per": one.limit.per,
+            "limit": amount(one.limit, one.limit.amount),
+            "used": amount(one.limit, one.used),
+            "reserved": amount(one.limit, one.reserved),
+            "remaining": amount(one.limit, one.remaining),
+            "percent": reports.percentage(one.used, one.limit.amount or 0),
+            "resets_at": one.resets_at,
+        }
+        for one in standings
+    ]
+
+
+def _offer(one: Plan, allowed: Iterable[Limit]) -> dict[str, Any]:
+    return {**plan(one), "limits": limits(allowed)}

@@ -6,6 +6,7 @@ An operation is read as the event that it will become, so that both are detected
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from billing import events, rating
-from billing.events import Category, Event, Refused, Slug, Usage, Variant
+from billing.events import Category, Event, Refused, Shape, Slug, Usage, Variant
 from billing.meters import Quantity, asked
 from billing.models import CostSource
 from lib import money
@@ -68,6 +69,14 @@ def asks(operations: Sequence[Operation], at: datetime) -> list[Ask]:
     if sum(ask.cost_nano for ask in found) > money.EVENT_LIMIT_NANO:
         raise Refused("max_value", "Together these would cost more than 1,000,000 USD.", "operations")
     return found
+
+
+def converted(raw: object, into: type[Shape]) -> Shape:
+    """As events.converted, with a field's place in a list told as in a batch of events: `operations.0.provider`."""
+    try:
+        return events.converted(raw, into)
+    except Refused as refused:
+        raise Refused(refused.code, refused.detail, re.sub(r"\[([0-9]+)\]", r".\1", refused.attr)) from refused
 
 
 def digest(operations: Sequence[Operation], ttl_seconds: int) -> UUID:

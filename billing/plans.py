@@ -122,7 +122,7 @@ def _overrides(account: Account) -> tuple[Override, ...]:
     version, overrides = _held.get(account.pk, (0, ()))
     if version == account.config_version:
         return overrides
-    rows = LimitOverride.objects.filter(account=account).order_by()
+    rows = LimitOverride.objects.filter(account_id=account.pk).order_by()  # an account yet to be made has none
     overrides = tuple(Override(*row) for row in rows.values_list("meter__slug", "per", "amount", "hard", "expires_on"))
     if len(_held) >= MOST_ACCOUNTS:
         _held.clear()

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from billing import accounts, decisions, events, limits
+from billing import accounts, decisions, events, limits, operations
 from billing.api import schema, schema_limits, scope
 from billing.api.parsers import body_of
 from billing.decisions import Refusal
@@ -48,7 +48,7 @@ class PreflightView(APIView):
         responses={200: schema_limits.DECISION, **schema.ERRORS_OF_WRITING},
     )
     def post(self, request: Request) -> Response:
-        body = events.converted(body_of(request), PreflightBody)
+        body = operations.converted(body_of(request), PreflightBody)
         at = timezone.now()
         return Response(decisions.told(limits.preflight(account_of(request, body.account, at), body.operations, at)))
 

@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from billing import accounts, events, reservations
+from billing import accounts, events, operations, reservations
 from billing.api import preflight, schema, schema_limits, scope, usage
 from billing.api.parsers import body_of
 from billing.decisions import Refusal
@@ -49,7 +49,7 @@ class ReservationsView(APIView):
         responses={200: schema_limits.GRANT, 201: schema_limits.GRANT, **schema_limits.REFUSALS},
     )
     def post(self, request: Request) -> Response:
-        body = events.converted(body_of(request), ReservationBody)
+        body = operations.converted(body_of(request), ReservationBody)
         events.check_text(body.reservation_id, "reservation_id")
         at = timezone.now()
         account = _stored(preflight.account_of(request, body.account, at), at)

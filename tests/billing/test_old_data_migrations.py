@@ -115,9 +115,9 @@ def test_a_second_run_changes_nothing(old: Old, straight: Rows) -> None:
     assert "named" not in old.migrate("0003")
     assert old.dump() == named
 
-    old.migrate()
+    old.migrate("0005")
     old.migrate("0004", "--fake")
-    assert "rollups of" not in old.migrate()
+    assert "rollups of" not in old.migrate("0005")
     assert old.dump() == straight
 
 

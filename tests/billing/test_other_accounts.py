@@ -39,7 +39,13 @@ KINDS = {"id": "<uuid:id>", "external_id": "<str:external_id>"}
 def theirs(service: Api) -> dict[str, str]:
     """Ids of another account's things."""
     log = service.post("usage/", {**EVENT, "account": "theirs"}).json()["id"]
-    return {"id": log, "external_id": "theirs"}
+    room = {"account": "theirs", "reservation_id": "secret", "operations": [{"provider": "gemini"}]}
+    reservation = service.post("reservations/", room).json()["id"]
+    return {"id": log, "external_id": "theirs", "reservation": reservation}
+
+
+def _of(theirs: dict[str, str], route: str, kind: str) -> str:
+    return theirs["reservation" if "/reservations/" in route else kind]
 
 
 @pytest.fixture
@@ -59,7 +65,7 @@ def _answers(client: Client, route: str, kind: str, value: str) -> list[tuple[st
 @pytest.mark.parametrize(("route", "kind"), ROUTES)
 def test_another_accounts_id_does_not_exist(bound: Api, theirs: dict[str, str], route: str, kind: str) -> None:
     missing = {"id": str(uuid.uuid4()), "external_id": "nobody"}
-    found = _answers(bound.client, route, kind, theirs[kind])
+    found = _answers(bound.client, route, kind, _of(theirs, route, kind))
     nothing = _answers(bound.client, route, kind, missing[kind])
 
     assert {answer.status_code for _, answer in found} <= {404, 405}
@@ -71,9 +77,9 @@ def test_another_accounts_id_does_not_exist(bound: Api, theirs: dict[str, str], 
 
 @pytest.mark.parametrize(("route", "kind"), ROUTES)
 def test_nor_for_a_customer(member: Client, theirs: dict[str, str], route: str, kind: str) -> None:
-    missing = {"id": str(uuid.uuid4()), "external_id": "nobody"}
-    found = _answers(member, route, kind, theirs[kind])
-    nothing = _answers(member, route, kind, missing[kind])
+    missing = str(uuid.uuid4()) if kind == "id" else "nobody"
+    found = _answers(member, route, kind, _of(theirs, route, kind))
+    nothing = _answers(member, route, kind, missing)
 
     assert {answer.status_code for _, answer in found} <= {403, 404, 405}
     assert [(answer.status_code, answer.content) for _, answer in found] == [

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 POST_USAGE = 10  # key, account, books, log, four rollups; BEGIN and COMMIT, which are a savepoint inside a test
 REPEAT = 7
 REFUSED = 1
-READS = {"usage/logs/": 4, "usage/logs/?account=a": 5, "usage/summary/": 4, "usage/summary/?account=a": 5}
+READS = {"usage/logs/": 4, "usage/logs/?account=a": 5, "usage/summary/": 4, "usage/summary/?account=a": 6}
 ONE_LOG = 4  # key, log, adjustments, books
 SUPERSEDED = 3  # a price that is in force no more is read with its rates and its provider's names
 EVENT = {"event_id": "e1", "account": "a", "provider": "openai", "model": "gpt-4o", "usage": {"input_tokens": 5}}

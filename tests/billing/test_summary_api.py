@@ -54,12 +54,12 @@ def test_every_figure(service: Api) -> None:
         "fallback_calls": 1,
         "prior_adjustments_usd": "0",
         "budget": {
-            "limit_usd": None,
+            "limit_usd": "2",
             "used_usd": "1.333333333",
             "reserved_usd": "0",
-            "remaining_usd": None,
-            "percent": None,
-            "status": "ok",
+            "remaining_usd": "0.666666667",
+            "percent": 66.67,
+            "status": "notice",
         },
         "provider_breakdown": [
             {

@@ -1,0 +1,49 @@
+"""A process that wants room (`python -m tests.proof.reserver NAME COUNT`): reserves, and settles every second grant.
+
+Says "ready", waits for a line, then tries as often as it was told, and prints how many it was granted and how many refused.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+
+import django
+from django.db import close_old_connections
+
+AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+ACCOUNT = "acct_a"
+CALL = {"provider": "video", "category": "video", "model": "wan-2.5"}
+
+
+def main(name: str, count: int) -> None:
+    django.setup()
+    from billing import events, metering, reservations
+    from billing.accounts import get
+    from billing.decisions import Refusal
+    from billing.operations import Operation
+
+    account = get(ACCOUNT)
+    assert account is not None
+    source = metering.Source(account=account)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
+    granted = refused = 0
+    for number in range(count):
+        wanted = reservations.Wanted(f"{name}-{number}", [Operation(provider="video", category="video")], 900)
+        try:
+            reservations.reserve(account, wanted, AT)
+        except Refusal:
+            refused += 1
+            continue
+        granted += 1
+        if granted % 2 == 0:
+            event = {**CALL, "event_id": f"{name}-{number}", "reservation_id": f"{name}-{number}"}
+            assert metering.record([events.parse(event)], source=source, at=AT)[0].status == "accepted"
+    close_old_connections()
+    sys.stdout.write(f"{granted} {refused}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -106,8 +106,9 @@ def state_at(reservation: UsageReservation, at: datetime) -> str:
 def release(reservation: UsageReservation, at: datetime) -> UsageReservation:
     """Free the room, once; one that holds no more stays as it is."""
     stored = UsageReservation.objects.filter(account_id=reservation.account_id, pk=reservation.pk)
-    stored.filter(state=State.HELD, expires_at__gt=at).update(state=State.RELEASED, decided_at=at)
-    reservation.refresh_from_db(fields=["state", "decided_at", "over"])
+    with transaction.atomic():
+        stored.filter(state=State.HELD, expires_at__gt=at).update(state=State.RELEASED, decided_at=at)
+        reservation.refresh_from_db(fields=["state", "decided_at", "over"])
     return reservation
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
+from django.db import transaction
 from django.http import Http404
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -24,7 +25,7 @@ from billing.metering import Source
 from billing.models import Account, UsageReservation
 from billing.operations import Operations
 from billing.reservations import Wanted
-from lib import strict_json
+from lib import retry, strict_json
 
 LONGEST = 86_400
 USUAL = 900
@@ -81,9 +82,8 @@ class SettleView(APIView):
             raise exceptions.PermissionDenied("This needs the scope 'ingest' as well.")
         reservation, at = _reservation_of(request, id), timezone.now()
         source = Source(account=reservation.account, may_state_cost=caller.may_state_cost)
-        answer = _recorded(body_of(request), reservation, source, at)
-        reservation.refresh_from_db(fields=["state", "over"])
-        return Response({**answer.data, "reservation": _told(reservation, at)}, status=answer.status_code)
+        body = body_of(request)
+        return retry.on_deadlock(lambda: _settled(body, reservation, source, at))
 
 
 class ReleaseView(APIView):
@@ -115,6 +115,14 @@ def _reservation_of(request: Request, reservation: UUID) -> UsageReservation:
     if found is None:
         raise Http404
     return found
+
+
+def _settled(body: dict[str, Any], reservation: UsageReservation, source: Source, at: datetime) -> Response:
+    """One transaction, its last look included: whoever is told that it failed may send the same again."""
+    with transaction.atomic():
+        answer = _recorded(body, reservation, source, at)
+        reservation.refresh_from_db(fields=["state", "over"])
+    return Response({**answer.data, "reservation": _told(reservation, at)}, status=answer.status_code)
 
 
 def _recorded(body: dict[str, Any], reservation: UsageReservation, source: Source, at: datetime) -> Response:

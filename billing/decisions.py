@@ -154,7 +154,7 @@ def _refusal(ask: Ask, standings: Sequence[Standing], inactive: str | None, bloc
 def _in_words(one: Standing) -> str:
     """ "Video calls: 2 of 2 used, 0 reserved, 1 more asked for. Resets at 2026-12-01 00:00 UTC." """
     used, limit, reserved, requested = (
-        _shown(one.limit, amount) for amount in (one.used, one.limit.amount or 0, one.reserved, one.requested)
+        shown(one.limit, amount) for amount in (one.used, one.limit.amount or 0, one.reserved, one.requested)
     )
     per = " today" if one.limit.per == DAY else ""
     return (
@@ -163,7 +163,8 @@ def _in_words(one: Standing) -> str:
     )
 
 
-def _shown(limit: Limit, amount: int) -> str:
+def shown(limit: Limit, amount: int) -> str:
+    """An amount as a sentence or a page says it, exactly."""
     return f"${money.text(amount)}" if limit.meter.unit == "cost" else f"{amount:,}"
 
 

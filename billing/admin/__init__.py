@@ -1,5 +1,5 @@
 """The operators' pages of billing; importing this registers them."""
 
-from billing.admin import accounts, keys, logs, repricing
+from billing.admin import accounts, keys, logs, plans, repricing
 
-__all__ = ["accounts", "keys", "logs", "repricing"]
+__all__ = ["accounts", "keys", "logs", "plans", "repricing"]

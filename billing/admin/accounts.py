@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import ValidationError
-from django.db.models import F
+from django.db.models import QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from billing import accounts, events
-from billing.models import Account, Membership
+from billing import accounts, events, limits, plans, reports
+from billing.admin.caps import OverrideForm, in_words
+from billing.decisions import shown
+from billing.models import Account, LimitOverride, Membership
 
 
 class AccountForm(forms.ModelForm):  # type: ignore[type-arg]  # cannot be subscripted at run time
@@ -36,13 +42,50 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
     verbose_name_plural = "Users who may see this account"
 
 
+class OverrideInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = LimitOverride
+    form = OverrideForm
+    fields = ("meter", "per", "allowance", "quantity", "kind", "expires_on", "reason")
+    extra = 0
+    verbose_name_plural = "Its own limits, in place of its plan's"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[LimitOverride]:
+        return super().get_queryset(request).select_related("meter")
+
+
+@dataclass(frozen=True, slots=True)
+class MeterLine:
+    """One limit of an account in words."""
+
+    label: str
+    used: str
+    reserved: str
+    cap: str
+    percent: Decimal | None
+    resets_at: datetime
+
+
+def meter_lines(account: Account, at: datetime) -> list[MeterLine]:
+    return [
+        MeterLine(
+            label=one.limit.meter.label,
+            used=shown(one.limit, one.used),
+            reserved=shown(one.limit, one.reserved),
+            cap=in_words(one.limit),
+            percent=reports.percentage(one.used, one.limit.amount or 0),
+            resets_at=one.resets_at,
+        )
+        for one in limits.standing(account, at)
+    ]
+
+
 @admin.register(Account)
 class AccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = AccountForm
     list_display = ("external_id", "name", "timezone", "anchor_day", "billed_from", "active")
     list_filter = ("active", "unpriced_policy")
     search_fields = ("external_id__startswith", "name__icontains")
-    inlines = (MembershipInline,)
+    inlines = (OverrideInline, MembershipInline)
     show_full_result_count = False
     actions = None
 
@@ -64,7 +107,21 @@ class AccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             obj.save(force_insert=True)
         elif form.changed_data:
             obj.save(update_fields=form.changed_data)
-            Account.objects.filter(pk=obj.pk).update(config_version=F("config_version") + 1)
+            plans.configuration_changed(obj)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:  # noqa: ANN401
+        """An account's own limit counts for the next decision."""
+        formset.save()
+        if formset.model is LimitOverride and formset.has_changed():
+            plans.configuration_changed(form.instance)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Where the account stands, above what can be changed."""
+        account, at = self.get_object(request, unquote(object_id)), timezone.now()
+        told = {"plan": plans.of_account(account, at), "meters": meter_lines(account, at)} if account else {}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **told})
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ANN401
         return False

@@ -8,6 +8,7 @@ from django.db import migrations
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 CONFIGURATION = ("meter", "plan", "planlimit", "limitoverride")
+LINES = ("delete_planlimit", "delete_limitoverride")  # taken out of the next version, and of an account
 RECORDS = ("usagereservation", "usagehold")
 
 
@@ -21,7 +22,7 @@ def extend_groups(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     views = [f"view_{name}" for name in (*CONFIGURATION, *RECORDS)]
     edits = [f"{verb}_{name}" for verb in ("add", "change") for name in CONFIGURATION]
     ours = permission.objects.filter(content_type__app_label="billing")
-    for name, codenames in (("Viewer", views), ("Operator", [*views, *edits, "delete_limitoverride"])):
+    for name, codenames in (("Viewer", views), ("Operator", [*views, *edits, *LINES])):
         made, _ = group.objects.get_or_create(name=name)
         made.permissions.add(*ours.filter(codename__in=codenames))
 

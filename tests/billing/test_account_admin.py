@@ -11,7 +11,9 @@ from tests.conftest import Api
 
 pytestmark = pytest.mark.django_db
 ACCOUNTS = "/admin/billing/account/"
-NO_MEMBERS = {"memberships-TOTAL_FORMS": "0", "memberships-INITIAL_FORMS": "0"}
+NO_MEMBERS = {
+    f"{inline}-{form}_FORMS": "0" for inline in ("memberships", "limit_overrides") for form in ("TOTAL", "INITIAL")
+}
 
 
 def test_an_account_is_made_with_its_key_and_first_period(admin_client: Client) -> None:

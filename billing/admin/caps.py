@@ -1,0 +1,87 @@
+"""Limits in words: unlimited, not allowed, or an amount. The form of a plan's limits and of an account's overrides."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+
+from billing.decisions import shown
+from billing.models import LimitOverride, Meter, PlanLimit
+from billing.models.rollups import MOST_NANO
+from billing.plans import Limit
+from lib import money
+
+UNLIMITED, FORBIDDEN, AMOUNT = "unlimited", "not allowed", "an amount"
+HARD = "hard"
+
+
+class CapForm(forms.ModelForm):  # type: ignore[type-arg]  # cannot be subscripted at run time
+    """An operator says what is meant; the table keeps null, 0 or the amount, a cost in nano-USD."""
+
+    allowance = forms.ChoiceField(choices=[(word, word) for word in (AMOUNT, UNLIMITED, FORBIDDEN)])
+    quantity = forms.DecimalField(
+        label="Amount",
+        required=False,
+        min_value=Decimal(0),
+        max_digits=21,
+        decimal_places=9,
+        help_text="Calls or tokens; USD for a cost.",
+    )
+    kind = forms.ChoiceField(choices=[(HARD, "hard: refuses"), ("soft", "soft: only shows")])
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(*args, **kwargs)
+        if self.instance.pk is None:
+            return
+        amount: int | None = self.instance.amount
+        self.initial["kind"] = HARD if self.instance.hard else "soft"
+        self.initial["allowance"] = UNLIMITED if amount is None else AMOUNT if amount else FORBIDDEN
+        if amount:
+            is_cost = self.instance.meter.unit == Meter.Unit.COST
+            self.initial["quantity"] = Decimal(money.text(amount)) if is_cost else Decimal(amount)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        meter, allowance = cleaned.get("meter"), cleaned.get("allowance")
+        if meter is not None and allowance is not None and "quantity" in cleaned:
+            self.instance.amount = self._amount(meter, allowance, cleaned["quantity"])
+            self.instance.hard = cleaned.get("kind") == HARD
+        return cleaned
+
+    def _amount(self, meter: Meter, allowance: str, quantity: Decimal | None) -> int | None:
+        if allowance != AMOUNT:
+            if quantity:
+                self.add_error("quantity", f"“{allowance}” has no amount.")
+            return None if allowance == UNLIMITED else 0
+        is_cost = meter.unit == Meter.Unit.COST
+        amount = (money.nano(quantity) if is_cost else int(quantity)) if quantity else 0
+        if not amount:
+            self.add_error("quantity", "How much? Nothing at all is “not allowed”.")
+        elif not is_cost and amount != quantity:
+            self.add_error("quantity", "Calls and tokens are whole numbers.")
+        elif amount > MOST_NANO:
+            self.add_error("quantity", "More than can be counted.")
+        return amount
+
+
+class PlanLimitForm(CapForm):
+    class Meta:
+        model = PlanLimit
+        fields = ("meter", "per")
+
+
+class OverrideForm(CapForm):
+    class Meta:
+        model = LimitOverride
+        fields = ("meter", "per", "expires_on", "reason")
+
+
+def in_words(limit: Limit) -> str:
+    """ "unlimited", "not allowed", "$2", "50 calls a day, soft"."""
+    if limit.amount is None:
+        return UNLIMITED
+    unit = "" if limit.meter.unit == Meter.Unit.COST else f" {limit.meter.unit}"
+    words = f"{shown(limit, limit.amount)}{unit}" if limit.amount else FORBIDDEN
+    return words + (" a day" if limit.per == "day" else "") + ("" if limit.hard else ", soft")

@@ -90,9 +90,9 @@ class PlanAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def save_related(self, request: HttpRequest, form: Any, formsets: list[Any], change: bool) -> None:  # noqa: ANN401
         """The next version, unless nothing was changed."""
         (limits,) = formsets
+        limits.save(commit=False)
         if change and not form.has_changed() and not limits.has_changed():
             return
-        limits.save(commit=False)
         kept = [
             each
             for each in limits.forms

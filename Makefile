@@ -10,7 +10,7 @@ MARIADB_URL ?= mysql://root@127.0.0.1:3306/tollgate
 PYTEST := $(BIN)/pytest
 PY := git ls-files -co --exclude-standard '*.py'
 
-.PHONY: run test test-databases test-browser lint format audit bench shots venv venv-all lock password clean
+.PHONY: run test test-databases test-browser proof lint format audit bench shots venv venv-all lock password clean
 
 run: $(VENV)/.run var/secret_key ## The service with demo data on http://127.0.0.1:8000
 	@$(BIN)/python manage.py migrate --verbosity 0
@@ -28,6 +28,9 @@ test-databases: venv-all ## The suite on PostgreSQL and MariaDB; fails where a s
 
 test-browser: venv-all ## Pages in Chromium; fails where it is missing
 	$(PYTEST) -q -m browser tests/browser
+
+proof: venv ## The proofs of tests/proof at length: 1,000 examples of the state machines
+	PROOF_EXAMPLES=1000 $(PYTEST) -q tests/proof
 
 lint: venv-all ## Everything that reads code without running it
 	$(BIN)/ruff check .

@@ -40,6 +40,8 @@ ROWS = (
     Row("request-log", "rows_middleware:measure"),
     Row("backfill", "rows_backfill:measure"),
     Row("csv", "rows_csv:measure"),
+    Row("preflight", "rows_limits:preflight"),
+    Row("reserve-settle", "rows_limits:reserve_and_settle"),
     Row("detection", "rows_pure:detection"),
     Row("costing", "rows_pure:costing_rows"),
 )

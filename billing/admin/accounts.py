@@ -11,13 +11,12 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from billing import accounts, events, limits, plans, reports
-from billing.admin.caps import OverrideForm, in_words
+from billing.admin.caps import CapInline, OverrideForm, in_words
 from billing.decisions import shown
 from billing.models import Account, LimitOverride, Membership
 
@@ -42,15 +41,11 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
     verbose_name_plural = "Users who may see this account"
 
 
-class OverrideInline(admin.TabularInline):  # type: ignore[type-arg]
+class OverrideInline(CapInline):
     model = LimitOverride
     form = OverrideForm
     fields = ("meter", "per", "allowance", "quantity", "kind", "expires_on", "reason")
-    extra = 0
     verbose_name_plural = "Its own limits, in place of its plan's"
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[LimitOverride]:
-        return super().get_queryset(request).select_related("meter")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
+from django.contrib import admin
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from billing.decisions import shown
 from billing.models import LimitOverride, Meter, PlanLimit
@@ -76,6 +80,22 @@ class OverrideForm(CapForm):
     class Meta:
         model = LimitOverride
         fields = ("meter", "per", "expires_on", "reason")
+
+
+class CapInline(admin.TabularInline):  # type: ignore[type-arg]
+    """Limits as lines; meters have a page of their own."""
+
+    extra = 0
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).select_related("meter")
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:  # noqa: ANN401
+        formset = super().get_formset(request, obj, **kwargs)
+        widget = formset.form.base_fields["meter"].widget if "meter" in formset.form.base_fields else None
+        if isinstance(widget, RelatedFieldWidgetWrapper):
+            widget.can_add_related = widget.can_change_related = widget.can_view_related = False
+        return formset
 
 
 def in_words(limit: Limit) -> str:

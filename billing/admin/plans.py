@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.db import transaction
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from billing import plans, reservations
-from billing.admin.caps import PlanLimitForm, in_words
+from billing import limits, plans, reservations
+from billing.admin.caps import FORBIDDEN, UNLIMITED, CapInline, PlanLimitForm, in_words
 from billing.models import Category, Meter, Plan, PlanLimit, UsageReservation
 from lib import money
 from lib.changelist import ReadOnlyAdmin
@@ -49,22 +49,18 @@ class PlanForm(forms.ModelForm):  # type: ignore[type-arg]  # cannot be subscrip
         return cleaned
 
 
-class LimitInline(admin.TabularInline):  # type: ignore[type-arg]
+class LimitInline(CapInline):
     model = PlanLimit
     form = PlanLimitForm
     fields = ("meter", "per", "allowance", "quantity", "kind")
-    extra = 0
     verbose_name_plural = "Limits; a meter without one is unlimited"
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[PlanLimit]:
-        return super().get_queryset(request).select_related("meter")
 
 
 @admin.register(Plan)
 class PlanAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = PlanForm
     inlines = (LimitInline,)
-    list_display = ("name", "slug", "version", "state", "price_monthly", "price_yearly", "limits_in_words")
+    list_display = ("name", "slug", "version", "state", "price_monthly", "price_yearly", "budget", "other_limits")
     list_filter = ("active",)
     actions = None
     sortable_by = ()
@@ -89,9 +85,9 @@ class PlanAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def save_related(self, request: HttpRequest, form: Any, formsets: list[Any], change: bool) -> None:  # noqa: ANN401
         """The next version, unless nothing was changed."""
-        (limits,) = formsets
-        limits.save(commit=False)
-        if change and not form.has_changed() and not limits.has_changed():
+        (lines,) = formsets
+        lines.save(commit=False)
+        if change and not form.has_changed() and not lines.has_changed():
             return
         kept = [
             each
@@ -114,10 +110,23 @@ class PlanAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def price_yearly(self, plan: Plan) -> str:
         return money.shown(plan.price_yearly_nano)
 
-    @admin.display(description="Limits")
-    def limits_in_words(self, plan: Plan) -> str:
-        limits = plans.current().plans[plan.pk].limits
-        return "; ".join(f"{limit.meter.label}: {in_words(limit)}" for limit in limits) or "unlimited"
+    @admin.display(description="Budget")
+    def budget(self, plan: Plan) -> str:
+        return next((words for slug, words in _in_words(plan) if slug == limits.MONTHLY_COST), UNLIMITED)
+
+    @admin.display(description="Other limits")
+    def other_limits(self, plan: Plan) -> str:
+        """ "11 capped, 8 not allowed, 1 unlimited"; the plan's page has them one by one."""
+        words = [
+            words if words in (FORBIDDEN, UNLIMITED) else "capped"
+            for slug, words in _in_words(plan)
+            if slug != limits.MONTHLY_COST
+        ]
+        return ", ".join(f"{count} {word}" for word, count in Counter(words).items()) or UNLIMITED
+
+
+def _in_words(plan: Plan) -> list[tuple[str, str]]:
+    return [(limit.meter.slug, in_words(limit)) for limit in plans.current().plans[plan.pk].limits]
 
 
 def _is_latest(plan: Plan) -> bool:

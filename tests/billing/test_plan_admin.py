@@ -73,10 +73,7 @@ def test_a_plan_is_made_with_its_limits_in_words(operator: Client, now: datetime
         "gemini_tokens": (5_000_000_000, False),
     }
     page = operator.get(PLANS).content.decode()
-    assert (
-        "Monthly cost: $12.345678901; OpenAI calls: unlimited; Video calls: not allowed;"
-        " Gemini tokens: 5,000,000,000 tokens, soft"
-    ) in page
+    assert ("$12.345678901" in page, "1 unlimited, 1 not allowed, 1 capped" in page) == (True, True)
 
 
 def change_of(plan: Plan, **change: str) -> dict[str, str]:

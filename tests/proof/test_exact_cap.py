@@ -52,6 +52,6 @@ def _reserver(number: int) -> subprocess.Popen[str]:
 
 
 def _answer(reserver: subprocess.Popen[str]) -> list[int]:
-    out, _ = reserver.communicate(timeout=120)
+    out, _ = reserver.communicate(timeout=300)
     assert reserver.returncode == 0
     return [int(number) for number in out.split()]

@@ -211,7 +211,7 @@ def test_every_decision_is_that_of_the_model() -> None:
     run_state_machine_as_test(
         Limits,
         settings=settings(
-            max_examples=EXAMPLES, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=EXAMPLES, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
     assert UsageDay.objects.count() == 0

@@ -90,9 +90,7 @@ class PlanAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if change and not form.has_changed() and not lines.has_changed():
             return
         kept = [
-            each
-            for each in limits.forms
-            if each not in limits.deleted_forms and (each.instance.pk or each.has_changed())
+            each for each in lines.forms if each not in lines.deleted_forms and (each.instance.pk or each.has_changed())
         ]
         plans.supersede(plan=form.instance, limits=[each.instance for each in kept], at=timezone.now())
 

@@ -75,7 +75,7 @@ class Cap(models.Model):
     """How much of a meter is allowed, in its unit (cost: nano-USD): null is unlimited, 0 is not allowed."""
 
     meter = models.ForeignKey(Meter, on_delete=models.PROTECT)
-    per = models.CharField(max_length=10, choices=Per.choices, default=Per.PERIOD)
+    per = models.CharField(max_length=10, choices=Per, default=Per.PERIOD)
     amount = models.PositiveBigIntegerField(null=True, blank=True)
     hard = models.BooleanField(default=True, help_text="A hard limit refuses calls; a soft one only shows.")
 

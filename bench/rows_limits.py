@@ -1,4 +1,4 @@
-"""Deciding about limits: preflight against a bare view, and reserve + settle on one hot account against a bare pair of statements."""
+"""Deciding about limits: preflight against a bare view; reserve + settle on one hot account against a bare pair."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def extend_groups(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("config", "0002_wal_on_sqlite"), ("billing", "0008_shipped_plans")]
+    dependencies = [("config", "0004_groups_decide_on_price_proposals"), ("billing", "0008_shipped_plans")]
 
     # Backwards the groups keep what they may: an operator may have changed it since.
     operations = [migrations.RunPython(extend_groups, migrations.RunPython.noop)]

@@ -11,6 +11,7 @@ from django.db import connection
 
 from billing.events import Refused
 from billing.models import Account
+from billing.models.accounts import schedule_of
 from lib import keys, periods, postgres
 from lib.periods import Schedule
 
@@ -22,11 +23,12 @@ class Known(NamedTuple):
     external_id: str
     timezone: str
     anchor_day: int
+    earlier_schedules: str
     billed_from: date
 
     @property
     def schedule(self) -> Schedule:
-        return Schedule(self.anchor_day, self.timezone)
+        return schedule_of(self.anchor_day, self.timezone, self.earlier_schedules)
 
 
 def known(external_ids: Iterable[str]) -> dict[str, Known]:

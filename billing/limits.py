@@ -91,9 +91,7 @@ def window(account: Account, at: datetime) -> Window:
     today = periods.local_day(schedule, at)
     start = periods.start_of(schedule, today)
     end = periods.next_start(schedule, start)
-    return Window(
-        start, end, today, periods.midnight(schedule.zone, end), periods.midnight(schedule.zone, today + ONE_DAY)
-    )
+    return Window(start, end, today, periods.starts_at(schedule, end), periods.starts_at(schedule, today + ONE_DAY))
 
 
 def read(account: Account, at: datetime, *, reservation_key: UUID | None = None) -> Moment:

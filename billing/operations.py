@@ -88,7 +88,7 @@ def digest(operations: Sequence[Operation], ttl_seconds: int) -> UUID:
 def _ask(operation: Operation, at: datetime, edition: rating.Books) -> Ask:
     event = _event(operation)
     rated = rating.rate(event, at, edition)
-    group = (event.provider.lower(), rated.detection.actual_provider, event.category or rated.detection.category)
+    group = (event.provider.lower(), rated.kind.detection.actual_provider, rated.kind.category)
     quantity = asked(group, count=operation.count, tokens=rated.tokens_total, cost_nano=rated.cost.total_nano)
     priced = rated.source != CostSource.UNPRICED or _has_price(rated, event, at, edition)
     return Ask(quantity, rated.cost.total_nano * operation.count, priced)
@@ -96,7 +96,7 @@ def _ask(operation: Operation, at: datetime, edition: rating.Books) -> Ask:
 
 def _has_price(rated: rating.Rated, event: Event, at: datetime, edition: rating.Books) -> bool:
     """An estimate without quantities costs nothing yet, although its price may well be known."""
-    price = edition.prices.find(rated.detection.actual_provider, event.model, at.astimezone(UTC).date())
+    price = edition.prices.find(rated.kind.detection.actual_provider, event.model, at.astimezone(UTC).date())
     return bool(price and price.rates)
 
 

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Max
 
+from billing import subscribed
 from billing.meters import Meter
 from billing.models import Account, LimitOverride, Per, PlanLimit
 from billing.models import Meter as MeterRow
@@ -80,21 +81,29 @@ class Override(NamedTuple):
     expires_on: date | None
 
 
-def of_account(account: Account, at: datetime, catalog: Catalog | None = None) -> Plan:  # noqa: ARG001 - as it is asked
+def of_account(account: Account, at: datetime, catalog: Catalog | None = None) -> Plan:
     """The plan that an account has: the default one, as long as it has subscribed to no other."""
-    return (catalog or current()).default
+    catalog = catalog or current()
+    plan_id = subscribed.plan_id(account, at)
+    return catalog.default if plan_id is None else catalog.plans[plan_id]
 
 
-def inactive(account: Account, at: datetime) -> str | None:  # noqa: ARG001 - as it is asked
+def inactive(account: Account, at: datetime) -> str | None:
     """Why nothing may run for this account, in words; None where it may."""
-    return None if account.active else "This account is deactivated."
+    return subscribed.inactive(account, at) if account.active else "This account is deactivated."
 
 
-def effective_limits(account: Account, at: datetime, catalog: Catalog | None = None) -> tuple[Limit, ...]:
-    """Every meter's cap for the account: the plan's limits with its overrides; ordered by meter, the period before the day."""
+def effective_limits(
+    account: Account, at: datetime, catalog: Catalog | None = None, plan: Plan | None = None
+) -> tuple[Limit, ...]:
+    """Every meter's cap for the account: the plan's limits with its overrides; ordered by meter, the period before the day.
+
+    `plan` where it is another one than the account has `at` this moment, as for a period that is over.
+    """
     catalog = catalog or current()
     meters = {meter.slug: meter for meter in catalog.meters}
-    limits = {limit.key: limit for limit in limits_of(of_account(account, at, catalog), catalog)}
+    plan = plan or of_account(account, at, catalog)
+    limits = {limit.key: limit for limit in limits_of(plan, catalog)}
     today = periods.local_day(account.schedule, at)
     for own in _overrides(account):
         if own.meter in meters and (own.expires_on is None or today < own.expires_on):
@@ -133,6 +142,7 @@ def _overrides(account: Account) -> tuple[Override, ...]:
 def configuration_changed(account: Account) -> None:
     """Says to every process that an account's configuration changed; called in the transaction of the change."""
     _held.pop(account.pk, None)  # this process must not keep what it knows to be old
+    subscribed.forget(account)
     Account.objects.filter(pk=account.pk).update(config_version=F("config_version") + 1)
 
 

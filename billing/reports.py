@@ -130,7 +130,7 @@ def schedule_of(account: Account | None) -> Schedule:
 
 def current_period(account: Account | None, at: datetime) -> Period:
     schedule = schedule_of(account)
-    return _period(schedule, periods.start_of(schedule, periods.local_day(schedule, at)))
+    return period_from(schedule, periods.start_of(schedule, periods.local_day(schedule, at)))
 
 
 def named_period(account: Account | None, name: str) -> Period:
@@ -139,12 +139,16 @@ def named_period(account: Account | None, name: str) -> Period:
     if len(name) != len("2026-11") or not 2000 <= month.year <= 2199:
         raise ValueError(name)
     schedule = schedule_of(account)
-    return _period(schedule, periods.named(schedule, month.year, month.month))
+    start = periods.named(schedule, month.year, month.month)
+    if start is None:  # a changed schedule left this month without one
+        raise ValueError(name)
+    return period_from(schedule, start)
 
 
-def _period(schedule: Schedule, start: date) -> Period:
+def period_from(schedule: Schedule, start: date) -> Period:
+    """The period that starts on `start`."""
     end = periods.next_start(schedule, start)
-    return Period(start, end, periods.midnight(schedule.zone, start), periods.midnight(schedule.zone, end))
+    return Period(start, end, periods.starts_at(schedule, start), periods.starts_at(schedule, end))
 
 
 def summary(account: Account | None, period: Period, at: datetime) -> Summary:
@@ -220,7 +224,7 @@ def months(at: datetime) -> list[Period]:
     start = max(days["last"] or current.start, current.start).replace(day=1)
     found: list[Period] = []
     while start >= first.replace(day=1) and len(found) < MOST_MONTHS:
-        found.append(_period(CALENDAR_UTC, start))
+        found.append(period_from(CALENDAR_UTC, start))
         start = periods.previous_start(CALENDAR_UTC, start)
     return found
 

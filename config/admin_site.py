@@ -14,7 +14,10 @@ from config import dashboard
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Usage", ("billing.UsageLog", "billing.CorrectionBatch", "monitoring.ApiRequest")),
     ("Providers", ("providers.Provider", "providers.DetectionRule", "providers.Price", "providers.PriceProposal")),
-    ("Customers", ("billing.Account", "billing.Membership", "billing.ApiKey")),
+    (
+        "Customers",
+        ("billing.Account", "billing.Subscription", "billing.Statement", "billing.Membership", "billing.ApiKey"),
+    ),
     ("Plans", ("billing.Plan", "billing.Meter", "billing.UsageReservation")),
     ("Service", ("monitoring.JobRun",)),
     (

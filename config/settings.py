@@ -196,6 +196,8 @@ CREATE_ACCOUNTS = env.flag("CREATE_ACCOUNTS", default=True)
 UNPRICED_POLICY = env.choice("UNPRICED_POLICY", ("allow", "block"))
 DEFAULT_PLAN = env.text("DEFAULT_PLAN", "free")  # the plan of an account that has subscribed to none
 CLOSE_GRACE_HOURS = env.whole("CLOSE_GRACE_HOURS", 72)
+STATEMENT_DUE_DAYS = env.whole("STATEMENT_DUE_DAYS", 14)
+PAST_DUE_GRACE_DAYS = env.whole("PAST_DUE_GRACE_DAYS", 7)
 HEALTH_ERROR_FROM = env.whole("HEALTH_ERROR_FROM", 400, least=400)
 HEALTH_WARNING_PERCENT = env.whole("HEALTH_WARNING_PERCENT", 5)
 HEALTH_CRITICAL_PERCENT = env.whole("HEALTH_CRITICAL_PERCENT", 10)

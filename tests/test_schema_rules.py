@@ -18,6 +18,10 @@ GROWING = (
     "closed_periods",
     "usage_reservations",
     "usage_holds",
+    "closed_periods",
+    "subscription_events",
+    "idempotency_keys",
+    "statements",
 )
 OURS = ("billing", "providers", "monitoring")
 TABLES = sorted(model._meta.db_table for label in OURS for model in apps.get_app_config(label).get_models())

@@ -8,14 +8,14 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import ValidationError
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from billing import accounts, events, limits, plans, reports
+from billing import accounts, events, limits, plans, reports, schedules
 from billing.admin.caps import CapInline, OverrideForm, in_words
 from billing.decisions import shown
 from billing.models import Account, LimitOverride, Membership
@@ -90,8 +90,8 @@ class AccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return (*asked, *fixed)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Account | None = None) -> tuple[str, ...]:
-        """What decides where stored usage counts stays as it was when the account was made."""
-        return ("external_id", "timezone", "anchor_day", "billed_from", "created_at") if obj else ()
+        """What decides where stored usage counts stays; anchor and zone change for periods that are to come."""
+        return ("external_id", "billed_from", "created_at") if obj else ()
 
     def save_model(self, request: HttpRequest, obj: Account, form: ModelForm[Account], change: bool) -> None:
         if not change:
@@ -100,9 +100,14 @@ class AccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             )
             obj.external_key, obj.created_at, obj.billed_from = made.external_key, made.created_at, made.billed_from
             obj.save(force_insert=True)
-        elif form.changed_data:
-            obj.save(update_fields=form.changed_data)
+            return
+        moved = {"timezone", "anchor_day"} & set(form.changed_data)
+        if rest := [name for name in form.changed_data if name not in moved]:
+            obj.save(update_fields=rest)
             plans.configuration_changed(obj)
+        if moved:
+            begins = schedules.change(obj, anchor_day=obj.anchor_day, timezone=obj.timezone, at=timezone.now())
+            messages.info(request, f"Usage periods follow the new anchor and time zone from {begins} on.")
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:  # noqa: ANN401
         """An account's own limit counts for the next decision."""

@@ -40,12 +40,17 @@ class Unavailable(exceptions.APIException):
     wait = 2
 
 
-CONFLICTS = ("event_conflict", "reservation_conflict")
+STATUS = {
+    "event_conflict": status.HTTP_409_CONFLICT,
+    "reservation_conflict": status.HTTP_409_CONFLICT,
+    "idempotency_conflict": status.HTTP_409_CONFLICT,
+    "subscription_inactive": status.HTTP_402_PAYMENT_REQUIRED,
+}
 
 
 def refused(error: Refused, prefix: str = "") -> Response:
     """A refused field or event as an answer; `prefix` is where it stands in the body."""
-    code = status.HTTP_409_CONFLICT if error.code in CONFLICTS else status.HTTP_422_UNPROCESSABLE_ENTITY
+    code = STATUS.get(error.code, status.HTTP_422_UNPROCESSABLE_ENTITY)
     return Response({"type": "validation_error", "errors": [entry(error, prefix)]}, status=code)
 
 

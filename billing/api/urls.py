@@ -7,6 +7,7 @@ from billing.api.logs import LogsView, LogView, VoidView
 from billing.api.plans import PlansView
 from billing.api.preflight import PreflightView
 from billing.api.reservations import ReleaseView, ReservationsView, SettleView
+from billing.api.subscriptions import CancelView, RenewalsView, StatementsView, SubscribeView, SubscriptionView
 from billing.api.usage import SummaryView, UsageView
 
 urlpatterns = [
@@ -22,4 +23,9 @@ urlpatterns = [
     path("plans/", PlansView.as_view(), name="plans"),
     path("accounts/", AccountsView.as_view(), name="accounts"),
     path("accounts/<str:external_id>/", AccountView.as_view(), name="account"),
+    path("accounts/<str:external_id>/subscription/", SubscriptionView.as_view(), name="subscription"),
+    path("accounts/<str:external_id>/subscribe/", SubscribeView.as_view(), name="subscribe"),
+    path("accounts/<str:external_id>/cancel/", CancelView.as_view(), name="subscription-cancel"),
+    path("accounts/<str:external_id>/renewals/", RenewalsView.as_view(), name="renewals"),
+    path("accounts/<str:external_id>/statements/", StatementsView.as_view(), name="statements"),
 ]

@@ -5,6 +5,8 @@ from billing.models.corrections import ClosedPeriod, CorrectionBatch
 from billing.models.limits import LimitOverride, UsageHold, UsageReservation
 from billing.models.plans import Meter, Per, Plan, PlanLimit
 from billing.models.rollups import PlatformDay, ProviderMinute, UsageDay, UsageModel
+from billing.models.statements import Statement
+from billing.models.subscriptions import Cycle, IdempotencyKey, Subscription, SubscriptionEvent
 from billing.models.usage import Category, Confidence, CostSource, UsageAdjustment, UsageLog
 
 __all__ = [
@@ -15,6 +17,8 @@ __all__ = [
     "Confidence",
     "CorrectionBatch",
     "CostSource",
+    "Cycle",
+    "IdempotencyKey",
     "LimitOverride",
     "Membership",
     "Meter",
@@ -23,6 +27,9 @@ __all__ = [
     "PlanLimit",
     "PlatformDay",
     "ProviderMinute",
+    "Statement",
+    "Subscription",
+    "SubscriptionEvent",
     "UsageAdjustment",
     "UsageDay",
     "UsageHold",

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import zoneinfo
-from datetime import datetime
+from datetime import date, datetime
+from functools import lru_cache
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-from lib.periods import Schedule
+from lib.periods import Earlier, Schedule
 
 
 def check_zone(name: str) -> None:
     if name not in zoneinfo.available_timezones():
         raise ValidationError(f"{name!r} is no IANA time zone.", code="invalid_timezone")
+
+
+@lru_cache(maxsize=4096)
+def schedule_of(anchor_day: int, timezone: str, earlier: str) -> Schedule:
+    """The schedule as `lib.periods` takes it; `earlier` is the column `earlier_schedules`.
+
+    That column is empty, or JSON, oldest first: anchor day, zone, start of its last period, start of its successor's first.
+    """
+    before: Earlier | None = None
+    for day, zone, last, until in json.loads(earlier or "[]"):
+        before = Earlier(Schedule(day, zone, before), date.fromisoformat(last), date.fromisoformat(until))
+    return Schedule(anchor_day, timezone, before)
 
 
 class Account(models.Model):
@@ -35,6 +49,12 @@ class Account(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(31)],
         help_text="Day of the month on which its usage periods start.",
     )
+    earlier_schedules = models.TextField(
+        default="", blank=True, editable=False, help_text="Anchors and zones before these: see billing/schedules.py."
+    )
+    next_close_at = models.DateTimeField(
+        null=True, editable=False, db_index=True, help_text="When its oldest open period may be closed; null: look."
+    )
     billed_from = models.DateField(help_text="First local day that is billed. Earlier usage is history.")
     unpriced_policy = models.CharField(max_length=10, choices=UnpricedPolicy.choices, default="", blank=True)
     may_state_cost = models.BooleanField(default=False, help_text="Its own keys may send cost_usd.")
@@ -51,7 +71,7 @@ class Account(models.Model):
 
     @property
     def schedule(self) -> Schedule:
-        return Schedule(self.anchor_day, self.timezone)
+        return schedule_of(self.anchor_day, self.timezone, self.earlier_schedules)
 
 
 class Membership(models.Model):

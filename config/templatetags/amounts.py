@@ -20,6 +20,18 @@ def usd(nano: int) -> SafeString:
 
 
 @register.filter
+def exact(nano: int) -> str:
+    """To the last nano-dollar, without the sign of the currency."""
+    return money.text(nano)
+
+
+@register.filter
+def cents(amount: int) -> str:
+    """Whole cents as dollars: 870 is $8.70."""
+    return money.shown(amount * money.CENT)
+
+
+@register.filter
 def percent(value: Decimal | float | None) -> str:
     """12.5 %, or a dash where there was nothing to divide by."""
     return "–" if value is None else f"{value:.1f} %"  # noqa: RUF001 - a dash is meant

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from billing.models import Account
 from lib import keys
@@ -43,7 +46,7 @@ def test_a_second_account_of_the_same_id_is_refused(admin_client: Client, accoun
 
 
 def test_a_deactivated_account_has_no_usable_key(admin_client: Client, account: Account, bound: Api) -> None:
-    form = {"name": "Acme", "unpriced_policy": "", **NO_MEMBERS}
+    form = {"name": "Acme", "unpriced_policy": "", "timezone": "UTC", "anchor_day": "1", **NO_MEMBERS}
     admin_client.post(f"{ACCOUNTS}{account.pk}/change/", form)
 
     account.refresh_from_db()
@@ -54,3 +57,16 @@ def test_a_deactivated_account_has_no_usable_key(admin_client: Client, account: 
 def test_an_account_cannot_be_deleted(admin_client: Client, account: Account) -> None:
     assert admin_client.post(f"{ACCOUNTS}{account.pk}/delete/", {"post": "yes"}).status_code == 403
     assert Account.objects.exists()
+
+
+def test_a_new_anchor_and_zone_count_from_the_next_period_on(
+    admin_client: Client, account: Account, monkeypatch: pytest.MonkeyPatch, now: datetime
+) -> None:
+    monkeypatch.setattr(timezone, "now", lambda: now)
+    form = {"unpriced_policy": "", "timezone": "Asia/Tokyo", "anchor_day": "20", "active": "on", **NO_MEMBERS}
+    answer = admin_client.post(f"{ACCOUNTS}{account.pk}/change/", form, follow=True)
+
+    account.refresh_from_db()
+    assert (account.anchor_day, account.timezone, account.config_version) == (20, "Asia/Tokyo", 2)
+    assert account.earlier_schedules == '[[1, "UTC", "2026-11-01", "2026-12-20"]]'
+    assert "follow the new anchor and time zone from 2026-12-20 on" in answer.content.decode()

@@ -183,7 +183,8 @@ def test_a_meter_that_cannot_be_is_refused(operator: Client, change: dict[str, s
 def test_an_override_counts_at_once(operator: Client, account: Account, now: datetime) -> None:
     limits.standing(account, now)
     rows = inline("limit_overrides", {**line("video_calls", "an amount", "7"), "reason": "a trial"})
-    form = {"name": "", "unpriced_policy": "", "active": "on"} | inline("memberships") | rows
+    kept = {"timezone": "UTC", "anchor_day": "1"}
+    form = {"name": "", "unpriced_policy": "", "active": "on"} | kept | inline("memberships") | rows
 
     assert operator.post(f"{ACCOUNTS}{account.pk}/change/", form).status_code == 302
     row = LimitOverride.objects.get()
@@ -194,7 +195,8 @@ def test_an_override_counts_at_once(operator: Client, account: Account, now: dat
 
 def test_an_override_says_why(operator: Client, account: Account) -> None:
     rows = inline("limit_overrides", {**line("video_calls", "unlimited"), "reason": ""})
-    form = {"name": "", "unpriced_policy": "", "active": "on"} | inline("memberships") | rows
+    kept = {"timezone": "UTC", "anchor_day": "1"}
+    form = {"name": "", "unpriced_policy": "", "active": "on"} | kept | inline("memberships") | rows
     assert operator.post(f"{ACCOUNTS}{account.pk}/change/", form).status_code == 200
     assert not LimitOverride.objects.exists()
 

@@ -34,6 +34,7 @@ def _warm(service: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     record({"event_id": "warm"})
     access.note_use(service.key, at=NOW)
     service.get("usage/logs/")
+    service.get("usage/summary/", account="a")
 
 
 @pytest.mark.parametrize("size", [1, 30])

@@ -1,8 +1,10 @@
 """`manage.py verify_ledger`: whether log and adjustments equal the rollups, to the last nano-dollar, in one snapshot."""
 
+from itertools import chain
+
 from django.core.management.base import BaseCommand
 
-from billing import ledger_check
+from billing import ledger_check, statements
 from lib import commands
 
 SHOWN = 50
@@ -14,7 +16,7 @@ class Command(BaseCommand):
     def handle(self, **_options: object) -> None:
         differences = 0
         with commands.Progress(self, "rows compared") as progress, ledger_check.snapshot():
-            for part in ledger_check.check():
+            for part in chain(ledger_check.check(), statements.check()):
                 for difference in part.differences[: max(0, SHOWN - differences)]:
                     self.stdout.write(str(difference))
                 differences += len(part.differences)

@@ -1,0 +1,147 @@
+"""Statements of closed periods: to look at, to print, as CSV, and marked as paid. Their figures never change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+
+from billing import statements
+from billing.admin import steps
+from billing.models import Statement
+from lib import changelist, csv_stream, money, periods
+
+State = Statement.State
+BADGES = {State.OPEN: "warning", State.PAID: "ok", State.NOTHING_DUE: "unknown"}
+MAY_PAY = "billing.change_statement"
+COLUMNS = ("account", "period", "part", "for", "about", "calls", "tokens", "exact_usd", "usd")
+
+
+class PaymentForm(forms.Form):
+    note = forms.CharField(
+        max_length=500,
+        required=False,
+        help_text="How it was paid, such as a number of the bank.",
+        widget=forms.TextInput(attrs={"class": "vTextField"}),
+    )
+
+
+@admin.register(Statement)
+class StatementAdmin(changelist.ReadOnlyAdmin):
+    list_display = ("name", "account", "plan", "used", "due", "status", "due_by")
+    list_filter = ("state",)
+    list_select_related = ("account", "plan")
+    ordering = ("-period", "-id")
+    search_fields = ("account__external_id__startswith",)
+    change_form_template = "admin/billing/statement/change_form.html"
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view
+        return [
+            path("<uuid:id>/print/", view(self.printable), name="billing_statement_print"),
+            path("<uuid:id>/csv/", view(self.csv), name="billing_statement_csv"),
+            path("<uuid:id>/pay/", view(self.pay), name="billing_statement_pay"),
+            *super().get_urls(),
+        ]
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        return lookup == "account" or super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        one = self.get_object(request, object_id)
+        extra = _page(one) | {"may_pay": one.state == State.OPEN and request.user.has_perm(MAY_PAY)} if one else {}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra})
+
+    def printable(self, request: HttpRequest, id: Any) -> HttpResponse:  # noqa: A002, ANN401 - a UUID, of the address
+        return render(request, "admin/billing/statement/print.html", _page(self._seen(request, id)))
+
+    def csv(self, request: HttpRequest, id: Any) -> HttpResponseBase:  # noqa: A002, ANN401
+        one = self._seen(request, id)
+        return csv_stream.response(f"statement-{one}.csv", COLUMNS, _rows(one))
+
+    def pay(self, request: HttpRequest, id: Any) -> HttpResponse:  # noqa: A002, ANN401
+        if not request.user.has_perm(MAY_PAY):
+            raise PermissionDenied
+        one = self._seen(request, id)
+
+        def work(values: dict[str, Any]) -> str:
+            paid = statements.mark_paid(one, actor=request.user.get_username(), note=values["note"], at=timezone.now())
+            return "Marked as paid." if paid else "Nothing was open on this statement."
+
+        return steps.confirm(
+            request,
+            title="Mark as paid",
+            sentences=(f"{_due(one)} of {one.account} for {one}. What was suspended for it runs again.",),
+            form=PaymentForm,
+            work=work,
+            about=f"Statement of {one}",
+            back=reverse("admin:billing_statement_change", args=[one.pk]),
+        )
+
+    def _seen(self, request: HttpRequest, id: Any) -> Statement:  # noqa: A002, ANN401
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        one = Statement.objects.select_related("account", "plan").filter(pk=id).first()
+        if one is None:
+            raise Http404
+        return one
+
+    @admin.display(description="Period", ordering="-period")
+    def name(self, one: Statement) -> str:
+        return str(one)
+
+    @admin.display(description="Usage at cost")
+    def used(self, one: Statement) -> str:
+        return format_html('<span class="num">{}</span>', money.shown(one.usage_nano))
+
+    @admin.display(description="Amount due")
+    def due(self, one: Statement) -> str:
+        return format_html('<span class="num">{}</span>', _due(one))
+
+    @admin.display(description="Status")
+    def status(self, one: Statement) -> str:
+        return format_html('<span class="badge {}">{}</span>', BADGES[State(one.state)], one.get_state_display())
+
+    @admin.display(description="Due by")
+    def due_by(self, one: Statement) -> str:
+        return f"{one.due_at:%Y-%m-%d}" if one.due_at else "-"
+
+
+def _due(one: Statement) -> str:
+    return money.shown(one.total_cents * money.CENT)
+
+
+def _page(one: Statement) -> dict[str, Any]:
+    return {
+        "original": one,
+        "badge": BADGES[State(one.state)],
+        "due_nano": one.total_cents * money.CENT,
+        "usage_cents": sum(line["cents"] for line in one.usage),
+        "last_day": one.period_end - periods.DAY,
+        "title": "Statement",
+    }
+
+
+def _rows(one: Statement) -> Iterator[tuple[object, ...]]:
+    """The lines that are due and their total, then the usage at cost by provider."""
+    start = (one.account.external_id, str(one))
+    for line in one.lines:
+        yield (*start, line["kind"], line["text"], line["period"], "", "", *_amounts(line["nano"], line["cents"]))
+    yield (*start, "total", "", str(one), "", "", *_amounts(one.total_nano, one.total_cents))
+    for line in one.usage:
+        counts = (line["calls"], line["tokens"])
+        yield (*start, "usage", line["label"], str(one), *counts, *_amounts(line["nano"], line["cents"]))
+
+
+def _amounts(nano: int, cents: int) -> tuple[str, str]:
+    return money.text(nano), money.text(cents * money.CENT)

@@ -96,6 +96,12 @@ def ensure(external_ids: Iterable[str], *, at: datetime) -> dict[str, Known]:
     return known(wanted)
 
 
+def made(external_id: str, *, at: datetime) -> Account:
+    """The account that a first call names, stored now."""
+    ensure([external_id], at=at)
+    return find([external_id])[external_id]
+
+
 def create(*, external_id: str, at: datetime, name: str, timezone: str, anchor_day: int) -> tuple[Account, bool]:
     """The account, and whether it was made now. One that is there already is returned as it is.
 

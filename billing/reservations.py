@@ -24,6 +24,7 @@ from lib import keys, retry
 
 State = UsageReservation.State
 Key = tuple[int, UUID]  # account, reservation_key
+LONGEST, USUAL = 86_400, 900  # seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,15 +27,12 @@ from billing.operations import Operations
 from billing.reservations import Wanted
 from lib import retry, strict_json
 
-LONGEST = 86_400
-USUAL = 900
-
 
 class ReservationBody(Struct, forbid_unknown_fields=True):
     reservation_id: Annotated[str, Meta(min_length=1, max_length=256)]
     operations: Operations
     account: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
-    ttl_seconds: Annotated[int, Meta(ge=1, le=LONGEST)] = USUAL
+    ttl_seconds: Annotated[int, Meta(ge=1, le=reservations.LONGEST)] = reservations.USUAL
 
 
 class ReservationsView(APIView):
@@ -104,10 +101,8 @@ class ReleaseView(APIView):
 
 def _stored(account: Account, at: datetime) -> Account:
     """The account, made where a service key first names it."""
-    if account._state.adding:  # noqa: SLF001 - Django's own word for it
-        accounts.ensure([account.external_id], at=at)
-        account = accounts.find([account.external_id])[account.external_id]
-    return account
+    adding = account._state.adding  # noqa: SLF001 - Django's own word for it
+    return accounts.made(account.external_id, at=at) if adding else account
 
 
 def _reservation_of(request: Request, reservation: UUID) -> UsageReservation:

@@ -19,7 +19,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 
-from billing import closing, corrections, log_search, projections, rating, repricing, rollups
+from billing import accounts, closing, corrections, log_search, projections, rating, repricing, rollups
 from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageLog
 from billing.projections import NAMES, NEEDED, Correction, Decision, Skipped
 from billing.rating import Books
@@ -58,6 +58,16 @@ class Choice:
             "since": self.since.astimezone(UTC).isoformat() if self.since else None,
             "until": self.until.astimezone(UTC).isoformat() if self.until else None,
         }
+
+    @classmethod
+    def of(cls, stored: dict[str, Any]) -> Choice:
+        """What a batch, which only `redetect` makes, is about."""
+        return cls(
+            redetect=True,
+            account=accounts.get(stored["account"]) if stored["account"] is not None else None,
+            since=datetime.fromisoformat(stored["since"]) if stored["since"] else None,
+            until=datetime.fromisoformat(stored["until"]) if stored["until"] else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,32 @@
-"""What billing does by itself, again and again: registered with lib.jobs, run by `run_jobs`."""
+"""What billing does by itself, again and again: registered with lib.jobs, run by `run_jobs`.
+
+Each does what is due by what is stored, part by part, so that it may be killed, repeated, and run by several at once.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from billing import ledger_check
+from billing import (
+    alerts,
+    backfill,
+    corrections,
+    deliveries,
+    idempotency,
+    ledger_check,
+    repricing,
+    reservations,
+    statements,
+    subscriptions,
+)
+from billing.models import CorrectionBatch, UsageAdjustment
+from billing.projections import BatchClosed
 from lib import jobs
 from lib.jobs import Trouble
+
+LEFT = timedelta(minutes=10)  # a batch that is as old was left by whoever began it; going on beside him does no harm
+CORRECTED = 1_000  # logs that a correction takes at a time
 
 
 def verify(_at: datetime) -> str:
@@ -21,5 +41,73 @@ def verify(_at: datetime) -> str:
     return found
 
 
+def sweep_alerts(at: datetime) -> str:
+    swept = alerts.sweep(at)
+    return f"{swept.accounts} accounts looked at, {swept.alerts} alerts raised"
+
+
+def deliver_alerts(at: datetime) -> str:
+    ran = deliveries.deliver(at)
+    return f"{ran.delivered} delivered, {ran.failed} attempts failed"
+
+
+def expire_reservations(at: datetime) -> str:
+    return f"{reservations.expire(at)} expired"
+
+
+def close_periods(at: datetime) -> str:
+    closed = statements.close_due(at)
+    return f"{closed} periods closed, {statements.fall_due(at)} accounts past due"
+
+
+def renew_subscriptions(at: datetime) -> str:
+    return f"{subscriptions.roll(at)} subscriptions brought up to date"
+
+
+def finish_corrections(at: datetime) -> str:
+    """Those that were stopped or killed; one that shall not go on is reverted."""
+    left = CorrectionBatch.objects.filter(kind__in=FINISH, finished_at=None, created_at__lte=at - LEFT)
+    batches = list(left.order_by("created_at"))
+    for batch in batches:
+        try:
+            for _ in FINISH[batch.kind](batch, at):
+                pass
+        except BatchClosed:  # somebody else finished or reverted it meanwhile
+            continue
+    return f"{len(batches)} batches gone on with"
+
+
+def _price(batch: CorrectionBatch, at: datetime) -> Iterable[object]:
+    return repricing.go_on(batch, size=CORRECTED, at=at)
+
+
+def _name(batch: CorrectionBatch, at: datetime) -> Iterable[object]:
+    return backfill.run(backfill.Choice.of(batch.choice), size=CORRECTED, at=at)
+
+
+def _revert(undo: CorrectionBatch, at: datetime) -> Iterable[object]:
+    batch = CorrectionBatch.objects.get(pk=undo.choice["batch"])
+    return corrections.revert(batch, actor=undo.actor, size=CORRECTED, at=at)
+
+
+FINISH: dict[str, Callable[[CorrectionBatch, datetime], Iterable[object]]] = {
+    UsageAdjustment.Kind.REPRICE: _price,
+    UsageAdjustment.Kind.REDETECT: _name,
+    UsageAdjustment.Kind.REVERT: _revert,
+}
+
+
+def prune(at: datetime) -> str:
+    """What nobody asks for any more."""
+    return f"{idempotency.prune(at)} idempotency keys and {deliveries.prune(at)} deliveries deleted"
+
+
 def register() -> None:
     jobs.register("verify_ledger", verify, every=timedelta(days=1), lease=timedelta(hours=3))
+    jobs.register("sweep_alerts", sweep_alerts, every=timedelta(seconds=30))
+    jobs.register("deliver_alerts", deliver_alerts, every=timedelta(seconds=10))
+    jobs.register("expire_reservations", expire_reservations, every=timedelta(minutes=1))
+    jobs.register("renew_subscriptions", renew_subscriptions, every=timedelta(minutes=10))
+    jobs.register("close_periods", close_periods, every=timedelta(minutes=10), lease=timedelta(hours=3))
+    jobs.register("finish_corrections", finish_corrections, every=timedelta(minutes=1), lease=timedelta(hours=3))
+    jobs.register("prune", prune, every=timedelta(days=1), lease=timedelta(hours=1))

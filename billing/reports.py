@@ -207,9 +207,13 @@ def pace(one: Summary, at: datetime) -> Pace:
     days = (min(period.end, periods.local_day(schedule, at) + DAY) if running else period.end) - period.start
     earlier = periods.previous_start(schedule, period.start)
     before = cost_between(one.account, earlier, min(earlier + days, period.start))
+    return Pace(before, percentage(one.cost_nano - before, before), at_this_rate(one.cost_nano, period, at))
+
+
+def at_this_rate(used: int, period: Period, at: datetime) -> int | None:
+    """What is used by the period's end if it goes on like this; None where it is over, or younger than a day."""
     elapsed, whole = at - period.starts_at, period.ends_at - period.starts_at
-    projected = one.cost_nano * (whole // SECOND) // (elapsed // SECOND) if running and elapsed >= DAY else None
-    return Pace(before, percentage(one.cost_nano - before, before), projected)
+    return used * (whole // SECOND) // (elapsed // SECOND) if DAY <= elapsed < whole else None
 
 
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)

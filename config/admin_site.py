@@ -18,6 +18,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "Customers",
         ("billing.Account", "billing.Subscription", "billing.Statement", "billing.Membership", "billing.ApiKey"),
     ),
+    ("Alerts", ("billing.UsageAlert", "billing.Delivery", "billing.Webhook")),
     ("Plans", ("billing.Plan", "billing.Meter", "billing.UsageReservation")),
     ("Service", ("monitoring.JobRun",)),
     (

@@ -47,6 +47,23 @@ def words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 
 
+def percents(name: str, default: str) -> tuple[int, ...]:
+    """Whole per cents from 1 on, rising."""
+    values = words(name, default)
+    if not all(value.isascii() and value.isdigit() and 1 <= int(value) <= MOST_PERCENT for value in values):
+        raise ImproperlyConfigured(f"{name}: not whole numbers from 1 to {MOST_PERCENT}, with commas between them")
+    return tuple(sorted({int(value) for value in values}))
+
+
+MOST_PERCENT = 1000
+
+
+def email(name: str, default: str) -> dict[str, Any]:
+    """Django's settings of an e-mail server, from its URL; what that does not say stays as Django has it."""
+    named: dict[str, Any] = _read(name, _environ.email_url, default)
+    return {setting: value for setting, value in named.items() if value}
+
+
 def choice(name: str, allowed: tuple[str, ...]) -> str:
     """The first of `allowed` is the default."""
     value = text(name, allowed[0])

@@ -191,6 +191,10 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1/",
 }
 
+vars().update(env.email("EMAIL_URL", "consolemail://"))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM", "tollgate@localhost")
+
 # What follows is Tollgate's own; relations between them are system checks.
 CREATE_ACCOUNTS = env.flag("CREATE_ACCOUNTS", default=True)
 UNPRICED_POLICY = env.choice("UNPRICED_POLICY", ("allow", "block"))
@@ -198,6 +202,10 @@ DEFAULT_PLAN = env.text("DEFAULT_PLAN", "free")  # the plan of an account that h
 CLOSE_GRACE_HOURS = env.whole("CLOSE_GRACE_HOURS", 72)
 STATEMENT_DUE_DAYS = env.whole("STATEMENT_DUE_DAYS", 14)
 PAST_DUE_GRACE_DAYS = env.whole("PAST_DUE_GRACE_DAYS", 7)
+ALERT_COST_PERCENTS = env.percents("ALERT_COST_PERCENTS", "50,80,95,100")
+ALERT_PERCENTS = env.percents("ALERT_PERCENTS", "80,100")  # of every other meter
+ALERT_EMAILS = env.words("ALERT_EMAILS")  # operators who are told of every account's alerts
+WEBHOOK_ALLOW_PRIVATE = env.flag("WEBHOOK_ALLOW_PRIVATE", default=False)
 HEALTH_ERROR_FROM = env.whole("HEALTH_ERROR_FROM", 400, least=400)
 HEALTH_WARNING_PERCENT = env.whole("HEALTH_WARNING_PERCENT", 5)
 HEALTH_CRITICAL_PERCENT = env.whole("HEALTH_CRITICAL_PERCENT", 10)

@@ -22,6 +22,8 @@ GROWING = (
     "subscription_events",
     "idempotency_keys",
     "statements",
+    "usage_alerts",
+    "deliveries",
 )
 OURS = ("billing", "providers", "monitoring")
 TABLES = sorted(model._meta.db_table for label in OURS for model in apps.get_app_config(label).get_models())

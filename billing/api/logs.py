@@ -18,22 +18,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from billing import corrections, events, log_search
-from billing.api import rows, schema, scope
+from billing.api import paging, rows, schema, scope
 from billing.api.parsers import body_of
 from billing.events import Refused
 from billing.log_search import Mark, Search
 from billing.models import Account, Category, Confidence, UsageLog
 from lib import csv_stream
 from providers import rulebook
-
-MOST = 500
-DEFAULT = 50
-
-
-def _yes_or_no() -> django_filters.Filter:
-    """`true` or `false`, and nothing else: django-filter's own BooleanFilter ignores what it does not understand."""
-    words = [("true", "true"), ("false", "false")]
-    return django_filters.TypedChoiceFilter(choices=words, coerce=lambda word: word == "true")
 
 
 class LogFilters(django_filters.FilterSet):
@@ -45,9 +36,9 @@ class LogFilters(django_filters.FilterSet):
     model = django_filters.CharFilter(max_length=200, strip=False)
     status = django_filters.ChoiceFilter(choices=[("success", "success"), ("failed", "failed")])
     status_code = django_filters.NumberFilter(min_value=100, max_value=599, decimal_places=0)
-    priced = _yes_or_no()
+    priced = paging.yes_or_no()
     confidence = django_filters.ChoiceFilter(choices=Confidence.choices)
-    voided = _yes_or_no()
+    voided = paging.yes_or_no()
     q = django_filters.CharFilter(max_length=256, strip=False)
 
     class Meta:
@@ -79,12 +70,16 @@ class LogsView(APIView):
         found = search_of(query, scope.account_of(request, query.get("account")), timezone.now()).found
         if query.get("format") == "csv":
             return csv_of(found)
-        size, mark = _size(query), _mark(query)
+        size, mark = paging.size(query), _mark(query)
         page = log_search.page(found, size=size, mark=mark)
         labels = rulebook.current().labels
         results = [rows.log(row, labels) for row in rows.with_adjustments(page.logs)]
         return Response(
-            {"next": _link(request, page.next), "previous": _link(request, page.previous), "results": results}
+            {
+                "next": paging.link(request, page.next),
+                "previous": paging.link(request, page.previous),
+                "results": results,
+            }
         )
 
 
@@ -171,26 +166,11 @@ def _moment(query: dict[str, str], name: str) -> datetime | None:
     return moment
 
 
-def _size(query: dict[str, str]) -> int:
-    text = query.get("page_size") or str(DEFAULT)
-    if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= MOST):
-        raise Refused("invalid", f"A page holds 1 to {MOST} logs.", "page_size")
-    return int(text)
-
-
 def _mark(query: dict[str, str]) -> Mark | None:
     try:
         return Mark.parse(query["cursor"]) if query.get("cursor") else None
     except ValueError as error:
         raise Refused("invalid", "Not a cursor that this service gave out.", "cursor") from error
-
-
-def _link(request: Request, mark: Mark | None) -> str | None:
-    if mark is None:
-        return None
-    query = request.query_params.copy()
-    query["cursor"] = str(mark)
-    return request.build_absolute_uri(f"{request.path}?{query.urlencode()}")
 
 
 def csv_of(found: QuerySet[UsageLog]) -> StreamingHttpResponse:

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of plans, limits and reservations."""
+"""What the OpenAPI document says of plans, limits, reservations and alerts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from billing.api import schema
 from billing.api.schema import (
     BATCH_RESULT,
     BOOL,
+    DATE,
     ERROR,
     ERRORS_OF_WRITING,
     EVENT,
@@ -91,3 +92,20 @@ EVENT_OR_EVENTS = {
 _PLAN = {"slug": TEXT, "name": TEXT, "version": INT, "price_monthly_usd": MONEY, "price_yearly_usd": MONEY}
 PLAN = obj(**_PLAN, limits=LIMITS)
 ACCOUNT = obj(**schema.ACCOUNT["properties"], plan=obj(**_PLAN), limits=LIMITS, meters=array(METER))
+ALERT = obj(
+    id=UUID,
+    account=TEXT,
+    period={**DATE, "description": "Start of the usage period; of a daily limit, the day."},
+    meter=TEXT,
+    kind={"type": "string", "enum": ["threshold", "projected"]},
+    threshold={**null(INT), "description": "In per cent of the limit; null: projected to exceed it."},
+    limit=AMOUNT,
+    used=AMOUNT,
+    percent=PERCENT,
+    projected={**AMOUNT, "nullable": True, "description": "At this rate, by the period's end."},
+    message=TEXT,
+    raised_at=TIME,
+    read=BOOL,
+    read_at=null(TIME),
+)
+ALERT_PAGE = obj(next=null(TEXT), results=array(ALERT))

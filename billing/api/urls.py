@@ -3,6 +3,7 @@
 from django.urls import path
 
 from billing.api.accounts import AccountsView, AccountView
+from billing.api.alerts import AlertsView, ReadView
 from billing.api.logs import LogsView, LogView, VoidView
 from billing.api.plans import PlansView
 from billing.api.preflight import PreflightView
@@ -20,6 +21,8 @@ urlpatterns = [
     path("reservations/", ReservationsView.as_view(), name="reservations"),
     path("reservations/<uuid:id>/settle/", SettleView.as_view(), name="reservation-settle"),
     path("reservations/<uuid:id>/release/", ReleaseView.as_view(), name="reservation-release"),
+    path("alerts/", AlertsView.as_view(), name="alerts"),
+    path("alerts/<uuid:id>/read/", ReadView.as_view(), name="alert-read"),
     path("plans/", PlansView.as_view(), name="plans"),
     path("accounts/", AccountsView.as_view(), name="accounts"),
     path("accounts/<str:external_id>/", AccountView.as_view(), name="account"),

@@ -1,6 +1,7 @@
 """The tables of billing, one module a domain word."""
 
 from billing.models.accounts import Account, ApiKey, Membership
+from billing.models.alerts import AlertMark, Delivery, UsageAlert, Webhook
 from billing.models.corrections import ClosedPeriod, CorrectionBatch
 from billing.models.limits import LimitOverride, UsageHold, UsageReservation
 from billing.models.plans import Meter, Per, Plan, PlanLimit
@@ -11,6 +12,7 @@ from billing.models.usage import Category, Confidence, CostSource, UsageAdjustme
 
 __all__ = [
     "Account",
+    "AlertMark",
     "ApiKey",
     "Category",
     "ClosedPeriod",
@@ -18,6 +20,7 @@ __all__ = [
     "CorrectionBatch",
     "CostSource",
     "Cycle",
+    "Delivery",
     "IdempotencyKey",
     "LimitOverride",
     "Membership",
@@ -31,9 +34,11 @@ __all__ = [
     "Subscription",
     "SubscriptionEvent",
     "UsageAdjustment",
+    "UsageAlert",
     "UsageDay",
     "UsageHold",
     "UsageLog",
     "UsageModel",
     "UsageReservation",
+    "Webhook",
 ]

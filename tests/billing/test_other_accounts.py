@@ -12,6 +12,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from billing.models import Account, Membership, UsageDay, UsageLog
+from tests.billing import alerted
 from tests.conftest import Api
 
 pytestmark = pytest.mark.django_db
@@ -41,11 +42,12 @@ def theirs(service: Api) -> dict[str, str]:
     log = service.post("usage/", {**EVENT, "account": "theirs"}).json()["id"]
     room = {"account": "theirs", "reservation_id": "secret", "operations": [{"provider": "gemini"}]}
     reservation = service.post("reservations/", room).json()["id"]
-    return {"id": log, "external_id": "theirs", "reservation": reservation}
+    theirs = str(alerted.alert(Account.objects.get(external_id="theirs"), label="secret").id)
+    return {"id": log, "external_id": "theirs", "reservations": reservation, "alerts": theirs}
 
 
 def _of(theirs: dict[str, str], route: str, kind: str) -> str:
-    return theirs["reservation" if "/reservations/" in route else kind]
+    return theirs.get(route.split("/")[2], theirs[kind])
 
 
 @pytest.fixture
@@ -87,7 +89,7 @@ def test_nor_for_a_customer(member: Client, theirs: dict[str, str], route: str, 
     ]
 
 
-@pytest.mark.parametrize("path", ["usage/logs/", "usage/summary/"])
+@pytest.mark.parametrize("path", ["usage/logs/", "usage/summary/", "alerts/"])
 def test_another_account_as_a_filter_is_404(bound: Api, theirs: dict[str, str], path: str) -> None:
     assert bound.get(path, account="theirs").status_code == 404
     assert bound.get(path, account="theirs").content == bound.get(path, account="nobody").content

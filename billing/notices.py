@@ -1,0 +1,63 @@
+"""What an alert says, as JSON and in words: asked by the API, the admin, and what delivers it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from billing import reports
+from billing.models import UsageAlert
+from billing.models.alerts import PROJECTED
+from lib import money
+
+COST = "cost"
+
+
+def told(alert: UsageAlert) -> dict[str, Any]:
+    """The alert as callers and webhooks get it."""
+    return {
+        "id": alert.id,
+        "account": alert.account.external_id,
+        "period": alert.period,
+        "meter": alert.meter,
+        "kind": "projected" if alert.threshold == PROJECTED else "threshold",
+        "threshold": alert.threshold or None,
+        "limit": _amount(alert, alert.cap),
+        "used": _amount(alert, alert.used),
+        "percent": percent(alert),
+        "projected": _amount(alert, alert.projected),
+        "message": sentence(alert),
+        "raised_at": alert.raised_at,
+        "read": alert.read_at is not None,
+        "read_at": alert.read_at,
+    }
+
+
+def percent(alert: UsageAlert) -> Decimal | None:
+    """How much of the cap was used when it was raised."""
+    return reports.percentage(alert.used, alert.cap)
+
+
+def subject(alert: UsageAlert) -> str:
+    """ "acct_42: Video calls: 80 % of the limit" """
+    what = "projected to exceed" if alert.threshold == PROJECTED else f"{alert.threshold} % of"
+    return f"{alert.account.external_id}: {alert.label}: {what} the limit"
+
+
+def sentence(alert: UsageAlert) -> str:
+    """ "Video calls: 4 of 5 used (80.00 %) in the period from 2026-11-01." """
+    used, cap = shown(alert, alert.used), shown(alert, alert.cap)
+    when = f"on {alert.period}" if alert.meter.endswith("_per_day") else f"in the period from {alert.period}"
+    text = f"{alert.label}: {used} of {cap} used ({percent(alert)} %) {when}"
+    if alert.projected is not None:
+        text += f"; at this rate {shown(alert, alert.projected)} by its end"
+    return f"{text}."
+
+
+def shown(alert: UsageAlert, amount: int) -> str:
+    return money.shown(amount) if alert.unit == COST else f"{amount:,}"
+
+
+def _amount(alert: UsageAlert, amount: int | None) -> int | str | None:
+    """Calls and tokens are numbers, money is a decimal string."""
+    return money.text(amount) if amount is not None and alert.unit == COST else amount

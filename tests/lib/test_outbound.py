@@ -1,0 +1,166 @@
+"""Which URLs and addresses are called at all; and that a checked address is what is connected to."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import Any
+
+import pytest
+
+from lib import outbound
+from lib.outbound import NoAnswer, NotAllowed, Target
+
+PUBLIC = "93.184.215.14"
+
+
+def resolver(*answers: list[str]) -> Any:
+    """Stands in for the system's: each call is answered by the next list of addresses, the last one for ever."""
+    left = list(answers)
+
+    def getaddrinfo(_host: str, port: int, **_kinds: object) -> list[Any]:
+        found = left.pop(0) if len(left) > 1 else left[0]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in found]
+
+    return getaddrinfo
+
+
+@pytest.fixture
+def dialled(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Where somebody tried to connect to; nobody answers."""
+    tried: list[Any] = []
+
+    def create_connection(address: Any, **_options: object) -> socket.socket:
+        tried.append(address)
+        raise ConnectionRefusedError("nobody there")
+
+    monkeypatch.setattr(socket, "create_connection", create_connection)
+    return tried
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("https://example.com", Target("https", "example.com", 443, "/")),
+        ("http://EXAMPLE.com/a/b?c=d", Target("http", "example.com", 80, "/a/b?c=d")),
+        ("https://example.com:8443/x#y", Target("https", "example.com", 8443, "/x")),
+        ("http://[2606:2800:21f::1]:1024/", Target("http", "2606:2800:21f::1", 1024, "/")),
+    ],
+)
+def test_a_url_in_parts(url: str, target: Target) -> None:
+    assert outbound.target(url) == target
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "example.com",
+        "ftp://example.com/",
+        "file:///etc/passwd",
+        "gopher://example.com/",
+        "https://",
+        "https:///path",
+        "https://user:pass@example.com/",
+        "https://user@example.com/",
+        "https://example.com:22/",
+        "https://example.com:0/",
+        "https://example.com:65536/",
+        "https://example.com:port/",
+        "https://[::1/",
+        "https://example.com/a b",
+        "https://example.com/\r\nX: y",
+        "https://exämple.com/",
+    ],
+)
+def test_what_is_no_url_to_call(url: str) -> None:
+    with pytest.raises(NotAllowed):
+        outbound.target(url)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "127.255.0.1",
+        "0.0.0.0",
+        "10.0.0.1",
+        "172.16.0.1",
+        "192.168.1.1",
+        "100.64.0.1",
+        "100.100.100.200",
+        "169.254.169.254",
+        "168.63.129.16",
+        "192.0.0.192",
+        "198.18.0.1",
+        "224.0.0.1",
+        "240.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "::ffff:127.0.0.1",
+        "::ffff:10.0.0.1",
+        "::ffff:169.254.169.254",
+        "64:ff9b::7f00:1",
+        "2002:7f00:1::",
+        "2001:db8::1",
+        "fe80::1",
+        "fec0::1",
+        "fc00::1",
+        "fd00:ec2::254",
+        "ff02::1",
+    ],
+)
+def test_special_addresses_are_never_called(monkeypatch: pytest.MonkeyPatch, dialled: list[Any], address: str) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", resolver([address]))
+    with pytest.raises(NotAllowed):
+        outbound.post("https://looks-fine.example/", b"", {})
+    assert dialled == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "[::1]", "0"])
+def test_nor_in_any_spelling(dialled: list[Any], host: str) -> None:
+    """The system's own resolver reads them."""
+    with pytest.raises((NotAllowed, NoAnswer)):
+        outbound.post(f"http://{host}/", b"", {})
+    assert dialled == []
+
+
+@pytest.mark.parametrize("address", [PUBLIC, "8.8.8.8", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "::ffff:8.8.8.8"])
+def test_public_addresses_are_called(monkeypatch: pytest.MonkeyPatch, dialled: list[Any], address: str) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", resolver([address]))
+    with pytest.raises(NoAnswer, match="ConnectionRefusedError"):
+        outbound.post("https://example.com/", b"", {})
+    assert dialled == [(str(ipaddress.ip_address(address)), 443)]
+
+
+def test_one_private_address_among_public_ones_is_enough(monkeypatch: pytest.MonkeyPatch, dialled: list[Any]) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", resolver([PUBLIC, "10.0.0.1"]))
+    with pytest.raises(NotAllowed, match=r"10\.0\.0\.1"):
+        outbound.post("https://example.com/", b"", {})
+    assert dialled == []
+
+
+def test_a_name_that_resolves_to_something_else_a_moment_later_leads_nowhere(
+    monkeypatch: pytest.MonkeyPatch, dialled: list[Any]
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", resolver([PUBLIC], ["127.0.0.1"]))
+    with pytest.raises(NoAnswer):
+        outbound.post("http://rebinding.example/", b"", {})
+    assert dialled == [(PUBLIC, 80)]
+
+
+def test_a_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_args: object, **_kinds: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fails)
+    with pytest.raises(NoAnswer, match="does not resolve"):
+        outbound.post("http://nobody.example/", b"", {})
+
+
+def test_a_second_address_is_tried_and_no_third(monkeypatch: pytest.MonkeyPatch, dialled: list[Any]) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", resolver(["8.8.8.8", PUBLIC, "1.1.1.1"]))
+    with pytest.raises(NoAnswer):
+        outbound.post("http://example.com/", b"", {})
+    assert [address for address, _ in dialled] == ["8.8.8.8", PUBLIC]

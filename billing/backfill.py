@@ -21,7 +21,7 @@ from django.db.models import QuerySet
 
 from billing import accounts, closing, corrections, log_search, projections, rating, repricing, rollups
 from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageLog
-from billing.projections import NAMES, NEEDED, Correction, Decision, Skipped
+from billing.projections import COUNTED, NAMES, NEEDED, Correction, Decision, Skipped
 from billing.rating import Books
 from lib import retry
 from providers.detection import Call, Detection
@@ -125,7 +125,7 @@ def _first_names(found: dict[Detection, list[UUID]], books: Books) -> Part:
         if unnamed.update(**_values(detection)) != len(ids):
             raise Rival
     ids = [id_ for each in found.values() for id_ in each]
-    logs = list(UsageLog.objects.filter(id__in=ids).only(*NEEDED))  # locked by now, so they stay as they are read
+    logs = list(UsageLog.objects.filter(id__in=ids).only(*COUNTED))  # locked by now, so they stay as they are read
     renamed = Counter((None, str(log.actual_provider_name)) for log in logs)
     part = Part(len(logs), Counter(renamed), sum(_rates_differently(log, books) for log in logs), 0)
     named = rollups.group(logs)

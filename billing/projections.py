@@ -28,14 +28,14 @@ from lib import retry, rows
 WORTH = ("effective_nano", "is_priced", "voided_at")
 NAMES = ("actual_provider_name", "confidence", "detection_rule", "evidence")
 WORTH_OF, NAMES_OF = attrgetter(*WORTH), attrgetter(*NAMES)
-# What the rollups, a price and the detection need of a log.
-NEEDED = (
-    *("account_id", "usage_day", "usage_period", "late_for", "timestamp", "received_at", *WORTH, *NAMES),
-    *("provider", "category", "model_used", "endpoint", "served_by", "status_code", "response_time_ms"),
-    *("units", "variant", "cached_included"),
+# What the rollups and a price need of a log; and what a correction needs on top.
+COUNTED = (
+    *("account_id", "usage_day", "usage_period", "late_for", "timestamp", "received_at", *WORTH),
+    *("actual_provider_name", "confidence", "provider", "category", "model_used", "status_code", "response_time_ms"),
     *("tokens_input", "tokens_output", "tokens_total", "tokens_cached", "tokens_cache_write"),
-    *("cost_total", "cost_source", "is_billable"),
+    *("units", "variant", "cached_included", "cost_source", "is_billable"),
 )
+NEEDED = (*COUNTED, "cost_total", "detection_rule", "evidence", "endpoint", "served_by")
 
 
 class Correction(NamedTuple):

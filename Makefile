@@ -10,7 +10,7 @@ MARIADB_URL ?= mysql://root@127.0.0.1:3306/tollgate
 PYTEST := $(BIN)/pytest
 PY := git ls-files -co --exclude-standard '*.py'
 
-.PHONY: run test test-databases test-browser proof lint format audit bench shots venv venv-all lock password clean
+.PHONY: run test test-databases test-postgresql test-mariadb test-browser proof lint format audit bench shots venv venv-all lock password clean
 
 run: $(VENV)/.run var/secret_key ## The service with demo data on http://127.0.0.1:8000
 	@$(BIN)/python manage.py migrate --verbosity 0
@@ -22,9 +22,14 @@ run: $(VENV)/.run var/secret_key ## The service with demo data on http://127.0.0
 test: venv ## The suite on SQLite
 	$(PYTEST) -q
 
-test-databases: venv-all ## The suite on PostgreSQL and MariaDB; fails where a server is missing
-	DATABASE_URL=$(POSTGRES_URL) $(PYTEST) -q
-	DATABASE_URL=$(MARIADB_URL) $(PYTEST) -q
+test-databases: venv-all ## The suite on PostgreSQL and MariaDB, side by side; fails where a server is missing
+	@$(MAKE) --jobs=2 --output-sync=target test-postgresql test-mariadb
+
+test-postgresql: venv-all
+	VAR_DIR=$(or $(VAR_DIR),var)/postgresql DATABASE_URL=$(POSTGRES_URL) $(PYTEST) -q
+
+test-mariadb: venv-all
+	VAR_DIR=$(or $(VAR_DIR),var)/mariadb DATABASE_URL=$(MARIADB_URL) $(PYTEST) -q
 
 test-browser: venv-all ## Pages in Chromium; fails where it is missing
 	$(PYTEST) -q -m browser tests/browser

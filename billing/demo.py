@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from billing import accounts, corrections, events, metering, repricing
+from billing import accounts, corrections, events, metering, repricing, subscriptions
 from billing.metering import Result, Source
-from billing.models import UsageAdjustment, UsageLog
+from billing.models import Account, UsageAdjustment, UsageLog
 from billing.repricing import Choice
 from lib import keys
 from providers import price_edits
@@ -60,9 +60,17 @@ def seed(at: datetime) -> list[Result]:
     for external_id, name in ACCOUNTS.items():
         accounts.create(external_id=external_id, at=at, name=name, timezone="UTC", anchor_day=1)
     source = Source(may_state_cost=True, any_age=True, live=False)
+    _subscribe(at)
     results = metering.record([events.parse(one) for one in _calls(at)], source=source, at=at)
     _correct(at)
     return results
+
+
+def _subscribe(at: datetime) -> None:
+    """Two accounts pay, by the month and by the year; the third is on the default plan."""
+    for external_id, plan, cycle in (("demo-acme", "pro", "monthly"), ("demo-orbit", "basic", "yearly")):
+        account = Account.objects.get(external_key=keys.key_of(external_id))
+        subscriptions.subscribe(account, plan=plan, cycle=cycle, actor=ACTOR, at=at)
 
 
 def _correct(at: datetime) -> None:

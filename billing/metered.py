@@ -252,7 +252,7 @@ def _refuse_transaction() -> None:
 
 def _refuse_repeat(account: Account, event: Mapping[str, Any]) -> None:
     """An id that is stored already stands for another run: this one could not be recorded under it."""
-    if ledger.stored([(account.pk, keys.key_of(event["event_id"]))]):
+    if ledger.stored([(account.pk, keys.bytes_of(event["event_id"]))]):
         raise Refused("event_conflict", "This id is stored already; every run of a call has its own.", "event_id")
 
 

@@ -45,7 +45,7 @@ class UsageAlertAdmin(changelist.ReadOnlyAdmin):
     list_select_related = ("account",)
     ordering = ("-id",)
     search_fields = ("account__external_id__startswith",)
-    actions = ("mark_read",)  # type: ignore[assignment]  # the other lists have none
+    actions = ("mark_read",)
     change_form_template = "admin/billing/usagealert/change_form.html"
 
     def change_view(

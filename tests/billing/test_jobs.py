@@ -187,7 +187,7 @@ def test_prune_forgets_old_keys_and_deliveries_once(account: Account, settings: 
             account=account,
             key=keys.key_of(text),
             digest=keys.key_of(""),
-            answer={},
+            answer="{}",
             created_at=NOW + timedelta(days=91 - age),
         )
     at = NOW + timedelta(days=91)

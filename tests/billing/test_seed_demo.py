@@ -8,7 +8,7 @@ import pytest
 from django.core.management import call_command
 from django.db.models import Count, Sum
 
-from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageLog
+from billing.models import Account, CorrectionBatch, Subscription, UsageAdjustment, UsageLog
 from providers.models import Price
 from tests.billing import ledger_rows
 
@@ -32,6 +32,15 @@ def test_the_demonstration_is_labelled_and_made_once() -> None:
     assert all(account.name.startswith("Demo: ") for account in Account.objects.all())
     assert all(batch.reason.startswith("Demo: ") for batch in CorrectionBatch.objects.all())
     assert Price.objects.get(shipped=False).source == "demonstration, no real price"
+
+
+def test_two_accounts_are_subscribed() -> None:
+    run()
+    found = Subscription.objects.order_by("account__external_id")
+    assert list(found.values_list("account__external_id", "plan__slug", "cycle", "status")) == [
+        ("demo-acme", "pro", "monthly", "active"),
+        ("demo-orbit", "basic", "yearly", "active"),
+    ]
 
 
 def test_it_shows_every_kind_of_call_and_state() -> None:

@@ -51,7 +51,8 @@ def _prepare(folder: str) -> str:
         "DJANGO_SUPERUSER_PASSWORD": password,
     }
     operator = ["createsuperuser", "--noinput", "--username", "operator", "--email", "operator@example.com"]
-    for command in (["migrate", "--verbosity", "0"], ["seed_demo"], ["sync_prices", "--source", "genai"], operator):
+    sync, jobs = ["sync_prices", "--source", "genai"], ["run_jobs", "--once"]
+    for command in (["migrate", "--verbosity", "0"], ["seed_demo"], sync, jobs, operator):
         subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, check=True)
     return password
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import NamedTuple
 from uuid import UUID
 
@@ -167,7 +168,8 @@ def _projected(account: Account, window: Window, used: int, at: datetime) -> int
 
 def _raise(account: Account, reached: Iterable[UsageAlert], at: datetime) -> int:
     """Store what is new, with its deliveries, in one transaction; how many that were."""
-    known = set(map(_key, of(account).filter(period__in={alert.period for alert in reached})))
+    stands = of(account).filter(period__in={alert.period for alert in reached}).order_by()
+    known = set(stands.values_list(*KEY))
     fresh = [alert for alert in reached if _key(alert) not in known]
     if not fresh:
         return 0
@@ -179,8 +181,8 @@ def _raise(account: Account, reached: Iterable[UsageAlert], at: datetime) -> int
     return len(raised)
 
 
-def _key(alert: UsageAlert) -> tuple[object, ...]:
-    return alert.period, alert.meter, alert.threshold, alert.cap
+KEY = ("period", "meter", "threshold", "cap")
+_key = attrgetter(*KEY)
 
 
 def _worth_telling(raised: Iterable[UsageAlert]) -> list[UsageAlert]:

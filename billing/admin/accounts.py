@@ -17,7 +17,6 @@ from django.utils import timezone
 
 from billing import accounts, events, limits, plans, reports, schedules
 from billing.admin.caps import CapInline, OverrideForm, in_words
-from billing.decisions import shown
 from billing.models import Account, LimitOverride, Membership
 
 
@@ -50,11 +49,12 @@ class OverrideInline(CapInline):
 
 @dataclass(frozen=True, slots=True)
 class MeterLine:
-    """One limit of an account in words."""
+    """One limit of an account, and its cap in words. Amounts are nano-USD where it counts money."""
 
     label: str
-    used: str
-    reserved: str
+    money: bool
+    used: int
+    reserved: int
     cap: str
     percent: Decimal | None
     resets_at: datetime
@@ -64,8 +64,9 @@ def meter_lines(account: Account, at: datetime) -> list[MeterLine]:
     return [
         MeterLine(
             label=one.limit.meter.label,
-            used=shown(one.limit, one.used),
-            reserved=shown(one.limit, one.reserved),
+            money=one.limit.meter.unit == "cost",
+            used=one.used,
+            reserved=one.reserved,
             cap=in_words(one.limit),
             percent=reports.percentage(one.used, one.limit.amount or 0),
             resets_at=one.resets_at,

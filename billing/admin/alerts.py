@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -12,8 +13,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.text import Truncator
 
-from billing import alerts, deliveries, notices, webhooks
+from billing import alerts, deliveries, notices, plans, webhooks
 from billing.admin import steps
 from billing.admin.filters import AccountFilter
 from billing.models import Delivery, UsageAlert, Webhook
@@ -23,6 +25,7 @@ from lib import changelist, outbound
 State = Delivery.State
 BADGES = {State.PENDING: "warning", State.DELIVERED: "ok", State.FAILED: "critical"}
 MAY_READ, MAY_RETRY = "billing.change_usagealert", "billing.change_delivery"
+SHOWN = 30  # characters of an address or an error in the list
 EXCEEDED, NEAR = 100, 80  # per cent from which an alert is critical, or a warning
 
 
@@ -38,10 +41,39 @@ class ReadFilter(admin.SimpleListFilter):
         return queryset if wanted is None else queryset.filter(read_at__isnull=wanted)
 
 
+class ThresholdFilter(admin.SimpleListFilter):
+    """Those of the settings: to list what is stored would take a read of the whole table."""
+
+    title = "threshold"
+    parameter_name = "threshold"
+
+    def lookups(self, *_args: object, **_kwargs: object) -> list[tuple[str, str]]:
+        percents = sorted({*settings.ALERT_COST_PERCENTS, *settings.ALERT_PERCENTS})
+        return [*((str(one), f"{one} %") for one in percents), (str(PROJECTED), "projected to exceed")]
+
+    def queryset(self, _request: HttpRequest, queryset: QuerySet[UsageAlert]) -> QuerySet[UsageAlert]:
+        chosen = self.value()
+        return queryset.filter(threshold=int(chosen)) if chosen in dict(self.lookup_choices) else queryset
+
+
+class MeterFilter(admin.SimpleListFilter):
+    """Of limits per period and per day alike."""
+
+    title = "meter"
+    parameter_name = "meter"
+
+    def lookups(self, *_args: object, **_kwargs: object) -> list[tuple[str, str]]:
+        return [(meter.slug, meter.label) for meter in plans.current().meters]
+
+    def queryset(self, _request: HttpRequest, queryset: QuerySet[UsageAlert]) -> QuerySet[UsageAlert]:
+        chosen = self.value()
+        return queryset.filter(meter__in=[chosen, chosen + alerts.PER_DAY]) if chosen else queryset
+
+
 @admin.register(UsageAlert)
 class UsageAlertAdmin(changelist.ReadOnlyAdmin):
-    list_display = ("raised", "account", "label", "threshold_words", "used_words", "period", "read")
-    list_filter = (ReadFilter, "threshold", "meter", AccountFilter)
+    list_display = ("raised", "account", "label", "threshold_words", "used_words", "read", "from_day")
+    list_filter = (ReadFilter, ThresholdFilter, MeterFilter, AccountFilter)
     list_select_related = ("account",)
     ordering = ("-id",)
     search_fields = ("account__external_id__startswith",)
@@ -74,6 +106,10 @@ class UsageAlertAdmin(changelist.ReadOnlyAdmin):
     def used_words(self, alert: UsageAlert) -> str:
         return f"{notices.shown(alert, alert.used)} of {notices.shown(alert, alert.cap)}"
 
+    @admin.display(description="Period from")
+    def from_day(self, alert: UsageAlert) -> str:
+        return str(alert.period)
+
     @admin.display(description="Read", boolean=True)
     def read(self, alert: UsageAlert) -> bool:
         return alert.read_at is not None
@@ -82,7 +118,7 @@ class UsageAlertAdmin(changelist.ReadOnlyAdmin):
 def _badge(alert: UsageAlert) -> str:
     if alert.threshold >= EXCEEDED:
         return "critical"
-    return "warning" if alert.threshold >= NEAR or alert.threshold == PROJECTED else "unknown"
+    return "warning" if alert.threshold >= NEAR or alert.threshold == PROJECTED else "ok"
 
 
 def _threshold(alert: UsageAlert) -> str:
@@ -102,7 +138,7 @@ def _alert_page(alert: UsageAlert) -> dict[str, Any]:
 
 @admin.register(Delivery)
 class DeliveryAdmin(changelist.ReadOnlyAdmin):
-    list_display = ("created", "account", "alert_words", "target", "status", "attempts", "next_attempt", "answer")
+    list_display = ("created", "status", "account", "alert_words", "to", "attempts", "next_attempt", "answer")
     list_filter = ("state", AccountFilter)
     list_select_related = ("account", "alert", "webhook")
     ordering = ("-id",)
@@ -152,8 +188,8 @@ class DeliveryAdmin(changelist.ReadOnlyAdmin):
         return str(one.alert)
 
     @admin.display(description="To")
-    def target(self, one: Delivery) -> str:
-        return one.target
+    def to(self, one: Delivery) -> str:
+        return Truncator(one.target.partition("://")[2] or one.target).chars(SHOWN)
 
     @admin.display(description="State")
     def status(self, one: Delivery) -> str:
@@ -165,7 +201,7 @@ class DeliveryAdmin(changelist.ReadOnlyAdmin):
 
     @admin.display(description="Answer")
     def answer(self, one: Delivery) -> str:
-        return str(one.response_status or one.error or "-")
+        return str(one.response_status or Truncator(one.error).chars(SHOWN) or "-")
 
 
 class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]

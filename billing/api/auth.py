@@ -71,8 +71,8 @@ class HasScope(permissions.BasePermission):
         if scope not in request.user.scopes:
             raise exceptions.PermissionDenied(f"This needs the scope {scope!r}.")
         permission = getattr(view, "staff_permission", None)
-        staff: Any = request.user.user if request.user.account is None else None
-        if permission and staff and not staff.has_perm(permission):
+        user: Any = request.user.user if request.user.account is None else None  # staff; a customer has an account
+        if permission and user and not user.has_perm(permission):
             raise exceptions.PermissionDenied(f"This needs the permission {permission!r}.")
         return True
 

@@ -54,6 +54,7 @@ def test_the_list_of_alerts_says_what_was_used(account: Account, admin_client: C
         ({"read": "no"}, [80, 100]),
         ({"read": "yes"}, [50]),
         ({"threshold": "100"}, [100]),
+        ({"threshold": "nonsense"}, [50, 80, 100]),
         ({"meter": "video_calls"}, [80]),
         ({"account": "acct_42"}, [50, 80, 100]),
         ({"account": "nobody"}, []),

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from billing import accounts, alerts, corrections, subscriptions
+from billing import accounts, alerts, corrections, deliveries, subscriptions
 from billing.models import Account, AlertMark, Delivery, Per, UsageAdjustment, UsageAlert
 from lib import keys
 from lib.money import NANO
@@ -360,3 +360,23 @@ def test_thresholds_that_are_crossed_together_are_told_by_the_highest(account: A
 
     sent = Delivery.objects.order_by("alert__threshold").values_list("alert__threshold", "email")
     assert list(sent) == [(0, "operator@example.com"), (80, "operator@example.com")]
+
+
+def test_an_alert_and_its_deliveries_are_stored_together_or_not_at_all(
+    account: Account, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ALERT_EMAILS = ["operator@example.com"]
+    cap({"monthly_cost": NANO})
+    record(account, NOW, spend("1"))
+
+    def fails(*_args: object) -> None:
+        raise RuntimeError("no more room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(deliveries, "_addresses", fails)
+        with pytest.raises(RuntimeError):
+            alerts.sweep(NOW)
+    assert (UsageAlert.objects.count(), Delivery.objects.count()) == (0, 0)
+
+    assert alerts.sweep(NOW).alerts == 4
+    assert Delivery.objects.count() == 1

@@ -122,10 +122,9 @@ def test_an_operator_reverts_a_void(operator: Client, log: UsageLog, recent: dat
 def test_a_repricing_is_told_with_its_batch_and_reverted(operator: Client, log: UsageLog, recent: datetime) -> None:
     adjustment = reprice(recent)
     shown = page(operator, log)
-    assert (
-        f'<td>re-priced, from $0.0075 to $0.001 <span class="declared nowrap">batch {adjustment.batch}</span></td>'
-        in shown
-    )
+    batch = f"/admin/billing/correctionbatch/{adjustment.batch}/change/"
+    link = f'<a class="declared nowrap" href="{batch}">batch {adjustment.batch}</a>'
+    assert f"<td>re-priced, from $0.0075 to $0.001 {link}</td>" in shown
     assert "first <span title=" in shown
 
     answer = operator.post(revert_path(adjustment), {"reason": "Wrong list"}, follow=True)

@@ -208,11 +208,13 @@ def test_an_accounts_page_shows_its_meters(operator: Client, bound: Api, account
         "reservations/", {"reservation_id": "r1", "operations": [{"provider": "x", "estimate": {"cost_usd": "1"}}]}
     )
 
-    lines = operator.get(f"{ACCOUNTS}{account.pk}/change/").context["meters"]
+    page = operator.get(f"{ACCOUNTS}{account.pk}/change/")
+    lines = page.context["meters"]
     told = {one.label: (one.used, one.reserved, one.cap, str(one.percent)) for one in lines}
-    assert told["Monthly cost"] == ("$0.5", "$1", "$2", "25.00")
-    assert told["Video calls"] == ("0", "0", "not allowed", "None")
-    assert told["OpenAI calls"] == ("1", "0", "unlimited", "None")
+    assert told["Monthly cost"] == (500_000_000, 1_000_000_000, "$2", "25.00")
+    assert told["Video calls"] == (0, 0, "not allowed", "None")
+    assert told["OpenAI calls"] == (1, 0, "unlimited", "None")
+    assert '<td class="num"><span title="$0.5">$0.50</span></td>' in page.content.decode()
 
 
 def test_reservations_are_looked_at_and_not_changed(operator: Client, bound: Api) -> None:

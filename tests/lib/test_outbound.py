@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import ssl
 from typing import Any
 
 import pytest
@@ -164,3 +165,31 @@ def test_a_second_address_is_tried_and_no_third(monkeypatch: pytest.MonkeyPatch,
     with pytest.raises(NoAnswer):
         outbound.post("http://example.com/", b"", {})
     assert [address for address, _ in dialled] == ["8.8.8.8", PUBLIC]
+
+
+def test_https_asks_for_the_urls_host_at_the_checked_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The certificate is that of the name, though the name is not looked up again."""
+    near, far = socket.socketpair()
+    asked: list[str] = []
+
+    class Context:
+        def wrap_socket(self, plain: socket.socket, *, server_hostname: str) -> socket.socket:
+            asked.append(server_hostname)
+            return plain
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolver([PUBLIC], ["127.0.0.1"]))
+    monkeypatch.setattr(socket, "create_connection", lambda address, **_: near if address == (PUBLIC, 443) else None)
+    monkeypatch.setattr(outbound, "_context", Context)
+    far.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 5\r\n\r\nlater")
+
+    assert outbound.post("https://hooks.example.com/a?b=c", b"{}", {"X-One": "1"}) == (202, "later")
+    sent = far.recv(4096)
+    far.close()
+    assert asked == ["hooks.example.com"]
+    assert sent.startswith(b"POST /a?b=c HTTP/1.1\r\nHost: hooks.example.com\r\n")
+    assert sent.endswith(b"\r\n\r\n{}")
+
+
+def test_certificates_are_verified() -> None:
+    context = outbound._context()
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test import Client
 from hypothesis import settings as hypothesis_settings
@@ -112,3 +113,23 @@ def service(db: None) -> Api:
 def bound(account: Account) -> Api:
     """A key of acct_42 with every scope."""
     return Api("ingest", "read", "limits", "manage", account=account)
+
+
+def _member_of(group: str) -> Client:
+    user = User.objects.create_user(group.lower(), email=f"{group.lower()}@example.com", is_staff=True)
+    user.groups.add(Group.objects.get(name=group))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def operator(db: None) -> Client:
+    """The admin as a member of the group Operator sees it."""
+    return _member_of("Operator")
+
+
+@pytest.fixture
+def viewer(db: None) -> Client:
+    """The admin as a member of the group Viewer sees it."""
+    return _member_of("Viewer")

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
 
@@ -31,19 +30,6 @@ def recent() -> datetime:
 def log(account: Account, recent: datetime) -> UsageLog:
     (log,) = record(account, recent, {"model": "gpt-4o", "usage": {"input_tokens": 1000, "output_tokens": 500}})
     return log
-
-
-def member_of(group: str) -> Client:
-    user = User.objects.create_user(group.lower(), password="a-long-password", is_staff=True)
-    user.groups.add(Group.objects.get(name=group))
-    client = Client()
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
-def operator(db: None) -> Client:
-    return member_of("Operator")
 
 
 def page(client: Client, log: UsageLog) -> str:
@@ -155,8 +141,7 @@ def test_what_cannot_be_reverted_any_more_says_why(
     assert messages_of(answer) == ["Nothing was reverted. It is reverted already."]
 
 
-def test_a_viewer_sees_no_button_and_is_refused(log: UsageLog, recent: datetime) -> None:
-    viewer = member_of("Viewer")
+def test_a_viewer_sees_no_button_and_is_refused(viewer: Client, log: UsageLog, recent: datetime) -> None:
     assert void_path(log) not in page(viewer, log)
     assert viewer.get(void_path(log)).status_code == 403
     assert viewer.post(void_path(log), {"reason": "x"}).status_code == 403

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
 
@@ -24,15 +23,6 @@ RESERVATIONS = "/admin/billing/usagereservation/"
 @pytest.fixture(autouse=True)
 def _at_noon(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
     monkeypatch.setattr(timezone, "now", lambda: now)
-
-
-@pytest.fixture
-def operator(db: None) -> Client:
-    user = User.objects.create_user("operator", is_staff=True)
-    user.groups.add(Group.objects.get(name="Operator"))
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def line(meter: str, allowance: str, quantity: str = "", *, per: str = "period", kind: str = "hard") -> dict[str, str]:
@@ -229,14 +219,10 @@ def test_reservations_are_looked_at_and_not_changed(operator: Client, bound: Api
     assert operator.post(f"{RESERVATIONS}{row.pk}/delete/", {"post": "yes"}).status_code == 403
 
 
-def test_a_viewer_sees_and_changes_nothing(account: Account) -> None:
-    user = User.objects.create_user("viewer", is_staff=True)
-    user.groups.add(Group.objects.get(name="Viewer"))
-    client = Client()
-    client.force_login(user)
+def test_a_viewer_sees_and_changes_nothing(viewer: Client, account: Account) -> None:
     for path in (PLANS, METERS, RESERVATIONS, f"{ACCOUNTS}{account.pk}/change/"):
-        assert client.get(path).status_code == 200
+        assert viewer.get(path).status_code == 200
     plan: Any = Plan.objects.get(slug="free")
-    assert client.post(f"{PLANS}{plan.pk}/change/", change_of(plan, name="Changed")).status_code == 403
-    assert client.post(f"{METERS}add/", meter_form()).status_code == 403
+    assert viewer.post(f"{PLANS}{plan.pk}/change/", change_of(plan, name="Changed")).status_code == 403
+    assert viewer.post(f"{METERS}add/", meter_form()).status_code == 403
     assert (Plan.objects.count(), Meter.objects.count()) == (4, 20)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
@@ -21,24 +21,6 @@ SUBSCRIPTIONS, STATEMENTS = "/admin/billing/subscription/", "/admin/billing/stat
 @pytest.fixture(autouse=True)
 def _at_noon(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
     monkeypatch.setattr(timezone, "now", lambda: now)
-
-
-def staff(group: str) -> Client:
-    user = User.objects.create_user(group.lower(), is_staff=True)
-    user.groups.add(Group.objects.get(name=group))
-    client = Client()
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
-def operator(db: None) -> Client:
-    return staff("Operator")
-
-
-@pytest.fixture
-def viewer(db: None) -> Client:
-    return staff("Viewer")
 
 
 @pytest.fixture

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
-from django.test import Client
 from django.utils import timezone
 
 from providers.models import PriceProposal
@@ -25,24 +23,6 @@ def genai_prices() -> None:
         if (Path(sys.prefix) / ".all").exists():
             pytest.fail("requirements-all.lock is installed, and genai-prices is not")
         pytest.skip("genai-prices is not installed: it comes with the extra `prices`, as in `make venv-all`")
-
-
-def member(group: str) -> Client:
-    user = User.objects.create_user(group.lower(), email=f"{group.lower()}@example.com", is_staff=True)
-    user.groups.add(Group.objects.get(name=group))
-    client = Client()
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
-def operator(db: None) -> Client:
-    return member("Operator")
-
-
-@pytest.fixture
-def viewer(db: None) -> Client:
-    return member("Viewer")
 
 
 @pytest.fixture

@@ -9,9 +9,11 @@ import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from billing import accounts, plans
+from billing import accounts, corrections, plans, repricing
 from billing.models import Account, UsageLog, UsageReservation
+from billing.repricing import Choice
 from tests.billing.caps import cap, override
+from tests.billing.ledger_rows import set_price
 from tests.billing.usage import record
 from tests.conftest import Api
 
@@ -194,6 +196,22 @@ def test_a_change_of_plan_an_override_and_its_end_count_for_the_next_decision(
     assert allowed() is True
     monkeypatch.setattr(timezone, "now", lambda: datetime(2026, 11, 23, 0, 0, tzinfo=UTC))
     assert allowed() is False
+
+
+def test_a_void_and_a_re_pricing_count_for_the_next_decision(bound: Api, account: Account, now: datetime) -> None:
+    cap({"monthly_cost": 2_000_000_000, "video_calls": 1})
+    video, _ = record(account, now, {**VIDEO, "cost_usd": "0.5"}, {"model": "gpt-99", "usage": {"input_tokens": 10**6}})
+    assert preflight(bound, VIDEO)["operations"][0]["reason"].startswith("Video calls")
+
+    corrections.void(video, reason="made twice", actor="test", at=now)
+    assert preflight(bound, VIDEO)["allowed"] is True
+
+    set_price("gpt-99", input_tokens="3")
+    for _ in repricing.go_on(
+        repricing.start(Choice(unpriced=True), reason="known", actor="test", at=now), size=9, at=now
+    ):
+        pass
+    assert preflight(bound, VIDEO)["operations"][0]["reason"].startswith("Monthly cost")
 
 
 def test_a_daily_limit_counts_the_accounts_local_day_across_a_change_of_clocks(

@@ -20,10 +20,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from billing import accounts, events, ledger_check, limits, metering, plans, reservations
+from billing import accounts, corrections, events, ledger_check, limits, metering, plans, reservations
 from billing.decisions import Refusal
-from billing.models import Account, LimitOverride, UsageDay, UsageReservation
+from billing.models import Account, LimitOverride, UsageDay, UsageLog, UsageReservation
 from billing.operations import Estimate, Operation
+from lib import keys
 from tests.billing.caps import cap, override
 
 pytestmark = pytest.mark.django_db
@@ -42,6 +43,7 @@ class Call:
     count: int
     cost: int
     at: datetime = START
+    events: tuple[str, ...] = ()  # of those that were recorded
 
 
 @dataclass
@@ -174,7 +176,16 @@ class Limits(RuleBasedStateMachine):
             batch.append(events.parse(event))
         results = metering.record(batch, source=self.source, at=self.at)
         assert [result.status for result in results] == ["accepted"] * used.count
-        self.model.used.append(Call(used.category, used.count, cents * CENT * used.count, self.at))
+        ids = tuple(result.event_id for result in results)
+        self.model.used.append(Call(used.category, used.count, cents * CENT * used.count, self.at, ids))
+
+    @precondition(lambda self: self.model.used)
+    @rule(data=st.data())
+    def void(self, data: st.DataObject) -> None:
+        voided = self.model.used.pop(data.draw(st.integers(0, len(self.model.used) - 1)))
+        for event_id in voided.events:
+            log = UsageLog.objects.get(event_key=keys.key_of(event_id))
+            corrections.void(log, reason="thought better of", actor="proof", at=self.at)
 
     @rule(seconds=st.sampled_from([1, 60, 3600, 86_400, 3 * 86_400]))
     def pass_time(self, seconds: int) -> None:

@@ -42,6 +42,7 @@ class ApiRequestAdmin(changelist.ReadOnlyAdmin):
 class JobRunAdmin(changelist.ReadOnlyAdmin):
     """`run_jobs` writes it; a job without a row has not been seen by any process yet."""
 
+    empty_state = "No job was run yet: start manage.py run_jobs --loop beside the server."
     list_display = [
         "name",
         "ended",

@@ -72,6 +72,7 @@ class MeterFilter(admin.SimpleListFilter):
 
 @admin.register(UsageAlert)
 class UsageAlertAdmin(changelist.ReadOnlyAdmin):
+    empty_state = "Nobody is near a limit. An alert is raised when a part of a limit is used, at most a minute later."
     list_display = ("raised", "account", "label", "threshold_words", "used_words", "read", "from_day")
     list_filter = (ReadFilter, ThresholdFilter, MeterFilter, AccountFilter)
     list_select_related = ("account",)
@@ -138,6 +139,7 @@ def _alert_page(alert: UsageAlert) -> dict[str, Any]:
 
 @admin.register(Delivery)
 class DeliveryAdmin(changelist.ReadOnlyAdmin):
+    empty_state = "Nothing was sent. Alerts go to an account's owners by e-mail, and to webhooks."
     list_display = ("created", "status", "account", "alert_words", "to", "attempts", "next_attempt", "answer")
     list_filter = ("state", AccountFilter)
     list_select_related = ("account", "alert", "webhook")
@@ -222,6 +224,7 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
 class WebhookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Its secret is shown when it is made, and never again; one that lost it is switched off for a new one."""
 
+    empty_state = "Add a webhook to have alerts sent to a system of yours."
     form = WebhookForm
     list_display = ("url", "reach", "active", "created_at")
     list_filter = ("active",)

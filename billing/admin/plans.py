@@ -179,6 +179,7 @@ class MeterAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 @admin.register(UsageReservation)
 class ReservationAdmin(ReadOnlyAdmin):
+    empty_state = "No room is held. A call asks for it by POST reservations/, or metered_call does."
     list_display = ("reservation_id", "account", "state_now", "over", "estimate", "created_at", "expires_at")
     list_filter = ("state",)
     list_select_related = ("account",)

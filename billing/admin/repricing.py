@@ -88,6 +88,7 @@ class ApplyForm(forms.Form):
 
 @admin.register(CorrectionBatch)
 class CorrectionBatchAdmin(changelist.ReadOnlyAdmin):
+    empty_state = "Nothing was corrected. Voids, re-pricing and their reverts stand here."
     list_display = ("made", "kind", "reason", "actor", "corrected", "difference", "standing")
     list_filter = ("kind",)
     search_fields = ("reason__icontains", "actor__startswith")

@@ -36,6 +36,7 @@ class PaymentForm(forms.Form):
 
 @admin.register(Statement)
 class StatementAdmin(changelist.ReadOnlyAdmin):
+    empty_state = "A statement is made when a usage period is closed, a few days after its end."
     list_display = ("name", "account", "plan", "used", "due", "status", "due_by")
     list_filter = ("state",)
     list_select_related = ("account", "plan")

@@ -65,6 +65,7 @@ class Step(NamedTuple):
 
 @admin.register(Subscription)
 class SubscriptionAdmin(changelist.ReadOnlyAdmin):
+    empty_state = "Nobody has subscribed: every account is on the default plan."
     list_display = ("account", "plan_name", "cycle", "state", "running", "what_follows")
     list_filter = ("status", "cycle", "auto_renew")
     list_select_related = ("account", "plan", "pending_plan")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import unescape
+
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.models import Permission, User
@@ -60,3 +62,17 @@ def test_a_page_without_a_model_stands_in_its_group_for_those_who_may_see_it(db:
     assert "/admin/billing/unpriced/" not in client.get("/admin/").content.decode()
     user.user_permissions.add(Permission.objects.get(codename="view_usagelog"))
     assert '<a href="/admin/billing/unpriced/">Unpriced models</a>' in client.get("/admin/").content.decode()
+
+
+def test_an_empty_list_says_what_to_do_unless_a_search_emptied_it(admin_client: Client) -> None:
+    told = {
+        model._meta: admin_class.empty_state
+        for model, admin_class in admin.site._registry.items()
+        if hasattr(admin_class, "empty_state")
+    }
+    assert len(told) == 8
+    for meta, text in told.items():
+        address = f"/admin/{meta.app_label}/{meta.model_name}/"
+        assert text in unescape(admin_client.get(address).content.decode()), address
+    searched = admin_client.get("/admin/billing/statement/?q=nobody").content.decode()
+    assert "A statement is made when" not in searched

@@ -16,8 +16,8 @@ run: $(VENV)/.run var/secret_key ## The service with demo data on http://127.0.0
 	@$(BIN)/python manage.py migrate --verbosity 0
 	@$(BIN)/python manage.py seed_demo
 	@$(BIN)/python manage.py ensure_admin --address http://$(ADDRESS):$(PORT)
-	@$(BIN)/python manage.py run_jobs --loop & jobs=$$!; trap "kill $$jobs" EXIT; trap exit INT TERM; \
-	  $(BIN)/granian --interface wsgi --host $(ADDRESS) --port $(PORT) --workers 1 --blocking-threads 4 --no-ws config.wsgi:application
+	@$(BIN)/python manage.py run_jobs --loop & jobs=$$!; trap "kill $$jobs 2>/dev/null" EXIT; trap exit INT TERM; \
+	  $(BIN)/granian --interface wsgi --host $(ADDRESS) --port $(PORT) --workers 1 --blocking-threads 4 --workers-kill-timeout 5 --no-ws config.wsgi:application
 
 test: venv ## The suite on SQLite
 	$(PYTEST) -q

@@ -34,9 +34,10 @@ JOIN unnest(%(providers)s::text[], %(models)s::text[], %(endpoints)s::text[]) WI
 
 def accounts(at: datetime) -> None:
     _run(
-        f"INSERT INTO accounts (id, external_id, external_key, name, timezone, anchor_day, billed_from, unpriced_policy,"
-        f" may_state_cost, active, config_version, created_at) SELECT n, 'account-' || n, md5(n::text)::uuid, '', 'UTC', 1,"
-        f" %(at)s::date - 800, '', false, true, 1, %(at)s FROM generate_series(1, {ACCOUNTS}) AS n",
+        f"INSERT INTO accounts (id, external_id, external_key, name, timezone, anchor_day, earlier_schedules, billed_from,"
+        f" unpriced_policy, may_state_cost, active, config_version, created_at) SELECT n, 'account-' || n,"
+        f" md5(n::text)::uuid, '', 'UTC', 1, '', %(at)s::date - 800, '', false, true, 1, %(at)s"
+        f" FROM generate_series(1, {ACCOUNTS}) AS n",
         at=at,
     )
 

@@ -19,6 +19,7 @@ from django.db.models import F, QuerySet
 
 from billing import decisions, deliveries, limits, plans, reports, subscriptions
 from billing.decisions import Standing, Window
+from billing.meters import PER_DAY
 from billing.models import Account, AlertMark, Per, UsageAdjustment, UsageAlert, UsageLog
 from billing.models.alerts import PROJECTED
 from billing.models.rollups import MOST_NANO
@@ -30,7 +31,6 @@ JUST_ENDED = timedelta(hours=1)  # so long a day that is over is looked at as we
 MOST = 1_000  # accounts that a sweep takes for their configuration, and as many for not having been seen
 PARTS = 500  # accounts at a time
 INSTANT = timedelta(microseconds=1)
-PER_DAY = "_per_day"  # as the API tells a daily limit
 
 
 class Swept(NamedTuple):

@@ -20,6 +20,7 @@ from billing.projections import Correction, Decision, Skipped, Step
 
 Kind = UsageAdjustment.Kind
 REASON = 500  # characters
+MAY_CORRECT = "billing.add_usageadjustment"  # of staff; a key needs the scope manage
 
 
 class NotReverted(Exception):

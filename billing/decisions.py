@@ -11,6 +11,7 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from billing.meters import Quantity
+from billing.meters import told as told_amount
 from billing.operations import Ask
 from billing.plans import Limit
 from lib import money
@@ -185,7 +186,7 @@ def _told_operation(one: Judged) -> dict[str, Any]:
         "priced": one.ask.priced,
         "actual_provider": one.ask.quantity.actual,
         "meters": [
-            {"per": each.limit.per, **told_limit(each), "remaining": amount(each.limit, each.remaining)}
+            {"per": each.limit.per, **told_limit(each), "remaining": told_amount(each.limit.meter.unit, each.remaining)}
             for each in one.standings
         ],
         "code": one.refusal.code if one.refusal else None,
@@ -197,14 +198,9 @@ def told_limit(one: Standing) -> dict[str, Any]:
     """The limit object of a refusal."""
     return {
         "meter": one.limit.meter.slug,
-        "limit": amount(one.limit, one.limit.amount),
-        "used": amount(one.limit, one.used),
-        "reserved": amount(one.limit, one.reserved),
-        "requested": amount(one.limit, one.requested),
+        "limit": told_amount(one.limit.meter.unit, one.limit.amount),
+        "used": told_amount(one.limit.meter.unit, one.used),
+        "reserved": told_amount(one.limit.meter.unit, one.reserved),
+        "requested": told_amount(one.limit.meter.unit, one.requested),
         "resets_at": one.resets_at,
     }
-
-
-def amount(limit: Limit, value: int | None) -> int | str | None:
-    """Calls and tokens are numbers, money is a decimal string."""
-    return money.text(value) if value is not None and limit.meter.unit == "cost" else value

@@ -10,12 +10,11 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from billing import rollups
-from billing.models import CostSource, UsageAdjustment, UsageLog
+from billing import rollups, standing
+from billing.models import UsageAdjustment, UsageLog
 from billing.projections import NEEDED
 from billing.rollups import Rollup, Totals
 
-Kind = UsageAdjustment.Kind
 PAGE = 2_000
 
 
@@ -51,13 +50,8 @@ def _take_back(logs: list[UsageLog]) -> None:
 
 
 def _replay(log: UsageLog, adjustments: Iterable[UsageAdjustment]) -> None:
-    log.effective_nano, log.is_priced, log.voided_at = log.cost_total, log.cost_source != CostSource.UNPRICED, None
-    for one in adjustments:
-        log.effective_nano += one.delta_nano
-        undone = one.details.get("kind") if one.kind == Kind.REVERT else None
-        if Kind.VOID in (one.kind, undone):
-            log.voided_at = None if undone else one.created_at
-        elif one.kind == Kind.REPRICE:
-            log.is_priced = one.details["source"] != CostSource.UNPRICED
-        elif undone == Kind.REPRICE:
-            log.is_priced = one.details["priced"]
+    stood = standing.first(log)
+    for step in standing.history(log, adjustments):
+        stood = step.after
+    log.effective_nano, log.is_priced = stood.nano, stood.priced
+    log.voided_at = log.received_at if stood.voided else None  # when does not matter here

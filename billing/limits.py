@@ -17,14 +17,13 @@ from django.db import connection
 from billing import decisions, operations, plans
 from billing.decisions import Decision, Standing, Use, Window
 from billing.events import Refused
-from billing.meters import Quantity
+from billing.meters import MONTHLY_COST, Quantity
 from billing.models import Account, Per, UsageReservation
 from billing.models.rollups import MOST_NANO
 from billing.operations import Ask, Operation
 from lib import periods
 
 ONE_DAY = timedelta(days=1)
-MONTHLY_COST = "monthly_cost"  # the meter that is the budget
 
 _USED = """
 SELECT 'used', declared, actual, category, SUM(billable_calls), SUM(tokens_total), SUM(cost_nano),

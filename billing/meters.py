@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from lib import money
+
+PER_DAY = "_per_day"  # behind a meter's slug: its daily limit, as the API and alerts name it
+MONTHLY_COST = "monthly_cost"  # the meter that is the budget
+
 
 class Quantity(NamedTuple):
     """Calls of one declared provider, actual provider and category: used, held, or asked for. Cost is nano-USD."""
@@ -37,6 +42,11 @@ class Meter(NamedTuple):
         """What the rows amount to in this meter's unit."""
         column = COLUMNS[self.unit]
         return sum(int(row[column]) for row in rows if self.touches(row))
+
+
+def told(unit: str, amount: int | None) -> int | str | None:
+    """An amount in a meter's unit as JSON has it: calls and tokens are numbers, money is a decimal string."""
+    return money.text(amount) if amount is not None and unit == "cost" else amount
 
 
 COLUMNS = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from billing import reports
+from billing import meters, reports
+from billing.meters import PER_DAY
 from billing.models import UsageAlert
 from billing.models.alerts import PROJECTED
 from lib import money
@@ -22,10 +23,10 @@ def told(alert: UsageAlert) -> dict[str, Any]:
         "meter": alert.meter,
         "kind": "projected" if alert.threshold == PROJECTED else "threshold",
         "threshold": alert.threshold or None,
-        "limit": _amount(alert, alert.cap),
-        "used": _amount(alert, alert.used),
+        "limit": meters.told(alert.unit, alert.cap),
+        "used": meters.told(alert.unit, alert.used),
         "percent": percent(alert),
-        "projected": _amount(alert, alert.projected),
+        "projected": meters.told(alert.unit, alert.projected),
         "message": sentence(alert),
         "raised_at": alert.raised_at,
         "read": alert.read_at is not None,
@@ -47,7 +48,7 @@ def subject(alert: UsageAlert) -> str:
 def sentence(alert: UsageAlert) -> str:
     """ "Video calls: 4 of 5 used (80.00 %) in the period from 2026-11-01." """
     used, cap = shown(alert, alert.used), shown(alert, alert.cap)
-    when = f"on {alert.period}" if alert.meter.endswith("_per_day") else f"in the period from {alert.period}"
+    when = f"on {alert.period}" if alert.meter.endswith(PER_DAY) else f"in the period from {alert.period}"
     text = f"{alert.label}: {used} of {cap} used ({percent(alert)} %) {when}"
     if alert.projected is not None:
         text += f"; at this rate {shown(alert, alert.projected)} by its end"
@@ -56,8 +57,3 @@ def sentence(alert: UsageAlert) -> str:
 
 def shown(alert: UsageAlert, amount: int) -> str:
     return money.shown(amount) if alert.unit == COST else f"{amount:,}"
-
-
-def _amount(alert: UsageAlert, amount: int | None) -> int | str | None:
-    """Calls and tokens are numbers, money is a decimal string."""
-    return money.text(amount) if amount is not None and alert.unit == COST else amount

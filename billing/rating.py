@@ -1,4 +1,4 @@
-"""What an event is worth: which provider served it, what that costs, and where it counts. Called by metering only."""
+"""What an event is worth: which provider served it, what that costs, at what price. Called by all that rates."""
 
 from __future__ import annotations
 

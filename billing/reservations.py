@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
-from django.db import connection, transaction
+from django.db import transaction
 
-from billing import decisions, limits, operations, plans
+from billing import accounts, decisions, limits, operations, plans
 from billing.decisions import Decision
 from billing.events import Refused
 from billing.meters import Quantity, grouped
@@ -49,7 +49,7 @@ def reserve(account: Account, wanted: Wanted, at: datetime) -> tuple[UsageReserv
 def _reserve(account_id: int, wanted: Wanted, asks: Sequence[Ask], at: datetime) -> tuple[UsageReservation, bool]:
     key = keys.key_of(wanted.reservation_id)
     with transaction.atomic():
-        account = _locked(account_id)
+        account = accounts.lock(account_id)
         moment = limits.read(account, at, reservation_key=key)
         if moment.known:
             return _known(account, key, wanted), False
@@ -76,11 +76,6 @@ def _hold(account: Account, wanted: Wanted, decision: Decision, at: datetime) ->
         for row in grouped(judged.ask.quantity for judged in decision.operations)
     )
     return made
-
-
-def _locked(account_id: int) -> Account:
-    """The account's row, held until the commit; PostgreSQL goes on letting others refer to it."""
-    return Account.objects.select_for_update(no_key=connection.vendor == "postgresql").get(pk=account_id)
 
 
 def _known(account: Account, key: UUID, wanted: Wanted) -> UsageReservation:

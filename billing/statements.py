@@ -18,6 +18,7 @@ from django.db.models import Count, Max, Q, Sum
 
 from billing import closing, fees, plans, reports, subscriptions
 from billing.ledger_check import Part
+from billing.meters import MONTHLY_COST
 from billing.models import Account, ClosedPeriod, Per, Statement, Subscription, SubscriptionEvent, UsageAdjustment
 from billing.plans import Plan
 from billing.projection_check import Difference
@@ -28,7 +29,6 @@ from providers import rulebook
 MARGIN = timedelta(hours=1)  # after the grace: no transaction that records usage of the period lasts as long
 INSTANT = timedelta(microseconds=1)
 PARTS = 500  # accounts, or statements, that are taken at a time
-BUDGET = "monthly_cost"
 State = Statement.State
 FIGURES = ("calls", "tokens_total", "usage_nano", "fee_nano", "overage_nano", "adjustments_nano", "total_nano")
 
@@ -245,6 +245,6 @@ def _carried(account: Account, period: Period) -> list[Line]:
 def _allowance(account: Account, period: Period, plan: Plan) -> int | None:
     """The monthly cost that the plan includes, where an operator made that limit soft: what is above it is charged."""
     for limit in plans.effective_limits(account, period.ends_at - INSTANT, plan=plan):
-        if limit.key == (BUDGET, Per.PERIOD):
+        if limit.key == (MONTHLY_COST, Per.PERIOD):
             return None if limit.hard else limit.amount
     return None

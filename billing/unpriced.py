@@ -18,6 +18,7 @@ from django.db.models import Count, Max, Min, Q, Sum
 
 from billing import rating, rollups
 from billing.models import PlatformDay, UsageLog, UsageModel
+from billing.models.accounts import schedule_of
 from lib import periods
 from lib.periods import Schedule
 from providers.costing import UNITS
@@ -80,8 +81,8 @@ class Span(NamedTuple):
         ends = periods.next_start(self.schedule, self.period)
         return Q(
             account_id=self.account_id,
-            timestamp__gte=periods.midnight(self.schedule.zone, self.period),
-            timestamp__lt=periods.midnight(self.schedule.zone, ends),
+            timestamp__gte=periods.starts_at(self.schedule, self.period),
+            timestamp__lt=periods.starts_at(self.schedule, ends),
         )
 
 
@@ -172,10 +173,11 @@ def _spans(listed: Sequence[Row]) -> dict[Key, set[Span]]:
         for row in listed
     ]
     found = UsageModel.objects.filter(reduce(or_, ends), unpriced_calls__gt=0).order_by("actual", "model")
-    columns = ("actual", "model", "account_id", "period", "account__anchor_day", "account__timezone")
+    schedules = ("account__anchor_day", "account__timezone", "account__earlier_schedules")
+    columns = ("actual", "model", "account_id", "period", *schedules)
     spans: dict[Key, set[Span]] = defaultdict(set)
     for actual, model, account_id, period, *schedule in found.values_list(*columns)[: MOST_SPANS + 1]:
-        spans[actual, model].add(Span(account_id, period, Schedule(*schedule)))
+        spans[actual, model].add(Span(account_id, period, schedule_of(*schedule)))
     if sum(map(len, spans.values())) > MOST_SPANS:
         spans.popitem()  # the last one is not whole
     return spans

@@ -18,6 +18,7 @@ from django.utils.text import Truncator
 from billing import alerts, deliveries, notices, plans, webhooks
 from billing.admin import steps
 from billing.admin.filters import AccountFilter
+from billing.meters import PER_DAY
 from billing.models import Delivery, UsageAlert, Webhook
 from billing.models.alerts import PROJECTED
 from lib import changelist, outbound
@@ -67,7 +68,7 @@ class MeterFilter(admin.SimpleListFilter):
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[UsageAlert]) -> QuerySet[UsageAlert]:
         chosen = self.value()
-        return queryset.filter(meter__in=[chosen, chosen + alerts.PER_DAY]) if chosen else queryset
+        return queryset.filter(meter__in=[chosen, chosen + PER_DAY]) if chosen else queryset
 
 
 @admin.register(UsageAlert)

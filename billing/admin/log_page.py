@@ -24,7 +24,6 @@ from billing.models import CostSource, UsageAdjustment, UsageLog
 from billing.sentences import Labels
 from providers import rulebook
 
-PERMISSION = "billing.add_usageadjustment"
 Kind = UsageAdjustment.Kind
 REVERTED = (Kind.VOID, Kind.REPRICE, Kind.REDETECT)  # what a revert can undo; of a voided call its void first
 
@@ -72,7 +71,7 @@ def page(request: HttpRequest, log: UsageLog) -> dict[str, Any]:
     labels = edition.rules.labels
     why = explanation.explain(*row, edition)
     told, explained = rows.log(row, labels), rows.explained(log, why, labels)
-    allowed = request.user.has_perm(PERMISSION)
+    allowed = request.user.has_perm(corrections.MAY_CORRECT)
     return {
         "title": "Usage log",
         "log": log,
@@ -92,7 +91,7 @@ def correct(
     request: HttpRequest, site: dict[str, Any], log_id: UUID, adjustment_id: UUID | None = None
 ) -> HttpResponse:
     """Ask for the reason, then void the log, or take one of its corrections back. Raises PermissionDenied and Http404."""
-    if not request.user.has_perm(PERMISSION):
+    if not request.user.has_perm(corrections.MAY_CORRECT):
         raise PermissionDenied
     log = get_object_or_404(UsageLog.objects.select_related("account"), pk=log_id)
     labels = rulebook.current().labels

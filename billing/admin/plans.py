@@ -12,8 +12,9 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
-from billing import limits, plans, reservations
+from billing import plans, reservations
 from billing.admin.caps import FORBIDDEN, UNLIMITED, CapInline, PlanLimitForm, in_words
+from billing.meters import MONTHLY_COST, PER_DAY
 from billing.models import Category, Meter, Plan, PlanLimit, UsageReservation
 from lib import money
 from lib.changelist import ReadOnlyAdmin
@@ -110,7 +111,7 @@ class PlanAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description="Budget")
     def budget(self, plan: Plan) -> str:
-        return next((words for slug, words in _in_words(plan) if slug == limits.MONTHLY_COST), UNLIMITED)
+        return next((words for slug, words in _in_words(plan) if slug == MONTHLY_COST), UNLIMITED)
 
     @admin.display(description="Other limits")
     def other_limits(self, plan: Plan) -> str:
@@ -118,7 +119,7 @@ class PlanAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         words = [
             words if words in (FORBIDDEN, UNLIMITED) else "capped"
             for slug, words in _in_words(plan)
-            if slug != limits.MONTHLY_COST
+            if slug != MONTHLY_COST
         ]
         return ", ".join(f"{count} {word}" for word, count in Counter(words).items()) or UNLIMITED
 
@@ -138,6 +139,13 @@ class MeterForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Meter
         fields = ("slug", "label", "scope", "values", "unit", "position")
+
+    def clean_slug(self) -> str:
+        """The key of another meter's daily limit must not become a meter's own."""
+        slug: str = self.cleaned_data["slug"]
+        if slug.endswith(PER_DAY):
+            raise forms.ValidationError(f"A slug does not end in {PER_DAY}: so daily limits are named.")
+        return slug
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data

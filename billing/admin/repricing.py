@@ -175,7 +175,7 @@ class CorrectionBatchAdmin(changelist.ReadOnlyAdmin):
 
 def _may_correct(request: HttpRequest) -> bool:
     """As voiding over the API asks it."""
-    return request.user.has_perm("billing.add_usageadjustment")
+    return request.user.has_perm(corrections.MAY_CORRECT)
 
 
 def _must_correct(request: HttpRequest) -> None:

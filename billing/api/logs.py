@@ -105,7 +105,7 @@ class VoidView(APIView):
     """Voids a usage log: it counts no more, and stays to be seen. The same request again changes nothing."""
 
     required_scope = "manage"
-    staff_permission = "billing.add_usageadjustment"
+    staff_permission = corrections.MAY_CORRECT
 
     @extend_schema(
         operation_id="void_usage_log",

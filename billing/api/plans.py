@@ -12,7 +12,8 @@ from rest_framework.views import APIView
 
 from billing import plans, reports
 from billing.api import schema, schema_limits
-from billing.decisions import Standing, amount
+from billing.decisions import Standing
+from billing.meters import PER_DAY, told
 from billing.models import Per
 from billing.plans import Limit, Plan
 from lib import money
@@ -46,7 +47,9 @@ def plan(one: Plan) -> dict[str, Any]:
 def limits(all_of_them: Iterable[Limit]) -> dict[str, Any]:
     """Every meter by its slug, and daily limits beside: null is unlimited, 0 not allowed."""
     return {
-        limit.meter.slug if limit.per == Per.PERIOD else f"{limit.meter.slug}_per_day": amount(limit, limit.amount)
+        limit.meter.slug if limit.per == Per.PERIOD else limit.meter.slug + PER_DAY: told(
+            limit.meter.unit, limit.amount
+        )
         for limit in all_of_them
     }
 
@@ -57,10 +60,10 @@ def meters(standings: Sequence[Standing]) -> list[dict[str, Any]]:
         {
             "meter": one.limit.meter.slug,
             "per": one.limit.per,
-            "limit": amount(one.limit, one.limit.amount),
-            "used": amount(one.limit, one.used),
-            "reserved": amount(one.limit, one.reserved),
-            "remaining": amount(one.limit, one.remaining),
+            "limit": told(one.limit.meter.unit, one.limit.amount),
+            "used": told(one.limit.meter.unit, one.used),
+            "reserved": told(one.limit.meter.unit, one.reserved),
+            "remaining": told(one.limit.meter.unit, one.remaining),
             "percent": reports.percentage(one.used, one.limit.amount or 0),
             "resets_at": one.resets_at,
         }

@@ -1,6 +1,7 @@
 /*
 Names that the stock admin's own widgets leave out (axe: label, select-name, aria-input-field-name, aria-prohibited-attr).
-Runs after `load`, when the admin's scripts have built them; a row that is added later is a copy of one that is named here.
+Runs after `load` and behind the `ready` callbacks of the admin's scripts, which build them: jQuery runs those one by one and
+later than `load` where the machine is busy. A row that is added later is a copy of one that is named here.
 */
 "use strict";
 {
@@ -26,10 +27,12 @@ Runs after `load`, when the admin's scripts have built them; a row that is added
     box.setAttribute("aria-labelledby", `${label.id} ${value.id}`);
   }
 
-  addEventListener("load", () => {
+  function nameAll() {
     for (const icon of document.querySelectorAll(".search-label-icon")) icon.setAttribute("role", "img");
     document.querySelectorAll(".datetime input.vDateField, .datetime input.vTimeField").forEach(nameDateAndTime);
     document.querySelectorAll(".tabular td :is(input:not([type=hidden]), select, textarea)").forEach(nameCell);
     document.querySelectorAll(".select2-selection--single[role=combobox]").forEach(nameSearchableChoice);
-  });
+  }
+
+  addEventListener("load", () => (window.django?.jQuery ?? ((run) => run()))(nameAll));
 }

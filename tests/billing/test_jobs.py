@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from billing import backfill, corrections, deliveries, repricing, reservations, subscriptions
+from billing import backfill, corrections, deliveries, repricing, reservations, statements, subscriptions
 from billing import jobs as billing_jobs
 from billing.models import (
     Account,
@@ -28,7 +28,7 @@ from lib.money import NANO
 from providers.models import DetectionRule
 from tests.billing.alerted import planned
 from tests.billing.caps import cap
-from tests.billing.subscribers import on, soft_plan
+from tests.billing.subscribers import at, on, soft_plan
 from tests.billing.usage import record
 
 pytestmark = pytest.mark.django_db
@@ -96,6 +96,19 @@ def test_subscriptions_are_renewed_once(account: Account) -> None:
     assert billing_jobs.renew_subscriptions(renews - timedelta(seconds=1)) == "0 subscriptions brought up to date"
     assert billing_jobs.renew_subscriptions(renews) == "1 subscriptions brought up to date"
     assert billing_jobs.renew_subscriptions(renews) == "0 subscriptions brought up to date"
+
+
+def test_the_nightly_check_looks_at_statements_as_the_command_does(account: Account) -> None:
+    soft_plan("soft", 1)
+    on(account)
+    subscriptions.subscribe(account, plan="soft", cycle="monthly", actor="test", at=at("2026-11-05"))
+    record(account, at("2026-11-06"), {"cost_usd": "3"})
+    statements.close_due(at("2026-12-05"))
+    assert billing_jobs.verify(NOW).endswith(" 0 differences")
+    Statement.objects.update(total_nano=0)
+
+    with pytest.raises(jobs.Trouble, match=" 1 differences"):
+        billing_jobs.verify(NOW)
 
 
 @pytest.fixture

@@ -157,6 +157,7 @@ def test_a_meter_is_made_and_is_in_force_at_once(operator: Client, account: Acco
 @pytest.mark.parametrize(
     ("change", "field"),
     [
+        ({"slug": "flux_calls_per_day"}, "slug"),
         ({"values": ""}, "values"),
         ({"scope": "all"}, "values"),
         ({"scope": "category"}, "values"),

@@ -13,7 +13,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.core.management import call_command
 from django.test import Client
 
-from billing import accounts, unpriced
+from billing import accounts, schedules, unpriced
 from billing.models import Account, UsageLog
 from providers.models import Provider
 from tests.billing.usage import record
@@ -72,6 +72,16 @@ def test_first_and_last_seen_are_of_the_unpriced_calls_in_utc(admin_client: Clie
 
     assert (lines["gpt-99"].first, lines["gpt-99"].last) == ("2026-09-15 03:00", "2026-11-20 01:00")
     assert lines["new/clip-1"].first == lines["new/clip-1"].last == "2026-11-22 12:00"
+
+
+def test_times_are_found_in_periods_from_before_a_change_of_zone(account: Account, now: datetime) -> None:
+    schedules.change(account, anchor_day=1, timezone="Asia/Tokyo", at=datetime(2026, 8, 1, tzinfo=UTC))
+    called = datetime(2026, 10, 31, 16, tzinfo=UTC)  # the first of November in Tokyo
+    record(account, now, {"model": "gpt-99", "usage": {"input_tokens": 1}, "occurred_at": called.isoformat()})
+    schedules.change(account, anchor_day=1, timezone="America/Los_Angeles", at=now)
+
+    (row,) = unpriced.rows()
+    assert unpriced.seen([row]) == {("openai", "gpt-99"): unpriced.Seen(called, called)}
 
 
 def test_where_too_many_logs_would_be_read_the_month_has_to_do(

@@ -1,22 +1,20 @@
-"""`manage.py verify_ledger`: whether log and adjustments equal the rollups, to the last nano-dollar, in one snapshot."""
-
-from itertools import chain
+"""`manage.py verify_ledger`: whether log and adjustments equal rollups and statements, to the nano-dollar, in one snapshot."""
 
 from django.core.management.base import BaseCommand
 
-from billing import ledger_check, statements
+from billing import verification
 from lib import commands
 
 SHOWN = 50
 
 
 class Command(BaseCommand):
-    help = "Compare the usage log and its adjustments with the rollups. Exit status 0: equal, 1: not."
+    help = "Compare the usage log and its adjustments with rollups and statements. Exit status 0: equal, 1: not."
 
     def handle(self, **_options: object) -> None:
         differences = 0
-        with commands.Progress(self, "rows compared") as progress, ledger_check.snapshot():
-            for part in chain(ledger_check.check(), statements.check()):
+        with commands.Progress(self, "rows compared") as progress:
+            for part in verification.parts():
                 for difference in part.differences[: max(0, SHOWN - differences)]:
                     self.stdout.write(str(difference))
                 differences += len(part.differences)

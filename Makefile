@@ -87,7 +87,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
 lock: ## The three lock files anew (needs uv)
 	$(LOCK) -o requirements.lock
 	$(LOCK) --group dev -c requirements.lock -o requirements-dev.lock
-	$(LOCK) --group dev --group browser --all-extras -c requirements-dev.lock -o requirements-all.lock
+	$(LOCK) --group dev --group browser --group bench --all-extras -c requirements-dev.lock -o requirements-all.lock
 
 clean:
 	rm -rf $(VENV) var/static .mypy_cache .ruff_cache .pytest_cache shots

@@ -14,6 +14,7 @@ from typing import Any
 from django.db.models import Max, Min, QuerySet, Sum
 
 from billing import limits
+from billing.decisions import Standing
 from billing.models import Account, Category, PlatformDay, UsageAdjustment, UsageDay
 from lib import periods
 from lib.periods import CALENDAR_UTC, Schedule
@@ -151,11 +152,21 @@ def period_from(schedule: Schedule, start: date) -> Period:
     return Period(start, end, periods.starts_at(schedule, start), periods.starts_at(schedule, end))
 
 
-def summary(account: Account | None, period: Period, at: datetime) -> Summary:
-    """The rollup's rows of the period, the corrections of closed ones that fall into it, and an account's budget `at`."""
+def summary(
+    account: Account | None,
+    period: Period,
+    at: datetime,
+    *,
+    standings: Sequence[Standing] | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> Summary:
+    """The rollup's rows of the period, the corrections of closed ones that fall into it, and an account's budget `at`.
+
+    `standings` and `labels` (those of the rulebook) where the caller has read them already.
+    """
     cells = cells_between(account, period.start, period.end)
     total = sum(cell.cost_nano for cell in cells)
-    labels = rulebook.current().labels
+    labels = rulebook.current().labels if labels is None else labels
     return Summary(
         account=account,
         period=period,
@@ -167,7 +178,7 @@ def summary(account: Account | None, period: Period, at: datetime) -> Summary:
         fallback_calls=sum(cell.fallback_calls for cell in cells),
         response_time_sum=sum(cell.response_time_sum for cell in cells),
         prior_adjustments_nano=_prior_adjustments(account, period),
-        budget=_budget(account, period, total, at),
+        budget=_budget(account, period, total, at, standings),
         providers=_breakdown(cells, "provider", "category", labels, total),
         categories=_breakdown(cells, "category", "provider", labels, total),
     )
@@ -183,11 +194,13 @@ def _prior_adjustments(account: Account | None, period: Period) -> int:
     return int(late.aggregate(total=Sum("delta_nano"))["total"] or 0)
 
 
-def _budget(account: Account | None, period: Period, used: int, at: datetime) -> Budget:
+def _budget(
+    account: Account | None, period: Period, used: int, at: datetime, standings: Sequence[Standing] | None
+) -> Budget:
     """Against the limit in force; calls that run are held in the open period alone. The platform has no budget."""
     if account is None:
         return Budget(None, used, 0)
-    limit, reserved = limits.budget(account, at)
+    limit, reserved = limits.budget(limits.standing(account, at) if standings is None else standings)
     return Budget(limit, used, reserved if period.starts_at <= at < period.ends_at else 0)
 
 
@@ -241,13 +254,13 @@ def providers_since(at: datetime) -> list[str]:
 
 def cost_between(account: Account | None, start: date, end: date) -> int:
     """Nano-USD of the days from `start` up to `end`, which is not one of them."""
-    return int(_days(account, start, end).aggregate(total=Sum("cost_nano"))["total"] or 0)
+    return int(days_between(account, start, end).aggregate(total=Sum("cost_nano"))["total"] or 0)
 
 
 def cells_between(account: Account | None, start: date, end: date) -> list[Cell]:
     """Provider by category over the days from `start` up to `end`, which is not one of them; highest cost first."""
     sums = {name: Sum(column) for name, column in CELL_SUMS.items()}
-    rows = _days(account, start, end).order_by().values("actual", "category").annotate(**sums)
+    rows = days_between(account, start, end).order_by().values("actual", "category").annotate(**sums)
     cells = [Cell(row["actual"], row["category"], *(int(row[name]) for name in CELL_SUMS)) for row in rows]
     return sorted(
         (cell for cell in cells if cell.calls), key=lambda cell: (-cell.cost_nano, cell.provider, cell.category)
@@ -265,7 +278,8 @@ CELL_SUMS = {
 }
 
 
-def _days(account: Account | None, start: date, end: date) -> QuerySet[Any]:
+def days_between(account: Account | None, start: date, end: date) -> QuerySet[Any]:
+    """The rollup's rows of the days from `start` up to `end`, which is not one of them."""
     if account is None:
         return PlatformDay.objects.filter(day__gte=start, day__lt=end)
     return UsageDay.objects.filter(account_id=account.id, day__gte=start, day__lt=end)

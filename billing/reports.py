@@ -15,7 +15,7 @@ from django.db.models import Max, Min, QuerySet, Sum
 
 from billing import limits
 from billing.decisions import Standing
-from billing.models import Account, Category, PlatformDay, UsageAdjustment, UsageDay
+from billing.models import Account, Category, PlatformDay, UsageAdjustment, UsageDay, UsageModel
 from lib import periods
 from lib.periods import CALENDAR_UTC, Schedule
 from providers import rulebook
@@ -123,6 +123,44 @@ class Summary:
     @property
     def top_providers(self) -> tuple[Share, ...]:
         return self.providers[:TOP]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model's part of a period. `model` is empty where callers named none; `percent` is of the total cost."""
+
+    label: str
+    model: str
+    percent: Decimal | None
+    calls: int
+    errors: int
+    tokens: int
+    cost_nano: int
+    unpriced_calls: int
+
+
+MOST_MODELS = 50
+
+
+def by_model(one: Summary, labels: Mapping[str, str]) -> list[Model]:
+    """An account's dearest models, highest cost first; the last line is all others together, so that the lines add up."""
+    stored = UsageModel.objects.filter(account=one.account, period=one.period.start, calls__gt=0)
+    rows = stored.order_by("-cost_nano", "-calls", "actual", "model").values_list(*MODEL_COLUMNS)[: MOST_MODELS + 1]
+    found = [
+        Model(label_of(actual, labels), model, percentage(counts[3], one.cost_nano), *counts)
+        for actual, model, *counts in rows
+    ]
+    return found if len(found) <= MOST_MODELS else [*found[: MOST_MODELS - 1], _others(one, found[: MOST_MODELS - 1])]
+
+
+MODEL_COLUMNS = ("actual", "model", "calls", "errors", "tokens_total", "cost_nano", "unpriced_calls")
+
+
+def _others(one: Summary, shown: Sequence[Model]) -> Model:
+    """What the summary has beyond the models that are shown."""
+    names = ("calls", "errors", "tokens", "cost_nano", "unpriced_calls")
+    rest = [getattr(one, name) - sum(getattr(model, name) for model in shown) for name in names]
+    return Model("Others", "all other models", percentage(rest[3], one.cost_nano), *rest)
 
 
 def schedule_of(account: Account | None) -> Schedule:
@@ -233,16 +271,18 @@ DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 MOST_MONTHS = 36
 
 
-def months(at: datetime) -> list[Period]:
-    """The platform's months with usage, newest first, and always the current one."""
-    days = PlatformDay.objects.aggregate(first=Min("day"), last=Max("day"))
-    current = current_period(None, at)
+def periods_of(account: Account | None, at: datetime) -> list[Period]:
+    """The periods to choose from, newest first: those with usage, and always the current one."""
+    days = _all_days(account).aggregate(first=Min("day"), last=Max("day"))
+    schedule, current = schedule_of(account), current_period(account, at)
     first = min(days["first"] or current.start, current.start)
-    start = max(days["last"] or current.start, current.start).replace(day=1)
+    start = periods.start_of(schedule, max(days["last"] or current.start, current.start))
     found: list[Period] = []
-    while start >= first.replace(day=1) and len(found) < MOST_MONTHS:
-        found.append(period_from(CALENDAR_UTC, start))
-        start = periods.previous_start(CALENDAR_UTC, start)
+    while len(found) < MOST_MONTHS:
+        found.append(period_from(schedule, start))
+        if start <= first:
+            break
+        start = periods.previous_start(schedule, start)
     return found
 
 
@@ -280,9 +320,11 @@ CELL_SUMS = {
 
 def days_between(account: Account | None, start: date, end: date) -> QuerySet[Any]:
     """The rollup's rows of the days from `start` up to `end`, which is not one of them."""
-    if account is None:
-        return PlatformDay.objects.filter(day__gte=start, day__lt=end)
-    return UsageDay.objects.filter(account_id=account.id, day__gte=start, day__lt=end)
+    return _all_days(account).filter(day__gte=start, day__lt=end)
+
+
+def _all_days(account: Account | None) -> QuerySet[Any]:
+    return PlatformDay.objects.all() if account is None else UsageDay.objects.filter(account_id=account.id)
 
 
 def _breakdown(cells: Sequence[Cell], by: str, then: str, labels: Mapping[str, str], total: int) -> tuple[Share, ...]:

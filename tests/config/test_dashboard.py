@@ -86,9 +86,9 @@ def test_the_first_page_takes_a_fixed_number_of_queries(
     monkeypatch.setattr(health, "SNAPSHOT_SECONDS", 3600)  # a busy machine must not outlive the snapshot
     usage(account, timezone.now())
     admin_client.get("/admin/")
-    # Session, user, summary and its late corrections, labels' version, month before, months with usage; health is one
-    # cached snapshot.
-    with django_assert_num_queries(7):
+    # Session, user, labels' version, summary and its late corrections, unread alerts, month before, days, months with usage,
+    # alerts of accounts near a limit, subscriptions; health is one cached snapshot.
+    with django_assert_num_queries(11):
         admin_client.get("/admin/")
 
 

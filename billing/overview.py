@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponseBase
@@ -27,8 +28,8 @@ class Links(NamedTuple):
 
 
 def links(period: Period, account: Account | None) -> Links:
-    of = f"&account={account.pk}" if account else ""
-    logs = f"{reverse('admin:billing_usagelog_changelist')}?days={period.name}{of}"
+    query = {"days": period.name} | ({"account": account.external_id} if account else {})
+    logs = f"{reverse('admin:billing_usagelog_changelist')}?{urlencode(query)}"
     return Links(logs, f"{logs}&priced=no", f"{logs}&confidence=fallback")
 
 

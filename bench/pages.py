@@ -19,6 +19,8 @@ OPERATOR = {
     "api-not-found": "/api/v1/nothing-is-here/",
     "api-docs": "/api/v1/docs/",
 }
+# On demo data only, where the first account is there.
+SEEDED = {"account-usage": "/admin/billing/account/1/usage/"}
 
 
 def lists() -> dict[str, str]:

@@ -102,7 +102,7 @@ def _shoot_all(page: Page, password: str) -> Iterator[Path]:
     page.fill("#id_username", "operator")
     page.fill("#id_password", password)
     page.click("[type=submit]")
-    for name, path in {**pages.OPERATOR, **pages.lists()}.items():
+    for name, path in {**pages.OPERATOR, **pages.SEEDED, **pages.lists()}.items():
         page.goto(SITE + path)
         yield from _shoot(page, name)
         record = page.locator(pages.FIRST_ROW).first

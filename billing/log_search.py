@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Min, Q, QuerySet
 from django.db.models.functions import Lower
 from django.db.models.lookups import Exact, StartsWith
 
 from billing import reports
 from billing.events import Refused
-from billing.models import Account, UsageLog
+from billing.models import Account, UsageDay, UsageLog
 from billing.models.usage import Shown
-from lib import keys
+from lib import keys, periods
 
 SPAN = timedelta(days=31)  # how far back a platform-wide search looks that no index serves
 STREAM = 2000
@@ -189,3 +189,29 @@ def of_period(account: Account | None, name: str) -> tuple[datetime, datetime]:
     """The instants of a named period. Raises ValueError. A late log is found by when it happened, not where it counts."""
     period = reports.named_period(account, name)
     return period.starts_at, period.ends_at
+
+
+class Used(NamedTuple):
+    """Which providers served an account, and its first day with usage."""
+
+    providers: list[str]
+    since: date | None
+
+
+MOST_PERIODS = 36
+
+
+def used_by(account: Account) -> Used:
+    """Read from the account's totals, in one query."""
+    rows = UsageDay.objects.filter(account_id=account.pk).order_by().values_list("actual").annotate(Min("day"))
+    return Used(sorted(actual for actual, _ in rows), min((day for _, day in rows), default=None))
+
+
+def periods_of(account: Account, since: date | None, at: datetime) -> list[reports.Period]:
+    """The account's usage periods, newest first, back to the one of `since`."""
+    one = reports.current_period(account, at)
+    found = [one]
+    while since and since < one.start and len(found) < MOST_PERIODS:
+        one = reports.period_from(account.schedule, periods.previous_start(account.schedule, one.start))
+        found.append(one)
+    return found

@@ -26,8 +26,11 @@ class NotFoundView(APIView):
     post = put = patch = delete = get
 
 
-def home(_request: HttpRequest) -> HttpResponse:
-    return redirect("admin:index")
+def home(request: HttpRequest) -> HttpResponse:
+    """Staff go to the admin, customers to their account, strangers to the customers' log-in."""
+    if not request.user.is_authenticated:
+        return redirect("usage:login")
+    return redirect("admin:index" if request.user.is_staff else "usage:overview")
 
 
 api: list[URLPattern | URLResolver] = [
@@ -44,6 +47,7 @@ api: list[URLPattern | URLResolver] = [
 urlpatterns = [
     path("", home, name="home"),
     path("admin/", admin.site.urls),
+    path("usage/", include("billing.pages.urls")),
     path("api/v1/", include(api)),
     path("livez", probes.livez, name="livez"),
     path("readyz", probes.readyz, name="readyz"),

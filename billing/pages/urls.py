@@ -1,0 +1,32 @@
+"""The addresses of the customers' pages, under /usage/."""
+
+from django.urls import path
+
+from billing.pages import alerts, dashboard, doors, invitation, logs, plan, statements, switch
+
+app_name = "usage"
+urlpatterns = [
+    path("", dashboard.overview, name="overview"),
+    path("account/", switch.switch, name="switch"),
+    path("logs/", logs.page, name="logs"),
+    path("logs/csv/", logs.csv, name="logs-csv"),
+    path("logs/<uuid:id>/", logs.one, name="log"),
+    path("alerts/", alerts.page, name="alerts"),
+    path("alerts/read/", alerts.read_all, name="alerts-read"),
+    path("alerts/<uuid:id>/read/", alerts.read, name="alert-read"),
+    path("statements/", statements.page, name="statements"),
+    path("statements/<uuid:id>/", statements.one, name="statement"),
+    path("statements/<uuid:id>/print/", statements.printable, name="statement-print"),
+    path("statements/<uuid:id>/csv/", statements.csv, name="statement-csv"),
+    path("plan/", plan.page, name="plan"),
+    path("login/", doors.LoginView.as_view(), name="login"),
+    path("logout/", doors.LogoutView.as_view(), name="logout"),
+    path("password/", doors.PasswordChangeView.as_view(), name="password"),
+    path("password/done/", doors.PasswordDoneView.as_view(), name="password-done"),
+    path("password/reset/", doors.ResetView.as_view(), name="reset"),
+    path("password/reset/sent/", doors.ResetSentView.as_view(), name="reset-sent"),
+    path("password/reset/done/", doors.ResetDoneView.as_view(), name="reset-done"),
+    path("password/reset/<str:uidb64>/<str:token>/", doors.ResetConfirmView.as_view(), name="reset-confirm"),
+    path("invitation/", invitation.page, name="invitation"),
+    path("invitation/<str:token>/", invitation.follow, name="invitation-follow"),
+]

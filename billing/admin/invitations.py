@@ -146,5 +146,5 @@ def _invited(request: HttpRequest, account: Account, values: dict[str, Any]) -> 
     link = request.build_absolute_uri(reverse("usage:invitation-follow", args=[token]))
     if not invitations.send(one, link):
         messages.error(request, "The mail server did not take the letter. Send it again in a minute.")
-        return f"{one.email} is invited, but was not told."
-    return f"{one.email} is invited until {one.expires_at:%Y-%m-%d %H:%M} UTC."
+        return f"The invitation of {one.email} is open, but nobody was told."
+    return f"The invitation of {one.email} is open until {one.expires_at:%Y-%m-%d %H:%M} UTC."

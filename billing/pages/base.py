@@ -46,7 +46,7 @@ def member(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseB
         active = [account for account in every if account.active]
         if not active:
             return render(request, "usage/no_account.html", {"inactive": every}, status=403)
-        own = cast(MemberRequest, request)
+        own = cast("MemberRequest", request)
         own.accounts, own.account = active, _chosen(request, active)
         own.tollgate_caller = Caller(own.account, frozenset({"read"}), user=user)
         return view(own, *args, **kwargs)

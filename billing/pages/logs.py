@@ -52,10 +52,9 @@ class FilterForm(forms.Form):
         widget=forms.TextInput(attrs={"placeholder": "Event id, log id, or start of a model"}),
     )
 
-    def __init__(self, data: Mapping[str, str], account: Account, at: datetime) -> None:
+    def __init__(self, data: Mapping[str, str], account: Account, labels: Mapping[str, str], at: datetime) -> None:
         super().__init__(data, auto_id="filter-%s")
         used = log_search.used_by(account)
-        labels = rulebook.current().labels
         fields: Any = self.fields
         chosen = data.get("actual_provider", "")
         known = sorted({*used.providers, *([chosen] if chosen else [])})
@@ -68,11 +67,10 @@ class FilterForm(forms.Form):
 @member
 def page(request: MemberRequest) -> HttpResponse:
     account, at = request.account, timezone.now()
-    query = _query(request)
-    form = FilterForm(query, account, at)
+    query, labels = _query(request), rulebook.current().labels
+    form = FilterForm(query, account, labels, at)
     search = _search(form, account, at)
     found = log_search.page(search.found, size=SIZE, mark=_mark(request)) if search else Page([], None, None)
-    labels = rulebook.current().labels
     shown = {
         "form": form,
         "logs": [(one, reports.label_of(one.shown_provider, labels)) for one in found.logs],
@@ -91,7 +89,7 @@ def page(request: MemberRequest) -> HttpResponse:
 def csv(request: MemberRequest) -> HttpResponseBase:
     """What the page's filters find, as the API's CSV."""
     account, at = request.account, timezone.now()
-    search = _search(FilterForm(_query(request), account, at), account, at)
+    search = _search(FilterForm(_query(request), account, rulebook.current().labels, at), account, at)
     return log_api.csv_of(search.found) if search else HttpResponse("No such filter.", status=400)
 
 

@@ -12,6 +12,7 @@ from billing.models.alerts import PROJECTED
 from lib import money
 
 COST = "cost"
+EXCEEDED, NEAR = 100, 80  # per cent from which an alert is critical, or a warning
 
 
 def told(alert: UsageAlert) -> dict[str, Any]:
@@ -57,3 +58,14 @@ def sentence(alert: UsageAlert) -> str:
 
 def shown(alert: UsageAlert, amount: int) -> str:
     return money.shown(amount) if alert.unit == COST else f"{amount:,}"
+
+
+def badge(alert: UsageAlert) -> str:
+    """How it is shown: critical, warning or ok."""
+    if alert.threshold >= EXCEEDED:
+        return "critical"
+    return "warning" if alert.threshold >= NEAR or alert.threshold == PROJECTED else "ok"
+
+
+def threshold(alert: UsageAlert) -> str:
+    return "projected to exceed" if alert.threshold == PROJECTED else f"{alert.threshold} %"

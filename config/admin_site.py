@@ -15,7 +15,14 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Providers", ("providers.Provider", "providers.DetectionRule", "providers.Price", "providers.PriceProposal")),
     (
         "Customers",
-        ("billing.Account", "billing.Subscription", "billing.Statement", "billing.Membership", "billing.ApiKey"),
+        (
+            "billing.Account",
+            "billing.Subscription",
+            "billing.Statement",
+            "billing.Membership",
+            "billing.Invitation",
+            "billing.ApiKey",
+        ),
     ),
     ("Alerts", ("billing.UsageAlert", "billing.Delivery", "billing.Webhook")),
     ("Plans", ("billing.Plan", "billing.Meter", "billing.UsageReservation")),

@@ -14,7 +14,17 @@ class ConfigConfig(AppConfig):
         """The audit trail: who changed configuration. Usage has its own history, the log and its adjustments."""
         from auditlog.registry import auditlog
 
-        from billing.models import Account, ApiKey, LimitOverride, Membership, Meter, Plan, PlanLimit, Webhook
+        from billing.models import (
+            Account,
+            ApiKey,
+            Invitation,
+            LimitOverride,
+            Membership,
+            Meter,
+            Plan,
+            PlanLimit,
+            Webhook,
+        )
         from providers.models import DetectionRule, Price, PriceProposal, PriceRate, Provider
 
         for model in (
@@ -32,4 +42,5 @@ class ConfigConfig(AppConfig):
         ):
             auditlog.register(model)
         auditlog.register(ApiKey, exclude_fields=["secret_hash", "last_used_at"])
+        auditlog.register(Invitation, exclude_fields=["token_hash"])
         auditlog.register(Webhook, exclude_fields=["salt"])

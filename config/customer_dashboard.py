@@ -9,12 +9,14 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
+from django.views.decorators.http import require_GET
 
 from billing import cards, dashboards, overview, reports
 from billing.models import Account, SubscriptionEvent
 from billing.overview import Links
-from billing.pages import member
+from billing.pages.base import MemberRequest, member
 from billing.reports import Period
 from monitoring import health
 from providers import rulebook
@@ -24,9 +26,10 @@ CHOICE = "usage_view"  # of the session
 STEPS = 12  # of a subscription that are shown
 
 
-@member.page
-def page(request: HttpRequest, account: Account) -> HttpResponseBase:
-    at = timezone.now()
+@require_GET
+@member
+def page(request: MemberRequest) -> HttpResponseBase:
+    account, at = request.account, timezone.now()
     period, view = overview.period_of(request, account, at), _view(request)
     found = dashboards.of(account, period, at)
     models = reports.by_model(found.summary, rulebook.current().labels) if view == DETAILED else []
@@ -34,7 +37,7 @@ def page(request: HttpRequest, account: Account) -> HttpResponseBase:
         return csv
     context = {
         **overview.shared(found.summary, found.pace, found.days),
-        "account": account,
+        "section": "overview",
         "view": view,
         "what": "period",
         "periods": reports.periods_of(account, at),
@@ -52,14 +55,15 @@ def page(request: HttpRequest, account: Account) -> HttpResponseBase:
     return render(request, "usage/dashboard.html", context)
 
 
-@member.page
-def health_card(request: HttpRequest, _account: Account) -> HttpResponse:
+@require_GET
+@member
+def health_card(request: MemberRequest) -> HttpResponse:
     """The live part of the card: whether the service is well, and no figure of other customers."""
     return render(request, "usage/cards/health.html", {"health": health.snapshot()})
 
 
 def links(period: Period) -> Links:
-    logs = f"/usage/logs/?period={period.name}"
+    logs = f"{reverse('usage:logs')}?period={period.name}"
     return Links(logs, f"{logs}&priced=false", f"{logs}&confidence=fallback")
 
 

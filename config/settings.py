@@ -121,8 +121,8 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
-LOGIN_URL = "admin:login"
-LOGIN_REDIRECT_URL = "admin:index"
+LOGIN_URL = "usage:login"  # the customers'; the admin sends to its own
+LOGIN_REDIRECT_URL = "home"  # staff to the admin, customers to their account
 AXES_FAILURE_LIMIT = env.whole("LOGIN_FAILURE_LIMIT", 5, least=1)
 AXES_COOLOFF_TIME = env.whole("LOGIN_COOLOFF_HOURS", 1, least=1)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
@@ -206,6 +206,8 @@ ALERT_COST_PERCENTS = env.percents("ALERT_COST_PERCENTS", "50,80,95,100")
 ALERT_PERCENTS = env.percents("ALERT_PERCENTS", "80,100")  # of every other meter
 ALERT_EMAILS = env.words("ALERT_EMAILS")  # operators who are told of every account's alerts
 WEBHOOK_ALLOW_PRIVATE = env.flag("WEBHOOK_ALLOW_PRIVATE", default=False)
+INVITATION_DAYS = env.whole("INVITATION_DAYS", 7, least=1)
+PASSWORD_RESET_TIMEOUT = 24 * 60 * 60
 HEALTH_ERROR_FROM = env.whole("HEALTH_ERROR_FROM", 400, least=400)
 HEALTH_WARNING_PERCENT = env.whole("HEALTH_WARNING_PERCENT", 5)
 HEALTH_CRITICAL_PERCENT = env.whole("HEALTH_CRITICAL_PERCENT", 10)
@@ -220,6 +222,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"tokens": {"()": "lib.log_secrets.NoTokens"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["tokens"]}},
     "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "WARNING")},
 }

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from billing.pages import urls as pages
 from config import customer_dashboard, probes
 from providers.api.detect import DetectView, ProvidersView
 from providers.api.prices import PricesView
@@ -26,8 +27,11 @@ class NotFoundView(APIView):
     post = put = patch = delete = get
 
 
-def home(_request: HttpRequest) -> HttpResponse:
-    return redirect("admin:index")
+def home(request: HttpRequest) -> HttpResponse:
+    """Staff go to the admin, customers to their account, strangers to the customers' log-in."""
+    if not request.user.is_authenticated:
+        return redirect("usage:login")
+    return redirect("admin:index" if request.user.is_staff else "usage:overview")
 
 
 api: list[URLPattern | URLResolver] = [
@@ -41,12 +45,16 @@ api: list[URLPattern | URLResolver] = [
     re_path(r"^(?P<rest>.*)$", NotFoundView.as_view(), name="not-found"),
 ]
 
+customers: list[URLPattern | URLResolver] = [
+    path("", customer_dashboard.page, name="overview"),
+    path("health-card/", customer_dashboard.health_card, name="health-card"),
+    *pages.urlpatterns,
+]
+
 urlpatterns = [
     path("", home, name="home"),
     path("admin/", admin.site.urls),
-    path("usage/", customer_dashboard.page, name="usage"),
-    path("usage/health-card/", customer_dashboard.health_card, name="usage-health"),
-    path("usage/", include("billing.pages.urls")),
+    path("usage/", include((customers, "usage"))),
     path("api/v1/", include(api)),
     path("livez", probes.livez, name="livez"),
     path("readyz", probes.readyz, name="readyz"),

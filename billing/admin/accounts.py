@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -18,8 +15,9 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from billing import accounts, events, limits, overview, plans, reports, schedules
-from billing.admin.caps import CapInline, OverrideForm, in_words
+from billing import accounts, events, overview, plans, schedules
+from billing.admin.caps import CapInline, OverrideForm
+from billing.meter_lines import meter_lines
 from billing.models import Account, LimitOverride, Membership
 
 
@@ -48,34 +46,6 @@ class OverrideInline(CapInline):
     form = OverrideForm
     fields = ("meter", "per", "allowance", "quantity", "kind", "expires_on", "reason")
     verbose_name_plural = "Its own limits, in place of its plan's"
-
-
-@dataclass(frozen=True, slots=True)
-class MeterLine:
-    """One limit of an account, and its cap in words. Amounts are nano-USD where it counts money."""
-
-    label: str
-    money: bool
-    used: int
-    reserved: int
-    cap: str
-    percent: Decimal | None
-    resets_at: datetime
-
-
-def meter_lines(account: Account, at: datetime) -> list[MeterLine]:
-    return [
-        MeterLine(
-            label=one.limit.meter.label,
-            money=one.limit.meter.unit == "cost",
-            used=one.used,
-            reserved=one.reserved,
-            cap=in_words(one.limit),
-            percent=reports.percentage(one.used, one.limit.amount or 0),
-            resets_at=one.resets_at,
-        )
-        for one in limits.standing(account, at)
-    ]
 
 
 @admin.register(Account)

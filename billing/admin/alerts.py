@@ -27,7 +27,6 @@ State = Delivery.State
 BADGES = {State.PENDING: "warning", State.DELIVERED: "ok", State.FAILED: "critical"}
 MAY_READ, MAY_RETRY = "billing.change_usagealert", "billing.change_delivery"
 SHOWN = 30  # characters of an address or an error in the list
-EXCEEDED, NEAR = 100, 80  # per cent from which an alert is critical, or a warning
 
 
 class ReadFilter(admin.SimpleListFilter):
@@ -102,7 +101,7 @@ class UsageAlertAdmin(changelist.ReadOnlyAdmin):
 
     @admin.display(description="Threshold")
     def threshold_words(self, alert: UsageAlert) -> str:
-        return format_html('<span class="badge {}">{}</span>', _badge(alert), _threshold(alert))
+        return format_html('<span class="badge {}">{}</span>', notices.badge(alert), notices.threshold(alert))
 
     @admin.display(description="Used, of the limit")
     def used_words(self, alert: UsageAlert) -> str:
@@ -117,22 +116,12 @@ class UsageAlertAdmin(changelist.ReadOnlyAdmin):
         return alert.read_at is not None
 
 
-def _badge(alert: UsageAlert) -> str:
-    if alert.threshold >= EXCEEDED:
-        return "critical"
-    return "warning" if alert.threshold >= NEAR or alert.threshold == PROJECTED else "ok"
-
-
-def _threshold(alert: UsageAlert) -> str:
-    return "projected to exceed" if alert.threshold == PROJECTED else f"{alert.threshold} %"
-
-
 def _alert_page(alert: UsageAlert) -> dict[str, Any]:
     sent = list(alert.deliveries.filter(account_id=alert.account_id).select_related("webhook").order_by("id"))
     return {
         "sentence": notices.sentence(alert),
-        "badge": _badge(alert),
-        "threshold": _threshold(alert),
+        "badge": notices.badge(alert),
+        "threshold": notices.threshold(alert),
         "sent": [(one, BADGES[State(one.state)]) for one in sent],
         "title": "Alert",
     }

@@ -11,13 +11,12 @@ from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from billing.decisions import shown
+from billing.meter_lines import FORBIDDEN, UNLIMITED
 from billing.models import LimitOverride, Meter, PlanLimit
 from billing.models.rollups import MOST_NANO
-from billing.plans import Limit
 from lib import money
 
-UNLIMITED, FORBIDDEN, AMOUNT = "unlimited", "not allowed", "an amount"
+AMOUNT = "an amount"
 HARD = "hard"
 
 
@@ -96,12 +95,3 @@ class CapInline(admin.TabularInline):  # type: ignore[type-arg]
         if isinstance(widget, RelatedFieldWidgetWrapper):
             widget.can_add_related = widget.can_change_related = widget.can_view_related = False
         return formset
-
-
-def in_words(limit: Limit) -> str:
-    """ "unlimited", "not allowed", "$2", "50 calls a day, soft"."""
-    if limit.amount is None:
-        return UNLIMITED
-    unit = "" if limit.meter.unit == Meter.Unit.COST else f" {limit.meter.unit}"
-    words = f"{shown(limit, limit.amount)}{unit}" if limit.amount else FORBIDDEN
-    return words + (" a day" if limit.per == "day" else "") + ("" if limit.hard else ", soft")

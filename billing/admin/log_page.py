@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -16,16 +14,13 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 
-from billing import corrections, events, explanation, rating, sentences, standing
+from billing import corrections, events, explained_page, sentences, standing
 from billing.api import rows
 from billing.events import Refused
-from billing.explanation import Priced
-from billing.models import CostSource, UsageAdjustment, UsageLog
+from billing.explained_page import Correction
+from billing.models import UsageLog
 from billing.sentences import Labels
 from providers import rulebook
-
-Kind = UsageAdjustment.Kind
-REVERTED = (Kind.VOID, Kind.REPRICE, Kind.REDETECT)  # what a revert can undo; of a voided call its void first
 
 
 class ReasonForm(forms.Form):
@@ -45,45 +40,15 @@ class ReasonForm(forms.Form):
         return reason
 
 
-@dataclass(frozen=True, slots=True)
-class Billed:
-    """A row of the table of units and rates."""
-
-    unit: str
-    conditions: list[str]
-    quantity: str
-    rate: str
-    usd: str
-
-
-@dataclass(frozen=True, slots=True)
-class Correction:
-    """A row of the table of corrections; `can_revert` says whether that is possible now."""
-
-    one: UsageAdjustment
-    what: str
-    can_revert: bool
-
-
 def page(request: HttpRequest, log: UsageLog) -> dict[str, Any]:
-    """What the log's page shows, of the same functions that the API answers with."""
-    row, edition = rows.of(log), rating.books()
-    labels = edition.rules.labels
-    why = explanation.explain(*row, edition)
-    told, explained = rows.log(row, labels), rows.explained(log, why, labels)
+    """What the log's page shows, with what an operator may do there."""
+    shown = explained_page.shown(log)
     allowed = request.user.has_perm(corrections.MAY_CORRECT)
     return {
+        **shown,
         "title": "Usage log",
-        "log": log,
-        "row": told,
-        "why": explained,
-        "charge": sentences.charge(log, why, labels),
-        "detection": sentences.detection(log, labels),
-        "billed": [_billed(line, why.priced) for line in explained["lines"]] if why.priced else [],
-        "cost_source": CostSource(told["cost_source"]).label,
-        "corrections": _corrections(log, row[1], labels),
         "may_correct": allowed,
-        "may_void": allowed and not told["voided"],
+        "may_void": allowed and not shown["row"]["voided"],
     }
 
 
@@ -123,28 +88,13 @@ def _do(request: HttpRequest, log: UsageLog, undone: Correction | None, reason: 
         messages.error(request, f"Nothing was reverted. {refused}")
         return
     log.refresh_from_db()
-    last = _corrections(log, rows.of(log)[1], labels)[-1]
+    last = explained_page.corrections_of(log, rows.of(log)[1], labels)[-1]
     messages.success(request, f"Call {log.event_id}: {last.what}.")
 
 
 def _open(log: UsageLog, adjustment_id: UUID, labels: Labels) -> Correction:
     """The log's correction, where it can be reverted now."""
-    for correction in _corrections(log, rows.of(log)[1], labels):
+    for correction in explained_page.corrections_of(log, rows.of(log)[1], labels):
         if correction.one.pk == adjustment_id and correction.can_revert:
             return correction
     raise Http404
-
-
-def _corrections(log: UsageLog, adjustments: Sequence[UsageAdjustment], labels: Labels) -> list[Correction]:
-    last = {one.kind: one.pk for one in adjustments if one.reverted_by is None}
-    possible = {last.get(kind) for kind in REVERTED if not (log.voided_at and kind == Kind.REPRICE)}
-    steps = standing.history(log, adjustments)
-    return [Correction(step.adjustment, sentences.done(step, labels), step.adjustment.pk in possible) for step in steps]
-
-
-def _billed(line: dict[str, Any], priced: Priced) -> Billed:
-    """A line of the API's explanation, with its unit and rate in words."""
-    conditions = [sentences.variant(line["variant"])] if line["variant"] else []
-    conditions += [f"above {line['above']:,} input tokens"] if line["above"] else []
-    rate = sentences.rate(line["unit"], priced.rates[line["unit"]].nano_per_million)
-    return Billed(sentences.unit(line["unit"]), conditions, line["quantity"], rate, line["cost_usd"])

@@ -13,7 +13,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from billing import plans, reservations
-from billing.admin.caps import FORBIDDEN, UNLIMITED, CapInline, PlanLimitForm, in_words
+from billing.admin.caps import CapInline, PlanLimitForm
+from billing.meter_lines import FORBIDDEN, UNLIMITED, in_words
 from billing.meters import MONTHLY_COST, PER_DAY
 from billing.models import Category, Meter, Plan, PlanLimit, UsageReservation
 from lib import money

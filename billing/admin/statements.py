@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from django import forms
@@ -14,15 +13,13 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from billing import statements
+from billing import statement_page, statements
 from billing.admin import steps
 from billing.models import Statement
-from lib import changelist, csv_stream, money, periods
+from lib import changelist, csv_stream, money
 
 State = Statement.State
-BADGES = {State.OPEN: "warning", State.PAID: "ok", State.NOTHING_DUE: "unknown"}
 MAY_PAY = "billing.change_statement"
-COLUMNS = ("account", "period", "part", "for", "about", "calls", "tokens", "exact_usd", "usd")
 
 
 class PaymentForm(forms.Form):
@@ -60,7 +57,8 @@ class StatementAdmin(changelist.ReadOnlyAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         one = self.get_object(request, object_id)
-        extra = _page(one) | {"may_pay": one.state == State.OPEN and request.user.has_perm(MAY_PAY)} if one else {}
+        may_pay = one is not None and one.state == State.OPEN and request.user.has_perm(MAY_PAY)
+        extra = _page(one) | {"may_pay": may_pay} if one else {}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra})
 
     def printable(self, request: HttpRequest, id: Any) -> HttpResponse:  # noqa: A002, ANN401 - a UUID, of the address
@@ -68,7 +66,7 @@ class StatementAdmin(changelist.ReadOnlyAdmin):
 
     def csv(self, request: HttpRequest, id: Any) -> HttpResponseBase:  # noqa: A002, ANN401
         one = self._seen(request, id)
-        return csv_stream.response(f"statement-{one}.csv", COLUMNS, _rows(one))
+        return csv_stream.response(f"statement-{one}.csv", statement_page.COLUMNS, statement_page.rows(one))
 
     def pay(self, request: HttpRequest, id: Any) -> HttpResponse:  # noqa: A002, ANN401
         if not request.user.has_perm(MAY_PAY):
@@ -111,7 +109,9 @@ class StatementAdmin(changelist.ReadOnlyAdmin):
 
     @admin.display(description="Status")
     def status(self, one: Statement) -> str:
-        return format_html('<span class="badge {}">{}</span>', BADGES[State(one.state)], one.get_state_display())
+        return format_html(
+            '<span class="badge {}">{}</span>', statement_page.BADGES[State(one.state)], one.get_state_display()
+        )
 
     @admin.display(description="Due by")
     def due_by(self, one: Statement) -> str:
@@ -123,26 +123,5 @@ def _due(one: Statement) -> str:
 
 
 def _page(one: Statement) -> dict[str, Any]:
-    return {
-        "original": one,
-        "badge": BADGES[State(one.state)],
-        "due_nano": one.total_cents * money.CENT,
-        "usage_cents": sum(line["cents"] for line in one.usage),
-        "last_day": one.period_end - periods.DAY,
-        "title": "Statement",
-    }
-
-
-def _rows(one: Statement) -> Iterator[tuple[object, ...]]:
-    """The lines that are due and their total, then the usage at cost by provider."""
-    start = (one.account.external_id, str(one))
-    for line in one.lines:
-        yield (*start, line["kind"], line["text"], line["period"], "", "", *_amounts(line["nano"], line["cents"]))
-    yield (*start, "total", "", str(one), "", "", *_amounts(one.total_nano, one.total_cents))
-    for line in one.usage:
-        counts = (line["calls"], line["tokens"])
-        yield (*start, "usage", line["label"], str(one), *counts, *_amounts(line["nano"], line["cents"]))
-
-
-def _amounts(nano: int, cents: int) -> tuple[str, str]:
-    return money.text(nano), money.text(cents * money.CENT)
+    """Who noted a payment is the operators' affair."""
+    return {**statement_page.shown(one), "with_payment": True}

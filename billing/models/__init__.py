@@ -1,6 +1,6 @@
 """The tables of billing, one module a domain word."""
 
-from billing.models.accounts import Account, ApiKey, Membership
+from billing.models.accounts import Account, ApiKey, Invitation, Membership
 from billing.models.alerts import AlertMark, Delivery, UsageAlert, Webhook
 from billing.models.corrections import ClosedPeriod, CorrectionBatch
 from billing.models.limits import LimitOverride, UsageHold, UsageReservation
@@ -22,6 +22,7 @@ __all__ = [
     "Cycle",
     "Delivery",
     "IdempotencyKey",
+    "Invitation",
     "LimitOverride",
     "Membership",
     "Meter",

@@ -93,6 +93,40 @@ class Membership(models.Model):
         return f"{self.user} in {self.account}"
 
 
+class Invitation(models.Model):
+    """An address that may join an account. One row an address: to invite again makes a new token, and the old link ends.
+
+    Only the SHA-256 of the token is kept. Changed by billing/invitations.py alone.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="invitations")
+    email = models.CharField("e-mail address", max_length=150, help_text="In lower case; the user's name to be.")
+    role = models.CharField(max_length=10, choices=Membership.Role.choices, default=Membership.Role.MEMBER)
+    token_hash = models.CharField(max_length=64, unique=True, editable=False)
+    invited_by = models.CharField(max_length=150)
+    sent_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True)
+    accepted_at = models.DateTimeField(null=True)
+    accepted_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+
+    class Meta:
+        db_table = "invitations"
+        ordering = ["-sent_at", "-id"]
+        constraints = [models.UniqueConstraint(fields=["account", "email"], name="invitations_once")]
+
+    def __str__(self) -> str:
+        return f"{self.email} to {self.account}"
+
+    def state(self, at: datetime) -> str:
+        """accepted, revoked, expired or open."""
+        if self.accepted_at:
+            return "accepted"
+        if self.revoked_at:
+            return "revoked"
+        return "expired" if self.expires_at <= at else "open"
+
+
 class ApiKey(models.Model):
     """What a machine calls with. Only the SHA-256 of the secret is kept; bound to one account, or a service key for all."""
 

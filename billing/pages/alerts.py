@@ -1,57 +1,68 @@
-"""`/usage/alerts/`: an account's alerts, newest first, read and unread; and marking them as read."""
+"""A customer's alerts: those that are unread first, and marked as read one by one or all at once."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
 from uuid import UUID
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_GET, require_POST
 
-from billing import alerts
-from billing.models import Account
-from billing.pages import member
+from billing import alerts, notices
+from billing.models import UsageAlert
+from billing.pages.base import MemberRequest, member
 
-SIZE = 50
+UNREAD, READ = 100, 50  # on a page
 
 
-@member.page
-def page(request: HttpRequest, account: Account) -> HttpResponse:
-    """One page of them; `?before=` goes on from an alert, `?unread=1` leaves out what was read."""
-    unread = True if request.GET.get("unread") else None
-    found, older = alerts.page(account, unread=unread, before=_before(request), size=SIZE)
-    context = {"account": account, "alerts": found, "older": older, "unread": unread}
-    return render(request, "usage/alerts.html", context)
+class Told(NamedTuple):
+    """An alert as a row of the page."""
+
+    alert: UsageAlert
+    badge: str
+    threshold: str
+    sentence: str
+
+
+@require_GET
+@member
+def page(request: MemberRequest) -> HttpResponse:
+    before = _id(request.GET.get("before", ""))
+    unread, more = alerts.page(request.account, unread=True, size=UNREAD)
+    read, older = alerts.page(request.account, unread=False, before=before, size=READ)
+    shown = {"unread": _told(unread), "more": more, "read": _told(read), "older": older, "before": before}
+    return render(request, "usage/alerts.html", {**shown, "section": "alerts"})
 
 
 @require_POST
-@member.page
-def read(request: HttpRequest, account: Account, alert: UUID) -> HttpResponse:
-    """Mark one as read. What is not this account's does not exist."""
-    if alerts.find(account, alert) is None:
+@member
+def read(request: MemberRequest, id: UUID) -> HttpResponse:  # noqa: A002 - as in the API
+    if alerts.find(request.account, id) is None:
         raise Http404
-    alerts.mark_read(alerts.of(account).filter(pk=alert), timezone.now())
-    return redirect(_back(request))
+    alerts.mark_read(alerts.of(request.account).filter(pk=id), timezone.now())
+    return redirect("usage:overview" if request.POST.get("next") == "overview" else "usage:alerts")
 
 
 @require_POST
-@member.page
-def read_all(request: HttpRequest, account: Account) -> HttpResponse:
-    alerts.mark_read(alerts.of(account), timezone.now())
-    return redirect(_back(request))
+@member
+def read_all(request: MemberRequest) -> HttpResponse:
+    """Those that the page showed, and older ones: what was raised since then stays unread."""
+    newest = _id(request.POST.get("newest", ""))
+    if newest is None:
+        raise Http404
+    alerts.mark_read(alerts.of(request.account).filter(pk__lte=newest), timezone.now())
+    return redirect("usage:alerts")
 
 
-def _before(request: HttpRequest) -> UUID | None:
+def _told(found: Sequence[UsageAlert]) -> list[Told]:
+    return [Told(one, notices.badge(one), notices.threshold(one), notices.sentence(one)) for one in found]
+
+
+def _id(text: str) -> UUID | None:
     try:
-        return UUID(request.GET["before"]) if request.GET.get("before") else None
-    except ValueError as error:
-        raise Http404 from error
-
-
-def _back(request: HttpRequest) -> str:
-    """The page of ours on which the button was."""
-    back = request.POST.get("back", "")
-    return back if url_has_allowed_host_and_scheme(back, allowed_hosts=None) else reverse("usage-alerts")
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,12 +1,30 @@
-"""The customers' addresses under /usage/; the overview itself is composed in config."""
+"""The addresses of the customers' pages, under /usage/; the overview, which shows the service's health too, is config's."""
 
 from django.urls import path
 
-from billing.pages import alerts, member
+from billing.pages import alerts, doors, invitation, logs, plan, statements, switch
 
 urlpatterns = [
-    path("account/", member.choose, name="usage-account"),
-    path("alerts/", alerts.page, name="usage-alerts"),
-    path("alerts/read/", alerts.read_all, name="usage-alerts-read"),
-    path("alerts/<uuid:alert>/read/", alerts.read, name="usage-alert-read"),
+    path("account/", switch.switch, name="switch"),
+    path("logs/", logs.page, name="logs"),
+    path("logs/csv/", logs.csv, name="logs-csv"),
+    path("logs/<uuid:id>/", logs.one, name="log"),
+    path("alerts/", alerts.page, name="alerts"),
+    path("alerts/read/", alerts.read_all, name="alerts-read"),
+    path("alerts/<uuid:id>/read/", alerts.read, name="alert-read"),
+    path("statements/", statements.page, name="statements"),
+    path("statements/<uuid:id>/", statements.one, name="statement"),
+    path("statements/<uuid:id>/print/", statements.printable, name="statement-print"),
+    path("statements/<uuid:id>/csv/", statements.csv, name="statement-csv"),
+    path("plan/", plan.page, name="plan"),
+    path("login/", doors.LoginView.as_view(), name="login"),
+    path("logout/", doors.LogoutView.as_view(), name="logout"),
+    path("password/", doors.PasswordChangeView.as_view(), name="password"),
+    path("password/done/", doors.PasswordDoneView.as_view(), name="password-done"),
+    path("password/reset/", doors.ResetView.as_view(), name="reset"),
+    path("password/reset/sent/", doors.ResetSentView.as_view(), name="reset-sent"),
+    path("password/reset/done/", doors.ResetDoneView.as_view(), name="reset-done"),
+    path("password/reset/<str:uidb64>/<str:token>/", doors.ResetConfirmView.as_view(), name="reset-confirm"),
+    path("invitation/", invitation.page, name="invitation"),
+    path("invitation/<str:token>/", invitation.follow, name="invitation-follow"),
 ]

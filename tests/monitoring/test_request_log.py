@@ -147,3 +147,12 @@ def test_switched_off_it_is_out_of_the_way(request_log: Recorder, client: Client
 
 def test_it_is_the_outermost_middleware(settings: Settings) -> None:
     assert settings.MIDDLEWARE[0] == "monitoring.middleware.RequestLogMiddleware"
+
+
+@pytest.mark.urls("config.urls")
+@pytest.mark.parametrize("path", ["invitation/s3cret/", "password/reset/Mg/s3cret/"])
+def test_a_token_in_an_address_is_not_recorded(request_log: Recorder, client: Client, path: str) -> None:
+    client.get(f"/usage/{path}")
+    row = recorded(request_log)
+    assert row.route.startswith(f"/usage/{path.partition('/')[0]}")
+    assert "s3cret" not in repr(ApiRequest.objects.values_list().get())

@@ -6,7 +6,28 @@ from django.contrib import admin
 
 FIRST_ROW = "#result_list tbody a[href*='/change/']"  # a list's first record, where it has one
 
-STRANGER = {"login": "/admin/login/", "not-found": "/nothing-is-here/"}
+FIRST_LOG = "table.data tbody a[href^='/usage/']"  # a customer's first log, or statement
+
+STRANGER = {
+    "login": "/admin/login/",
+    "not-found": "/nothing-is-here/",
+    "customer-login": "/usage/login/",
+    "customer-reset": "/usage/password/reset/",
+    "customer-reset-sent": "/usage/password/reset/sent/",
+    "customer-reset-done": "/usage/password/reset/done/",
+    "customer-no-invitation": "/usage/invitation/",
+}
+CUSTOMER = {
+    "customer-overview": "/usage/?view=compact",
+    "customer-detailed": "/usage/?view=detailed",
+    "customer-logs": "/usage/logs/",
+    "customer-logs-filtered": "/usage/logs/?status=failed&period=all",
+    "customer-logs-nothing": "/usage/logs/?q=nothing-is-here",
+    "customer-alerts": "/usage/alerts/",
+    "customer-statements": "/usage/statements/",
+    "customer-plan": "/usage/plan/",
+    "customer-password": "/usage/password/",
+}
 OPERATOR = {
     "overview": "/admin/",
     "change-password": "/admin/password_change/",

@@ -31,6 +31,7 @@ def main() -> int:
         import django
 
         django.setup()
+        _make_customer(password)
         with _server(), sync_playwright() as playwright:
             browser = chromium.launch(playwright)
             page = browser.new_page()
@@ -55,6 +56,18 @@ def _prepare(folder: str) -> str:
     for command in (["migrate", "--verbosity", "0"], ["seed_demo"], sync, jobs, operator):
         subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, check=True)
     return password
+
+
+def _make_customer(password: str) -> None:
+    """A member of two of the demonstration's accounts."""
+    from django.contrib.auth.models import User
+
+    from billing import accounts, demo
+    from billing.models import Membership
+
+    user = User.objects.create_user("customer@example.com", "customer@example.com", password)
+    for external_id in list(demo.ACCOUNTS)[:2]:
+        Membership.objects.create(user=user, account=accounts.find([external_id])[external_id])
 
 
 @contextmanager
@@ -98,14 +111,29 @@ def _shoot_all(page: Page, password: str) -> Iterator[Path]:
     for name, path in pages.STRANGER.items():
         page.goto(SITE + path)
         yield from _shoot(page, name)
-    page.goto(f"{SITE}/admin/login/")
-    page.fill("#id_username", "operator")
+    for user, login, those, first in (
+        ("customer@example.com", "/usage/login/", pages.CUSTOMER, pages.FIRST_LOG),
+        ("operator", "/admin/login/", {**pages.OPERATOR, **pages.SEEDED, **pages.lists()}, pages.FIRST_ROW),
+    ):
+        page.context.clear_cookies()
+        _log_in(page, login, user, password)
+        yield from _shoot_those(page, those, first)
+
+
+def _log_in(page: Page, path: str, user: str, password: str) -> None:
+    page.goto(SITE + path)
+    page.fill("#id_username", user)
     page.fill("#id_password", password)
-    page.click("[type=submit]")
-    for name, path in {**pages.OPERATOR, **pages.SEEDED, **pages.lists()}.items():
+    page.click("form .button, [type=submit]")
+    page.wait_for_load_state("networkidle")
+
+
+def _shoot_those(page: Page, those: dict[str, str], first: str) -> Iterator[Path]:
+    """Each page, and the first record of a list."""
+    for name, path in those.items():
         page.goto(SITE + path)
         yield from _shoot(page, name)
-        record = page.locator(pages.FIRST_ROW).first
+        record = page.locator(first).first
         if record.count():
             record.click()
             yield from _shoot(page, f"{name}-record")

@@ -21,7 +21,6 @@ def shown(one: Statement) -> dict[str, Any]:
         "due_nano": one.total_cents * money.CENT,
         "usage_cents": sum(line["cents"] for line in one.usage),
         "last_day": one.period_end - periods.DAY,
-        "title": "Statement",
     }
 
 

@@ -124,4 +124,4 @@ def _due(one: Statement) -> str:
 
 def _page(one: Statement) -> dict[str, Any]:
     """Who noted a payment is the operators' affair."""
-    return {**statement_page.shown(one), "with_payment": True}
+    return {**statement_page.shown(one), "with_payment": True, "title": "Statement"}

@@ -56,7 +56,8 @@ def member(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseB
 
 def accounts_of(user: User) -> list[Account]:
     """The accounts that the user is a member of, active or not, in the order of their names."""
-    return list(Account.objects.filter(memberships__user=user).order_by("name", "external_id")[:MOST])
+    found = Account.objects.filter(memberships__user=user).order_by("pk")[:MOST]
+    return sorted(found, key=lambda account: (account.name or account.external_id).casefold())
 
 
 def _chosen(request: HttpRequest, active: list[Account]) -> Account:

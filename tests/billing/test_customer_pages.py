@@ -97,7 +97,7 @@ def test_a_statement_on_the_list_its_page_paper_and_csv(member: Client, statemen
 def test_the_plan_its_limits_and_its_history(member: Client, statement: Statement) -> None:
     page = member.get("/usage/plan/").content.decode()
     assert '<p class="figure">Team</p>' in page
-    assert "$1.00, soft" in page
+    assert "$1, soft" in page
     assert "unlimited" in page
     assert "Subscribed" in page
     assert "secret-operator" not in page
@@ -111,12 +111,12 @@ def test_empty_pages_say_what_comes(member: Client) -> None:
 
 SHELL = 3  # session, user, accounts
 QUERIES = {
-    "/usage/logs/": SHELL + 3,  # what was used, the labels' version, the logs
+    "/usage/logs/": SHELL + 4,  # what was used, the periods, the labels' version, the logs
     "/usage/logs/{log}/": SHELL + 3,  # log, adjustments, books
     "/usage/alerts/": SHELL + 2,
     "/usage/statements/": SHELL + 1,
     "/usage/statements/{statement}/": SHELL + 1,
-    "/usage/plan/": SHELL + 7,
+    "/usage/plan/": SHELL + 4,  # subscription, its plan, where it stands, history
 }
 
 

@@ -148,7 +148,7 @@ def stream(found: QuerySet[UsageLog]) -> Iterator[list[Any]]:
     """
     found, mark, names = found.annotate(corrected=_CORRECTED), None, dict[int, str]()
     while True:
-        rows = _read(_beyond(found, mark).values_list(*_COLUMNS, "corrected")[:STREAM])
+        rows = read(_beyond(found, mark).values_list(*_COLUMNS, "corrected")[:STREAM])
         _learn(names, {row[_ACCOUNT] for row in rows})
         logs: list[Any] = [Listed._make((*row, names[row[_ACCOUNT]])) for row in rows]
         yield logs
@@ -157,7 +157,8 @@ def stream(found: QuerySet[UsageLog]) -> Iterator[list[Any]]:
         mark = Mark(logs[-1].timestamp, logs[-1].id)
 
 
-def _read(rows: QuerySet[UsageLog, tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+def read(rows: QuerySet[UsageLog, tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """What a `values_list` finds, as quickly as the database can."""
     return postgres.fetch(connection, rows) if connection.vendor == "postgresql" else list(rows)
 
 

@@ -19,15 +19,15 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 
-from billing import accounts, closing, corrections, log_search, projections, rating, repricing, rollups
+from billing import accounts, closing, corrections, first_names, log_search, projections, rating, repricing, rollups
+from billing.first_names import CALL, Said
 from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageLog
-from billing.projections import COUNTED, NAMES, NEEDED, Correction, Decision, Skipped
+from billing.projections import COUNTED, NAMES, NEEDED, Correction, Counted, Decision, Skipped
 from billing.rating import Books
 from lib import retry
 from providers.detection import Call, Detection
 
 ATTEMPTS = 5
-CALL = ("provider", "model_used", "endpoint", "served_by")  # what a detection reads
 EVIDENCE = (*NAMES, *CALL, "timestamp", "usage_period")
 REASON, ACTOR = "detected again", "backfill_actual_providers"
 
@@ -106,10 +106,10 @@ def _named(choice: Choice, after: UUID, upto: UUID) -> Part:
     """Give a range of logs their first names; look again where somebody else was faster."""
     books = rating.books()
     for _ in range(ATTEMPTS):
-        found: dict[Detection, list[UUID]] = {}
+        found: dict[Said, list[UUID]] = {}
         unnamed = choice.logs().filter(id__gt=after, id__lte=upto).order_by("id")
-        for id_, *evidence in unnamed.values_list("id", *CALL):
-            found.setdefault(books.rules.detect(Call(*evidence)), []).append(id_)
+        for id_, *said in log_search.read(unnamed.values_list("id", *CALL)):
+            found.setdefault(tuple(said), []).append(id_)
         try:
             return _first_names(found, books)
         except Rival:
@@ -118,21 +118,28 @@ def _named(choice: Choice, after: UUID, upto: UUID) -> Part:
 
 
 @transaction.atomic
-def _first_names(found: dict[Detection, list[UUID]], books: Books) -> Part:
+def _first_names(found: dict[Said, list[UUID]], books: Books) -> Part:
     """The logs first, then the rollups, as every writer does. Raises Rival."""
-    for detection, ids in sorted(found.items(), key=lambda item: item[1][0]):
-        unnamed = UsageLog.objects.filter(id__in=ids, actual_provider_name=None)
-        if unnamed.update(**_values(detection)) != len(ids):
-            raise Rival
     ids = [id_ for each in found.values() for id_ in each]
-    logs = list(UsageLog.objects.filter(id__in=ids).only(*COUNTED))  # locked by now, so they stay as they are read
+    if not ids:
+        return Part(0, Counter(), 0, 0)
+    if first_names.give(ids, {said: books.rules.detect(Call(*said)) for said in found}) != len(ids):
+        raise Rival
+    logs = _counted(ids)  # locked by now, so they stay as they are read
     renamed = Counter((None, str(log.actual_provider_name)) for log in logs)
     part = Part(len(logs), Counter(renamed), sum(_rates_differently(log, books) for log in logs), 0)
-    named = rollups.group(logs)
-    for log in logs:
-        log.actual_provider_name, log.confidence = None, ""
-    rollups.apply(rollups.minus(named, rollups.group(logs)))
+    unnamed = [log.unnamed() for log in logs]
+    rollups.apply(rollups.minus(rollups.group(logs), rollups.group(unnamed)))
     return part
+
+
+def _counted(ids: Sequence[UUID]) -> list[Any]:
+    """These logs as Counted: by the range of their ids where it holds no others, as a list of ids costs more than they do."""
+    logs = UsageLog.objects.values_list(*COUNTED, "id")
+    rows = log_search.read(logs.filter(id__gte=min(ids), id__lte=max(ids))[: len(ids) + 1])
+    if {row[-1] for row in rows} != set(ids):
+        rows = log_search.read(logs.filter(id__in=ids))
+    return [Counted._make(row[:-1]) for row in rows]
 
 
 def _by_account(choice: Choice, size: int, at: datetime, *, batch: CorrectionBatch | None) -> Iterator[Part]:
@@ -183,18 +190,9 @@ def _renamed(log: UsageLog, found: Detection) -> Correction:
         "rule": found.rule,
         "before": {"confidence": log.confidence, "rule": log.detection_rule, "evidence": log.evidence},
     }
-    return Correction(log, "" if old is None else UsageAdjustment.Kind.REDETECT, _values(found), details)
+    return Correction(log, "" if old is None else UsageAdjustment.Kind.REDETECT, first_names.names(found), details)
 
 
-def _values(found: Detection) -> dict[str, str]:
-    return {
-        "actual_provider_name": found.actual_provider,
-        "confidence": found.confidence,
-        "detection_rule": found.rule,
-        "evidence": found.evidence,
-    }
-
-
-def _rates_differently(log: UsageLog, books: Books) -> bool:
+def _rates_differently(log: Any, books: Books) -> bool:  # noqa: ANN401 - any form of a log that has the columns
     """Whether the price under its new name would make another cost than the log has; `reprice` makes it so."""
     return any(isinstance(one, Correction) for one in repricing.decided([log], books))

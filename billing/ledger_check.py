@@ -1,7 +1,8 @@
 """Whether the rollups equal the log and its adjustments, and the differences that put them right.
 
 `check` is asked by verify_ledger, all in one snapshot. `rebuild` applies differences as increments, which commute with
-writers: these move log and rollup together, so a difference stays what it is until somebody applies it.
+writers: these move log and rollup together, so a difference stays what it is until somebody applies it. Of two rebuilds at
+once, the one that comes second looks again.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from billing.models import Account, UsageLog
 from billing.projection_check import Difference
 from billing.rollups import PLATFORM_DAYS, USAGE_DAYS, USAGE_MODELS, Rollup, Row, Totals
 from lib import retry
+from providers.models import BookVersion
 
+REBUILT = "rollups"  # the BookVersion that each rebuild moves with what it applies
 ACCOUNTS = 200  # a part of the check: what is in memory at a time
 
 SUMS: dict[str, Aggregate] = {
@@ -84,14 +87,14 @@ def check() -> Iterator[Part]:
 
 
 def rebuild(*, dry_run: bool = False) -> Iterator[Part]:
-    """Put the rollups right, part by part, and tell what was wrong. Safe while writers run; not beside another rebuild."""
+    """Put the rollups right, part by part, and tell what was wrong. Safe while writers and other rebuilds run."""
     for rollup, where in _parts():
-        with snapshot():
-            part = _compare(rollup, where)
-        if part.differences and not dry_run:
-            moves = {one.key: [_delta(one, counter) for counter in rollup.counters] for one in part.differences}
-            totals: dict[Rollup, Totals] = {each: {} for each in rollups.LEDGERED} | {rollup: moves}
-            retry.on_deadlock(partial(_apply, totals))
+        while True:
+            edition = 0 if dry_run else BookVersion.objects.get_or_create(book=REBUILT)[0].version
+            with snapshot():
+                part = _compare(rollup, where)
+            if dry_run or retry.on_deadlock(partial(_apply, rollup, part, edition)):
+                break
         yield part
 
 
@@ -109,9 +112,16 @@ def from_log(rollup: Rollup, logs: QuerySet[UsageLog]) -> Totals:
     return totals
 
 
-def _apply(totals: dict[Rollup, Totals]) -> None:
+def _apply(rollup: Rollup, part: Part, edition: int) -> bool:
+    """False, and nothing done, where another rebuild has applied differences since this `edition` was read."""
+    if not part.differences:
+        return True
+    moves = {one.key: [_delta(one, counter) for counter in rollup.counters] for one in part.differences}
     with transaction.atomic():
-        rollups.apply(totals)
+        first = BookVersion.objects.filter(book=REBUILT, version=edition).update(version=edition + 1) == 1
+        if first:
+            rollups.apply({each: {} for each in rollups.LEDGERED} | {rollup: moves})
+    return first
 
 
 def _delta(difference: Difference, counter: str) -> int:

@@ -48,6 +48,9 @@ class OldTable:
             last = page[-1][self.columns.index("id")]
             page = self._page(f"{select} WHERE {name('id')} > %s ORDER BY {name('id')} LIMIT {PAGE}", [last])
 
+    def close(self) -> None:
+        self.connection.close()
+
     def _page(self, sql: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
         with self.connection.cursor() as cursor:
             cursor.execute(sql, parameters)
@@ -55,10 +58,22 @@ class OldTable:
 
 
 def open_table(url: str) -> OldTable:
-    """The older table behind a database URL, opened for reading only. Raises NotReadable."""
+    """The older table behind a database URL, opened for reading only; the caller closes it. Raises NotReadable."""
     handler = ConnectionHandler({"default": {}, "old": _settings(url)})
     try:
         connection: BaseDatabaseWrapper = handler["old"]
+    except ImproperlyConfigured as error:
+        raise NotReadable(f"The database can't be read: {error}") from error
+    try:
+        return OldTable(connection, _columns(connection))
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _columns(connection: BaseDatabaseWrapper) -> tuple[str, ...]:
+    """Those of an older table. Raises NotReadable where it is none."""
+    try:
         with connection.cursor() as cursor:
             if TABLE not in connection.introspection.table_names(cursor):
                 raise NotReadable(f"The database has no table {TABLE}.")
@@ -70,7 +85,7 @@ def open_table(url: str) -> OldTable:
     if missing:
         what = "it is Tollgate's own" if "event_key" in columns else f"it has no column {missing[0]}"
         raise NotReadable(f"The table {TABLE} is not an older one: {what}.")
-    return OldTable(connection, columns)
+    return columns
 
 
 def _settings(url: str) -> dict[str, Any]:

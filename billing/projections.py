@@ -9,7 +9,7 @@ them: it says who stood there all the time.)
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, namedtuple
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -23,6 +23,7 @@ from django.db.models import F, QuerySet
 
 from billing import accounts, closing, rollups
 from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageLog
+from billing.models.usage import Shown
 from lib import retry, rows
 
 WORTH = ("effective_nano", "is_priced", "voided_at")
@@ -35,7 +36,20 @@ COUNTED = (
     *("tokens_input", "tokens_output", "tokens_total", "tokens_cached", "tokens_cache_write"),
     *("units", "variant", "cached_included", "cost_source", "is_billable"),
 )
+_Counted: Any = namedtuple("_Counted", COUNTED)  # type: ignore[misc]  # names from above
 NEEDED = (*COUNTED, "cost_total", "detection_rule", "evidence", "endpoint", "served_by")
+
+
+_NO_NAME: dict[str, Any] = {"actual_provider_name": None, "confidence": ""}
+
+
+class Counted(Shown, _Counted):
+    """A log with the columns of COUNTED, without the cost of a model instance."""
+
+    __slots__ = ()
+
+    def unnamed(self) -> Any:  # noqa: ANN401 - as for the columns
+        return self._replace(**_NO_NAME)
 
 
 class Correction(NamedTuple):

@@ -60,13 +60,25 @@ def charge(log: Any, adjustments: Sequence[UsageAdjustment]) -> Charge:  # noqa:
     return Charge(None, rated.source, 0, 0, 0, 0) if log.voided_at else rated
 
 
+def source(log: Any, adjustments: Sequence[UsageAdjustment]) -> str:  # noqa: ANN401 - as above
+    """The CostSource of the rating that stands now; a voided log keeps it."""
+    told = _repriced(adjustments)
+    return str(told["source"] if told else log.cost_source)
+
+
 def _rated(log: Any, adjustments: Sequence[UsageAdjustment]) -> Charge:  # noqa: ANN401 - as above
+    if told := _repriced(adjustments):
+        parts = (told["input"], told["output"], told["other"])
+        return Charge(told["price"], told["source"], *parts, sum(parts))
+    return Charge(log.price_id, log.cost_source, log.cost_input, log.cost_output, log.cost_other, log.cost_total)
+
+
+def _repriced(adjustments: Sequence[UsageAdjustment]) -> dict[str, Any] | None:
+    """What the last re-pricing that was not taken back says of itself."""
     for one in reversed(adjustments):
         if one.kind == Kind.REPRICE and one.reverted_by is None and "source" in one.details:
-            told = one.details
-            parts = (told["input"], told["output"], told["other"])
-            return Charge(told["price"], told["source"], *parts, sum(parts))
-    return Charge(log.price_id, log.cost_source, log.cost_input, log.cost_output, log.cost_other, log.cost_total)
+            return dict(one.details)
+    return None
 
 
 def history(log: Any, adjustments: Iterable[UsageAdjustment]) -> Iterator[Step]:  # noqa: ANN401 - as above

@@ -1,21 +1,16 @@
-"""CSV answers: streamed row by row, and safe to open in a spreadsheet."""
+"""CSV answers: streamed some rows at a time, and safe to open in a spreadsheet."""
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from django.http import StreamingHttpResponse
 
 FORMULA = frozenset("=+-@\t\r\n")  # a cell that starts so would be run by a spreadsheet
-# In a written line: where a cell may start so. The writer puts cells with line breaks in quotes.
-_SUSPECT = re.compile(r"""(?:\A|,)(?:"?[=+\-@\t]|"[\r\n])""")
-
-
-class _Echo:
-    def write(self, text: str) -> str:
-        return text
+_SPECIAL = re.compile('[",\r\n]')
+CHUNK = 500  # rows that are written at once
 
 
 def safe(cell: object) -> object:
@@ -38,13 +33,29 @@ def response(name: str, columns: Sequence[str], lines: Iterable[Sequence[object]
 
 
 def _chunks(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> Iterator[str]:
-    writer = csv.writer(_Echo())
-    yield writer.writerow(columns)
-    chunk: list[str] = []
-    for line in lines:
-        text = writer.writerow(line)
-        chunk.append(writer.writerow(map(safe, line)) if _SUSPECT.search(text) else text)
-        if len(chunk) == 500:
-            yield "".join(chunk)
-            chunk.clear()
-    yield "".join(chunk)
+    yield _written([columns])
+    rest = iter(lines)
+    while chunk := list(islice(rest, CHUNK)):
+        yield _written(chunk)
+
+
+def _written(lines: Sequence[Sequence[object]]) -> str:
+    """Lines of two cells or more as the csv module writes them, at half its cost: it weighs every sign of every cell."""
+    columns = map(_column, zip(*lines, strict=True))
+    return "\r\n".join([*map(",".join, zip(*columns, strict=True)), ""])
+
+
+def _column(cells: Sequence[object]) -> Sequence[str]:
+    """A column's cells as they are written. All are looked at together first, as most columns need no care at all."""
+    texts = [cell if type(cell) is str else "" if cell is None else str(cell) for cell in cells]
+    together = "\n".join(["", *texts])
+    odd = together.count("\n") != len(texts) or any(sign in together for sign in '",\r')
+    if odd or any(sign in together and f"\n{sign}" in together for sign in "=+-@\t"):
+        return [
+            _quoted(str(safe(text) if type(cell) is str else text)) for cell, text in zip(cells, texts, strict=True)
+        ]
+    return texts
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if _SPECIAL.search(text) else text

@@ -1,6 +1,6 @@
 """What PostgreSQL alone can do: psycopg's own cursor on Django's connection, and whole arrays in binary for it.
 
-Called by upsert, and by ledger and accounts. psycopg itself would dump an array value by value. Source of the form:
+Called by upsert, ledger, accounts and log_search. psycopg itself would dump an array value by value. Source of the form:
 `array_send` in PostgreSQL's arrayfuncs.c; elements stand as they do in COPY.
 """
 
@@ -14,10 +14,14 @@ from struct import Struct
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import psycopg
+from django.core.exceptions import EmptyResultSet
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import QuerySet
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
+from psycopg.types.json import set_json_loads
 
 from lib import copy_binary
 
@@ -46,6 +50,17 @@ def cursor(connection: BaseDatabaseWrapper) -> Iterator[psycopg.Cursor[Any]]:
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         yield cursor
+
+
+def fetch(connection: BaseDatabaseWrapper, rows: QuerySet[Any, tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The rows of a `values_list` in binary, at half the cost of Django's text; JSON comes parsed, times in UTC."""
+    try:
+        sql, parameters = rows.query.sql_with_params()
+    except EmptyResultSet:
+        return []
+    with cursor(connection) as cursor_:
+        set_json_loads(msgspec.json.decode, cursor_)  # reads whatever strict_json lets in as `json` does
+        return cursor_.execute(sql.encode(), parameters, binary=True).fetchall()
 
 
 class Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import chain
 from typing import Annotated
 from uuid import UUID
 
@@ -73,7 +74,7 @@ class LogsView(APIView):
         size, mark = paging.size(query), _mark(query)
         page = log_search.page(found, size=size, mark=mark)
         labels = rulebook.current().labels
-        results = [rows.log(row, labels) for row in rows.with_adjustments(page.logs)]
+        results = rows.records(rows.with_adjustments(page.logs), labels)
         return Response(
             {
                 "next": paging.link(request, page.next),
@@ -176,6 +177,5 @@ def _mark(query: dict[str, str]) -> Mark | None:
 def csv_of(found: QuerySet[UsageLog]) -> StreamingHttpResponse:
     """The logs as a CSV attachment, streamed."""
     labels = rulebook.current().labels
-    pages = log_search.stream(found)
-    lines = (rows.cells(row, labels) for page in pages for row in rows.with_adjustments(page))
+    lines = chain.from_iterable(rows.lines(page, labels) for page in log_search.stream(found))
     return csv_stream.response("usage-logs.csv", rows.COLUMNS, lines)

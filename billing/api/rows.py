@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -13,64 +15,86 @@ from billing import explanation, rating, sentences, standing
 from billing.api.schema import LOG_FIELDS
 from billing.api.shapes import usd
 from billing.explanation import Explanation, Priced
+from billing.log_search import Listed
 from billing.models import UsageAdjustment, UsageLog
 from billing.standing import Step
 from lib import money
 from providers.costing import Line
 
 COLUMNS = tuple(LOG_FIELDS)
-Row = tuple[Any, list[UsageAdjustment]]  # a log in any form that has the columns, with its adjustments
+Row = tuple[UsageLog, list[UsageAdjustment]]  # a log with its adjustments, oldest first
+Corrected = dict[UUID | None, list[UsageAdjustment]]  # by the id of the log
+Labels = Mapping[str, str]  # the shown names of providers by slug
 
 
-def with_adjustments(logs: Sequence[Any]) -> list[Row]:
+def with_adjustments(logs: Sequence[UsageLog]) -> list[Row]:
     """Each log with its adjustments, oldest first; one query for all of them."""
-    by_log: dict[Any, list[UsageAdjustment]] = {log.id: [] for log in logs}
-    accounts = {log.account_id for log in logs}
-    for adjustment in UsageAdjustment.objects.filter(account_id__in=accounts, log_id__in=by_log).order_by("id"):
-        by_log[adjustment.log_id].append(adjustment)
-    return [(log, by_log[log.id]) for log in logs]
+    found = _adjustments(logs)
+    return [(log, found.get(log.id, [])) for log in logs]
 
 
-def log(row: Row, labels: Mapping[str, str]) -> dict[str, Any]:
-    one, adjustments = row
+def _adjustments(logs: Sequence[Any]) -> Corrected:
+    found: Corrected = {}
+    accounts, ids = {log.account_id for log in logs}, [log.id for log in logs]
+    for adjustment in UsageAdjustment.objects.filter(account_id__in=accounts, log_id__in=ids).order_by("id"):
+        found.setdefault(adjustment.log_id, []).append(adjustment)
+    return found
+
+
+def records(rows: Sequence[Row], labels: Labels) -> list[dict[str, Any]]:
+    """The rows as JSON objects."""
+    logs = [Listed.of(one, corrected=bool(adjustments)) for one, adjustments in rows]
+    told = _columns(logs, {one.id: adjustments for one, adjustments in rows}, labels)
+    return [dict(zip(told, values, strict=True)) for values in zip(*told.values(), strict=True)]
+
+
+def log(row: Row, labels: Labels) -> dict[str, Any]:
+    return records([row], labels)[0]
+
+
+def lines(logs: Sequence[Any], labels: Labels) -> Iterable[tuple[object, ...]]:
+    """The same values of Listed logs as text cells: objects as JSON, nothing as an empty cell."""
+    told = _columns(logs, _adjustments([one for one in logs if one.corrected]), labels)
+    return zip(*map(_cells, told.values()), strict=True)
+
+
+def _columns(logs: Sequence[Any], corrected: Corrected, labels: Labels) -> dict[str, Iterable[Any]]:
+    """What rows say, by name: one value a log. By columns, as most values are what the log's column says."""
+    of = dict(zip(Listed._fields, zip(*logs, strict=True), strict=True)) if logs else dict.fromkeys(Listed._fields, ())
+    slugs = [one.shown_provider for one in logs]
     return {
-        "id": one.id,
-        "event_id": one.event_id,
-        "account": one.external_id,
-        "timestamp": one.timestamp,
-        "received_at": one.received_at,
-        "period": f"{one.usage_period:%Y-%m}",
-        "late_for": f"{one.late_for:%Y-%m}" if one.late_for else None,
-        "provider": one.provider,
-        "actual_provider": one.shown_provider,
-        "provider_label": labels.get(one.shown_provider, one.shown_provider),
-        "confidence": one.shown_confidence,
-        "category": one.category,
-        "model": one.model_used,
-        "endpoint": one.endpoint,
-        "method": one.method,
-        "tokens_input": one.tokens_input,
-        "tokens_output": one.tokens_output,
-        "tokens_total": one.tokens_total,
-        "usage": rating.usage_of(one),
-        "cost_usd": usd(one.effective_nano) if one.is_priced or one.voided_at else None,
-        "original_cost_usd": usd(one.cost_total) if one.cost_source != "unpriced" else None,
-        "cost_source": standing.charge(one, adjustments).source if adjustments else one.cost_source,
-        "priced": one.is_priced,
-        "voided": one.voided_at is not None,
-        "adjustments": [_adjustment(step) for step in standing.history(one, adjustments)],
-        "response_time_ms": one.response_time_ms,
-        "status": "failed" if one.failed else "success",
-        "status_code": one.status_code,
-        "error_message": one.error_message,
-        "retry_count": one.retry_count,
-        "metadata": one.metadata,
+        "id": of["id"],
+        "event_id": of["event_id"],
+        "account": of["external_id"],
+        "timestamp": of["timestamp"],
+        "received_at": of["received_at"],
+        "period": map(_month, of["usage_period"]),
+        "late_for": map(_month, of["late_for"]),
+        "provider": of["provider"],
+        "actual_provider": slugs,
+        "provider_label": [labels.get(slug, slug) for slug in slugs],
+        "confidence": [one.shown_confidence for one in logs],
+        "category": of["category"],
+        "model": of["model_used"],
+        "endpoint": of["endpoint"],
+        "method": of["method"],
+        "tokens_input": of["tokens_input"],
+        "tokens_output": of["tokens_output"],
+        "tokens_total": of["tokens_total"],
+        "usage": map(rating.usage_of, logs),
+        "cost_usd": [usd(one.effective_nano) if one.is_priced or one.voided_at else None for one in logs],
+        "original_cost_usd": [usd(one.cost_total) if one.cost_source != "unpriced" else None for one in logs],
+        "cost_source": [standing.source(one, corrected[one.id]) if one.corrected else one.cost_source for one in logs],
+        "priced": of["is_priced"],
+        "voided": [at is not None for at in of["voided_at"]],
+        "adjustments": [_history(one, corrected[one.id]) if one.corrected else [] for one in logs],
+        "response_time_ms": of["response_time_ms"],
+        "status": ["failed" if one.failed else "success" for one in logs],
+        "status_code": of["status_code"],
+        "error_message": of["error_message"],
+        "retry_count": of["retry_count"],
+        "metadata": of["metadata"],
     }
-
-
-def cells(row: Row, labels: Mapping[str, str]) -> list[object]:
-    """The same values as text cells: objects as JSON, nothing as an empty cell."""
-    return [_cell(value) for value in log(row, labels).values()]
 
 
 def of(one: UsageLog) -> Row:
@@ -121,6 +145,10 @@ def _line(line: Line, priced: Priced) -> dict[str, Any]:
     }
 
 
+def _history(one: Any, adjustments: Sequence[UsageAdjustment]) -> list[dict[str, Any]]:  # noqa: ANN401 - as standing takes it
+    return [_adjustment(step) for step in standing.history(one, adjustments)]
+
+
 def _adjustment(step: Step) -> dict[str, Any]:
     """What a customer may know of a correction; who made it is the operators' affair."""
     one = step.adjustment
@@ -146,9 +174,19 @@ def _plain(number: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _cell(value: object) -> object:
-    write = CELLS.get(type(value))
-    return write(value) if write else value
+@lru_cache(maxsize=1024)
+def _month(start: date | None) -> str | None:
+    """A period by the month in which it starts."""
+    return f"{start:%Y-%m}" if start else None
+
+
+def _cells(values: Iterable[object]) -> Sequence[object]:
+    """One column's values as cells. Most columns hold nothing but texts and numbers, and stay as they are."""
+    values = list(values)
+    for kind in CELLS.keys() & set(map(type, values)):
+        write = CELLS[kind]
+        values = [write(value) if type(value) is kind else value for value in values]
+    return values
 
 
 def _json(value: object) -> str:
@@ -156,9 +194,9 @@ def _json(value: object) -> str:
 
 
 CELLS: dict[type, Callable[[Any], str]] = {
-    type(None): lambda _: "",
-    bool: lambda value: "true" if value else "false",
+    bool: {True: "true", False: "false"}.__getitem__,
     dict: _json,
     list: _json,
     datetime: msgspec.to_builtins,  # as the JSON has it
+    UUID: msgspec.to_builtins,
 }

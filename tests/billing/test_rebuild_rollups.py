@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from typing import Any
+
 import pytest
 from django.db.models import F
 
+from billing import ledger_check
 from billing.models import PlatformDay, UsageDay, UsageModel
 from tests.billing.ledger_rows import record, rollups, run
+from tests.conftest import ROOT
+from tests.proof import children
 
 pytestmark = pytest.mark.django_db
 
@@ -41,3 +48,25 @@ def test_a_dry_run_tells_and_changes_nothing() -> None:
 
     assert (end.status, end.lines[-1]) == (0, "21 rows compared, 10 to be put right.")
     assert UsageDay.objects.count() == 0
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_two_at_once_put_right_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    record(*DAYS)
+    right = rollups()
+    UsageDay.objects.update(cost_nano=F("cost_nano") - 7)
+    compare = ledger_check._compare
+
+    def rival(*arguments: Any) -> Any:
+        part = compare(*arguments)
+        monkeypatch.setattr(ledger_check, "_compare", compare)
+        command = [sys.executable, "manage.py", "rebuild_rollups"]
+        subprocess.run(command, cwd=ROOT, env=children.environment(), check=True, capture_output=True)
+        return part
+
+    monkeypatch.setattr(ledger_check, "_compare", rival)
+    end = run("rebuild_rollups")
+
+    assert (end.status, end.lines) == (0, ["21 rows compared, 0 put right."])
+    assert rollups() == right
+    assert run("verify_ledger").status == 0

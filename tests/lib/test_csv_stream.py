@@ -7,6 +7,8 @@ import io
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lib import csv_stream
 
@@ -47,6 +49,18 @@ def test_a_formula_is_defused_in_every_place_of_a_row(text: str, place: int) -> 
     written = [f"'{text}" if cell == text else cell or "" for cell in cells]
 
     assert list(csv.reader(io.StringIO(answer.getvalue().decode(), newline="")))[1:] == [written]
+
+
+CELLS = st.none() | st.integers() | st.text() | st.text(alphabet='a,"\r\n=-+@\t 1.', max_size=6) | st.floats()
+
+
+@given(st.integers(2, 4).flatmap(lambda width: st.lists(st.lists(CELLS, min_size=width, max_size=width), min_size=1)))
+def test_lines_are_written_as_the_csv_module_writes_them(lines: list[list[object]]) -> None:
+    text = io.StringIO()
+    csv.writer(text).writerows(list(map(csv_stream.safe, line)) for line in lines)
+    _, _, written = csv_stream.response("x.csv", [""] * len(lines[0]), lines).getvalue().decode().partition("\r\n")
+
+    assert written == text.getvalue()
 
 
 def test_rows_are_taken_as_they_are_sent() -> None:

@@ -9,7 +9,9 @@ from uuid import UUID
 import pytest
 from django.db import DataError, connection
 
+from billing.models import UsageLog
 from lib import postgres
+from tests.billing.ledger_rows import NOW, record
 
 pytestmark = [
     pytest.mark.django_db,
@@ -43,3 +45,22 @@ def test_a_uuid_may_come_as_its_bytes() -> None:
 def test_an_error_is_djangos() -> None:
     with pytest.raises(DataError), postgres.cursor(connection) as cursor:
         cursor.execute("SELECT 1 / 0")
+
+
+def test_rows_come_as_django_reads_them() -> None:
+    record({"metadata": {"a": [1, 0.5, None, "\u00e9"]}, "usage": {"seconds": "0.5"}}, {"provider": "x.y"})
+    columns = (
+        "id",
+        "account_id",
+        "timestamp",
+        "usage_period",
+        "late_for",
+        "units",
+        "metadata",
+        "is_priced",
+        "provider",
+    )
+    found = UsageLog.objects.filter(provider__contains="", timestamp__lte=NOW).order_by("id").values_list(*columns)
+
+    assert postgres.fetch(connection, found) == list(found)
+    assert postgres.fetch(connection, found.filter(id__in=[])) == []

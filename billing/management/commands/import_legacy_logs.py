@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
@@ -29,7 +31,7 @@ class Command(BaseCommand):
         except legacy_tables.NotReadable as error:
             raise commands.bad_use(str(error)) from error
         counts, seen = intake.Counts(), legacy.Read()
-        with commands.Progress(self, "rows", len(table)) as progress:
+        with closing(table), commands.Progress(self, "rows", len(table)) as progress:
             lines = (legacy.line(row, source, seen) for row in table.rows())
             for batch in intake.bring_in(lines, counts, at=timezone.now(), dry_run=dry_run):
                 _compare(batch, seen)

@@ -9,7 +9,7 @@ SHOWN = 50
 
 
 class Command(BaseCommand):
-    help = "Apply the differences between log and rollups as increments. Not two at a time."
+    help = "Apply the differences between log and rollups as increments."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="Tell what is wrong, change nothing.")

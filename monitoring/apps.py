@@ -12,4 +12,5 @@ class MonitoringConfig(AppConfig):
 
         health.register("database", readiness.database)
         health.register("migrations", readiness.migrations)
+        health.register("jobs", readiness.jobs)
         health.register("request_log", readiness.request_log)

@@ -12,7 +12,7 @@ from django.db import OperationalError
 from django.test import Client
 
 from billing import access
-from config import probes
+from lib import health
 from tests.conftest import Api
 
 pytestmark = pytest.mark.django_db
@@ -76,7 +76,7 @@ def test_a_fault_is_one_line_with_its_traceback(
         raise RuntimeError("a fault")
 
     monkeypatch.setattr(access, "find_key", broken)
-    monkeypatch.setattr(probes.health, "run", broken)
+    monkeypatch.setattr(health, "run", broken)
     service.get("usage/summary/")
     service.client.get("/readyz")
     expected = {"method": "GET", "status": 500, "error": "RuntimeError"}

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from config import probes
+from config import metrics, probes
 from providers.api.detect import DetectView, ProvidersView
 from providers.api.prices import PricesView
 
@@ -47,4 +47,5 @@ urlpatterns = [
     path("api/v1/", include(api)),
     path("livez", probes.livez, name="livez"),
     path("readyz", probes.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
 ]

@@ -7,6 +7,7 @@ a repeat is known.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from django.conf import settings
@@ -31,7 +32,7 @@ def _addresses(before: datetime) -> int:
 
 
 def _erase_addresses(before: datetime) -> int | None:
-    return retry.on_deadlock(lambda: _erased(before))
+    return retry.on_deadlock(partial(_erased, before))
 
 
 @transaction.atomic
@@ -41,7 +42,7 @@ def _erased(before: datetime) -> int | None:
     if not ids:
         return None
     batch = UsageLog.objects.filter(id__gte=ids[0], id__lte=ids[-1])
-    erased = batch.filter(PERSONAL).update(ip_address="", user_agent="")
+    erased: int = batch.filter(PERSONAL).update(ip_address="", user_agent="")
     ErasedUpTo.objects.get_or_create(what=ErasedUpTo.ADDRESSES, defaults={"log": FIRST})
     ErasedUpTo.objects.filter(what=ErasedUpTo.ADDRESSES, log__lt=ids[-1]).update(log=ids[-1])
     return erased

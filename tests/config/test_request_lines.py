@@ -7,7 +7,6 @@ from typing import NoReturn
 from uuid import UUID
 
 import pytest
-from django.conf import settings
 from django.db import OperationalError
 from django.test import Client
 
@@ -106,4 +105,4 @@ def test_a_database_that_is_away_is_one_warning_without_a_traceback(
 
 def test_djangos_own_handlers_do_not_write_a_line_again() -> None:
     assert logging.getLogger("django").handlers == []
-    assert settings.LOGGING["loggers"]["django.request"]["level"] == "CRITICAL"
+    assert logging.getLogger("django.request").level == logging.CRITICAL

@@ -14,7 +14,7 @@ def main() -> None:
     django.setup()
     from billing import retention
 
-    retention.BATCH = SIZE
+    vars(retention)["BATCH"] = SIZE
     before = datetime.now(UTC) + timedelta(minutes=1)
     for rule in retention.RULES:
         while rule.step(before) is not None:

@@ -30,8 +30,8 @@ class Command(BaseCommand):
         with commands.Progress(self, "rows") as progress:
             for rule in RULES:
                 before = progress.done
-                while not progress.stopped and (count := retention.some(rule, at, batches=SOME)) is not None:
-                    progress.add(count, rule.what)
+                while not progress.stopped and (some := retention.some(rule, at, batches=SOME)) is not None:
+                    progress.add(some, rule.what)
                 removed.append((rule, progress.done - before))
         return commands.close(self, f"Removed: {retention.told(removed)}.", failed=progress.stopped)
 

@@ -6,19 +6,18 @@ a repeat is known.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Min, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from billing.models import ErasedUpTo, ProviderMinute, UsageLog
 from lib import keys, retention, retry
 from lib.retention import BATCH, Rule
 
-SPAN = timedelta(minutes=30)
 PERSONAL = ~Q(ip_address="") | ~Q(user_agent="")
 FIRST = UUID(int=0)
 
@@ -54,18 +53,7 @@ def _older(before: datetime) -> QuerySet[UsageLog]:
     return UsageLog.objects.filter(id__gt=mark.log if mark else FIRST, id__lt=keys.first_of(before)).order_by()
 
 
-def _minutes(before: datetime) -> int:
-    return ProviderMinute.objects.filter(minute__lt=before).order_by().count()
-
-
-def _delete_minutes(before: datetime) -> int | None:
-    oldest = ProviderMinute.objects.filter(minute__lt=before).aggregate(oldest=Min("minute"))["oldest"]
-    if oldest is None:
-        return None
-    return ProviderMinute.objects.filter(minute__lt=min(oldest + SPAN, before)).delete()[0]
-
-
 RULES = (
     Rule("logs with an address or user agent", lambda: int(settings.KEEP_ADDRESSES_DAYS), _addresses, _erase_addresses),
-    Rule("minutes of providers", lambda: int(settings.KEEP_MINUTES_DAYS), _minutes, _delete_minutes),
+    retention.of_minutes("minutes of providers", lambda: int(settings.KEEP_MINUTES_DAYS), ProviderMinute.objects),
 )

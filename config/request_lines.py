@@ -47,7 +47,7 @@ class RequestLineMiddleware:
 
 def _id_of(request: HttpRequest) -> str:
     """The sender's, where it is short and plain; else one that is made."""
-    sent = request.META.get("HTTP_X_REQUEST_ID", "")
+    sent = request.headers.get("x-request-id", "")
     return sent if WELL_FORMED.fullmatch(sent) else str(keys.new_id())
 
 

@@ -8,8 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import models
+from django.db.models import Min
 
 BATCH = 1_000  # rows in one transaction
+SPAN = timedelta(minutes=30)  # of minutes in one batch: some hundred rows each
 BATCHES = 100  # in one run of a job, so that other jobs get their turn; the rest waits for the next run
 
 
@@ -28,6 +33,19 @@ class Rule:
 
     def limit(self, at: datetime) -> datetime | None:
         return at - timedelta(days=self.days()) if self.days() else None
+
+
+def of_minutes(what: str, days: Callable[[], int], minutes: models.Manager[Any]) -> Rule:
+    """The rule of a table that holds rows for each `minute`."""
+
+    def due(before: datetime) -> int:
+        return minutes.filter(minute__lt=before).count()
+
+    def step(before: datetime) -> int | None:
+        oldest = minutes.filter(minute__lt=before).aggregate(oldest=Min("minute"))["oldest"]
+        return None if oldest is None else minutes.filter(minute__lt=min(oldest + SPAN, before)).delete()[0]
+
+    return Rule(what, days, due, step)
 
 
 def due(rules: Iterable[Rule], at: datetime) -> list[tuple[Rule, int]]:

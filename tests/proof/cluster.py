@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -38,6 +39,13 @@ class Cluster:
     def stop(self) -> None:
         """As an operator does who doesn't wait for clients."""
         self.program("pg_ctl", "stop", "-w", "-t", WAIT, "-m", "fast", "-D", str(self._data))
+
+    def signal(self, number: signal.Signals) -> None:
+        """To the server and its backends: SIGSTOP makes a database that hangs, SIGCONT ends that (Linux)."""
+        server = int((self._data / "postmaster.pid").read_text().split()[0])
+        backends = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        for pid in (server, *map(int, backends)):
+            os.kill(pid, number)
 
     def program(self, name: str, *arguments: str) -> str:
         """What one of PostgreSQL's programs says."""

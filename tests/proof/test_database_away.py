@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ PATIENCE = 20.0
 HEALTH = "from django.utils import timezone; from monitoring import health; print(health.system(timezone.now()).status)"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def private() -> Iterator[Cluster]:
     """Not below pytest's own temporary folder, which other users may not enter."""
     with tempfile.TemporaryDirectory(prefix="cluster-") as folder, cluster.running(Path(folder)) as started:
@@ -63,8 +64,12 @@ class Service:
                 return refused.code, refused.read()
 
 
-def test_a_stopped_database_is_told_and_all_recovers_without_a_restart(private: Cluster, tmp_path: Path) -> None:
-    service = Service(private, tmp_path)
+@pytest.fixture(scope="module")
+def service(private: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Service:
+    return Service(private, tmp_path_factory.mktemp("service"))
+
+
+def test_a_stopped_database_is_told_and_all_recovers_without_a_restart(private: Cluster, service: Service) -> None:
     event = {"event_id": "e1", "account": "a", "provider": "openai", "model": "gpt-4o", "usage": {"input_tokens": 1}}
     with Server(service.environment, workers=1, threads=4) as server:
 
@@ -96,6 +101,24 @@ def test_a_stopped_database_is_told_and_all_recovers_without_a_restart(private: 
         assert ask("/livez") == (200, b"ok\n")
         _wait(lambda: _health(ask) in {"healthy", "warning", "critical"})
         assert server.workers() == workers
+
+
+def test_a_database_that_hangs_does_not_hang_the_probes(private: Cluster, service: Service) -> None:
+    with Server(service.environment, workers=1, threads=4) as server:
+        assert service.ask(server.port, "/readyz")[0] == 200
+        private.signal(signal.SIGSTOP)
+        try:
+            for _ in range(3):
+                begun = time.monotonic()
+                status, body = service.ask(server.port, "/readyz")
+                took = time.monotonic() - begun
+                children.tell(f"/readyz said {status} after {took:.3f} s: {body!r}")
+                assert (status, json.loads(body)["status"]) == (503, "critical")
+                assert took < 4
+                assert service.ask(server.port, "/livez") == (200, b"ok\n")
+        finally:
+            private.signal(signal.SIGCONT)
+        _wait(lambda: service.ask(server.port, "/readyz")[0] == 200)
 
 
 def _health(ask: Callable[[str], tuple[int, Any]]) -> str:

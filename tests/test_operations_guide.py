@@ -7,10 +7,12 @@ import os
 import re
 import shlex
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -43,9 +45,9 @@ def manage(settings: dict[str, str], *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
-def told(start: str) -> str:
-    """The one command of the guide that begins so."""
-    lines: list[str] = [line for line in SHELL if line.startswith(start)]
+def told(part: str) -> str:
+    """The one command of the guide that has this part."""
+    lines: list[str] = [line for line in SHELL if part in line]
     assert len(lines) == 1
     return lines[0]
 
@@ -107,10 +109,12 @@ def test_a_backup_of_sqlite_restores(tmp_path: Path) -> None:
     def here(command: str) -> str:
         return command.replace("/var/lib/tollgate", str(live)).replace("/backup", str(backup))
 
-    subprocess.run(here(told("sqlite3 ")), shell=True, check=True)
+    subprocess.run(here(told("VACUUM")), shell=True, check=True)
     (live / "tollgate.sqlite3").write_bytes(b"gone")
-    for command in (told("rm -f"), told("cp ")):
+    for command in (told("rm -f"), told("cp "), told("journal_mode")):
         subprocess.run(here(command), shell=True, check=True)
+    with closing(sqlite3.connect(live / "tollgate.sqlite3")) as restored:
+        assert restored.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     _assert_whole(settings, tmp_path)
 
 

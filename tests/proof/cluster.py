@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -45,7 +45,8 @@ class Cluster:
         server = int((self._data / "postmaster.pid").read_text().split()[0])
         backends = Path(f"/proc/{server}/task/{server}/children").read_text().split()
         for pid in (server, *map(int, backends)):
-            os.kill(pid, number)
+            with suppress(ProcessLookupError):  # it ended meanwhile
+                os.kill(pid, number)
 
     def program(self, name: str, *arguments: str) -> str:
         """What one of PostgreSQL's programs says."""

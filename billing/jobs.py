@@ -16,6 +16,7 @@ from billing import (
     idempotency,
     repricing,
     reservations,
+    retention,
     statements,
     subscriptions,
     verification,
@@ -110,3 +111,4 @@ def register() -> None:
     jobs.register("close_periods", close_periods, every=timedelta(minutes=10), lease=timedelta(hours=3))
     jobs.register("finish_corrections", finish_corrections, every=timedelta(minutes=1), lease=timedelta(hours=3))
     jobs.register("prune", prune, every=timedelta(days=1), lease=timedelta(hours=1))
+    jobs.register("erase_addresses", retention.prune, every=timedelta(minutes=10))

@@ -1,3 +1,5 @@
+from functools import partial
+
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
 
@@ -11,6 +13,13 @@ class ConfigConfig(AppConfig):
     verbose_name = "Configuration"
 
     def ready(self) -> None:
+        from lib import health
+        from monitoring import readiness
+
+        self._audit()
+        health.register("ledger", partial(readiness.last_check, "verify_ledger"))
+
+    def _audit(self) -> None:
         """The audit trail: who changed configuration. Usage has its own history, the log and its adjustments."""
         from auditlog.registry import auditlog
 

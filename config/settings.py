@@ -52,6 +52,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "monitoring.middleware.RequestLogMiddleware",
+    "config.request_lines.RequestLineMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "config.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -213,16 +214,27 @@ HEALTH_WARNING_PERCENT = env.whole("HEALTH_WARNING_PERCENT", 5)
 HEALTH_CRITICAL_PERCENT = env.whole("HEALTH_CRITICAL_PERCENT", 10)
 HEALTH_WINDOW_MINUTES = env.whole("HEALTH_WINDOW_MINUTES", 5, least=1)
 REQUEST_LOG = env.flag("REQUEST_LOG", default=True)
+KEEP_REQUESTS_DAYS = env.whole("KEEP_REQUESTS_DAYS", 30)  # 0: for ever, as with the next two
+KEEP_MINUTES_DAYS = env.whole("KEEP_MINUTES_DAYS", 90)  # of requests and of providers
+KEEP_ADDRESSES_DAYS = env.whole("KEEP_ADDRESSES_DAYS", 90)  # and user agents, in the usage log
 MAX_BODY_BYTES = 5 * 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 AUDITLOG_DISABLE_REMOTE_ADDR = True
 
+LEVELS = ("WARNING", "DEBUG", "INFO", "ERROR", "CRITICAL")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "filters": {"tokens": {"()": "lib.log_secrets.NoTokens"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["tokens"]}},
-    "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "WARNING")},
+    "formatters": {"console": {"()": "lib.log_lines.ConsoleLines"}, "json": {"()": "lib.log_lines.JsonLines"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": env.choice("LOG_FORMAT", ("console", "json"))}
+    },
+    "root": {"handlers": ["stderr"], "level": env.choice("LOG_LEVEL", LEVELS)},
+    "loggers": {
+        "django": {"handlers": [], "level": "NOTSET"},  # Django's own would write every line a second time
+        # config.request_lines tells of each request once, without its path.
+        "django.request": {"level": "CRITICAL"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+    },
 }

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from billing.pages import urls as pages
-from config import customer_dashboard, probes
+from config import customer_dashboard, metrics, probes
 from providers.api.detect import DetectView, ProvidersView
 from providers.api.prices import PricesView
 
@@ -58,4 +58,5 @@ urlpatterns = [
     path("api/v1/", include(api)),
     path("livez", probes.livez, name="livez"),
     path("readyz", probes.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
@@ -12,8 +11,6 @@ from rest_framework.response import Response
 from billing.events import Refused
 from billing.metering import TotalTooLarge
 from lib.strict_json import BadJSON
-
-logger = logging.getLogger(__name__)
 
 
 class BadRequest(exceptions.APIException):
@@ -72,6 +69,5 @@ def handler(error: Exception, context: Any) -> Response | None:  # noqa: ANN401 
     if isinstance(error, exceptions.ValidationError):
         error.status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
     if isinstance(error, OperationalError | InterfaceError):
-        logger.warning("database unavailable: %s", type(error.__cause__ or error).__name__)
         error = Unavailable()
     return exception_handler(error, context)

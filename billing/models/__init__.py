@@ -8,7 +8,7 @@ from billing.models.plans import Meter, Per, Plan, PlanLimit
 from billing.models.rollups import PlatformDay, ProviderMinute, UsageDay, UsageModel
 from billing.models.statements import Statement
 from billing.models.subscriptions import Cycle, IdempotencyKey, Subscription, SubscriptionEvent
-from billing.models.usage import Category, Confidence, CostSource, UsageAdjustment, UsageLog
+from billing.models.usage import Category, Confidence, CostSource, ErasedUpTo, UsageAdjustment, UsageLog
 
 __all__ = [
     "Account",
@@ -21,6 +21,7 @@ __all__ = [
     "CostSource",
     "Cycle",
     "Delivery",
+    "ErasedUpTo",
     "IdempotencyKey",
     "Invitation",
     "LimitOverride",

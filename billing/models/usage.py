@@ -173,3 +173,18 @@ class UsageAdjustment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.log_id}"
+
+
+class ErasedUpTo(models.Model):
+    """How far retention got in the log, in the order of receipt: logs up to this id hold no client address any more."""
+
+    ADDRESSES = "addresses"
+
+    what = models.CharField(max_length=20, primary_key=True)
+    log = models.UUIDField()
+
+    class Meta:
+        db_table = "erased_up_to"
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.log}"

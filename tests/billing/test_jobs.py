@@ -47,6 +47,8 @@ def test_every_job_is_registered_at_its_interval() -> None:
         "close_periods": 600,
         "finish_corrections": 60,
         "prune": 86_400,
+        "erase_addresses": 600,
+        "prune_requests": 600,
     }
 
 

@@ -1,4 +1,7 @@
-"""The registry behind /readyz: every check is run, and the worst finding counts."""
+"""The registry behind /readyz: every check is run, each within its time, and the worst finding counts."""
+
+import threading
+from datetime import timedelta
 
 import pytest
 
@@ -9,6 +12,7 @@ from lib.health import Finding
 @pytest.fixture(autouse=True)
 def _empty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "_checks", {})
+    monkeypatch.setattr(health, "_running", {})
 
 
 def test_findings_come_in_the_order_of_registration() -> None:
@@ -27,6 +31,25 @@ def test_a_check_that_breaks_is_critical_and_keeps_its_message_to_itself() -> No
         "broken": Finding("critical", "could not be checked: ConnectionError"),
         "next": Finding("ok", ""),
     }
+
+
+def test_a_check_that_hangs_is_critical_holds_one_thread_and_is_well_again_afterwards() -> None:
+    over, runs = threading.Event(), []
+
+    def hanging() -> Finding:
+        runs.append(threading.current_thread())
+        over.wait(30)
+        return Finding("ok", "at last")
+
+    health.register("hanging", hanging, limit=timedelta(milliseconds=50))
+    health.register("next", lambda: Finding("ok", "fine"))
+    late = {"hanging": Finding("critical", "no answer in time"), "next": Finding("ok", "fine")}
+    assert [health.run() for _ in range(3)] == [late, late, late]
+    assert len(runs) == 1
+
+    over.set()
+    runs[0].join()
+    assert health.run()["hanging"] == Finding("ok", "at last")
 
 
 @pytest.mark.parametrize(

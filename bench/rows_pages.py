@@ -1,47 +1,114 @@
-"""Pages that must not grow with the tables behind them: each against itself on a small or an empty table."""
+"""Pages that must not grow with the tables behind them: each against itself on a small data set, or on an empty table."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from statistics import median
+from typing import NamedTuple
+from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import resolve
 from django.utils import timezone
 
 from bench import large, rounds
+from bench.kept import PEER, SMALL
 from bench.outcome import Outcome, slower
 from bench.rows import Sizes
 from billing import access
+from billing.models import UsageLog
+from lib.keyset import Mark
 from monitoring import health as system_health
 
-SMALL = 10_000
 TURNS = 30  # a figure is their median
-CHANGELIST, HEALTH = 1.5, 2.0
+BLOCKS, BLOCK = 10, 20  # of the pages, alternated: the median of 200
+QUERIES = 12
+OLDEST = timedelta(days=7)  # of a data set: pages look back from now
+HEALTH = 2.0
+LOGS = "/admin/billing/usagelog/"
 
 
-def changelist(sizes: Sizes) -> list[Outcome]:
-    """The first page of the usage logs, as an operator opens it."""
+class Page(NamedTuple):
+    """A page and, where it is another account's, its address in the small data set."""
+
+    what: str
+    target: float
+    address: str
+    small: str
+
+
+def pages(sizes: Sizes) -> list[Outcome]:
+    """The dashboards and the list of logs, in the large data set (DATABASE_URL) and in the small one (PEER)."""
+    logs = sizes.logs if connection.vendor == "postgresql" else sizes.logs // 10
+    names = (str(connection.settings_dict["NAME"]), os.environ[PEER])
+    return [_compared(page, f"{connection.vendor}, {logs:,} logs", *names) for page in _pages(logs // SMALL)]
+
+
+def _pages(times: int) -> Iterator[Page]:
+    """`times` as many logs: by Zipf, so many accounts down is one of the size of the small set's largest."""
+    account, largest = f"{_dashboard()}?account=account-{times}", f"{_dashboard()}?account=account-1"
+    yield Page("account dashboard", 1.3, account, largest)
+    yield Page("largest account's dashboard", 3.0, largest, largest)
+    yield Page("operator dashboard", 3.0, "/admin/", "/admin/")
+    yield Page("changelist, first page", 1.5, LOGS, LOGS)
+    deep = f"{LOGS}?days=all&p={Mark(timezone.now() - large.SPAN / 2, UUID(int=0))}"
+    yield Page("changelist, half-way down", 1.5, deep, deep)
+
+
+def _dashboard() -> str:
+    there = resolve("/api/v1/dashboard/").url_name != "not-found"
+    return "/api/v1/dashboard/" if there else "/api/v1/usage/summary/"
+
+
+def _compared(page: Page, where: str, name: str, peer: str) -> Outcome:
+    times = [_both(page, name, peer, swapped=bool(block % 2)) for block in range(BLOCKS)]
+    return slower(f"{page.what}, {where}", times, peer=f"at {SMALL:,}", target=page.target)
+
+
+def _both(page: Page, name: str, peer: str, *, swapped: bool) -> tuple[float, float]:
+    if swapped:
+        small = _block(peer, page.small)
+        return _block(name, page.address), small
+    return _block(name, page.address), _block(peer, page.small)
+
+
+def _block(name: str, address: str) -> float:
+    with _operator(name) as client:
+
+        def ask() -> None:
+            _expect(client.get(address).status_code)
+
+        _check_queries(ask)
+        return median(rounds.seconds(ask) for _ in range(BLOCK))
+
+
+@contextmanager
+def _operator(name: str) -> Iterator[Client]:
+    """An operator's browser on the database of this name."""
+    connection.close()
+    connection.settings_dict["NAME"] = name
+    newest = UsageLog.objects.latest("timestamp").timestamp
+    if timezone.now() - newest > OLDEST:
+        raise RuntimeError(f"{name} ends on {newest:%Y-%m-%d}: drop it with `python -m bench.kept --drop`")
     client = Client(headers={"host": "localhost"})
-    client.force_login(User.objects.create_superuser("operator", password="-"))
+    client.force_login(User.objects.get(username=large.OPERATOR))
+    yield client
 
-    def open_page() -> None:
-        _expect(client.get("/admin/billing/usagelog/").status_code)
 
-    at = timezone.now()
-    large.accounts(at)
-    large.logs(sizes.logs - SMALL + 1, sizes.logs, most=sizes.logs, at=at)
-    small = _time(open_page)
-    large.logs(1, sizes.logs - SMALL, most=sizes.logs, at=at)
+def _check_queries(ask: Callable[[], None]) -> None:
+    """No more than the target has, and none that counts a whole table."""
     with CaptureQueriesContext(connection) as queries:
-        open_page()
-    counted = [query["sql"] for query in queries if "COUNT(*)" in query["sql"] and "LIMIT" not in query["sql"]]
-    if counted:
-        raise RuntimeError(f"the page counts a whole table: {counted[0]}")
-    what = f"usage-log changelist, {sizes.logs:,} logs"
-    return [slower(what, [(_time(open_page), small)], peer=f"at {SMALL:,}", target=CHANGELIST)]
+        ask()
+    told = [query["sql"] for query in queries]
+    counted = [sql for sql in told if "COUNT(*)" in sql and "LIMIT" not in sql]
+    if counted or len(told) > QUERIES:
+        raise RuntimeError(f"{len(told)} queries, counting: {counted}")
 
 
 def health(sizes: Sizes) -> list[Outcome]:

@@ -6,6 +6,7 @@ from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,8 @@ from billing import reports
 from billing.events import Refused
 from billing.models import Account, UsageLog
 from billing.models.usage import Shown
-from lib import keys
+from lib import keys, keyset
+from lib.keyset import Mark
 
 SPAN = timedelta(days=31)  # how far back a platform-wide search looks that no index serves
 STREAM = 2000
@@ -59,52 +61,15 @@ class Search:
         return replace(self, since=since, until=until)
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A place between two logs: the log next to it, and on which side to go on."""
-
-    timestamp: datetime
-    id: UUID
-    backwards: bool = False
-
-    def __str__(self) -> str:
-        return f"{'-' if self.backwards else ''}{self.timestamp:%Y%m%dT%H%M%S.%f}_{self.id.hex}"
-
-    @classmethod
-    def parse(cls, text: str) -> Mark:
-        """Raises ValueError."""
-        stamp, _, identity = text.removeprefix("-").partition("_")
-        moment = datetime.strptime(f"{stamp}+0000", "%Y%m%dT%H%M%S.%f%z")
-        return cls(moment, UUID(identity), backwards=text.startswith("-"))
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    logs: list[UsageLog]
-    next: Mark | None
-    previous: Mark | None
-
-
-def page(found: QuerySet[UsageLog], *, size: int, mark: Mark | None) -> Page:
-    """`size` logs from `mark` on, newest first; one query, and no count."""
-    backwards = mark is not None and mark.backwards
-    rows = list(_beyond(found, mark)[: size + 1])
-    more = len(rows) > size
-    rows = rows[:size]
-    if backwards:
-        rows.reverse()
-    if not rows:
-        return Page([], None, None)
-    older = Mark(rows[-1].timestamp, rows[-1].id) if more or backwards else None
-    newer = Mark(rows[0].timestamp, rows[0].id, backwards=True) if (more if backwards else mark is not None) else None
-    return Page(rows, older, newer)
+page = partial(keyset.page, by="timestamp")
+_beyond = partial(keyset.beyond, by="timestamp")
 
 
 def pages(found: QuerySet[UsageLog], *, size: int) -> Iterator[list[UsageLog]]:
     """All of them, page after page, newest first; each is looked for when it is asked for."""
     mark = None
-    while (one := page(found, size=size, mark=mark)).logs:
-        yield one.logs
+    while (one := page(found, size=size, mark=mark)).rows:
+        yield one.rows
         if one.next is None:
             return
         mark = one.next
@@ -130,16 +95,6 @@ def stream(found: QuerySet[UsageLog]) -> Iterator[list[Any]]:
         if len(rows) < STREAM:
             return
         mark = Mark(rows[-1].timestamp, rows[-1].id)
-
-
-def _beyond(found: QuerySet[UsageLog], mark: Mark | None) -> QuerySet[UsageLog]:
-    if mark is None:
-        return found.order_by("-timestamp", "id")
-    if mark.backwards:
-        after = Q(timestamp__gt=mark.timestamp) | Q(timestamp=mark.timestamp, id__lt=mark.id)
-        return found.filter(after, timestamp__gte=mark.timestamp).order_by("timestamp", "-id")
-    before = Q(timestamp__lt=mark.timestamp) | Q(timestamp=mark.timestamp, id__gt=mark.id)
-    return found.filter(before, timestamp__lte=mark.timestamp).order_by("-timestamp", "id")
 
 
 def _declared(label: str) -> Q:

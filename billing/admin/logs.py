@@ -21,7 +21,7 @@ from providers import rulebook
 
 
 @admin.register(UsageLog)
-class UsageLogAdmin(changelist.ReadOnlyAdmin):
+class UsageLogAdmin(changelist.KeysetAdmin):
     list_display = (
         "time",
         "account",

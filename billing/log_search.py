@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,7 +17,7 @@ from django.db.models.lookups import Exact, StartsWith
 
 from billing import reports
 from billing.events import Refused
-from billing.models import Account, UsageLog
+from billing.models import Account, UsageLog, UsageModel
 from billing.models.usage import Shown
 from lib import keys, keyset
 from lib.keyset import Mark
@@ -44,7 +45,7 @@ class Search:
         if self.until:
             logs = logs.filter(timestamp__lt=self.until)
         for name, value in (self.filters or {}).items():
-            logs = logs.filter(FILTERS[name](value))
+            logs = logs.filter(FILTERS[name](value) if name != "q" else text(value, self.account and self.account.id))
         return logs
 
     def bounded(self, at: datetime) -> Search:
@@ -116,13 +117,19 @@ def _status(value: str) -> Q:
     return Q(status_code__gte=400) if value == "failed" else Q(status_code__lt=400)
 
 
-def _text(value: str) -> Q:
-    """An exact event id, an exact log id, or the start of a model's name."""
-    wanted = Q(event_key=keys.key_of(value)) | Q(StartsWith(Lower("model_used"), value.lower()))
-    try:
-        return wanted | Q(id=UUID(value))
-    except ValueError:
+def text(value: str, account_id: int | None) -> Q:
+    """An exact event id, an exact log id, or the start of a model's name.
+
+    Within an account, models are looked for only where its totals know one that begins so: else the ids' indexes are all it
+    takes, and not every log that the account has.
+    """
+    wanted = Q(event_key=keys.key_of(value))
+    with suppress(ValueError):
+        wanted |= Q(id=UUID(value))
+    of_models = UsageModel.objects.filter(account_id=account_id, model__startswith=value.strip().lower())
+    if account_id is not None and not of_models.exists():
         return wanted
+    return wanted | Q(StartsWith(Lower("model_used"), value.lower()))
 
 
 FILTERS: dict[str, Callable[[Any], Q]] = {
@@ -136,7 +143,6 @@ FILTERS: dict[str, Callable[[Any], Q]] = {
     "priced": lambda value: Q(is_priced=value),
     "confidence": _confidence,
     "voided": lambda value: Q(voided_at__isnull=not value),
-    "q": _text,
 }
 
 

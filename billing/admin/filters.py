@@ -173,13 +173,17 @@ class AccountFilter(_Exact):
     def wanted(cls, request: HttpRequest) -> str:
         return request.GET.get(cls.parameter_name, "").replace("\0", "")
 
+    @classmethod
+    def found(cls, request: HttpRequest) -> int | None:
+        """The account's number, 0 where there is no such account, None where none is asked for."""
+        wanted = cls.wanted(request)
+        accounts = Account.objects.filter(external_key=keys.key_of(wanted)).values_list("pk", flat=True)
+        return (accounts.first() or 0) if wanted else None
+
     def queryset(self, request: HttpRequest, queryset: QuerySet[UsageLog]) -> QuerySet[UsageLog]:
         """By its number, looked up first: with the name in the query, PostgreSQL would walk through everybody's logs."""
-        wanted = self.wanted(request)
-        if not wanted:
-            return queryset
-        account = Account.objects.filter(external_key=keys.key_of(wanted)).values_list("pk", flat=True).first()
-        return queryset.filter(account_id=account or 0)
+        account_id = self.found(request)
+        return queryset if account_id is None else queryset.filter(account_id=account_id)
 
 
 FILTERS = (

@@ -13,7 +13,7 @@ from django.utils.html import format_html
 
 from billing import log_search
 from billing.admin import log_page
-from billing.admin.filters import FILTERS
+from billing.admin.filters import FILTERS, AccountFilter
 from billing.api import logs as log_api
 from billing.models import Category, UsageLog
 from lib import changelist, money
@@ -55,7 +55,9 @@ class UsageLogAdmin(changelist.KeysetAdmin):
         self, request: HttpRequest, queryset: QuerySet[UsageLog], search_term: str
     ) -> tuple[QuerySet[UsageLog], bool]:
         term = search_term.strip()
-        return (queryset.filter(log_search.FILTERS["q"](term)) if term else queryset), False
+        if term:
+            queryset = queryset.filter(log_search.text(term, AccountFilter.found(request)))
+        return queryset, False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         self.labels = rulebook.current().labels

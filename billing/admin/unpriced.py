@@ -17,7 +17,7 @@ from django.urls import path, reverse
 from django.utils import timezone
 
 from billing import reports, unpriced
-from billing.unpriced import Row
+from billing.unpriced import Row, Seen
 from lib import csv_stream
 from providers import rulebook
 from providers.models import Provider

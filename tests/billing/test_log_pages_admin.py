@@ -40,7 +40,7 @@ def shown(page: Any) -> list[str]:
 
 def follow(client: Client, page: Any, word: str) -> Any:
     """The page behind the link with this word."""
-    (query,) = re.findall(rf'<a href="([^"]+)"[^>]*>{word}</a>', page.content.decode())
+    (query,) = re.findall(rf'<a class="button" href="([^"]+)"[^>]*>{word}</a>', page.content.decode())
     return client.get(LOGS + query.replace("&amp;", "&"))
 
 

@@ -159,20 +159,17 @@ def _row(number: int, account: int, kind: int, at: datetime, chance: random.Rand
 
 
 def _store(rows: list[tuple[Row, int]], kinds: list[Row]) -> None:
-    columns = (*OWN, *OF_KIND)
+    columns = ", ".join((*OWN, *OF_KIND))
     if connection.vendor == "postgresql":
         tails = ["\t".join("\\N" if value is None else str(value) for value in kind) for kind in kinds]
         text = "".join(["\t".join(map(str, row)) + "\t" + tails[kind] + "\n" for row, kind in rows])
-        with postgres.cursor(connection) as cursor, cursor.copy(_sql("COPY", columns, "FROM STDIN").encode()) as copy:
+        statement = f"COPY api_usage_logs ({columns}) FROM STDIN".encode()
+        with postgres.cursor(connection) as binary, binary.copy(statement) as copy:
             copy.write(text)
         return
+    insert = f"INSERT INTO api_usage_logs ({columns}) VALUES ({', '.join(['%s'] * len((*OWN, *OF_KIND)))})"
     with transaction.atomic(), connection.cursor() as cursor:
-        values = f"VALUES ({', '.join(['%s'] * len(columns))})"
-        cursor.executemany(_sql("INSERT INTO", columns, values), [(*row, *kinds[kind]) for row, kind in rows])
-
-
-def _sql(verb: str, columns: tuple[str, ...], rest: str) -> str:
-    return f"{verb} api_usage_logs ({', '.join(columns)}) {rest}"
+        cursor.executemany(insert, [(*row, *kinds[kind]) for row, kind in rows])
 
 
 @contextmanager

@@ -45,7 +45,9 @@ class Search:
         if self.until:
             logs = logs.filter(timestamp__lt=self.until)
         for name, value in (self.filters or {}).items():
-            logs = logs.filter(FILTERS[name](value) if name != "q" else text(value, self.account and self.account.id))
+            logs = logs.filter(
+                FILTERS[name](value) if name != "q" else text(value, self.account.id if self.account else None)
+            )
         return logs
 
     def bounded(self, at: datetime) -> Search:
@@ -126,8 +128,8 @@ def text(value: str, account_id: int | None) -> Q:
     wanted = Q(event_key=keys.key_of(value))
     with suppress(ValueError):
         wanted |= Q(id=UUID(value))
-    of_models = UsageModel.objects.filter(account_id=account_id, model__startswith=value.strip().lower())
-    if account_id is not None and not of_models.exists():
+    of_models = UsageModel.objects.filter(model__startswith=value.strip().lower())
+    if account_id is not None and not of_models.filter(account_id=account_id).exists():
         return wanted
     return wanted | Q(StartsWith(Lower("model_used"), value.lower()))
 

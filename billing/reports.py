@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
-from django.db.models import Max, Min, QuerySet, Sum
+from django.db.models import QuerySet, Subquery, Sum
 
 from billing import limits
 from billing.models import Account, Category, PlatformDay, UsageAdjustment, UsageDay
@@ -222,10 +222,12 @@ MOST_MONTHS = 36
 
 def months(at: datetime) -> list[Period]:
     """The platform's months with usage, newest first, and always the current one."""
-    days = PlatformDay.objects.aggregate(first=Min("day"), last=Max("day"))
+    # Not by Min and Max: SQLite finds these together only by reading every row.
+    last = PlatformDay.objects.order_by("-day").values("day")[:1]
+    days = PlatformDay.objects.order_by("day").values_list("day", Subquery(last)).first()
     current = current_period(None, at)
-    first = min(days["first"] or current.start, current.start)
-    start = max(days["last"] or current.start, current.start).replace(day=1)
+    first, latest = days or (current.start, current.start)
+    first, start = min(first, current.start), max(latest, current.start).replace(day=1)
     found: list[Period] = []
     while start >= first.replace(day=1) and len(found) < MOST_MONTHS:
         found.append(period_from(CALENDAR_UTC, start))

@@ -50,9 +50,10 @@ class BoundedChangeList(ChangeList):
 class KeysetChangeList(ChangeList):
     """Pages by key, "Older" and "Newer": a deep page costs what the first costs. The address's `p` is the place.
 
-    The model's admin orders by a time descending, then by id. Only the first page says how many there are.
+    Only the first page says how many there are.
     """
 
+    model_admin: KeysetAdmin
     older_url = newer_url = newest_url = None
     total: str | None = None
 
@@ -70,8 +71,7 @@ class KeysetChangeList(ChangeList):
         self.show_admin_actions = False
 
     def _page(self, mark: Mark | None) -> Page:
-        by = str(self.model_admin.ordering[0]).removeprefix("-")
-        return keyset.page(self.queryset, by=by, size=self.list_per_page, mark=mark)
+        return keyset.page(self.queryset, by=self.model_admin.by, size=self.list_per_page, mark=mark)
 
     def _url(self, mark: Mark | None) -> str | None:
         return self.get_query_string({PAGE_VAR: str(mark)}) if mark else None
@@ -125,7 +125,12 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # as above
 
 
 class KeysetAdmin(ReadOnlyAdmin):
-    """A table that grows without end."""
+    """A table that grows without end, newest first: by the time in column `by`, and by id."""
+
+    by: str
+
+    def get_ordering(self, _request: HttpRequest) -> tuple[str, str]:
+        return f"-{self.by}", "id"
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:  # noqa: ANN401
         return KeysetChangeList

@@ -37,7 +37,7 @@ class UsageLogAdmin(changelist.KeysetAdmin):
     list_display_links = ("time",)
     list_filter = FILTERS
     list_select_related = ("account",)
-    ordering = ("-timestamp", "id")
+    by = "timestamp"
     search_fields = ("event_id",)  # shows the box; get_search_results says what is looked for
     search_help_text = "An exact event id or log id, or the start of a model's name"
     change_list_template = "admin/billing/usagelog/change_list.html"

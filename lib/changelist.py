@@ -54,8 +54,6 @@ class KeysetChangeList(ChangeList):
     """
 
     model_admin: KeysetAdmin
-    older_url = newer_url = newest_url = None
-    total: str | None = None
 
     def get_results(self, request: HttpRequest) -> None:
         mark = _mark(request.GET.get(PAGE_VAR))
@@ -65,21 +63,30 @@ class KeysetChangeList(ChangeList):
         self.result_list: Any = page.rows
         self.older_url, self.newer_url = self._url(page.next), self._url(page.previous)
         self.newest_url = self.get_query_string() if mark else None
-        self.result_count = len(page.rows) if mark or page.next is None else self._count()
-        self.full_result_count = None if self.query else self.result_count
-        self.show_full_result_count = self.can_show_all = self.multi_page = False
-        self.show_admin_actions = False
+        self.show_full_result_count = self.can_show_all = self.multi_page = self.show_admin_actions = False
+
+    @cached_property
+    def result_count(self) -> int:  # type: ignore[override]  # Django writes it in the get_results that this one replaces
+        """Counted when the page shows it: an export does not."""
+        if self.newest_url or self.older_url is None:
+            return len(self.result_list)
+        counted = bounded_count(self.queryset)
+        return _More(MOST) if counted > MOST else counted
+
+    @cached_property
+    def full_result_count(self) -> int | None:  # type: ignore[override]  # as above
+        """A search tells its results beside the box as well."""
+        return None if self.query else self.result_count
+
+    @cached_property
+    def total(self) -> str | None:
+        return None if self.newest_url or self.older_url is None else estimated(self.model)
 
     def _page(self, mark: Mark | None) -> Page:
         return keyset.page(self.queryset, by=self.model_admin.by, size=self.list_per_page, mark=mark)
 
     def _url(self, mark: Mark | None) -> str | None:
         return self.get_query_string({PAGE_VAR: str(mark)}) if mark else None
-
-    def _count(self) -> int:
-        self.total = estimated(self.model)
-        counted = bounded_count(self.queryset)
-        return _More(MOST) if counted > MOST else counted
 
 
 def _mark(text: str | None) -> Mark | None:

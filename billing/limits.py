@@ -76,9 +76,9 @@ def standing(account: Account, at: datetime) -> list[Standing]:
     return [decisions.standing(limit, moment.use, open_now) for limit in limits]
 
 
-def budget(account: Account, at: datetime) -> tuple[int | None, int]:
-    """The account's cap on the cost of a period, and what is held under it; nano-USD."""
-    for one in standing(account, at):
+def budget(standings: Sequence[Standing]) -> tuple[int | None, int]:
+    """The cap on the cost of a period, and what is held under it; nano-USD."""
+    for one in standings:
         if one.limit.key == (MONTHLY_COST, Per.PERIOD):
             return one.limit.amount, one.reserved
     return None, 0

@@ -14,7 +14,8 @@ from typing import Any
 from django.db.models import QuerySet, Subquery, Sum
 
 from billing import limits
-from billing.models import Account, Category, PlatformDay, UsageAdjustment, UsageDay
+from billing.decisions import Standing
+from billing.models import Account, Category, PlatformDay, UsageAdjustment, UsageDay, UsageModel
 from lib import periods
 from lib.periods import CALENDAR_UTC, Schedule
 from providers import rulebook
@@ -124,6 +125,44 @@ class Summary:
         return self.providers[:TOP]
 
 
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model's part of a period. `model` is empty where callers named none; `percent` is of the total cost."""
+
+    label: str
+    model: str
+    percent: Decimal | None
+    calls: int
+    errors: int
+    tokens: int
+    cost_nano: int
+    unpriced_calls: int
+
+
+MOST_MODELS = 50
+
+
+def by_model(one: Summary, labels: Mapping[str, str]) -> list[Model]:
+    """An account's dearest models, highest cost first; the last line is all others together, so that the lines add up."""
+    stored = UsageModel.objects.filter(account=one.account, period=one.period.start, calls__gt=0)
+    rows = stored.order_by("-cost_nano", "-calls", "actual", "model").values_list(*MODEL_COLUMNS)[: MOST_MODELS + 1]
+    found = [
+        Model(label_of(actual, labels), model, percentage(counts[3], one.cost_nano), *counts)
+        for actual, model, *counts in rows
+    ]
+    return found if len(found) <= MOST_MODELS else [*found[: MOST_MODELS - 1], _others(one, found[: MOST_MODELS - 1])]
+
+
+MODEL_COLUMNS = ("actual", "model", "calls", "errors", "tokens_total", "cost_nano", "unpriced_calls")
+
+
+def _others(one: Summary, shown: Sequence[Model]) -> Model:
+    """What the summary has beyond the models that are shown."""
+    names = ("calls", "errors", "tokens", "cost_nano", "unpriced_calls")
+    rest = [getattr(one, name) - sum(getattr(model, name) for model in shown) for name in names]
+    return Model("Others", "all other models", percentage(rest[3], one.cost_nano), *rest)
+
+
 def schedule_of(account: Account | None) -> Schedule:
     return account.schedule if account else CALENDAR_UTC
 
@@ -151,11 +190,21 @@ def period_from(schedule: Schedule, start: date) -> Period:
     return Period(start, end, periods.starts_at(schedule, start), periods.starts_at(schedule, end))
 
 
-def summary(account: Account | None, period: Period, at: datetime) -> Summary:
-    """The rollup's rows of the period, the corrections of closed ones that fall into it, and an account's budget `at`."""
+def summary(
+    account: Account | None,
+    period: Period,
+    at: datetime,
+    *,
+    standings: Sequence[Standing] | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> Summary:
+    """The rollup's rows of the period, the corrections of closed ones that fall into it, and an account's budget `at`.
+
+    `standings` and `labels` (those of the rulebook) where the caller has read them already.
+    """
     cells = cells_between(account, period.start, period.end)
     total = sum(cell.cost_nano for cell in cells)
-    labels = rulebook.current().labels
+    labels = rulebook.current().labels if labels is None else labels
     return Summary(
         account=account,
         period=period,
@@ -167,7 +216,7 @@ def summary(account: Account | None, period: Period, at: datetime) -> Summary:
         fallback_calls=sum(cell.fallback_calls for cell in cells),
         response_time_sum=sum(cell.response_time_sum for cell in cells),
         prior_adjustments_nano=_prior_adjustments(account, period),
-        budget=_budget(account, period, total, at),
+        budget=_budget(account, period, total, at, standings),
         providers=_breakdown(cells, "provider", "category", labels, total),
         categories=_breakdown(cells, "category", "provider", labels, total),
     )
@@ -183,11 +232,13 @@ def _prior_adjustments(account: Account | None, period: Period) -> int:
     return int(late.aggregate(total=Sum("delta_nano"))["total"] or 0)
 
 
-def _budget(account: Account | None, period: Period, used: int, at: datetime) -> Budget:
+def _budget(
+    account: Account | None, period: Period, used: int, at: datetime, standings: Sequence[Standing] | None
+) -> Budget:
     """Against the limit in force; calls that run are held in the open period alone. The platform has no budget."""
     if account is None:
         return Budget(None, used, 0)
-    limit, reserved = limits.budget(account, at)
+    limit, reserved = limits.budget(limits.standing(account, at) if standings is None else standings)
     return Budget(limit, used, reserved if period.starts_at <= at < period.ends_at else 0)
 
 
@@ -220,18 +271,20 @@ DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 MOST_MONTHS = 36
 
 
-def months(at: datetime) -> list[Period]:
-    """The platform's months with usage, newest first, and always the current one."""
+def periods_of(account: Account | None, at: datetime) -> list[Period]:
+    """The periods to choose from, newest first: those with usage, and always the current one."""
     # Not by Min and Max: SQLite finds these together only by reading every row.
-    last = PlatformDay.objects.order_by("-day").values("day")[:1]
-    days = PlatformDay.objects.order_by("day").values_list("day", Subquery(last)).first()
-    current = current_period(None, at)
+    last = _all_days(account).order_by("-day").values("day")[:1]
+    days = _all_days(account).order_by("day").values_list("day", Subquery(last)).first()
+    schedule, current = schedule_of(account), current_period(account, at)
     first, latest = days or (current.start, current.start)
-    first, start = min(first, current.start), max(latest, current.start).replace(day=1)
+    first, start = min(first, current.start), periods.start_of(schedule, max(latest, current.start))
     found: list[Period] = []
-    while start >= first.replace(day=1) and len(found) < MOST_MONTHS:
-        found.append(period_from(CALENDAR_UTC, start))
-        start = periods.previous_start(CALENDAR_UTC, start)
+    while len(found) < MOST_MONTHS:
+        found.append(period_from(schedule, start))
+        if start <= first:
+            break
+        start = periods.previous_start(schedule, start)
     return found
 
 
@@ -243,13 +296,13 @@ def providers_since(at: datetime) -> list[str]:
 
 def cost_between(account: Account | None, start: date, end: date) -> int:
     """Nano-USD of the days from `start` up to `end`, which is not one of them."""
-    return int(_days(account, start, end).aggregate(total=Sum("cost_nano"))["total"] or 0)
+    return int(days_between(account, start, end).aggregate(total=Sum("cost_nano"))["total"] or 0)
 
 
 def cells_between(account: Account | None, start: date, end: date) -> list[Cell]:
     """Provider by category over the days from `start` up to `end`, which is not one of them; highest cost first."""
     sums = {name: Sum(column) for name, column in CELL_SUMS.items()}
-    rows = _days(account, start, end).order_by().values("actual", "category").annotate(**sums)
+    rows = days_between(account, start, end).order_by().values("actual", "category").annotate(**sums)
     cells = [Cell(row["actual"], row["category"], *(int(row[name]) for name in CELL_SUMS)) for row in rows]
     return sorted(
         (cell for cell in cells if cell.calls), key=lambda cell: (-cell.cost_nano, cell.provider, cell.category)
@@ -267,10 +320,13 @@ CELL_SUMS = {
 }
 
 
-def _days(account: Account | None, start: date, end: date) -> QuerySet[Any]:
-    if account is None:
-        return PlatformDay.objects.filter(day__gte=start, day__lt=end)
-    return UsageDay.objects.filter(account_id=account.id, day__gte=start, day__lt=end)
+def days_between(account: Account | None, start: date, end: date) -> QuerySet[Any]:
+    """The rollup's rows of the days from `start` up to `end`, which is not one of them."""
+    return _all_days(account).filter(day__gte=start, day__lt=end)
+
+
+def _all_days(account: Account | None) -> QuerySet[Any]:
+    return PlatformDay.objects.all() if account is None else UsageDay.objects.filter(account_id=account.id)
 
 
 def _breakdown(cells: Sequence[Cell], by: str, then: str, labels: Mapping[str, str], total: int) -> tuple[Share, ...]:

@@ -3,8 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
-from django.template.response import TemplateResponse
+from django.http import HttpRequest, HttpResponseBase
 from django.urls import path, reverse
 from django.utils import timezone
 
@@ -47,12 +46,12 @@ class TollgateAdminSite(admin.AdminSite):
         apps = super().get_app_list(request, app_label)
         return apps if app_label else _grouped(apps, request)
 
-    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        return super().index(request, {**self.index_context(request), **(extra_context or {})})
-
-    def index_context(self, request: HttpRequest) -> dict[str, Any]:
-        """What templates/admin/index.html shows besides the models."""
-        return dashboard.context(request, timezone.now())
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:  # type: ignore[override]  # a CSV too
+        """What templates/admin/index.html shows besides the models, or one of its tables as CSV."""
+        at = timezone.now()
+        return dashboard.csv(request, at) or super().index(
+            request, {**dashboard.context(request, at), **(extra_context or {})}
+        )
 
     def get_urls(self) -> list[Any]:
         from billing.admin import unpriced  # registers models, which needs this site

@@ -1,65 +1,57 @@
 """The operators' first page: spend of a month by provider and category, what needs a look, and the service's health.
 
-Every figure comes from billing.reports and monitoring.health, as in the API; this module only arranges them.
+Every figure comes from billing and monitoring, as in the API; this module only brings the two together.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 
-from billing import reports
-from billing.reports import Period, Share, Summary
+from billing import alerts, attention, cards, dashboards, overview, reports, trends
+from billing.reports import Period
 from monitoring import health
+from providers import rulebook
 
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A provider's part of the spend; `width` in per cent of the largest."""
-
-    share: Share
-    width: int
+MAY_SEE = "billing.view_usagelog"
 
 
 def context(request: HttpRequest, at: datetime) -> dict[str, Any]:
     """What templates/admin/index.html shows; an impossible `period` in the address is the current one."""
-    if not request.user.has_perm("billing.view_usagelog"):
+    if not request.user.has_perm(MAY_SEE):
         return {}
-    period = _period(request.GET.get("period"), at)
-    summary = reports.summary(None, period, at)
+    period = overview.period_of(request, None, at)
+    labels = rulebook.current().labels
+    summary = reports.summary(None, period, at, labels=labels)
+    unread, _ = alerts.page(None, unread=True, size=dashboards.NEWEST_ALERTS)
     return {
-        "summary": summary,
-        "pace": reports.pace(summary, at),
-        "bars": _bars(summary),
-        "months": reports.months(at),
-        "logs_url": logs_url(period),
+        **overview.shared(summary, reports.pace(summary, at), trends.of_period(None, period, at, labels)),
+        "what": "month",
+        "periods": reports.periods_of(None, at),
+        "links": overview.links(period, None),
+        "unpriced_models": reverse("admin:billing_unpriced"),
+        "near": attention.near_limit(at),
+        "alerts": unread,
+        "subscriptions": attention.subscriptions(at),
         "health": health.snapshot(),
         "api_url": request.build_absolute_uri("/api/v1/usage/"),
     }
 
 
+def csv(request: HttpRequest, at: datetime) -> HttpResponseBase | None:
+    """A table of the page, where the address asks for one."""
+    if not (request.GET.get("csv") and request.user.has_perm(MAY_SEE)):
+        return None
+    period: Period = overview.period_of(request, None, at)
+    labels = rulebook.current().labels
+    summary = reports.summary(None, period, at, labels=labels)
+    return cards.csv(request, summary, [trends.of_period(None, period, at, labels)])
+
+
 def health_card(request: HttpRequest) -> HttpResponse:
     """The live part of the health card; one measurement serves every open tab."""
     return render(request, "admin/health_card.html", {"health": health.snapshot()})
-
-
-def logs_url(period: Period) -> str:
-    """The change list of the period's logs."""
-    return f"{reverse('admin:billing_usagelog_changelist')}?days={period.name}"
-
-
-def _period(name: str | None, at: datetime) -> Period:
-    try:
-        return reports.named_period(None, name) if name else reports.current_period(None, at)
-    except ValueError:
-        return reports.current_period(None, at)
-
-
-def _bars(summary: Summary) -> list[Bar]:
-    most = max((share.cost_nano for share in summary.providers), default=0)
-    return [Bar(share, share.cost_nano * 100 // most) for share in summary.providers if most]

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from config import probes
+from config import customer_dashboard, probes
 from providers.api.detect import DetectView, ProvidersView
 from providers.api.prices import PricesView
 
@@ -44,6 +44,9 @@ api: list[URLPattern | URLResolver] = [
 urlpatterns = [
     path("", home, name="home"),
     path("admin/", admin.site.urls),
+    path("usage/", customer_dashboard.page, name="usage"),
+    path("usage/health-card/", customer_dashboard.health_card, name="usage-health"),
+    path("usage/", include("billing.pages.urls")),
     path("api/v1/", include(api)),
     path("livez", probes.livez, name="livez"),
     path("readyz", probes.readyz, name="readyz"),

@@ -10,12 +10,15 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.forms import ModelForm
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404
+from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
 
-from billing import accounts, events, limits, plans, reports, schedules
+from billing import accounts, events, limits, overview, plans, reports, schedules
 from billing.admin.caps import CapInline, OverrideForm, in_words
 from billing.models import Account, LimitOverride, Membership
 
@@ -78,12 +81,25 @@ def meter_lines(account: Account, at: datetime) -> list[MeterLine]:
 @admin.register(Account)
 class AccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = AccountForm
-    list_display = ("external_id", "name", "timezone", "anchor_day", "billed_from", "active")
+    list_display = ("external_id", "name", "timezone", "anchor_day", "billed_from", "active", "usage")
     list_filter = ("active", "unpriced_policy")
     search_fields = ("external_id__startswith", "name__icontains")
     inlines = (OverrideInline, MembershipInline)
     show_full_result_count = False
     actions = None
+
+    def get_urls(self) -> list[Any]:
+        own = path("<int:account>/usage/", self.admin_site.admin_view(self.usage_view), name="billing_account_usage")
+        return [own, *super().get_urls()]
+
+    def usage_view(self, request: HttpRequest, account: int) -> HttpResponseBase:
+        if not request.user.has_perm("billing.view_usagelog"):
+            raise PermissionDenied
+        return overview.account_page(request, get_object_or_404(Account, pk=account))
+
+    @admin.display(description="Usage")
+    def usage(self, account: Account) -> str:
+        return format_html('<a href="{}">Show</a>', reverse("admin:billing_account_usage", args=[account.pk]))
 
     def get_fields(self, request: HttpRequest, obj: Account | None = None) -> tuple[str, ...]:
         fixed = ("billed_from", "created_at") if obj else ()

@@ -9,21 +9,23 @@ PLAN = obj(slug=TEXT, name=TEXT, version=INT, price_monthly_usd=MONEY, price_yea
 CYCLE: Schema = {"type": "string", "enum": ["monthly", "yearly"]}
 STATUS: Schema = {"type": "string", "enum": ["active", "past_due", "suspended", "cancelled"]}
 LAST: Schema = {**DATE, "description": "The account's local day on which the next period starts."}
-SUBSCRIPTION = obj(
-    account=TEXT,
-    plan=PLAN,
-    cycle=CYCLE,
-    status=STATUS,
-    period_start=DATE,
-    period_end=LAST,
-    auto_renew=BOOL,
-    amount_due_usd={**MONEY, "description": "What the last step asked for; its statement follows at the period's end."},
-    prorated_from=null({**DATE, "description": "The first day of the fee; null: it is for the whole cycle."}),
-    pending=null(obj(plan=PLAN, cycle=CYCLE)),
-    grace_until=null(TIME),
-    limits=LIMITS,
-    meters=array(METER),
-)
+TERMS = {
+    "account": TEXT,
+    "plan": PLAN,
+    "cycle": CYCLE,
+    "status": STATUS,
+    "period_start": DATE,
+    "period_end": LAST,
+    "auto_renew": BOOL,
+    "amount_due_usd": {
+        **MONEY,
+        "description": "What the last step asked for; its statement follows at the period's end.",
+    },
+    "prorated_from": null({**DATE, "description": "The first day of the fee; null: it is for the whole cycle."}),
+    "pending": null(obj(plan=PLAN, cycle=CYCLE)),
+    "grace_until": null(TIME),
+}
+SUBSCRIPTION = obj(**TERMS, limits=LIMITS, meters=array(METER))
 STEP = obj(
     id=UUID,
     kind=TEXT,

@@ -19,6 +19,7 @@ from billing.api.parsers import body_of
 from billing.api.renderers import FastJSONRenderer
 from billing.events import Refused
 from billing.models import Account, Statement, Subscription, SubscriptionEvent
+from billing.plans import Plan
 from lib import money, periods
 
 MAY_CHANGE = "billing.change_subscription"
@@ -167,12 +168,15 @@ def _shown(account: Account, at: datetime) -> dict[str, Any]:
     catalog = plans.current()
     plan, standings = plans.of_account(account, at, catalog), limits.standing(account, at)
     return {
-        "account": account.external_id,
-        "plan": plan_shapes.plan(plan),
-        **_terms(account, subscriptions.of(account), at),
+        **subscription(account, plan, subscriptions.of(account), at),
         "limits": plan_shapes.limits(one.limit for one in standings),
         "meters": plan_shapes.meters(standings),
     }
+
+
+def subscription(account: Account, plan: Plan, one: Subscription | None, at: datetime) -> dict[str, Any]:
+    """The plan and its terms, without limits: what a dashboard tells of it too."""
+    return {"account": account.external_id, "plan": plan_shapes.plan(plan), **_terms(account, one, at)}
 
 
 def _terms(account: Account, one: Subscription | None, at: datetime) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from billing import notices
+from billing.models import UsageAlert
 from lib import money
 
 register = template.Library()
@@ -35,3 +37,9 @@ def cents(amount: int) -> str:
 def percent(value: Decimal | float | None) -> str:
     """12.5 %, or a dash where there was nothing to divide by."""
     return "–" if value is None else f"{value:.1f} %"  # noqa: RUF001 - a dash is meant
+
+
+@register.filter
+def sentence(alert: UsageAlert) -> str:
+    """What an alert says."""
+    return notices.sentence(alert)

@@ -10,6 +10,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
 
+from billing import alerts
 from billing.models import Account, UsageLog
 from monitoring import health
 from tests.billing.usage import record
@@ -44,6 +45,33 @@ def test_an_operator_sees_spend_chips_and_every_category_with_its_providers(
     assert '<th scope="row">Video</th>' in page
     assert '<th scope="row">Text</th>' in page
     assert '<span class="unpriced">1 unpriced</span>' in page
+
+
+def test_it_draws_the_days_and_has_them_as_csv(admin_client: Client, account: Account) -> None:
+    usage(account, timezone.now())
+    page: Any = admin_client.get("/admin/")
+    rows = admin_client.get("/admin/", {"csv": "days"}).getvalue().decode().splitlines()
+
+    assert page.content.decode().count('data-usd="1.25"') == 1
+    assert rows[0] == "day,WaveSpeed,OpenAI,Unknown,total_usd"
+    assert rows[-1] == f"{timezone.now():%Y-%m-%d},1.25,0.004,0,1.254"
+    assert len(rows) == timezone.now().day + 1
+    assert len(page.context["days"].steps) == timezone.now().day
+
+
+def test_its_tables_need_the_permission(client: Client, account: Account) -> None:
+    client.force_login(User.objects.create_user("new", is_staff=True))
+    assert client.get("/admin/", {"csv": "days"})["Content-Type"] == "text/html; charset=utf-8"
+
+
+def test_accounts_near_a_limit_and_new_alerts_stand_on_it(admin_client: Client, account: Account) -> None:
+    record(account, timezone.now(), {"cost_usd": "1.9"})
+    alerts.sweep(timezone.now())
+    page = admin_client.get("/admin/").content.decode()
+
+    assert f'<a href="/admin/billing/account/{account.pk}/usage/">acct_42</a>' in page
+    assert "95.0 %" in page
+    assert "Monthly cost: $1.90 of $2.00 used (95.00 %)" in page
 
 
 def test_a_month_without_usage_says_how_to_send_some(admin_client: Client, account: Account) -> None:
@@ -86,9 +114,9 @@ def test_the_first_page_takes_a_fixed_number_of_queries(
     monkeypatch.setattr(health, "SNAPSHOT_SECONDS", 3600)  # a busy machine must not outlive the snapshot
     usage(account, timezone.now())
     admin_client.get("/admin/")
-    # Session, user, summary and its late corrections, labels' version, month before, months with usage; health is one
-    # cached snapshot.
-    with django_assert_num_queries(7):
+    # Session, user, labels' version, summary and its late corrections, unread alerts, month before, days, months with usage,
+    # alerts of accounts near a limit, subscriptions; health is one cached snapshot.
+    with django_assert_num_queries(11):
         admin_client.get("/admin/")
 
 

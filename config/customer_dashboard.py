@@ -1,0 +1,77 @@
+"""The customers' first page, `/usage/`: the budget, what used it, limits and alerts; in full where that was asked for.
+
+Every figure comes from billing and monitoring, as in the API; this module only brings the two together.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.utils import timezone
+
+from billing import cards, dashboards, overview, reports
+from billing.models import Account, SubscriptionEvent
+from billing.overview import Links
+from billing.pages import member
+from billing.reports import Period
+from monitoring import health
+from providers import rulebook
+
+COMPACT, DETAILED = "compact", "detailed"
+CHOICE = "usage_view"  # of the session
+STEPS = 12  # of a subscription that are shown
+
+
+@member.page
+def page(request: HttpRequest, account: Account) -> HttpResponseBase:
+    at = timezone.now()
+    period, view = overview.period_of(request, account, at), _view(request)
+    found = dashboards.of(account, period, at)
+    models = reports.by_model(found.summary, rulebook.current().labels) if view == DETAILED else []
+    if csv := cards.csv(request, found.summary, [found.days, found.months], models):
+        return csv
+    context = {
+        **overview.shared(found.summary, found.pace, found.days),
+        "account": account,
+        "view": view,
+        "what": "period",
+        "periods": reports.periods_of(account, at),
+        "links": links(period),
+        "projection": found.projection,
+        "plan": found.plan,
+        "rings": cards.rings(found.standings),
+        "months": cards.chart(found.months),
+        "models": models,
+        "alerts": found.alerts,
+        "steps": _steps(account) if view == DETAILED else [],
+        "health": health.snapshot(),
+        "api_url": request.build_absolute_uri("/api/v1/usage/"),
+    }
+    return render(request, "usage/dashboard.html", context)
+
+
+@member.page
+def health_card(request: HttpRequest, _account: Account) -> HttpResponse:
+    """The live part of the card: whether the service is well, and no figure of other customers."""
+    return render(request, "usage/cards/health.html", {"health": health.snapshot()})
+
+
+def links(period: Period) -> Links:
+    logs = f"/usage/logs/?period={period.name}"
+    return Links(logs, f"{logs}&priced=false", f"{logs}&confidence=fallback")
+
+
+def _view(request: HttpRequest) -> str:
+    """Compact, unless the customer chose otherwise; a choice is remembered."""
+    asked = request.GET.get("view")
+    if asked in (COMPACT, DETAILED):
+        request.session[CHOICE] = asked
+    return str(request.session.get(CHOICE, COMPACT))
+
+
+def _steps(account: Account) -> list[dict[str, Any]]:
+    """What became of the subscription, newest first."""
+    found = SubscriptionEvent.objects.filter(account=account).select_related("plan").order_by("-id")[:STEPS]
+    return [{"step": one, "cost_nano": one.usage["cost_nano"], "calls": one.usage["calls"]} for one in found]

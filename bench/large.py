@@ -20,7 +20,7 @@ from django.db import connection, transaction
 
 from bench import load
 from bench.statement import SUMS
-from billing import rollups
+from billing import gathering, rollups
 from billing.models import Account, UsageLog
 from billing.rollups import PLATFORM_DAYS, USAGE_DAYS, USAGE_MODELS, Rollup
 from lib import keys, postgres
@@ -90,6 +90,7 @@ def fill(count: int, *, at: datetime) -> None:
     for rollup in KEYS:
         _roll_up(rollup)
         _tell(rollup.table)
+    gathering.gather(at)  # as the nightly job did
     rollups.watch(UsageLog.objects.filter(timestamp__gte=at - LIVE))
     if connection.vendor == "postgresql":
         _run("VACUUM ANALYZE")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from statistics import median
 from typing import NamedTuple
@@ -74,28 +73,30 @@ def _both(page: Page, name: str, peer: str, *, swapped: bool) -> tuple[float, fl
 
 
 def _block(name: str, address: str, most: int) -> float:
-    with _caller(name) as client:
-
-        def ask() -> None:
-            _expect(client.get(address).status_code)
-
-        ask()  # what is loaded once a process
-        _check_queries(ask, most)
-        return median(rounds.seconds(ask) for _ in range(BLOCK))
-
-
-@contextmanager
-def _caller(name: str) -> Iterator[Client]:
-    """On the database of this name: an operator with a session for pages, and with a service key for the API."""
     connection.close()
     connection.settings_dict["NAME"] = name
     newest = UsageLog.objects.latest("timestamp").timestamp
     if timezone.now() - newest > OLDEST:
         raise RuntimeError(f"{name} ends on {newest:%Y-%m-%d}: drop it with `python -m bench.kept --drop`")
+    client = _program() if address.startswith("/api/") else _operator()
+
+    def ask() -> None:
+        _expect(client.get(address).status_code)
+
+    ask()  # what is loaded once a process
+    _check_queries(ask, most)
+    return median(rounds.seconds(ask) for _ in range(BLOCK))
+
+
+def _program() -> Client:
     _, token = access.create_key(name="bench", scopes=["read"], at=timezone.now())
-    client = Client(headers={"host": "localhost", "authorization": f"Bearer {token}"})
+    return Client(headers={"host": "localhost", "authorization": f"Bearer {token}"})
+
+
+def _operator() -> Client:
+    client = Client(headers={"host": "localhost"})
     client.force_login(User.objects.get(username=large.OPERATOR))
-    yield client
+    return client
 
 
 def _check_queries(ask: Callable[[], None], most: int) -> None:
@@ -110,8 +111,7 @@ def _check_queries(ask: Callable[[], None], most: int) -> None:
 
 def health(sizes: Sizes) -> list[Outcome]:
     """`GET health/system/`, by an API key."""
-    _, token = access.create_key(name="bench", scopes=["read"], at=timezone.now())
-    client = Client(headers={"host": "localhost", "authorization": f"Bearer {token}"})
+    client = _program()
 
     def ask() -> None:
         system_health.measured_in.cache_clear()

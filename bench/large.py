@@ -71,7 +71,7 @@ UNPRICED = len(load.KINDS) - 1  # the kind of call that nobody has set a price f
 KEYS = {
     USAGE_DAYS: "account_id, usage_day, provider, actual_provider_name, category",
     USAGE_MODELS: "account_id, usage_period, actual_provider_name, lower(model_used)",
-    PLATFORM_DAYS: "usage_day, provider, actual_provider_name, category, response_time_ms % 16",
+    PLATFORM_DAYS: "usage_day, provider, actual_provider_name, category, CASE WHEN {over} THEN 0 ELSE tokens_output % 16 END",
 }
 # A UUIDv7 of the row's time, and of its number where others take chance.
 REQUEST_ID = """(lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || substr(md5(n::text), 1, 3)
@@ -88,9 +88,8 @@ def fill(count: int, *, at: datetime) -> None:
         logs(count, at=at)
     _tell("logs and their indexes")
     for rollup in KEYS:
-        _roll_up(rollup)
+        _roll_up(rollup, at)
         _tell(rollup.table)
-    gathering.gather(at)  # as the nightly job did
     rollups.watch(UsageLog.objects.filter(timestamp__gte=at - LIVE))
     if connection.vendor == "postgresql":
         _run("VACUUM ANALYZE")
@@ -194,14 +193,15 @@ def _without_indexes() -> Iterator[None]:
             editor.add_constraint(UsageLog, constraint)
 
 
-def _roll_up(rollup: Rollup) -> None:
-    """One GROUP BY over the log."""
+def _roll_up(rollup: Rollup, at: datetime) -> None:
+    """One GROUP BY over the log; platform days that are over are gathered, as the nightly job leaves them."""
     if connection.vendor == "postgresql":
         _run("SET work_mem = '1GB'")
     columns, positions = (*rollup.keys, *rollup.counters), ", ".join(map(str, range(1, len(rollup.keys) + 1)))
+    keys_of_logs = KEYS[rollup].format(over=f"usage_day < '{at.date() - gathering.OVER}'")
     sums = ", ".join(SUMS[counter] for counter in rollup.counters)
     _run(
-        f"INSERT INTO {rollup.table} ({', '.join(columns)}) SELECT {KEYS[rollup]}, {sums} FROM api_usage_logs"
+        f"INSERT INTO {rollup.table} ({', '.join(columns)}) SELECT {keys_of_logs}, {sums} FROM api_usage_logs"
         f" GROUP BY {positions} ORDER BY {positions}"
     )
 

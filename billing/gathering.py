@@ -9,14 +9,15 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
 from django.db import connection, transaction
+from django.db.models import F, Sum
 
 from billing.models import PlatformDay
+from billing.models.rollups import SLOTS
 from billing.rollups import PLATFORM_DAYS
 from lib import retry, upsert
 
 OVER = timedelta(days=2)  # since a day began: nobody's clock is as late
-COLUMNS = (*PLATFORM_DAYS.keys, *PLATFORM_DAYS.counters)
-SLOT, FIRST_COUNTER = PLATFORM_DAYS.keys.index("slot"), len(PLATFORM_DAYS.keys)
+KEYS = PLATFORM_DAYS.keys[:-1]  # all but the slot
 
 
 def gather(at: datetime) -> int:
@@ -31,15 +32,12 @@ def gather(at: datetime) -> int:
 
 @transaction.atomic
 def _gather(day: date) -> None:
-    """Only the rows that are locked are taken away: a writer may add others meanwhile, or wait and put its row anew."""
-    locked = PlatformDay.objects.select_for_update().filter(day=day, slot__gt=0).order_by(*PLATFORM_DAYS.keys)
-    rows = list(locked.values_list(*COLUMNS))
-    if not rows:
-        return
-    PlatformDay.objects.filter(pk__in=[row[:FIRST_COUNTER] for row in rows]).delete()
-    totals: dict[tuple[object, ...], list[int]] = {}
-    for row in rows:
-        key, counts = (*row[:SLOT], 0), row[FIRST_COUNTER:]
-        totals[key] = [a + b for a, b in zip(totals.get(key, [0] * len(counts)), counts, strict=True)]
-    together = [(*key, *counts) for key, counts in sorted(totals.items())]
+    """The rows are claimed by moving them to slots that no writer knows: what is written meanwhile stays for another time."""
+    spread = PlatformDay.objects.filter(day=day)
+    spread.filter(slot__gt=0, slot__lt=SLOTS).update(slot=F("slot") + SLOTS)
+    claimed = spread.filter(slot__gt=SLOTS)
+    sums = {f"sum_{counter}": Sum(counter) for counter in PLATFORM_DAYS.counters}
+    rows = claimed.order_by().values_list(*KEYS).annotate(**sums)
+    together = sorted((*row[: len(KEYS)], 0, *map(int, row[len(KEYS) :])) for row in rows)
+    claimed.delete()
     upsert.add(connection, PLATFORM_DAYS.table, PLATFORM_DAYS.keys, PLATFORM_DAYS.counters, together)

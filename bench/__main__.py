@@ -7,11 +7,14 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from bench import kept
 from bench.outcome import Outcome
-from bench.rows import ROWS, Row
+from bench.rows import FULL, MODERATE, ROWS, Row
 from bench.scratch import ROOT, Scratch
 
 LINE = "{:<44} {:>18}  {:<42} {:>7}  {:>8}  {}"
@@ -49,13 +52,20 @@ def _arguments() -> argparse.Namespace:
 
 def _measured(row: Row, scratch: Scratch, *, full: bool) -> list[Outcome]:
     command = [sys.executable, "-m", "bench.row", row.where, *(["--full"] if full else [])]
-    with scratch.database(row.vendor) as url:
-        done = subprocess.run(
-            command, cwd=ROOT, env=scratch.environment(url), check=False, stdout=subprocess.PIPE, text=True
-        )
+    with _environment(row, scratch, full=full) as environment:
+        done = subprocess.run(command, cwd=ROOT, env=environment, check=False, stdout=subprocess.PIPE, text=True)
     if done.returncode:  # why is on stderr; the other rows are measured all the same
         return [Outcome(row.name, "failed", "-", 0.0, 1.0)]
     return [Outcome(**outcome) for outcome in json.loads(done.stdout.splitlines()[-1])]
+
+
+@contextmanager
+def _environment(row: Row, scratch: Scratch, *, full: bool) -> Iterator[dict[str, str]]:
+    if row.kept:
+        yield kept.environment(scratch, row.vendor, (FULL if full else MODERATE).logs)
+        return
+    with scratch.database(row.vendor) as url:
+        yield scratch.environment(url)
 
 
 def _shown(outcomes: list[Outcome], *, quiet: bool, first: bool) -> list[Outcome]:

@@ -8,11 +8,15 @@ from bench.scratch import Vendor
 
 
 class Row(NamedTuple):
-    """`where` is module:function below bench; the function takes Sizes and returns Outcomes."""
+    """`where` is module:function below bench; the function takes Sizes and returns Outcomes.
+
+    One that is `kept` runs on the data sets of bench/kept.py: the large one, beside the small one.
+    """
 
     name: str
     where: str
     vendor: Vendor = "postgresql"
+    kept: bool = False
 
 
 class Sizes(NamedTuple):
@@ -35,7 +39,8 @@ ROWS = (
     Row("portable-sqlite", "rows_portable:measure", "sqlite"),
     Row("portable-mariadb", "rows_portable:measure", "mysql"),
     Row("single", "rows_single:measure"),
-    Row("changelist", "rows_pages:changelist"),
+    Row("pages", "rows_pages:pages", kept=True),
+    Row("pages-sqlite", "rows_pages:pages", "sqlite", kept=True),
     Row("health", "rows_pages:health"),
     Row("request-log", "rows_middleware:measure"),
     Row("backfill", "rows_backfill:measure"),

@@ -28,7 +28,7 @@ def measure(sizes: Sizes) -> list[Outcome]:
     """On a tenth of the large log, as the targets are stated for a million of ten."""
     rows = sizes.logs // 10
     large.accounts(timezone.now())
-    large.logs(1, rows, most=rows, at=timezone.now(), named=False)
+    large.logs(rows, at=timezone.now(), named=False)
     list(ledger_check.rebuild())
     peer, statements = rows / rounds.seconds(_raw_update), _Longest()
     outcomes = []

@@ -23,7 +23,7 @@ FLAT_KIB = 64 * 1024
 def measure(sizes: Sizes) -> list[Outcome]:
     at = timezone.now()
     large.accounts(at)
-    large.logs(1, ROWS, most=ROWS, at=at)
+    large.logs(ROWS, at=at)
     _, token = access.create_key(name="bench", scopes=["read"], at=at)
     client = Client(headers={"host": "localhost", "authorization": f"Bearer {token}"})
     _export(client, 1)

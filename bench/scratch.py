@@ -65,19 +65,19 @@ class Scratch:
     def _create_template(self, vendor: Vendor) -> None:
         if vendor == "postgresql":
             self._postgres("CREATE DATABASE {}", f"{self._name}_template")
-            self._migrate(_with_name(vendor, f"{self._name}_template"))
+            self.migrate(with_name(vendor, f"{self._name}_template"))
         else:
-            self._migrate(f"sqlite:///{self._folder / 'template.sqlite3'}")
+            self.migrate(f"sqlite:///{self._folder / 'template.sqlite3'}")
 
     def _copy(self, vendor: Vendor) -> str:
         if vendor == "sqlite":
             shutil.copy(self._folder / "template.sqlite3", self._folder / "bench.sqlite3")
             return f"sqlite:///{self._folder / 'bench.sqlite3'}"
-        url = _with_name(vendor, self._name)
+        url = with_name(vendor, self._name)
         if vendor == "postgresql":
             self._postgres("CREATE DATABASE {} TEMPLATE {}", self._name, f"{self._name}_template")
         else:
-            self._migrate(url)
+            self.migrate(url)
         return url
 
     def _drop(self, vendor: Vendor) -> None:
@@ -89,25 +89,25 @@ class Scratch:
             for file in self._folder.glob("bench.sqlite3*"):
                 file.unlink()
 
-    def _migrate(self, url: str) -> None:
+    def migrate(self, url: str) -> None:
         command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
         subprocess.run(command, cwd=ROOT, env=self.environment(url), check=True, stdout=subprocess.DEVNULL)
 
     def _postgres(self, statement: str, *names: str) -> None:
         query = sql.SQL(statement).format(*(sql.Identifier(name) for name in names))
-        with psycopg.connect(_with_name("postgresql", "postgres"), autocommit=True) as connection:
+        with psycopg.connect(with_name("postgresql", "postgres"), autocommit=True) as connection:
             connection.execute(query)
 
     def _mysql(self, statement: str) -> None:
         import MySQLdb  # an extra: only this row needs it
 
-        url = urlsplit(_with_name("mysql", ""))
+        url = urlsplit(with_name("mysql", ""))
         login = {"host": url.hostname, "port": url.port or 3306, "user": url.username, "passwd": url.password or ""}
         connection = MySQLdb.connect(**login)
         connection.cursor().execute(statement)
         connection.close()
 
 
-def _with_name(vendor: Vendor, name: str) -> str:
+def with_name(vendor: Vendor, name: str) -> str:
     variable, default = URLS[vendor]
     return urlsplit(os.environ.get(variable) or default)._replace(path=f"/{name}").geturl()

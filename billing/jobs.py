@@ -13,6 +13,7 @@ from billing import (
     backfill,
     corrections,
     deliveries,
+    gathering,
     idempotency,
     repricing,
     reservations,
@@ -97,6 +98,10 @@ FINISH: dict[str, Callable[[CorrectionBatch, datetime], Iterable[object]]] = {
 }
 
 
+def gather_days(at: datetime) -> str:
+    return f"{gathering.gather(at)} platform days gathered"
+
+
 def prune(at: datetime) -> str:
     """What nobody asks for any more."""
     return f"{idempotency.prune(at)} idempotency keys and {deliveries.prune(at)} deliveries deleted"
@@ -110,5 +115,6 @@ def register() -> None:
     jobs.register("renew_subscriptions", renew_subscriptions, every=timedelta(minutes=10))
     jobs.register("close_periods", close_periods, every=timedelta(minutes=10), lease=timedelta(hours=3))
     jobs.register("finish_corrections", finish_corrections, every=timedelta(minutes=1), lease=timedelta(hours=3))
+    jobs.register("gather_days", gather_days, every=timedelta(days=1), lease=timedelta(hours=1))
     jobs.register("prune", prune, every=timedelta(days=1), lease=timedelta(hours=1))
     jobs.register("erase_addresses", retention.prune, every=timedelta(minutes=10))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from operator import attrgetter
 from typing import Any, Self
 from uuid import UUID
@@ -17,9 +19,10 @@ from django.db.models.lookups import Exact, StartsWith
 
 from billing import reports
 from billing.events import Refused
-from billing.models import Account, UsageAdjustment, UsageDay, UsageLog
+from billing.models import Account, UsageAdjustment, UsageDay, UsageLog, UsageModel
 from billing.models.usage import Shown
-from lib import keys, postgres
+from lib import keys, keyset, postgres
+from lib.keyset import Mark
 
 SPAN = timedelta(days=31)  # how far back a platform-wide search looks that no index serves
 STREAM = 2000
@@ -45,7 +48,9 @@ class Search:
         if self.until:
             logs = logs.filter(timestamp__lt=self.until)
         for name, value in (self.filters or {}).items():
-            logs = logs.filter(FILTERS[name](value))
+            logs = logs.filter(
+                FILTERS[name](value) if name != "q" else text(value, self.account.id if self.account else None)
+            )
         return logs
 
     def bounded(self, at: datetime) -> Search:
@@ -62,52 +67,15 @@ class Search:
         return replace(self, since=since, until=until)
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A place between two logs: the log next to it, and on which side to go on."""
-
-    timestamp: datetime
-    id: UUID
-    backwards: bool = False
-
-    def __str__(self) -> str:
-        return f"{'-' if self.backwards else ''}{self.timestamp:%Y%m%dT%H%M%S.%f}_{self.id.hex}"
-
-    @classmethod
-    def parse(cls, text: str) -> Mark:
-        """Raises ValueError."""
-        stamp, _, identity = text.removeprefix("-").partition("_")
-        moment = datetime.strptime(f"{stamp}+0000", "%Y%m%dT%H%M%S.%f%z")
-        return cls(moment, UUID(identity), backwards=text.startswith("-"))
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    logs: list[UsageLog]
-    next: Mark | None
-    previous: Mark | None
-
-
-def page(found: QuerySet[UsageLog], *, size: int, mark: Mark | None) -> Page:
-    """`size` logs from `mark` on, newest first; one query, and no count."""
-    backwards = mark is not None and mark.backwards
-    rows = list(_beyond(found, mark)[: size + 1])
-    more = len(rows) > size
-    rows = rows[:size]
-    if backwards:
-        rows.reverse()
-    if not rows:
-        return Page([], None, None)
-    older = Mark(rows[-1].timestamp, rows[-1].id) if more or backwards else None
-    newer = Mark(rows[0].timestamp, rows[0].id, backwards=True) if (more if backwards else mark is not None) else None
-    return Page(rows, older, newer)
+page = partial(keyset.page, by="timestamp")
+_beyond = partial(keyset.beyond, by="timestamp")
 
 
 def pages(found: QuerySet[UsageLog], *, size: int) -> Iterator[list[UsageLog]]:
     """All of them, page after page, newest first; each is looked for when it is asked for."""
     mark = None
-    while (one := page(found, size=size, mark=mark)).logs:
-        yield one.logs
+    while (one := page(found, size=size, mark=mark)).rows:
+        yield one.rows
         if one.next is None:
             return
         mark = one.next
@@ -170,16 +138,6 @@ def _learn(names: dict[int, str], accounts: set[int]) -> None:
     names.update(Account.objects.filter(pk__in=unknown).values_list("pk", "external_id"))
 
 
-def _beyond(found: QuerySet[UsageLog], mark: Mark | None) -> QuerySet[UsageLog]:
-    if mark is None:
-        return found.order_by("-timestamp", "id")
-    if mark.backwards:
-        after = Q(timestamp__gt=mark.timestamp) | Q(timestamp=mark.timestamp, id__lt=mark.id)
-        return found.filter(after, timestamp__gte=mark.timestamp).order_by("timestamp", "-id")
-    before = Q(timestamp__lt=mark.timestamp) | Q(timestamp=mark.timestamp, id__gt=mark.id)
-    return found.filter(before, timestamp__lte=mark.timestamp).order_by("-timestamp", "id")
-
-
 def _declared(label: str) -> Q:
     """Whatever its case: `iexact` would go by the collation, which is exact on MariaDB."""
     return Q(Exact(Lower("provider"), label.lower()))
@@ -199,13 +157,19 @@ def _status(value: str) -> Q:
     return Q(status_code__gte=400) if value == "failed" else Q(status_code__lt=400)
 
 
-def _text(value: str) -> Q:
-    """An exact event id, an exact log id, or the start of a model's name."""
-    wanted = Q(event_key=keys.key_of(value)) | Q(StartsWith(Lower("model_used"), value.lower()))
-    try:
-        return wanted | Q(id=UUID(value))
-    except ValueError:
+def text(value: str, account_id: int | None) -> Q:
+    """An exact event id, an exact log id, or the start of a model's name.
+
+    Within an account, models are looked for only where its totals know one that begins so: else the ids' indexes are all it
+    takes, and not every log that the account has.
+    """
+    wanted = Q(event_key=keys.key_of(value))
+    with suppress(ValueError):
+        wanted |= Q(id=UUID(value))
+    of_models = UsageModel.objects.filter(model__startswith=value.strip().lower())
+    if account_id is not None and not of_models.filter(account_id=account_id).exists():
         return wanted
+    return wanted | Q(StartsWith(Lower("model_used"), value.lower()))
 
 
 FILTERS: dict[str, Callable[[Any], Q]] = {
@@ -219,7 +183,6 @@ FILTERS: dict[str, Callable[[Any], Q]] = {
     "priced": lambda value: Q(is_priced=value),
     "confidence": _confidence,
     "voided": lambda value: Q(voided_at__isnull=not value),
-    "q": _text,
 }
 
 

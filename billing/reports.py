@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
-from django.db.models import Max, Min, QuerySet, Sum
+from django.db.models import QuerySet, Subquery, Sum
 
 from billing import limits
 from billing.decisions import Standing
@@ -273,10 +273,12 @@ MOST_MONTHS = 36
 
 def periods_of(account: Account | None, at: datetime) -> list[Period]:
     """The periods to choose from, newest first: those with usage, and always the current one."""
-    days = _all_days(account).aggregate(first=Min("day"), last=Max("day"))
+    # Not by Min and Max: SQLite finds these together only by reading every row.
+    last = _all_days(account).order_by("-day").values("day")[:1]
+    days = _all_days(account).order_by("day").values_list("day", Subquery(last)).first()
     schedule, current = schedule_of(account), current_period(account, at)
-    first = min(days["first"] or current.start, current.start)
-    start = periods.start_of(schedule, max(days["last"] or current.start, current.start))
+    first, latest = days or (current.start, current.start)
+    first, start = min(first, current.start), periods.start_of(schedule, max(latest, current.start))
     found: list[Period] = []
     while len(found) < MOST_MONTHS:
         found.append(period_from(schedule, start))

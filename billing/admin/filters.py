@@ -15,26 +15,40 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from billing import log_search, reports
-from billing.models import Category, Confidence, UsageLog
+from billing.models import Account, Category, Confidence, UsageLog
+from lib import keys, periods
+from lib.periods import CALENDAR_UTC
 from providers import rulebook
 
-DAYS = {"1": "Last 24 hours", "7": "Last 7 days", "31": "Last 31 days", "366": "Last 12 months"}
+DAYS = {"1": "Last 24 hours", "7": "Last 7 days", "31": "Last 31 days"}
+LONGER = {"366": "Last 12 months", "all": "Any time"}
 DEFAULT = "31"
+MONTHS = 12  # that are offered by name where a longer span is not
 
 
 class TimeFilter(admin.SimpleListFilter):
-    """Always a closed range: the last 31 days unless another is chosen, so that no filter reads the whole table."""
+    """The last 31 days unless another span is chosen. Across all accounts, with a filter or search that no index serves, a
+    span is no longer than a month: else a rare value would be looked for in the whole table."""
 
     title = "time"
     parameter_name = "days"
 
+    def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:  # noqa: ANN401
+        asked = {name for name in UNSERVED & request.GET.keys() if name != "q" or request.GET["q"].strip()}
+        self.bounded = bool(asked) and not AccountFilter.wanted(request)
+        super().__init__(request, params, model, model_admin)
+
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ANN401
         month = _month(request.GET.get("days", ""))
-        return [*DAYS.items(), ("all", "Any time"), *([(month.name, f"{month.start:%B %Y}")] if month else [])]
+        months = _last_months() if self.bounded else []
+        if month and month not in months:
+            months.append(month)
+        longer = {} if self.bounded else LONGER
+        return [*DAYS.items(), *longer.items(), *((month.name, f"{month.start:%B %Y}") for month in months)]
 
     def value(self) -> str:
         chosen = super().value() or DEFAULT
-        return chosen if chosen in (*DAYS, "all") or _month(chosen) else DEFAULT
+        return chosen if chosen in dict(self.lookup_choices) else DEFAULT
 
     def choices(self, changelist: Any) -> Iterator[Any]:  # noqa: ANN401 - Django's own
         return islice(super().choices(changelist), 1, None)  # there is no "All": "Any time" says it
@@ -53,6 +67,13 @@ def _month(name: str) -> reports.Period | None:
         return reports.named_period(None, name)
     except ValueError:
         return None
+
+
+def _last_months() -> list[reports.Period]:
+    months = [reports.current_period(None, timezone.now())]
+    while len(months) < MONTHS:
+        months.append(reports.period_from(CALENDAR_UTC, periods.previous_start(CALENDAR_UTC, months[-1].start)))
+    return months
 
 
 class _Choice(admin.SimpleListFilter):
@@ -76,12 +97,10 @@ class ActualProviderFilter(_Choice):
     parameter_name = "actual_provider"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ANN401
-        """Those with usage in the last year, read from the platform's totals."""
-        labels = rulebook.current().labels
-        return [
-            (slug, reports.label_of(slug, labels))
-            for slug in reports.providers_since(timezone.now() - timedelta(days=366))
-        ]
+        """Those with usage in the last 31 days, read from the platform's totals, and the one that is chosen."""
+        labels, chosen = rulebook.current().labels, request.GET.get("actual_provider")
+        slugs = {*reports.providers_since(timezone.now() - log_search.SPAN), *([chosen] if chosen else [])}
+        return [(slug, reports.label_of(slug, labels)) for slug in sorted(slugs)]
 
 
 class CategoryFilter(_Choice):
@@ -150,8 +169,21 @@ class AccountFilter(_Exact):
     title = "account"
     parameter_name = "account"
 
+    @classmethod
+    def wanted(cls, request: HttpRequest) -> str:
+        return request.GET.get(cls.parameter_name, "").replace("\0", "")
+
+    @classmethod
+    def found(cls, request: HttpRequest) -> int | None:
+        """The account's number, 0 where there is no such account, None where none is asked for."""
+        wanted = cls.wanted(request)
+        accounts = Account.objects.filter(external_key=keys.key_of(wanted)).values_list("pk", flat=True)
+        return (accounts.first() or 0) if wanted else None
+
     def queryset(self, request: HttpRequest, queryset: QuerySet[UsageLog]) -> QuerySet[UsageLog]:
-        return queryset.filter(account__external_id=self.value()) if self.value() else queryset
+        """By its number, looked up first: with the name in the query, PostgreSQL would walk through everybody's logs."""
+        account_id = self.found(request)
+        return queryset if account_id is None else queryset.filter(account_id=account_id)
 
 
 FILTERS = (
@@ -166,3 +198,5 @@ FILTERS = (
     ModelFilter,
     DeclaredFilter,
 )
+# By their names in the address: what the index by time does not find, without an account.
+UNSERVED = {"q", *(str(one.parameter_name) for one in FILTERS if one not in (TimeFilter, AccountFilter))}

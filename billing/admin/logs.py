@@ -13,7 +13,7 @@ from django.utils.html import format_html
 
 from billing import log_search
 from billing.admin import log_page
-from billing.admin.filters import FILTERS
+from billing.admin.filters import FILTERS, AccountFilter
 from billing.api import logs as log_api
 from billing.models import Category, UsageLog
 from lib import changelist, money
@@ -21,7 +21,7 @@ from providers import rulebook
 
 
 @admin.register(UsageLog)
-class UsageLogAdmin(changelist.ReadOnlyAdmin):
+class UsageLogAdmin(changelist.KeysetAdmin):
     list_display = (
         "time",
         "account",
@@ -37,7 +37,7 @@ class UsageLogAdmin(changelist.ReadOnlyAdmin):
     list_display_links = ("time",)
     list_filter = FILTERS
     list_select_related = ("account",)
-    ordering = ("-timestamp", "id")
+    by = "timestamp"
     search_fields = ("event_id",)  # shows the box; get_search_results says what is looked for
     search_help_text = "An exact event id or log id, or the start of a model's name"
     change_list_template = "admin/billing/usagelog/change_list.html"
@@ -55,7 +55,9 @@ class UsageLogAdmin(changelist.ReadOnlyAdmin):
         self, request: HttpRequest, queryset: QuerySet[UsageLog], search_term: str
     ) -> tuple[QuerySet[UsageLog], bool]:
         term = search_term.strip()
-        return (queryset.filter(log_search.FILTERS["q"](term)) if term else queryset), False
+        if term:
+            queryset = queryset.filter(log_search.text(term, AccountFilter.found(request)))
+        return queryset, False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         self.labels = rulebook.current().labels

@@ -17,7 +17,7 @@ from django.urls import path, reverse
 from django.utils import timezone
 
 from billing import reports, unpriced
-from billing.unpriced import Row
+from billing.unpriced import Row, Seen
 from lib import csv_stream
 from providers import rulebook
 from providers.models import Provider
@@ -114,7 +114,7 @@ def _lines(request: HttpRequest, rows: list[Row], labels: Any) -> list[Line]:  #
     for row in rows:
         seen = times.get(row.key)
         known = row.provider in labels and row.provider != UNKNOWN
-        logs = {"priced": "no", "actual_provider": row.provider, "model": row.model, "days": _days(row, now)}
+        logs = {"priced": "no", "actual_provider": row.provider, "model": row.model, "days": _days(row, seen, now)}
         lines.append(
             Line(
                 row=row,
@@ -140,10 +140,10 @@ def _moment(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
-def _days(row: Row, now: datetime) -> str:
-    """The shortest time filter of the log list that reaches back to the first of the calls."""
-    age = now.date() - row.first_period
-    return next((days for days in ("31", "366") if age <= timedelta(days=int(days))), "all")
+def _days(row: Row, seen: Seen | None, now: datetime) -> str:
+    """The time filter of the log list that shows the newest of the calls, which is no longer than a month."""
+    last = seen.last.astimezone(UTC).date() if seen else row.last_period
+    return "31" if last >= now.date() - timedelta(days=30) else f"{last:%Y-%m}"
 
 
 def _cells(rows: list[Row]) -> Iterator[tuple[object, ...]]:

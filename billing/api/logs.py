@@ -22,9 +22,10 @@ from billing import corrections, events, log_search
 from billing.api import paging, rows, schema, scope
 from billing.api.parsers import body_of
 from billing.events import Refused
-from billing.log_search import Mark, Search
+from billing.log_search import Search
 from billing.models import Account, Category, Confidence, UsageLog
 from lib import csv_stream
+from lib.keyset import Mark
 from providers import rulebook
 
 
@@ -74,7 +75,7 @@ class LogsView(APIView):
         size, mark = paging.size(query), _mark(query)
         page = log_search.page(found, size=size, mark=mark)
         labels = rulebook.current().labels
-        results = rows.records(rows.with_adjustments(page.logs), labels)
+        results = rows.records(rows.with_adjustments(page.rows), labels)
         return Response(
             {
                 "next": paging.link(request, page.next),

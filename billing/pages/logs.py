@@ -18,10 +18,11 @@ from django.views.decorators.http import require_GET
 from billing import explained_page, log_search, reports
 from billing.api import logs as log_api
 from billing.events import Refused
-from billing.log_search import Mark, Page, Search
+from billing.log_search import Search
 from billing.models import Account, Category, Confidence
 from billing.pages.base import MemberRequest, member
 from lib import periods
+from lib.keyset import Mark, Page
 from providers import rulebook
 
 SIZE = 50
@@ -72,7 +73,7 @@ def page(request: MemberRequest) -> HttpResponse:
     found = log_search.page(search.found, size=SIZE, mark=_mark(request)) if search else Page([], None, None)
     shown = {
         "form": form,
-        "logs": [(one, reports.label_of(one.shown_provider, labels)) for one in found.logs],
+        "logs": [(one, reports.label_of(one.shown_provider, labels)) for one in found.rows],
         "newer": _link(query, found.previous),
         "older": _link(query, found.next),
         "csv": f"{reverse('usage:logs-csv')}?{urlencode(query)}",

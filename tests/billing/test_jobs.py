@@ -46,6 +46,7 @@ def test_every_job_is_registered_at_its_interval() -> None:
         "renew_subscriptions": 600,
         "close_periods": 600,
         "finish_corrections": 60,
+        "gather_days": 86_400,
         "prune": 86_400,
         "erase_addresses": 600,
         "prune_requests": 600,

@@ -11,7 +11,6 @@ from django.test import Client
 from django.utils import timezone
 
 from billing.models import Account, UsageLog
-from lib import changelist
 from tests.billing.usage import record
 
 pytestmark = pytest.mark.django_db
@@ -80,28 +79,6 @@ def test_filters_find(admin_client: Client, logs: list[UsageLog], query: dict[st
     changelist: Any = admin_client.get(LOGS, query).context["cl"]
 
     assert {log.event_id for log in changelist.result_list} == found
-
-
-def test_the_list_takes_a_fixed_number_of_queries_and_counts_no_table(
-    admin_client: Client, logs: list[UsageLog], django_assert_num_queries: Any
-) -> None:
-    admin_client.get(LOGS)
-    # Session, user, labels' version (list and filter), providers in use, bounded count, rows.
-    with django_assert_num_queries(7) as queries:
-        admin_client.get(LOGS)
-    counts = [query["sql"] for query in queries.captured_queries if "COUNT(" in query["sql"]]
-    assert len(counts) == 1
-    assert "LIMIT 10001" in counts[0]
-
-
-def test_more_logs_than_are_counted_are_told_as_more(
-    admin_client: Client, logs: list[UsageLog], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(changelist, "MOST", 3)
-    answer = admin_client.get(LOGS)
-
-    assert answer.status_code == 200
-    assert "3+ usage logs" in " ".join(answer.content.decode().split())
 
 
 def test_the_export_holds_what_the_filters_show_and_no_formula(admin_client: Client, logs: list[UsageLog]) -> None:

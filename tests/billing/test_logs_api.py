@@ -7,6 +7,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from billing import log_search
@@ -174,6 +176,21 @@ def test_q_finds_an_exact_log_id_and_ids_with_blanks(service: Api) -> None:
     assert ids(service, q=str(first.id)) == ["ends with a blank "]
     assert ids(service, q="ends with a blank ") == ["ends with a blank "]
     assert ids(service, q="ends with a blank") == []
+
+
+@pytest.mark.usefixtures("mixed")
+@pytest.mark.parametrize(("query", "found"), [case for case in FILTERS if "q" in case[0]], ids=str)
+def test_q_finds_the_same_within_an_account(service: Api, query: dict[str, Any], found: set[str]) -> None:
+    assert set(ids(service, account="a", **query)) == found
+
+
+@pytest.mark.usefixtures("mixed")
+def test_q_reads_no_models_of_an_account_that_has_none_of_that_name(service: Api) -> None:
+    for text, reads in (("failed", False), ("gpt-4", True)):
+        with CaptureQueriesContext(connection) as queries:
+            service.get("usage/logs/", account="a", q=text)
+        logs = next(query["sql"] for query in queries if "ORDER BY" in query["sql"] and "event_key" in query["sql"])
+        assert ("LOWER(" in logs) is reads
 
 
 def test_from_is_in_and_to_is_out(service: Api) -> None:

@@ -12,6 +12,7 @@ import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.core.management import call_command
 from django.test import Client
+from django.utils import timezone
 
 from billing import accounts, schedules, unpriced
 from billing.models import Account, UsageLog
@@ -132,10 +133,17 @@ def test_the_list_takes_a_fixed_number_of_queries(
         admin_client.get(PAGE)
 
 
-def test_show_logs_leads_to_exactly_the_calls_that_are_counted(admin_client: Client, calls: None) -> None:
-    for line in admin_client.get(PAGE).context["lines"]:
-        url = line.logs_url.replace("days=31", "days=all").replace("days=366", "days=all")
-        assert len(admin_client.get(url).context["cl"].result_list) == line.row.unpriced, line.row
+@pytest.mark.parametrize("later", [timedelta(0), timedelta(days=100)])
+def test_show_logs_leads_to_the_newest_of_the_calls_that_are_counted(
+    admin_client: Client, calls: None, monkeypatch: pytest.MonkeyPatch, now: datetime, later: timedelta
+) -> None:
+    monkeypatch.setattr(timezone, "now", lambda: now + later)
+    admin_client.force_login(User.objects.get(username="admin"))
+    shown = {
+        line.row.key: [log.event_id for log in admin_client.get(line.logs_url).context["cl"].result_list]
+        for line in admin_client.get(PAGE).context["lines"]
+    }
+    assert shown == {("openai", "gpt-99"): ["b"], ("wavespeed", ""): ["e"], ("wavespeed", "new/clip-1"): ["g"]}
 
 
 def test_a_call_without_a_model_says_why_it_has_no_price(admin_client: Client, calls: None) -> None:

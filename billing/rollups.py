@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date
@@ -14,8 +15,8 @@ from django.db import connection, models
 from billing.ledger import NewLog
 from billing.meters import Quantity
 from billing.models import PlatformDay, ProviderMinute, UsageDay, UsageLog, UsageModel
-from billing.models.rollups import SLOTS
-from lib import upsert
+from billing.models.rollups import PROVIDER_BOUNDS_MS, SLOTS
+from lib import histogram, upsert
 
 Row = tuple[Any, ...]
 Stored = UsageLog | NewLog
@@ -123,13 +124,21 @@ def apply(totals: Mapping[Rollup, Totals]) -> None:
 
 def watch(logs: Iterable[Stored]) -> None:
     """Count live calls by minute of receipt and provider, for provider health."""
-    logs = list(logs)
-    keys = [(log.received_at.replace(second=0, microsecond=0), log.shown_provider) for log in logs]
-    minutes = _totals(keys, [[1, int(log.failed), log.response_time_ms] for log in logs])
+    minutes: Totals = {}
+    for log in logs:
+        key = (log.received_at.replace(second=0, microsecond=0), log.shown_provider)
+        counts = minutes.setdefault(key, [0] * len(WATCHED))
+        counts[0] += 1
+        counts[1] += log.failed
+        counts[2] += log.response_time_ms
+        if log.response_time_ms:  # 0: nobody told it
+            counts[3 + bisect_left(PROVIDER_BOUNDS_MS, log.response_time_ms)] += 1
     slot = randbelow(SLOTS)
     rows = [(*key, slot, *counts) for key, counts in sorted(minutes.items())]
-    counters = ("calls", "errors", "response_time_sum")
-    upsert.add(connection, ProviderMinute._meta.db_table, ("minute", "actual", "slot"), counters, rows)
+    upsert.add(connection, ProviderMinute._meta.db_table, ("minute", "actual", "slot"), WATCHED, rows)
+
+
+WATCHED = ("calls", "errors", "response_time_sum", *histogram.columns(PROVIDER_BOUNDS_MS))
 
 
 def _totals(keys: Iterable[Row], counts: Iterable[list[int]]) -> Totals:

@@ -55,10 +55,10 @@ class TollgateAdminSite(admin.AdminSite):
         return dashboard.context(request, timezone.now())
 
     def get_urls(self) -> list[Any]:
-        from billing.admin import unpriced  # registers models, which needs this site
+        from billing.admin import provider_health, unpriced  # registers models, which needs this site
 
         card = path("health-card/", self.admin_view(dashboard.health_card), name="health_card")
-        return [card, *unpriced.urls(self), *super().get_urls()]
+        return [card, *provider_health.urls(self), *unpriced.urls(self), *super().get_urls()]
 
 
 def _grouped(apps: list[Any], request: HttpRequest) -> list[dict[str, Any]]:

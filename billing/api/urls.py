@@ -4,6 +4,7 @@ from django.urls import path
 
 from billing.api.accounts import AccountsView, AccountView
 from billing.api.alerts import AlertsView, ReadView
+from billing.api.health import ProvidersHealthView
 from billing.api.logs import LogsView, LogView, VoidView
 from billing.api.plans import PlansView
 from billing.api.preflight import PreflightView
@@ -17,6 +18,7 @@ urlpatterns = [
     path("usage/logs/<uuid:id>/", LogView.as_view(), name="usage-log"),
     path("usage/logs/<uuid:id>/void/", VoidView.as_view(), name="usage-log-void"),
     path("usage/summary/", SummaryView.as_view(), name="usage-summary"),
+    path("health/providers/", ProvidersHealthView.as_view(), name="health-providers"),
     path("preflight/", PreflightView.as_view(), name="preflight"),
     path("reservations/", ReservationsView.as_view(), name="reservations"),
     path("reservations/<uuid:id>/settle/", SettleView.as_view(), name="reservation-settle"),

@@ -122,19 +122,21 @@ def apply(totals: Mapping[Rollup, Totals]) -> None:
         upsert.add(connection, rollup.table, rollup.keys, rollup.counters, rows)
 
 
-def watch(logs: Iterable[Stored]) -> None:
+def watch(logs: Sequence[Stored]) -> None:
     """Count live calls by minute of receipt and provider, for provider health."""
-    minutes: Totals = {}
+    minutes = {at: at.replace(second=0, microsecond=0) for at in {log.received_at for log in logs}}
+    totals: Totals = {}
     for log in logs:
-        key = (log.received_at.replace(second=0, microsecond=0), log.shown_provider)
-        counts = minutes.setdefault(key, [0] * len(WATCHED))
+        key, took = (minutes[log.received_at], log.shown_provider), log.response_time_ms
+        counts = totals.get(key) or totals.setdefault(key, [0] * len(WATCHED))
         counts[0] += 1
-        counts[1] += log.failed
-        counts[2] += log.response_time_ms
-        if log.response_time_ms:  # 0: nobody told it
-            counts[3 + bisect_left(PROVIDER_BOUNDS_MS, log.response_time_ms)] += 1
+        if log.failed:
+            counts[1] += 1
+        if took:  # 0: nobody told it
+            counts[2] += took
+            counts[3 + bisect_left(PROVIDER_BOUNDS_MS, took)] += 1
     slot = randbelow(SLOTS)
-    rows = [(*key, slot, *counts) for key, counts in sorted(minutes.items())]
+    rows = [(*key, slot, *counts) for key, counts in sorted(totals.items())]
     upsert.add(connection, ProviderMinute._meta.db_table, ("minute", "actual", "slot"), WATCHED, rows)
 
 

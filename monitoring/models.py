@@ -62,6 +62,9 @@ class RequestMinute(models.Model):
     ms_5000 = models.PositiveBigIntegerField()
     ms_10000 = models.PositiveBigIntegerField()
     ms_more = models.PositiveBigIntegerField()
+    dropped = models.PositiveBigIntegerField(
+        db_default=0, help_text="Requests that a process had no room to log, told in the minute in which it could."
+    )
 
     class Meta:
         db_table = "request_minutes"

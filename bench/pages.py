@@ -9,6 +9,9 @@ FIRST_ROW = "#result_list tbody a[href*='/change/']"  # a list's first record, w
 STRANGER = {"login": "/admin/login/", "not-found": "/nothing-is-here/"}
 OPERATOR = {
     "overview": "/admin/",
+    "monitoring": "/admin/monitoring/",
+    "monitoring-30-days": "/admin/monitoring/?span=30d",
+    "service": "/admin/service/",
     "change-password": "/admin/password_change/",
     "app": "/admin/auth/",
     "unpriced": "/admin/billing/unpriced/",

@@ -6,7 +6,7 @@ COLUMNS = (
     *(f"ms_{bound}" for bound in (100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 120000, 300000)),
     "ms_more",
 )
-FIRST = {"help_text": "Calls that took up to 100 ms; each next column, above the one before it."}
+FIRST = "Calls that took up to 100 ms; each next column, above the one before it."
 
 
 class Migration(migrations.Migration):
@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="providerminute",
             name=name,
-            field=models.BigIntegerField(db_default=0, **(FIRST if name == "ms_100" else {})),
+            field=models.BigIntegerField(db_default=0, help_text=FIRST if name == "ms_100" else ""),
         )
         for name in COLUMNS
     ]

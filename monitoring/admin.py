@@ -39,7 +39,7 @@ class ApiRequestAdmin(changelist.ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[ApiRequest], search_term: str
     ) -> tuple[QuerySet[ApiRequest], bool]:
-        term = search_term.strip().replace("\0", "")  # which PostgreSQL refuses
+        term = search_term.strip()
         found = Q(route__startswith=term) | Q(client_address=term)
         return (queryset.filter(found) if term else queryset), False
 

@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from lib.changelist import ExactFilter
 from monitoring.models import ApiRequest
 
 Requests = QuerySet[ApiRequest]
@@ -95,20 +96,7 @@ def _is_status(text: str) -> bool:
     return len(text) == 3 and text.isascii() and text.isdigit()
 
 
-class _Exact(admin.SimpleListFilter):
-    """A value that a link names, shown so that it can be removed."""
-
-    def value(self) -> str | None:
-        """Without NUL, which PostgreSQL refuses: no stored text has one."""
-        value = super().value()
-        return value.replace("\0", "") if value else value
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ANN401
-        value = request.GET.get(str(self.parameter_name))
-        return [(value, value)] if value else []
-
-
-class RouteFilter(_Exact):
+class RouteFilter(ExactFilter):
     title = "route"
     parameter_name = "route"
 
@@ -116,7 +104,7 @@ class RouteFilter(_Exact):
         return queryset.filter(route=self.value()) if self.value() else queryset
 
 
-class AccountFilter(_Exact):
+class AccountFilter(ExactFilter):
     """By the number that the account's page has in its address."""
 
     title = "account"

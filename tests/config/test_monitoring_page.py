@@ -12,9 +12,11 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from billing import provider_health
+from billing.models import Account
 from monitoring import entries, filters, health
 from monitoring.models import ApiRequest
 from monitoring.recorder import Recorder
+from tests.billing.usage import record
 from tests.monitoring.conftest import entry, request_log
 
 __all__ = ["request_log"]
@@ -106,6 +108,14 @@ def test_the_newest_errors_and_the_slowest_requests_lead_to_their_rows(viewer: C
     for row in (*failed, slowest):
         assert f'href="{LOG}{row.pk}/change/"' in page
     assert "of the newest 20, since" in page
+
+
+def test_providers_with_their_last_error_which_is_escaped(viewer: Client, account: Account) -> None:
+    now = timezone.now()
+    record(account, now, {"status_code": 503, "error_message": "<b>down</b>", "response_time_ms": 800})
+    page = " ".join(page_of(viewer).split())
+    assert '<th scope="row" data-label="Provider">OpenAI</th>' in page
+    assert f'{now:%H:%M} 503 <span class="declared">&lt;b&gt;down&lt;/b&gt;</span>' in page
 
 
 def test_with_nothing_measured_nothing_is_healthy(viewer: Client) -> None:

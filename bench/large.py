@@ -90,7 +90,7 @@ def fill(count: int, *, at: datetime) -> None:
     for rollup in KEYS:
         _roll_up(rollup, at)
         _tell(rollup.table)
-    rollups.watch(UsageLog.objects.filter(timestamp__gte=at - LIVE))
+    rollups.watch(list(UsageLog.objects.filter(timestamp__gte=at - LIVE)))
     if connection.vendor == "postgresql":
         _run("VACUUM ANALYZE")
     _tell("all")

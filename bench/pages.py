@@ -30,6 +30,9 @@ CUSTOMER = {
 }
 OPERATOR = {
     "overview": "/admin/",
+    "monitoring": "/admin/monitoring/",
+    "monitoring-30-days": "/admin/monitoring/?span=30d",
+    "service": "/admin/service/",
     "change-password": "/admin/password_change/",
     "app": "/admin/auth/",
     "unpriced": "/admin/billing/unpriced/",

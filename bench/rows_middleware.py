@@ -1,8 +1,10 @@
-"""What the request log adds to a request, against django-prometheus' two middlewares (where that is installed)."""
+"""What the request log adds to a request, beside no middleware, django-prometheus' two, and django-silk's."""
 
 from __future__ import annotations
 
-import importlib.util
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from statistics import median
@@ -19,24 +21,43 @@ THEIRS = [
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 REQUESTS, TARGET = 5_000, 1.0
+WITH_NOTHING = 2.0  # times the cheapest view that there is
 
 Handler = Callable[[], None]
 
 
 def measure(sizes: Sizes) -> list[Outcome]:
     """CPU time of the whole process: our recorder's thread, which writes the rows, is counted in."""
-    has_peer = importlib.util.find_spec("django_prometheus") is not None
-    handlers = [_handler([]), _handler(OURS), *([_handler(THEIRS)] if has_peer else [])]
+    bare, ours, theirs = costs([[], OURS, THEIRS], sizes.rounds + 2)
+    what, added = "request-log middleware, added time", f"{shown(ours - bare)} us CPU a request"
+    return [
+        _against("nothing", f"{shown(bare)} us in all", ours / bare, WITH_NOTHING, what, added),
+        _against(
+            "django-prometheus", f"{shown(theirs - bare)} us", (ours - bare) / (theirs - bare), TARGET, what, added
+        ),
+        _against("django-silk", f"{shown(silk := _silk())} us", (ours - bare) / silk, TARGET, what, added),
+    ]
+
+
+def costs(middleware: list[list[str]], rounds: int, requests: int = REQUESTS) -> list[float]:
+    """Microseconds of CPU a request with each of these; called by bench.silk as well."""
+    handlers = [_handler(one) for one in middleware]
     for handler in handlers:
         handler()
-    turns = [[_cpu_us(handler) for handler in handlers] for _ in range(sizes.rounds + 2)]
-    bare, ours, *theirs = (median(column) for column in zip(*turns, strict=True))
-    added = f"{shown(ours - bare)} us CPU a request"
-    what = "request-log middleware, added time"
-    if not theirs:
-        return [Outcome(what, added, "django-prometheus: not installed", None, TARGET, at_most=True)]
-    peer = f"django-prometheus: {shown(theirs[0] - bare)} us"
-    return [Outcome(what, added, peer, (ours - bare) / (theirs[0] - bare), TARGET, at_most=True)]
+    turns = [[_cpu_us(handler, requests) for handler in handlers] for _ in range(rounds)]
+    return [median(column) for column in zip(*turns, strict=True)]
+
+
+def _against(peer: str, cost: str, ratio: float, target: float, what: str, added: str) -> Outcome:
+    return Outcome(what, added, f"{peer}: {cost}", ratio, target, at_most=True)
+
+
+def _silk() -> float:
+    """What django-silk adds. It is an app with tables: a process of its own has it installed."""
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "bench.silk_settings"}
+    command = [sys.executable, "-m", "bench.silk"]
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    return float(done.stdout.splitlines()[-1])
 
 
 def _handler(middleware: list[str]) -> Handler:
@@ -54,8 +75,8 @@ def _handler(middleware: list[str]) -> Handler:
     return ask
 
 
-def _cpu_us(ask: Handler) -> float:
+def _cpu_us(ask: Handler, requests: int) -> float:
     started = time.process_time()
-    for _ in range(REQUESTS):
+    for _ in range(requests):
         ask()
-    return (time.process_time() - started) / REQUESTS * 1e6
+    return (time.process_time() - started) / requests * 1e6

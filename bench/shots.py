@@ -55,6 +55,7 @@ def _prepare(folder: str) -> str:
     sync, jobs = ["sync_prices", "--source", "genai"], ["run_jobs", "--once"]
     for command in (["migrate", "--verbosity", "0"], ["seed_demo"], sync, jobs, operator):
         subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-m", "bench.watched"], cwd=ROOT, check=True)
     return password
 
 

@@ -22,7 +22,7 @@ from billing import (
     subscriptions,
     verification,
 )
-from billing.models import CorrectionBatch, UsageAdjustment
+from billing.models import CorrectionBatch, UsageAdjustment, UsageLog
 from billing.projections import BatchClosed
 from lib import jobs
 from lib.jobs import Trouble
@@ -40,6 +40,14 @@ def verify(_at: datetime) -> str:
     if differences:
         raise Trouble(f"{found}: `manage.py verify_ledger` tells which.")
     return found
+
+
+def find_undetected(_at: datetime) -> str:
+    """Logs of before the provider's name was kept, or of a stopped backfill. No index tells them: once a day is enough."""
+    undetected = UsageLog.objects.filter(actual_provider_name=None).count()
+    if undetected:
+        raise Trouble(f"{undetected} logs not yet detected: `manage.py backfill_actual_providers` names them.")
+    return "0 logs not yet detected"
 
 
 def sweep_alerts(at: datetime) -> str:
@@ -109,6 +117,7 @@ def prune(at: datetime) -> str:
 
 def register() -> None:
     jobs.register("verify_ledger", verify, every=timedelta(days=1), lease=timedelta(hours=3))
+    jobs.register("find_undetected", find_undetected, every=timedelta(days=1), lease=timedelta(hours=1))
     jobs.register("sweep_alerts", sweep_alerts, every=timedelta(seconds=30))
     jobs.register("deliver_alerts", deliver_alerts, every=timedelta(seconds=10))
     jobs.register("expire_reservations", expire_reservations, every=timedelta(minutes=1))

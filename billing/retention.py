@@ -16,7 +16,7 @@ from django.db.models import Q, QuerySet
 
 from billing.models import ErasedUpTo, ProviderMinute, UsageLog
 from lib import keys, retention, retry
-from lib.retention import BATCH, Rule
+from lib.retention import BATCH, OF_MINUTES, Rule
 
 PERSONAL = ~Q(ip_address="") | ~Q(user_agent="")
 FIRST = UUID(int=0)
@@ -50,10 +50,14 @@ def _erased(before: datetime) -> int | None:
 def _older(before: datetime) -> QuerySet[UsageLog]:
     """Logs that were received before, and not looked at yet. Ids rise with the time of receipt."""
     mark = ErasedUpTo.objects.filter(what=ErasedUpTo.ADDRESSES).first()
-    return UsageLog.objects.filter(id__gt=mark.log if mark else FIRST, id__lt=keys.first_of(before)).order_by()
+    return UsageLog.objects.filter(id__gt=mark.log if mark else FIRST, id__lt=keys.least_of(before)).order_by()
+
+
+def _minutes() -> int:
+    return int(settings.KEEP_MINUTES_DAYS)
 
 
 RULES = (
     Rule("logs with an address or user agent", lambda: int(settings.KEEP_ADDRESSES_DAYS), _addresses, _erase_addresses),
-    retention.of_minutes("minutes of providers", lambda: int(settings.KEEP_MINUTES_DAYS), ProviderMinute.objects),
+    retention.of_spans("minutes of providers", _minutes, ProviderMinute.objects, by="minute", span=OF_MINUTES),
 )

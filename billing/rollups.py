@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date
@@ -14,8 +15,8 @@ from django.db import connection, models
 from billing.ledger import NewLog
 from billing.meters import Quantity
 from billing.models import PlatformDay, ProviderMinute, UsageDay, UsageLog, UsageModel
-from billing.models.rollups import SLOTS
-from lib import upsert
+from billing.models.rollups import PROVIDER_BOUNDS_MS, SLOTS
+from lib import histogram, upsert
 
 Row = tuple[Any, ...]
 Stored = UsageLog | NewLog
@@ -121,15 +122,25 @@ def apply(totals: Mapping[Rollup, Totals]) -> None:
         upsert.add(connection, rollup.table, rollup.keys, rollup.counters, rows)
 
 
-def watch(logs: Iterable[Stored]) -> None:
+def watch(logs: Sequence[Stored]) -> None:
     """Count live calls by minute of receipt and provider, for provider health."""
-    logs = list(logs)
-    keys = [(log.received_at.replace(second=0, microsecond=0), log.shown_provider) for log in logs]
-    minutes = _totals(keys, [[1, int(log.failed), log.response_time_ms] for log in logs])
+    minutes = {at: at.replace(second=0, microsecond=0) for at in {log.received_at for log in logs}}
+    totals: Totals = {}
+    for log in logs:
+        key, took = (minutes[log.received_at], log.shown_provider), log.response_time_ms
+        counts = totals.get(key) or totals.setdefault(key, [0] * len(WATCHED))
+        counts[0] += 1
+        if log.failed:
+            counts[1] += 1
+        if took:  # 0: nobody told it
+            counts[2] += took
+            counts[3 + bisect_left(PROVIDER_BOUNDS_MS, took)] += 1
     slot = randbelow(SLOTS)
-    rows = [(*key, slot, *counts) for key, counts in sorted(minutes.items())]
-    counters = ("calls", "errors", "response_time_sum")
-    upsert.add(connection, ProviderMinute._meta.db_table, ("minute", "actual", "slot"), counters, rows)
+    rows = [(*key, slot, *counts) for key, counts in sorted(totals.items())]
+    upsert.add(connection, ProviderMinute._meta.db_table, ("minute", "actual", "slot"), WATCHED, rows)
+
+
+WATCHED = ("calls", "errors", "response_time_sum", *histogram.columns(PROVIDER_BOUNDS_MS))
 
 
 def _totals(keys: Iterable[Row], counts: Iterable[list[int]]) -> Totals:

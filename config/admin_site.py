@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.urls import path, reverse
 from django.utils import timezone
 
-from config import dashboard
+from config import dashboard, monitoring_page, service_page
 
 # What is registered and stands in no group is shown under "More", so that a new model is never hidden.
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -40,7 +40,11 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
 )
 # Pages without a model of their own: group, name, address, and the permission that shows them.
-PAGES = (("Providers", "Unpriced models", "admin:billing_unpriced", "billing.view_usagelog"),)
+PAGES = (
+    ("Providers", "Unpriced models", "admin:billing_unpriced", "billing.view_usagelog"),
+    ("Service", "Monitoring", "admin:monitoring", "monitoring.view_apirequest"),
+    ("Service", "Service", "admin:service", "monitoring.view_jobrun"),
+)
 
 
 class TollgateAdminSite(admin.AdminSite):
@@ -61,10 +65,11 @@ class TollgateAdminSite(admin.AdminSite):
         )
 
     def get_urls(self) -> list[Any]:
-        from billing.admin import unpriced  # registers models, which needs this site
+        from billing.admin import provider_health, unpriced  # registers models, which needs this site
 
         card = path("health-card/", self.admin_view(dashboard.health_card), name="health_card")
-        return [card, *unpriced.urls(self), *super().get_urls()]
+        pages = (provider_health, unpriced, monitoring_page, service_page)
+        return [card, *(url for page in pages for url in page.urls(self)), *super().get_urls()]
 
 
 def _grouped(apps: list[Any], request: HttpRequest) -> list[dict[str, Any]]:
@@ -80,7 +85,13 @@ def _grouped(apps: list[Any], request: HttpRequest) -> list[dict[str, Any]]:
 def _pages(group: str, request: HttpRequest) -> list[dict[str, Any]]:
     """A group's pages, in the shape that the admin's templates expect of a model."""
     return [
-        {"name": name, "object_name": name.replace(" ", ""), "admin_url": reverse(address), "add_url": None}
+        {
+            "name": name,
+            "object_name": name.replace(" ", ""),
+            "admin_url": reverse(address),
+            "add_url": None,
+            "page": True,
+        }
         for of, name, address, permission in PAGES
         if of == group and request.user.has_perm(permission)
     ]

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 
-from billing import alerts, attention, cards, dashboards, overview, reports, trends
+from billing import alerts, attention, cards, dashboards, overview, provider_health, reports, trends
 from billing.reports import Period
 from monitoring import health
 from providers import rulebook
@@ -38,6 +38,7 @@ def context(request: HttpRequest, at: datetime) -> dict[str, Any]:
         "alerts": unread,
         "subscriptions": attention.subscriptions(at),
         "health": health.snapshot(),
+        "providers": provider_health.snapshot(),
         "api_url": request.build_absolute_uri("/api/v1/usage/"),
     }
 

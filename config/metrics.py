@@ -112,7 +112,7 @@ def _service(service: monitoring.metrics.Service) -> Iterator[Metric]:
     yield quantiles
     yield from _jobs(service.jobs)
     yield GaugeMetricFamily(
-        "tollgate_request_log_dropped", "Requests that the answering process could not log.", service.dropped
+        "tollgate_http_window_dropped", "Requests in the health window that were not logged.", service.dropped
     )
 
 

@@ -31,6 +31,19 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # cannot be subscr
         return bounded_count(self.object_list)
 
 
+class ExactFilter(admin.SimpleListFilter):
+    """A value that the query names: set by links, shown so that it can be removed."""
+
+    def value(self) -> str | None:
+        """Without NUL, which PostgreSQL refuses: no stored text has one."""
+        value = super().value()
+        return value.replace("\0", "") if value else value
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ANN401
+        value = request.GET.get(str(self.parameter_name))
+        return [(value, value)] if value else []
+
+
 class _More(int):
     """A number for the templates that count with it, and "10,000+" where it is shown."""
 

@@ -13,6 +13,7 @@ import uuid_utils.compat
 NAMESPACE = uuid_utils.UUID("5d0c1b5e-6f0e-5c1b-9a53-7b9f2f0f6c1e")
 BATCH_BITS = 20
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
 
 
 def new_id() -> UUID:
@@ -28,13 +29,15 @@ def new_ids(count: int) -> list[bytes]:
 
 def earlier(made: UUID, by: timedelta) -> UUID:
     """The least id of the millisecond that lies `by` before the one in which `made`, a UUIDv7, was made."""
-    milliseconds = (made.int >> 80) - by // timedelta(milliseconds=1)
-    return UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62)
+    return _least((made.int >> 80) - by // MILLISECOND)
 
 
-def first_of(moment: datetime) -> UUID:
-    """The least UUIDv7 of a moment's millisecond: every id made before it is less."""
-    milliseconds = (moment - EPOCH) // timedelta(milliseconds=1)
+def least_of(at: datetime) -> UUID:
+    """The least id of the millisecond `at`: what was made from then on has a greater one."""
+    return _least((at - EPOCH) // MILLISECOND)
+
+
+def _least(milliseconds: int) -> UUID:
     return UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62)
 
 

@@ -14,7 +14,7 @@ from django.db import models
 from django.db.models import Min
 
 BATCH = 1_000  # rows in one transaction
-SPAN = timedelta(minutes=30)  # of minutes in one batch: some hundred rows each
+OF_MINUTES, OF_HOURS = timedelta(minutes=30), timedelta(days=1)  # in one batch: some hundred rows each
 BATCHES = 100  # in one run of a job, so that other jobs get their turn; the rest waits for the next run
 
 
@@ -35,15 +35,15 @@ class Rule:
         return at - timedelta(days=self.days()) if self.days() else None
 
 
-def of_minutes(what: str, days: Callable[[], int], minutes: models.Manager[Any]) -> Rule:
-    """The rule of a table that holds rows for each `minute`."""
+def of_spans(what: str, days: Callable[[], int], rows: models.Manager[Any], *, by: str, span: timedelta) -> Rule:
+    """The rule of a table that holds rows for each minute or hour, in column `by`; a batch removes those of one `span`."""
 
     def due(before: datetime) -> int:
-        return minutes.filter(minute__lt=before).count()
+        return rows.filter((f"{by}__lt", before)).count()
 
     def step(before: datetime) -> int | None:
-        oldest = minutes.filter(minute__lt=before).aggregate(oldest=Min("minute"))["oldest"]
-        return None if oldest is None else minutes.filter(minute__lt=min(oldest + SPAN, before)).delete()[0]
+        oldest = rows.filter((f"{by}__lt", before)).aggregate(oldest=Min(by))["oldest"]
+        return None if oldest is None else rows.filter((f"{by}__lt", min(oldest + span, before))).delete()[0]
 
     return Rule(what, days, due, step)
 

@@ -2,40 +2,86 @@
 
 from __future__ import annotations
 
+from typing import Any
+from urllib.parse import urlencode
+
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import path, reverse
 from django.utils.html import format_html
 
-from lib import changelist
+from lib import changelist, csv_stream
+from monitoring import filters, request_log
 from monitoring.models import ApiRequest, JobRun
 
-
-class StatusFilter(admin.SimpleListFilter):
-    """Ranges instead of a list of every status, which would take a read of the whole table."""
-
-    title = "status"
-    parameter_name = "status"
-
-    def lookups(self, *_args: object, **_kwargs: object) -> list[tuple[str, str]]:
-        return [(str(leading), f"{leading}xx") for leading in range(2, 6)]
-
-    def queryset(self, _request: HttpRequest, queryset: QuerySet[ApiRequest]) -> QuerySet[ApiRequest]:
-        chosen = self.value()
-        if chosen not in {"2", "3", "4", "5"}:
-            return queryset
-        return queryset.filter(status__gte=int(chosen) * 100, status__lt=int(chosen) * 100 + 100)
+CSV_COLUMNS = (
+    *("id", "at", "method", "route", "status", "duration_us", "request_bytes", "response_bytes"),
+    *("account_id", "key_id", "client_address", "user_agent", "poll"),
+)
 
 
 @admin.register(ApiRequest)
-class ApiRequestAdmin(changelist.ReadOnlyAdmin):
-    list_display = ["at", "method", "route", "status", "duration", "account_id", "key_id", "client_address", "poll"]
-    list_filter = [StatusFilter, "poll"]
-    ordering = ["-at", "id"]
+class ApiRequestAdmin(changelist.KeysetAdmin):
+    empty_state = "No request of this service was logged yet, or REQUEST_LOG is off."
+    list_display = ("time", "outcome", "asked", "duration", "account", "client_address")
+    list_display_links = ("time",)
+    list_filter = filters.FILTERS
+    by = "at"
+    search_fields = ("route",)  # shows the box; get_search_results says what is looked for
+    search_help_text = "The start of a route, such as /api/v1/usage/, or a client's exact address"
+    change_list_template = "admin/monitoring/apirequest/change_list.html"
 
-    @admin.display(description="duration (ms)")
-    def duration(self, request_row: ApiRequest) -> str:
-        return f"{request_row.duration_us / 1000:.1f}"
+    def get_urls(self) -> list[Any]:
+        export = self.admin_site.admin_view(self.export)
+        return [path("export/", export, name="monitoring_apirequest_export"), *super().get_urls()]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[ApiRequest], search_term: str
+    ) -> tuple[QuerySet[ApiRequest], bool]:
+        term = search_term.strip()
+        found = Q(route__startswith=term) | Q(client_address=term)
+        return (queryset.filter(found) if term else queryset), False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        query = request.GET.urlencode()
+        export = reverse("admin:monitoring_apirequest_export") + (f"?{query}" if query else "")
+        return super().changelist_view(request, {**(extra_context or {}), "export_url": export})
+
+    def export(self, request: HttpRequest) -> HttpResponseBase:
+        """The requests that the page's filters show."""
+        if not self.has_view_permission(request):
+            return HttpResponse(status=403)
+        found = request_log.stream(self.get_changelist_instance(request).get_queryset(request))
+        lines = ([getattr(row, column) for column in CSV_COLUMNS] for row in found)
+        return csv_stream.response("requests.csv", CSV_COLUMNS, lines)
+
+    @admin.display(description="Time (UTC)")
+    def time(self, row: ApiRequest) -> str:
+        return f"{row.at:%Y-%m-%d %H:%M:%S}"
+
+    @admin.display(description="Request")
+    def asked(self, row: ApiRequest) -> str:
+        link = format_html('{} <a href="?{}">{}</a>', row.method, urlencode({"route": row.route}), row.route)
+        return format_html("{} (poll)", link) if row.poll else link
+
+    @admin.display(description="Status")
+    def outcome(self, row: ApiRequest) -> str:
+        badge = "critical" if row.status >= 500 else "warning" if row.status >= 400 else "ok"
+        return format_html('<span class="badge {}">{}</span>', badge, row.status)
+
+    @admin.display(description="Duration")
+    def duration(self, row: ApiRequest) -> str:
+        return format_html('<span class="num">{} ms</span>', f"{row.duration_ms:,.1f}")
+
+    @admin.display(description="Account")
+    def account(self, row: ApiRequest) -> str:
+        """By its number: the accounts are another app's."""
+        if row.account_id is None:
+            return "-"
+        return format_html(
+            '<a href="{}">{}</a>', reverse("admin:billing_account_change", args=[row.account_id]), row.account_id
+        )
 
 
 @admin.register(JobRun)

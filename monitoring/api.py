@@ -10,6 +10,15 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from monitoring import health
+from monitoring.traffic import Route
+
+
+class RouteSerializer(serializers.Serializer[Route]):
+    route = serializers.CharField(source="name")
+    requests = serializers.IntegerField(source="traffic.requests")
+    errors = serializers.IntegerField(source="traffic.errors")  # type: ignore[assignment]  # DRF takes fields off the class
+    error_rate = serializers.FloatField(source="traffic.error_rate", allow_null=True)
+    p95_ms = serializers.FloatField(source="traffic.p95_ms", allow_null=True)
 
 
 class SystemHealthSerializer(serializers.Serializer[health.SystemHealth]):
@@ -24,6 +33,14 @@ class SystemHealthSerializer(serializers.Serializer[health.SystemHealth]):
     p95_ms = serializers.FloatField(allow_null=True)
     p99_ms = serializers.FloatField(allow_null=True)
     as_of = serializers.DateTimeField()
+    client_errors = serializers.IntegerField(allow_null=True, help_text="Answers of 400 to 499.")
+    server_errors = serializers.IntegerField(allow_null=True, help_text="Answers of 500 and above.")
+    dropped_requests = serializers.IntegerField(
+        allow_null=True,
+        help_text="Answered and not logged, by any process; told when they could be. In no other figure.",
+    )
+    busiest_routes = RouteSerializer(many=True, help_text="Most requests first.")
+    worst_routes = RouteSerializer(many=True, help_text="Those with errors, most errors first.")
 
 
 class SystemHealthView(APIView):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import add
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -14,9 +15,10 @@ from lib import upsert
 from monitoring import histogram
 from monitoring.models import ApiRequest
 
-TABLE = "request_minutes"
-KEYS = ("minute", "route", "status_class")
+MINUTES, HOURS = ("request_minutes", "minute"), ("request_hours", "hour")
+KEYS = ("route", "status_class")
 COUNTERS = ("requests", "errors", "duration_us", *histogram.COLUMNS)
+DROPPED = "(not logged)"  # stands for the route of requests of which nothing else is known
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE_US = 60_000_000
@@ -45,17 +47,34 @@ class Batch:
 
     rows: list[ApiRequest]
     minutes: list[tuple[Any, ...]]
+    hours: list[tuple[Any, ...]]
 
 
 def batch(entries: Sequence[Entry]) -> Batch:
-    return Batch([_row(entry) for entry in entries], _minutes(entries))
+    minutes = _minutes(entries)
+    return Batch([_row(entry) for entry in entries], minutes, _hours(minutes))
 
 
 def store(batch: Batch) -> None:
     with transaction.atomic():
         ApiRequest.objects.bulk_create(batch.rows)
-        adapted = [(connection.ops.adapt_datetimefield_value(minute), *rest) for minute, *rest in batch.minutes]
-        upsert.add(connection, TABLE, KEYS, COUNTERS, adapted)
+        _add(MINUTES, COUNTERS, batch.minutes)
+        _add(HOURS, COUNTERS, batch.hours)
+
+
+def store_drops(count: int, at: datetime) -> None:
+    """So many requests of this process could not be logged: told in the minute `at`, to all processes."""
+    minute = at.replace(second=0, microsecond=0)
+    counts = (DROPPED, 0, *[0] * len(COUNTERS), count)
+    with transaction.atomic():
+        _add(MINUTES, (*COUNTERS, "dropped"), [(minute, *counts)])
+        _add(HOURS, (*COUNTERS, "dropped"), [(minute.replace(minute=0), *counts)])
+
+
+def _add(to: tuple[str, str], counters: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    table, span = to
+    adapted = [(connection.ops.adapt_datetimefield_value(start), *rest) for start, *rest in rows]
+    upsert.add(connection, table, (span, *KEYS), counters, adapted)
 
 
 def _row(entry: Entry) -> ApiRequest:
@@ -87,6 +106,15 @@ def _minutes(entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
             counters[2] += entry.duration_us
             counters[3 + histogram.slot(entry.duration_us)] += 1
     return [(_time(key[0]), *key[1:], *counters) for key, counters in sorted(minutes.items())]
+
+
+def _hours(minutes: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The same sums by hour, sorted by key."""
+    hours: dict[tuple[datetime, str, int], list[int]] = {}
+    for minute, route, status_class, *counters in minutes:
+        key = (minute.replace(minute=0), route, status_class)
+        hours[key] = list(map(add, hours[key], counters)) if key in hours else counters
+    return [(*key, *counters) for key, counters in sorted(hours.items())]
 
 
 def _time(microseconds: int) -> datetime:

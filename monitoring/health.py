@@ -7,22 +7,19 @@ import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Literal
 
 from django.conf import settings
 from django.db import Error as DatabaseFailure
-from django.db.models import Sum
 from django.utils import timezone
 
-from monitoring import entries, histogram
-from monitoring.models import RequestMinute
+from lib.error_rate import Reason, Status
+from monitoring import traffic
+from monitoring.traffic import Route, Traffic
 
 logger = logging.getLogger(__name__)
 
-Status = Literal["healthy", "warning", "critical", "unknown"]
-Reason = Literal["no_requests", "not_measured"]
-
 SNAPSHOT_SECONDS = 2
+TOP = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +27,7 @@ class SystemHealth:
     """The last full minutes and the running one. Counts are None where nothing could be measured, not 0.
 
     `error_rate` is in per cent with two decimals; percentiles are in milliseconds and read off the histogram as
-    `histogram.percentile` says.
+    `histogram.percentile` says. `dropped_requests` were answered and not logged, by any process: no other figure has them.
     """
 
     status: Status
@@ -44,6 +41,11 @@ class SystemHealth:
     p95_ms: float | None
     p99_ms: float | None
     as_of: datetime
+    client_errors: int | None = None  # 4xx
+    server_errors: int | None = None  # 5xx
+    dropped_requests: int | None = None
+    busiest_routes: tuple[Route, ...] = ()
+    worst_routes: tuple[Route, ...] = ()
 
 
 def system(at: datetime) -> SystemHealth:
@@ -52,13 +54,13 @@ def system(at: datetime) -> SystemHealth:
     start = minute - timedelta(minutes=settings.HEALTH_WINDOW_MINUTES)
     seconds = int((at - start).total_seconds())
     try:
-        counters = _counters(start, minute)
+        whole, routes = traffic.routes(start, minute)
     except DatabaseFailure:
         logger.exception("System health could not be measured")
         return _unmeasured(seconds, at)
-    if not counters["requests"] and not settings.REQUEST_LOG:
+    if not whole.requests and not settings.REQUEST_LOG:
         return _unmeasured(seconds, at)
-    return _judged(counters, seconds, at)
+    return _judged(whole, routes, seconds, at)
 
 
 def snapshot() -> SystemHealth:
@@ -71,36 +73,25 @@ def measured_in(_slice: int) -> SystemHealth:
     return system(timezone.now())
 
 
-def _counters(start: datetime, end: datetime) -> dict[str, int]:
-    within = RequestMinute.objects.filter(minute__gte=start, minute__lte=end)
-    sums = within.aggregate(**{f"{name}_sum": Sum(name) for name in entries.COUNTERS})
-    return {name: sums[f"{name}_sum"] or 0 for name in entries.COUNTERS}
-
-
-def _judged(counters: dict[str, int], seconds: int, at: datetime) -> SystemHealth:
-    requests, errors = counters["requests"], counters["errors"]
-    counts = [counters[column] for column in histogram.COLUMNS]
+def _judged(whole: Traffic, routes: list[Route], seconds: int, at: datetime) -> SystemHealth:
     return SystemHealth(
-        status=_status(requests, errors),
-        reason=None if requests else "no_requests",
-        recent_requests=requests,
-        recent_errors=errors,
-        error_rate=round(100 * errors / requests, 2) if requests else None,
+        status=whole.status,
+        reason=None if whole.requests else "no_requests",
+        recent_requests=whole.requests,
+        recent_errors=whole.errors,
+        error_rate=whole.error_rate,
         window_seconds=seconds,
-        requests_per_minute=round(60 * requests / seconds, 2),
-        p50_ms=histogram.percentile(counts, 50),
-        p95_ms=histogram.percentile(counts, 95),
-        p99_ms=histogram.percentile(counts, 99),
+        requests_per_minute=round(60 * whole.requests / seconds, 2),
+        p50_ms=whole.p50_ms,
+        p95_ms=whole.p95_ms,
+        p99_ms=whole.p99_ms,
         as_of=at,
+        client_errors=whole.client_errors,
+        server_errors=whole.server_errors,
+        dropped_requests=whole.dropped,
+        busiest_routes=tuple(routes[:TOP]),
+        worst_routes=tuple(traffic.worst(routes)[:TOP]),
     )
-
-
-def _status(requests: int, errors: int) -> Status:
-    if not requests:
-        return "unknown"
-    if 100 * errors > settings.HEALTH_CRITICAL_PERCENT * requests:
-        return "critical"
-    return "warning" if 100 * errors > settings.HEALTH_WARNING_PERCENT * requests else "healthy"
 
 
 def _unmeasured(seconds: int, at: datetime) -> SystemHealth:

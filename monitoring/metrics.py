@@ -9,7 +9,8 @@ from django.conf import settings
 from django.db.models import Sum
 
 from lib import jobs, series
-from monitoring import histogram, recorder
+from monitoring import histogram
+from monitoring.entries import DROPPED
 from monitoring.models import JobRun, RequestMinute
 
 
@@ -28,7 +29,7 @@ class JobState:
 class Service:
     """`routes`: requests, errors and microseconds by route, the busiest by name; `classes`: requests by status class.
 
-    `latency` counts requests up to each bound of the histogram, and above. `dropped` is of this process alone.
+    `latency` counts requests up to each bound of the histogram, and above. `dropped` were answered and not logged.
     """
 
     routes: dict[str, list[int]]
@@ -42,15 +43,16 @@ def read(at: datetime) -> Service:
     """The full minutes of HEALTH_WINDOW_MINUTES before `at`, and the running one, of every process."""
     start = at.replace(second=0, microsecond=0) - timedelta(minutes=settings.HEALTH_WINDOW_MINUTES)
     within = RequestMinute.objects.filter(minute__gte=start, minute__lte=at).order_by()
-    routes = within.values_list("route").annotate(Sum("requests"), Sum("errors"), Sum("duration_us"))
-    classes = within.values_list("status_class").annotate(Sum("requests"))
-    columns = within.aggregate(**{f"sum_{column}": Sum(column) for column in histogram.COLUMNS})
+    known = within.exclude(route=DROPPED)
+    routes = known.values_list("route").annotate(Sum("requests"), Sum("errors"), Sum("duration_us"))
+    classes = known.values_list("status_class").annotate(Sum("requests"))
+    columns = within.aggregate(**{f"sum_{column}": Sum(column) for column in (*histogram.COLUMNS, "dropped")})
     return Service(
         routes=series.bounded((route, [int(count) for count in counts]) for route, *counts in routes),
         classes={leading: int(count) for leading, count in classes},
         latency=[int(columns[f"sum_{column}"] or 0) for column in histogram.COLUMNS],
         jobs=_jobs(at),
-        dropped=recorder.dropped(),
+        dropped=int(columns["sum_dropped"] or 0),
     )
 
 

@@ -1,4 +1,4 @@
-"""How the service itself behaves: a row a request to look into; a row a minute, route and status class to judge by."""
+"""How the service itself behaves: a row a request to look into; minutes and hours by route and status class to judge by."""
 
 from __future__ import annotations
 
@@ -33,12 +33,14 @@ class ApiRequest(models.Model):
     def __str__(self) -> str:
         return f"{self.method} {self.route} {self.status}"
 
+    @property
+    def duration_ms(self) -> float:
+        return self.duration_us / 1000
 
-class RequestMinute(models.Model):
-    """The requests that one route answered in one UTC minute with one status class (2 for 2xx), of every process."""
 
-    pk = models.CompositePrimaryKey("minute", "route", "status_class")
-    minute = models.DateTimeField()
+class RequestCounts(models.Model):
+    """What is counted of the requests that one route answered with one status class (2 for 2xx), of every process."""
+
     route = models.CharField(max_length=200)
     status_class = models.PositiveSmallIntegerField()
     requests = models.PositiveBigIntegerField()
@@ -62,12 +64,38 @@ class RequestMinute(models.Model):
     ms_5000 = models.PositiveBigIntegerField()
     ms_10000 = models.PositiveBigIntegerField()
     ms_more = models.PositiveBigIntegerField()
+    dropped = models.PositiveBigIntegerField(
+        db_default=0, help_text="Requests that a process had no room to log, told when it could."
+    )
+
+    class Meta:
+        abstract = True
+
+
+class RequestMinute(RequestCounts):
+    """A UTC minute: what health reads."""
+
+    pk = models.CompositePrimaryKey("minute", "route", "status_class")
+    minute = models.DateTimeField()
 
     class Meta:
         db_table = "request_minutes"
 
     def __str__(self) -> str:
         return f"{self.minute:%Y-%m-%d %H:%M} {self.route} {self.status_class}xx"
+
+
+class RequestHour(RequestCounts):
+    """The sum of an hour's minutes, written with them: a month of minutes would take seconds to add up."""
+
+    pk = models.CompositePrimaryKey("hour", "route", "status_class")
+    hour = models.DateTimeField()
+
+    class Meta:
+        db_table = "request_hours"
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H:00} {self.route} {self.status_class}xx"
 
 
 class JobRun(models.Model):

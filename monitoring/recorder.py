@@ -15,6 +15,7 @@ from multiprocessing.util import Finalize
 
 from django.db import Error as DatabaseFailure
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
+from django.utils import timezone
 
 from monitoring import entries
 from monitoring.entries import Batch, Entry
@@ -38,7 +39,7 @@ class Recorder:
         """Empty, without a thread: what a fork inherits is its parent's to write, and threads are not inherited."""
         self._held: deque[Entry] = deque()
         self._batch: Batch | None = None
-        self._dropped = 0
+        self._dropped = self._told = 0
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
@@ -89,6 +90,20 @@ class Recorder:
             if not (self._store(self._batch) or self._store(self._batch)):  # twice: a deadlock, a restarted database
                 return False
             self._batch = None
+        return self._tell_drops()
+
+    def _tell_drops(self) -> bool:
+        """What was dropped since the last time, for every process to see."""
+        dropped = self._dropped
+        if dropped == self._told:
+            return True
+        try:
+            entries.store_drops(dropped - self._told, timezone.now())
+        except DatabaseFailure as error:
+            logger.warning("%d dropped requests wait to be told: %s", dropped - self._told, type(error).__name__)
+            _disconnect()
+            return False
+        self._told = dropped
         return True
 
     def _take(self) -> Batch:

@@ -7,8 +7,8 @@ from datetime import datetime
 from django.conf import settings
 
 from lib import retention
-from lib.retention import BATCH, Rule
-from monitoring.models import ApiRequest, RequestMinute
+from lib.retention import BATCH, OF_HOURS, OF_MINUTES, Rule
+from monitoring.models import ApiRequest, RequestHour, RequestMinute
 
 
 def prune(at: datetime) -> str:
@@ -24,7 +24,12 @@ def _delete_requests(before: datetime) -> int | None:
     return ApiRequest.objects.filter(pk__in=ids).delete()[0] if ids else None
 
 
+def _minutes() -> int:
+    return int(settings.KEEP_MINUTES_DAYS)
+
+
 RULES = (
     Rule("requests", lambda: int(settings.KEEP_REQUESTS_DAYS), _requests, _delete_requests),
-    retention.of_minutes("minutes of requests", lambda: int(settings.KEEP_MINUTES_DAYS), RequestMinute.objects),
+    retention.of_spans("minutes of requests", _minutes, RequestMinute.objects, by="minute", span=OF_MINUTES),
+    retention.of_spans("hours of requests", _minutes, RequestHour.objects, by="hour", span=OF_HOURS),
 )

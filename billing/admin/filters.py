@@ -17,6 +17,7 @@ from django.utils import timezone
 from billing import log_search, reports
 from billing.models import Account, Category, Confidence, UsageLog
 from lib import keys, periods
+from lib.changelist import ExactFilter
 from lib.periods import CALENDAR_UTC
 from providers import rulebook
 
@@ -133,17 +134,8 @@ class VoidedFilter(_Choice):
     values = {"yes": "Voided", "no": "Not voided"}
 
 
-class _Exact(_Choice):
-    """A value that the query names: set by links (an account's page, a chip), shown so that it can be removed."""
-
-    def value(self) -> str | None:
-        """Without NUL, which PostgreSQL refuses: no stored text has one."""
-        value = super().value()
-        return value.replace("\0", "") if value else value
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ANN401
-        value = request.GET.get(str(self.parameter_name))
-        return [(value, value)] if value else []
+class _Exact(ExactFilter, _Choice):
+    """A value that an account's page or a chip names."""
 
 
 class ModelFilter(_Exact):

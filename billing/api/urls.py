@@ -5,6 +5,7 @@ from django.urls import path
 from billing.api.accounts import AccountsView, AccountView
 from billing.api.alerts import AlertsView, ReadView
 from billing.api.dashboard import DashboardView, TrendsView
+from billing.api.health import ProvidersHealthView
 from billing.api.logs import LogsView, LogView, VoidView
 from billing.api.plans import PlansView
 from billing.api.preflight import PreflightView
@@ -20,6 +21,7 @@ urlpatterns = [
     path("usage/summary/", SummaryView.as_view(), name="usage-summary"),
     path("usage/trends/", TrendsView.as_view(), name="usage-trends"),
     path("dashboard/", DashboardView.as_view(), name="dashboard"),
+    path("health/providers/", ProvidersHealthView.as_view(), name="health-providers"),
     path("preflight/", PreflightView.as_view(), name="preflight"),
     path("reservations/", ReservationsView.as_view(), name="reservations"),
     path("reservations/<uuid:id>/settle/", SettleView.as_view(), name="reservation-settle"),

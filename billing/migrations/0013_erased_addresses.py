@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0011_invitations"),
+        ("billing", "0012_provider_latency"),
     ]
 
     operations = [

@@ -43,6 +43,7 @@ def _fits(prefix: str) -> list[models.BaseConstraint]:
 
 
 MOST_NANO = 9 * 10**18
+PROVIDER_BOUNDS_MS = (100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 120000, 300000)  # AI calls take minutes
 
 
 class UsageDay(DayCounters):
@@ -98,8 +99,17 @@ class PlatformDay(DayCounters):
         return f"{self.day} {self.actual}"
 
 
+def _latency_bound(text: str = "") -> models.BigIntegerField[int, int]:
+    """Has a default in the database too: a process of the release before goes on inserting rows without these columns."""
+    return models.BigIntegerField(db_default=0, help_text=text)
+
+
 class ProviderMinute(models.Model):
-    """Live calls by minute of receipt and actual provider: what provider health reads."""
+    """Live calls by minute of receipt and actual provider: what provider health reads.
+
+    The histogram counts the calls whose response time was told; its bounds are fixed for ever, as stored minutes could not
+    be added to differently cut ones.
+    """
 
     pk = models.CompositePrimaryKey("minute", "actual", "slot")
     minute = models.DateTimeField()
@@ -108,6 +118,18 @@ class ProviderMinute(models.Model):
     calls = models.BigIntegerField(default=0)
     errors = models.BigIntegerField(default=0)
     response_time_sum = models.BigIntegerField(default=0)
+    ms_100 = _latency_bound("Calls that took up to 100 ms; each next column, above the one before it.")
+    ms_250 = _latency_bound()
+    ms_500 = _latency_bound()
+    ms_1000 = _latency_bound()
+    ms_2500 = _latency_bound()
+    ms_5000 = _latency_bound()
+    ms_10000 = _latency_bound()
+    ms_30000 = _latency_bound()
+    ms_60000 = _latency_bound()
+    ms_120000 = _latency_bound()
+    ms_300000 = _latency_bound()
+    ms_more = _latency_bound()
 
     class Meta:
         db_table = "provider_minutes"

@@ -1,4 +1,4 @@
-"""Money and percentages on pages: rounded in one way everywhere, with the exact amount in the title."""
+"""Money, percentages and times on pages: rounded in one way everywhere, money with the exact amount in the title."""
 
 from __future__ import annotations
 
@@ -43,3 +43,13 @@ def percent(value: Decimal | float | None) -> str:
 def sentence(alert: UsageAlert) -> str:
     """What an alert says."""
     return notices.sentence(alert)
+
+
+@register.filter
+def milliseconds(value: float | None) -> str:
+    """850 ms, 12.5 s, or a dash where nothing was measured; below 10 ms with a tenth."""
+    if value is None:
+        return "–"  # noqa: RUF001 - a dash is meant
+    if value >= 10_000:
+        return f"{value / 1000:.1f} s"
+    return f"{value:,.0f} ms" if value >= 10 else f"{value:.1f} ms"

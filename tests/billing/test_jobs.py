@@ -40,6 +40,7 @@ LATER = NOW + billing_jobs.LEFT
 def test_every_job_is_registered_at_its_interval() -> None:
     assert {job.name: job.every.total_seconds() for job in jobs.registered()} == {
         "verify_ledger": 86_400,
+        "find_undetected": 86_400,
         "sweep_alerts": 30,
         "deliver_alerts": 10,
         "expire_reservations": 60,
@@ -51,6 +52,14 @@ def test_every_job_is_registered_at_its_interval() -> None:
         "erase_addresses": 600,
         "prune_requests": 600,
     }
+
+
+def test_logs_without_a_provider_are_trouble_and_told_by_their_number(account: Account) -> None:
+    record(account, NOW, {"event_id": "a"}, {"event_id": "b"}, {"event_id": "c"})
+    assert billing_jobs.find_undetected(NOW) == "0 logs not yet detected"
+    UsageLog.objects.exclude(event_id="b").update(actual_provider_name=None)
+    with pytest.raises(jobs.Trouble, match="2 logs not yet detected"):
+        billing_jobs.find_undetected(NOW)
 
 
 def test_alerts_are_swept_and_delivered_once(account: Account, settings: Any, mailoutbox: list[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, Literal
 
 import pytest
@@ -12,10 +13,12 @@ from playwright.sync_api import Page
 from bench import chromium, pages
 from billing import accounts, repricing
 from billing.repricing import Choice
+from monitoring import entries
 from providers import price_edits
 from providers.models import Price, PriceRate
 from tests.billing.usage import record
 from tests.browser.conftest import Visitor
+from tests.monitoring.conftest import entry
 from tests.providers.offers import offer, proposals, sync
 
 pytestmark = pytest.mark.browser
@@ -108,6 +111,24 @@ def test_price_proposals_on_their_list_their_page_and_their_confirmations(operat
     operator.page.wait_for_load_state("networkidle")
     assert faults(operator.page) == []
     assert proposals() == []
+    assert operator.complaints == []
+
+
+def test_monitoring_and_service_pages_with_figures(operator: Visitor) -> None:
+    now = timezone.now()
+    account = accounts.new(external_id="acct_42", at=now)
+    account.save(force_insert=True)
+    record(account, now, *({"event_id": f"{n}", "status_code": 500 if n < 2 else 200} for n in range(12)))
+    answered = [
+        entry(at=now - timedelta(hours=n), status=(200, 200, 404, 503)[n % 4], route=f"/{n % 3}/") for n in range(40)
+    ]
+    entries.store(entries.batch(answered))
+    entries.store_drops(5, now)
+    for path in ("/admin/monitoring/", "/admin/monitoring/?span=30d", "/admin/service/"):
+        assert operator.open(path) == 200
+        for closed in operator.page.locator("details:not([open]):not(.phone-menu) summary").all():
+            closed.click()
+        assert faults(operator.page) == []
     assert operator.complaints == []
 
 

@@ -110,7 +110,7 @@ def test_the_text() -> None:
         'tollgate_job_well{job="prune"} 0.0',
         'tollgate_job_runs_total{job="prune"} 7.0',
         'tollgate_job_failures_total{job="prune"} 2.0',
-        "tollgate_request_log_dropped 0.0",
+        "tollgate_http_window_dropped 0.0",
     ]
 
 

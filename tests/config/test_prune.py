@@ -42,7 +42,8 @@ def old_and_young() -> None:
 @pytest.mark.usefixtures("old_and_young")
 def test_requests_go_after_30_days_and_minutes_after_90() -> None:
     assert prune().out == (
-        "Removed: 3 requests, 1 minutes of requests, 0 logs with an address or user agent, 1 minutes of providers.\n"
+        "Removed: 3 requests, 1 minutes of requests, 1 hours of requests, 0 logs with an address or user agent, "
+        "1 minutes of providers.\n"
     )
     assert list(ApiRequest.objects.values_list("at", flat=True)) == [NOW, NOW - 30 * DAY]
     assert RequestMinute.objects.count() == 4
@@ -55,6 +56,7 @@ def test_a_dry_run_says_what_would_go() -> None:
     assert end.lines == [
         "3 requests older than 30 days",
         "1 minutes of requests older than 90 days",
+        "1 hours of requests older than 90 days",
         "0 logs with an address or user agent older than 90 days",
         "1 minutes of providers older than 90 days",
         "Nothing was changed.",
@@ -79,10 +81,10 @@ def test_addresses_are_erased_90_days_after_receipt_and_a_retry_is_still_a_dupli
     assert UsageLog.objects.exclude(ip_address="").count() == 2
 
     later = received + 91 * DAY
-    assert prune("--dry-run", at=later).lines[2] == "3 logs with an address or user agent older than 90 days"
+    assert prune("--dry-run", at=later).lines[3] == "3 logs with an address or user agent older than 90 days"
     assert "3 logs with an address" in prune(at=later).out
     assert UsageLog.objects.filter(ip_address="", user_agent="").count() == 4
-    assert prune("--dry-run", at=later).lines[2].startswith("0 logs")
+    assert prune("--dry-run", at=later).lines[3].startswith("0 logs")
     assert [(one.status, one.log_id) for one in record(*calls)] == [("duplicate", one.log_id) for one in first]
 
 
@@ -101,8 +103,8 @@ def test_a_run_of_a_job_takes_so_many_batches_and_the_next_goes_on(monkeypatch: 
     monkeypatch.setattr(monitoring.retention, "BATCH", 2)
     monkeypatch.setattr("lib.retention.run.__kwdefaults__", {"batches": 2})
     entries.store(entries.batch([entry(NOW - 31 * DAY)] * 5))
-    assert monitoring.retention.prune(NOW) == "4 requests, 0 minutes of requests deleted"
-    assert monitoring.retention.prune(NOW) == "1 requests, 0 minutes of requests deleted"
+    assert monitoring.retention.prune(NOW) == "4 requests, 0 minutes of requests, 0 hours of requests deleted"
+    assert monitoring.retention.prune(NOW) == "1 requests, 0 minutes of requests, 0 hours of requests deleted"
 
 
 def test_jobs_run_them() -> None:

@@ -6,13 +6,17 @@ import pytest
 from django.db import OperationalError
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from monitoring import health
+from monitoring import entries, health, histogram, traffic
 from monitoring.recorder import Recorder
+from monitoring.traffic import Route, Traffic
 from tests.monitoring.conftest import entry
 
 pytestmark = pytest.mark.django_db
 AT = datetime(2026, 11, 22, 9, 30, 45, 500_000, tzinfo=UTC)
 UNMEASURED = health.SystemHealth("unknown", "not_measured", None, None, None, 345, None, None, None, None, AT)
+
+LATENCY = tuple(23 if column == "ms_5" else 0 for column in histogram.COLUMNS)
+USAGE = Route("/api/v1/usage/", Traffic(23, 1, 0, 1, 0, LATENCY), 100.0)
 
 
 def record(log: Recorder, requests: int, errors: int, at: datetime = AT) -> None:
@@ -36,6 +40,11 @@ def test_the_figures_of_five_full_minutes_and_the_running_one(request_log: Recor
         p95_ms=4.9,
         p99_ms=5.0,
         as_of=AT,
+        client_errors=0,
+        server_errors=1,
+        dropped_requests=0,
+        busiest_routes=(USAGE,),
+        worst_routes=(USAGE,),
     )
 
 
@@ -91,7 +100,7 @@ def test_at_a_full_minute_the_running_one_is_empty(request_log: Recorder) -> Non
 
 def test_without_requests_it_is_unknown_and_never_healthy(request_log: Recorder) -> None:
     assert health.system(AT) == health.SystemHealth(
-        "unknown", "no_requests", 0, 0, None, 345, 0.0, None, None, None, AT
+        "unknown", "no_requests", 0, 0, None, 345, 0.0, None, None, None, AT, 0, 0, 0
     )
 
 
@@ -103,13 +112,53 @@ def test_with_the_log_switched_off_nothing_was_measured(request_log: Recorder, s
 def test_a_failed_measurement_is_unknown_and_shows_no_counts(
     request_log: Recorder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def away(*_args: object) -> dict[str, int]:
+    def away(*_args: object) -> None:
         raise OperationalError
 
     record(request_log, 5, 0)
-    monkeypatch.setattr(health, "_counters", away)
+    monkeypatch.setattr(traffic, "routes", away)
     assert health.system(AT) == UNMEASURED
     assert [record.message for record in caplog.records] == ["System health could not be measured"]
+
+
+def test_4xx_and_5xx_are_counted_apart_whatever_counts_as_an_error(request_log: Recorder, settings: Settings) -> None:
+    settings.HEALTH_ERROR_FROM = 500
+    for status in (200, 302, 404, 404, 429, 503):
+        request_log.add(entry(at=AT, status=status))
+    request_log.flush()
+    measured = health.system(AT)
+    assert (measured.recent_errors, measured.client_errors, measured.server_errors) == (1, 3, 1)
+
+
+def test_the_busiest_and_the_worst_three_routes_are_named(request_log: Recorder) -> None:
+    for number, (requests, errors) in enumerate(((9, 0), (8, 1), (7, 7), (6, 2), (5, 0), (1, 1))):
+        for one in range(requests):
+            request_log.add(entry(at=AT, route=f"/{number}/", status=500 if one < errors else 200))
+    request_log.flush()
+    measured = health.system(AT)
+    busiest = [(route.name, route.traffic.requests, route.share) for route in measured.busiest_routes]
+    assert busiest == [("/0/", 9, 25.0), ("/1/", 8, 22.22), ("/2/", 7, 19.44)]
+    assert [(route.name, route.traffic.errors) for route in measured.worst_routes] == [
+        ("/2/", 7),
+        ("/3/", 2),
+        ("/1/", 1),
+    ]
+
+
+def test_requests_that_no_process_could_log_are_told_and_in_no_other_figure(request_log: Recorder) -> None:
+    record(request_log, 5, 0)
+    entries.store_drops(40, AT)
+    entries.store_drops(2, AT - timedelta(minutes=5))
+    entries.store_drops(1, AT - timedelta(minutes=6))
+    measured = health.system(AT)
+    assert (measured.dropped_requests, measured.recent_requests, measured.status) == (42, 5, "healthy")
+    assert [route.name for route in measured.busiest_routes] == ["/api/v1/usage/"]
+
+
+def test_drops_alone_are_no_requests(request_log: Recorder) -> None:
+    entries.store_drops(40, AT)
+    measured = health.system(AT)
+    assert (measured.status, measured.reason, measured.dropped_requests) == ("unknown", "no_requests", 40)
 
 
 def test_it_takes_one_query(request_log: Recorder, django_assert_num_queries: DjangoAssertNumQueries) -> None:

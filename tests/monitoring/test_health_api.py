@@ -13,6 +13,7 @@ from tests.monitoring.conftest import entry
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.monitoring.urls")]
 AT = datetime(2026, 11, 22, 9, 30, 45, tzinfo=UTC)
+ROUTE = {"route": "/api/v1/usage/", "requests": 20, "errors": 2, "error_rate": 10.0, "p95_ms": 48.8}
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +44,11 @@ def test_the_answer(request_log: Recorder, client: Client) -> None:
         "p95_ms": 48.8,
         "p99_ms": 49.8,
         "as_of": "2026-11-22T09:30:45Z",
+        "client_errors": 2,
+        "server_errors": 0,
+        "dropped_requests": 0,
+        "busiest_routes": [ROUTE],
+        "worst_routes": [ROUTE],
     }
 
 
@@ -60,6 +66,11 @@ def test_without_requests_counts_are_0_and_the_rest_is_null(request_log: Recorde
         "p95_ms": None,
         "p99_ms": None,
         "as_of": "2026-11-22T09:30:45Z",
+        "client_errors": 0,
+        "server_errors": 0,
+        "dropped_requests": 0,
+        "busiest_routes": [],
+        "worst_routes": [],
     }
 
 

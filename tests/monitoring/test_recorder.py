@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import DataError, OperationalError, connection
+from django.db.models import Sum
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from lib import upsert
 from monitoring import entries, recorder
-from monitoring.models import ApiRequest, RequestMinute
+from monitoring.models import ApiRequest, RequestHour, RequestMinute
 from monitoring.recorder import Recorder
 from tests.monitoring.conftest import entry
 
@@ -65,6 +66,27 @@ def test_a_later_flush_adds_to_the_same_minute(request_log: Recorder) -> None:
 
 
 @pytest.mark.django_db
+def test_hours_are_the_sums_of_their_minutes(request_log: Recorder) -> None:
+    for minutes in (-31, -30, 0, 29, 30):
+        request_log.add(entry(at=MINUTE + timedelta(minutes=minutes)))
+        request_log.add(entry(at=MINUTE + timedelta(minutes=minutes), status=500, duration_us=40_000))
+    request_log.flush()
+    request_log.add(entry(at=MINUTE))
+    request_log.flush()
+    hours = RequestHour.objects.order_by("hour", "status_class").values_list(
+        "hour", "route", "status_class", "requests", "errors", "duration_us", "ms_5", "ms_50"
+    )
+    assert list(hours) == [
+        (MINUTE.replace(hour=8, minute=0), "/api/v1/usage/", 2, 1, 0, 3_000, 1, 0),
+        (MINUTE.replace(hour=8, minute=0), "/api/v1/usage/", 5, 1, 1, 40_000, 0, 1),
+        (MINUTE.replace(minute=0), "/api/v1/usage/", 2, 4, 0, 12_000, 4, 0),
+        (MINUTE.replace(minute=0), "/api/v1/usage/", 5, 3, 3, 120_000, 0, 3),
+        (MINUTE.replace(hour=10, minute=0), "/api/v1/usage/", 2, 1, 0, 3_000, 1, 0),
+        (MINUTE.replace(hour=10, minute=0), "/api/v1/usage/", 5, 1, 1, 40_000, 0, 1),
+    ]
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize(("error_from", "errors"), [(400, 2), (500, 1)])
 def test_what_is_an_error_is_a_setting(request_log: Recorder, settings: Settings, error_from: int, errors: int) -> None:
     settings.HEALTH_ERROR_FROM = error_from
@@ -100,15 +122,15 @@ def test_a_route_is_cut_to_what_the_column_holds(request_log: Recorder) -> None:
 
 
 @pytest.mark.django_db
-def test_a_batch_takes_two_writes_in_one_transaction(
+def test_a_batch_takes_three_writes_in_one_transaction(
     request_log: Recorder, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for second in range(60):
         request_log.add(entry(at=MINUTE + timedelta(seconds=second)))
-    with django_assert_num_queries(4) as queries:  # with the savepoint that a test's own transaction needs
+    with django_assert_num_queries(5) as queries:  # with the savepoint that a test's own transaction needs
         request_log.flush()
     writes = [query["sql"].split(" (")[0] for query in queries.captured_queries if "INSERT" in query["sql"]]
-    assert len(writes) == 2
+    assert len(writes) == 3
 
 
 @pytest.mark.django_db
@@ -130,6 +152,77 @@ def test_what_does_not_fit_the_buffer_is_dropped_and_counted(
     assert (recorder.dropped(), len(request_log._held)) == (2, 3)
     request_log.flush()
     assert ApiRequest.objects.count() == 3
+
+
+def drops() -> tuple[int, int]:
+    """What every process is told: in minutes, and in hours."""
+    told = [model.objects.aggregate(Sum("dropped"))["dropped__sum"] or 0 for model in (RequestMinute, RequestHour)]
+    return told[0], told[1]
+
+
+@pytest.mark.django_db
+def test_drops_are_told_to_every_process_once(request_log: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "LIMIT", 1)
+    for _ in range(4):
+        request_log.add(entry())
+    request_log.flush()
+    request_log.flush()
+    assert drops() == (3, 3)
+    for _ in range(3):
+        request_log.add(entry())
+    request_log.flush()
+    assert (drops(), request_log.dropped) == ((5, 5), 5)
+    assert RequestMinute.objects.filter(route="/api/v1/usage/").get().requests == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_drops_wait_for_a_database_that_is_away(request_log: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_args: object) -> None:
+        raise OperationalError
+
+    monkeypatch.setattr(recorder, "LIMIT", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(entries, "store", away)
+        patch.setattr(entries, "store_drops", away)
+        for _ in range(3):
+            request_log.add(entry())
+        assert request_log.flush() is False
+    assert drops() == (0, 0)
+    assert request_log.flush() is True
+    assert (drops(), ApiRequest.objects.count()) == ((2, 2), 1)
+
+
+def test_while_the_database_is_away_for_long_memory_stays_bounded_and_what_comes_is_counted(
+    request_log: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Away(monkeypatch, OperationalError, times=10**6)
+    monkeypatch.setattr(entries, "store_drops", entries.store)
+    monkeypatch.setattr(recorder, "LIMIT", 50)
+    for _ in range(5):
+        for _ in range(1_000):
+            request_log.add(entry())
+        assert request_log.flush() is False
+    held = len(request_log._held) + (len(request_log._batch.rows) if request_log._batch else 0)
+    assert (held, request_log.dropped) == (100, 4_900)
+
+
+def test_a_request_does_not_wait_for_a_write_that_hangs(request_log: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def hangs(_batch: entries.Batch) -> None:
+        begun.set()
+        release.wait(30)
+
+    monkeypatch.setattr(entries, "store", hangs)
+    request_log.add(entry())
+    writing = threading.Thread(target=request_log.flush)
+    writing.start()
+    assert begun.wait(30)
+    for _ in range(recorder.BATCH * 2):
+        request_log.add(entry())  # would never return if it waited
+    assert len(request_log._held) == recorder.BATCH * 2
+    release.set()
+    writing.join()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,44 +1,119 @@
-"""The request log in the admin: newest first, filtered by ranges, and nothing to change."""
+"""The request log in the admin: newest first, always a closed range of time, searched by prefix, and nothing to change."""
 
-from datetime import timedelta
+from __future__ import annotations
+
+import csv
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
-from pytest_django import DjangoAssertNumQueries
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries, Settings
 
+from monitoring import filters, request_log
 from monitoring.models import ApiRequest
 from monitoring.recorder import Recorder
-from tests.monitoring.conftest import AT, entry
+from tests.monitoring.conftest import entry
 
 pytestmark = pytest.mark.django_db
 PAGE = "/admin/monitoring/apirequest/"
+STATUSES = (200, 201, 404, 503)
 
 
 @pytest.fixture(autouse=True)
-def _requests(request_log: Recorder) -> None:
-    for number, status in enumerate((200, 201, 404, 503)):
-        at = AT + timedelta(seconds=number)
+def start(request_log: Recorder) -> datetime:
+    """When the first of four requests was answered; one a second."""
+    start = timezone.now() - timedelta(minutes=2)
+    for number, status in enumerate(STATUSES):
+        at = start + timedelta(seconds=number)
         request_log.add(entry(at=at, route=f"/answered/{status}/", status=status, duration_us=12_345))
     request_log.flush()
+    return start
 
 
-def shown(client: Client, query: str = "") -> list[int]:
-    response = client.get(PAGE + query)
+def shown(client: Client, **query: str) -> list[int]:
+    response = client.get(PAGE, query)
     assert response.status_code == 200
     return [row.status for row in response.context["cl"].result_list]
 
 
-def test_the_newest_come_first_with_their_duration_in_ms(admin_client: Client) -> None:
-    assert shown(admin_client) == [503, 404, 201, 200]
-    assert "12.3" in admin_client.get(PAGE).content.decode()
+def test_the_newest_come_first_with_their_duration_in_ms(viewer: Client) -> None:
+    assert shown(viewer) == [503, 404, 201, 200]
+    assert "12.3 ms" in viewer.get(PAGE).content.decode()
 
 
 @pytest.mark.parametrize(
     ("query", "statuses"),
-    [("?status=4", [404]), ("?status=2", [201, 200]), ("?status=junk", [503, 404, 201, 200]), ("?poll__exact=1", [])],
+    [
+        ({"status": "4"}, [404]),
+        ({"status": "2"}, [201, 200]),
+        ({"status": "errors"}, [503, 404]),
+        ({"status": "404"}, [404]),
+        ({"status": "junk"}, [503, 404, 201, 200]),
+        ({"status": "٤٠٤"}, [503, 404, 201, 200]),
+        ({"poll__exact": "1"}, []),
+        ({"route": "/answered/404/"}, [404]),
+        ({"route": "/answered/"}, []),
+        ({"route": "\0"}, [503, 404, 201, 200]),
+        ({"q": "/answered/2"}, [201, 200]),
+        ({"q": "answered"}, []),
+        ({"q": "\0"}, [503, 404, 201, 200]),
+        ({"q": "192.0.2.1"}, [503, 404, 201, 200]),
+        ({"q": "192.0.2"}, []),
+    ],
 )
-def test_it_is_filtered_by_status_class_and_poll(admin_client: Client, query: str, statuses: list[int]) -> None:
-    assert shown(admin_client, query) == statuses
+def test_it_is_filtered_by_status_route_poll_and_searched_by_prefix(
+    viewer: Client, query: dict[str, str], statuses: list[int]
+) -> None:
+    assert shown(viewer, **query) == statuses
+
+
+def test_errors_are_what_the_setting_says(viewer: Client, settings: Settings) -> None:
+    settings.HEALTH_ERROR_FROM = 500
+    assert shown(viewer, status="errors") == [503]
+
+
+@pytest.mark.parametrize(
+    ("age", "inside"),
+    [
+        ("15m", 15),
+        ("1h", 60),
+        ("24h", 1440),
+        ("7d", 10_080),
+        ("30d", 43_200),
+        ("", 1440),
+        ("junk", 1440),
+        ("all", 1440),
+    ],
+)
+def test_the_range_of_time_is_always_closed(viewer: Client, age: str, inside: int) -> None:
+    ApiRequest.objects.update(at=timezone.now() - timedelta(minutes=inside) + timedelta(seconds=30))
+    assert len(shown(viewer, time=age)) == 4
+    ApiRequest.objects.update(at=timezone.now() - timedelta(minutes=inside, seconds=1))
+    assert shown(viewer, time=age) == []
+
+
+def test_a_link_may_name_any_range_to_the_minute(viewer: Client) -> None:
+    nine = datetime(2026, 3, 1, 9, tzinfo=UTC)
+    for status, minutes in zip(STATUSES, (-1, 0, 59, 60), strict=True):
+        ApiRequest.objects.filter(status=status).update(at=nine + timedelta(minutes=minutes))
+    named = filters.between(nine, nine + timedelta(hours=1))
+    assert named == "20260301T0900-20260301T1000"
+    assert shown(viewer, time=named) == [404, 201]
+    assert "Mar 01 09:00 to Mar 01 10:00 UTC" in viewer.get(PAGE, {"time": named}).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("account", "statuses"), [("7", [404]), ("8", []), ("junk", []), ("²", []), ("9" * 30, []), ("-7", [])]
+)
+def test_it_is_filtered_by_account_which_is_linked(viewer: Client, account: str, statuses: list[int]) -> None:
+    ApiRequest.objects.filter(status=404).update(account_id=7)
+    assert shown(viewer, account=account) == statuses
+    assert '<a href="/admin/billing/account/7/change/">7</a>' in viewer.get(PAGE).content.decode()
 
 
 def test_a_row_is_shown_and_cannot_be_added_changed_or_deleted(admin_client: Client) -> None:
@@ -53,9 +128,56 @@ def test_a_row_is_shown_and_cannot_be_added_changed_or_deleted(admin_client: Cli
     assert sorted(ApiRequest.objects.values_list("status", flat=True)) == [200, 201, 404, 503]
 
 
-def test_more_rows_take_no_more_queries(
-    admin_client: Client, request_log: Recorder, django_assert_num_queries: DjangoAssertNumQueries
+def test_more_rows_take_no_more_queries(viewer: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    viewer.get(PAGE)
+    with django_assert_num_queries(5):  # session, user, two for permissions, rows
+        viewer.get(PAGE)
+
+
+def exported(client: Client, **query: str) -> list[dict[str, str]]:
+    answer: Any = client.get(f"{PAGE}export/", query)
+    assert (answer.status_code, answer["Content-Type"]) == (200, "text/csv; charset=utf-8")
+    return list(csv.DictReader(StringIO(answer.getvalue().decode())))
+
+
+def test_the_export_holds_what_the_filters_show(viewer: Client) -> None:
+    page = viewer.get(PAGE, {"status": "errors"}).content.decode()
+    assert f'<a href="{PAGE}export/?{urlencode({"status": "errors"})}">Export CSV</a>' in page
+    rows = exported(viewer, status="errors")
+    assert [row["status"] for row in rows] == ["503", "404"]
+    assert rows[1] | {"id": "", "at": ""} == {
+        "id": "",
+        "at": "",
+        "method": "POST",
+        "route": "/answered/404/",
+        "status": "404",
+        "duration_us": "12345",
+        "request_bytes": "12",
+        "response_bytes": "34",
+        "account_id": "",
+        "key_id": "",
+        "client_address": "192.0.2.1",
+        "user_agent": "",
+        "poll": "False",
+    }
+
+
+def test_a_spreadsheet_runs_nothing_of_the_export(viewer: Client, request_log: Recorder) -> None:
+    request_log.add(entry(at=timezone.now(), user_agent='=HYPERLINK("http://evil")', method="+GET"))
+    request_log.flush()
+    row = exported(viewer)[0]
+    assert (row["user_agent"], row["method"]) == ('\'=HYPERLINK("http://evil")', "'+GET")
+
+
+def test_the_export_streams_page_after_page_and_leaves_none_out(
+    viewer: Client, start: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    admin_client.get(PAGE)
-    with django_assert_num_queries(4):  # session, user, count, rows
-        admin_client.get(PAGE)
+    ApiRequest.objects.update(at=start)  # one moment: the id says how it goes on
+    for size in (1, 2, 3, 4, 5):
+        monkeypatch.setattr(request_log, "STREAM", size)
+        assert sorted(row["status"] for row in exported(viewer)) == ["200", "201", "404", "503"]
+
+
+def test_who_may_not_see_the_log_gets_no_export(client: Client) -> None:
+    client.force_login(User.objects.create_user("staff", is_staff=True))
+    assert client.get(f"{PAGE}export/").status_code == 403

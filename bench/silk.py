@@ -1,0 +1,24 @@
+"""What django-silk adds to a request (`python -m bench.silk`, with bench.silk_settings): prints microseconds of CPU."""
+
+from __future__ import annotations
+
+import sys
+
+import django
+from django.core.management import call_command
+
+from bench import rows_middleware
+
+SILK = ["silk.middleware.SilkyMiddleware"]
+REQUESTS, ROUNDS = 200, 3
+
+
+def main() -> None:
+    django.setup()
+    call_command("migrate", "silk", verbosity=0)
+    bare, silk = rows_middleware.costs([[], SILK], ROUNDS, REQUESTS)
+    sys.stdout.write(f"{silk - bare}\n")
+
+
+if __name__ == "__main__":
+    main()

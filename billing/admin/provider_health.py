@@ -1,0 +1,23 @@
+"""The live row of chips that shows how the providers answer; config's admin site wires the address."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.decorators import permission_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import path
+
+from billing import provider_health
+
+
+def urls(site: admin.AdminSite) -> list[Any]:
+    return [path("provider-health/", site.admin_view(_chips), name="provider_health")]
+
+
+@permission_required("billing.view_usagelog", raise_exception=True)
+def _chips(request: HttpRequest) -> HttpResponse:
+    """What stands inside the card; one measurement serves every open tab."""
+    return render(request, "admin/provider_chips.html", {"providers": provider_health.snapshot()})

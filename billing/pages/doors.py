@@ -8,7 +8,6 @@ from django.urls import reverse_lazy
 
 class LoginView(views.LoginView):
     template_name = "usage/login.html"
-    redirect_authenticated_user = True
 
 
 class LogoutView(views.LogoutView):

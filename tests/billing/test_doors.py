@@ -25,6 +25,11 @@ def test_the_first_address_sends_each_to_their_own(client: Client, account: Acco
     assert members.client(account).get("/")["Location"] == "/usage/"
 
 
+def test_one_who_is_logged_in_may_look_at_the_log_in(account: Account) -> None:
+    client = members.client(account)
+    assert client.get(f"{LOGIN}?next={LOGIN}").status_code == 200
+
+
 @pytest.mark.parametrize("path", INSIDE)
 def test_strangers_log_in_first_and_staff_have_their_own_pages(client: Client, path: str) -> None:
     answer = client.get(path)

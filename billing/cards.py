@@ -102,9 +102,9 @@ def _ring(one: Standing) -> Ring:
     label = f"{limit.meter.label}, daily" if limit.per == Per.DAY else limit.meter.label
     if limit.amount is None:
         return Ring(label, f"{_amount(one, one.used)} used, {UNLIMITED}", None, 0, "")
-    if limit.amount == 0:
+    if limit.amount == 0 and limit.hard:
         return Ring(label, FORBIDDEN, None, 0, "")
-    used = percentage(one.used, limit.amount) or Decimal(0)
+    used = percentage(one.used, limit.amount) or Decimal(0)  # a soft limit of 0 is shown as any other
     state = next((name for least, name in STATES if used >= least), "")
     text = f"{_amount(one, one.used)} of {_amount(one, limit.amount)}"
     return Ring(label, text, used, min(int(used), 100), state)

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
 
-from billing import alerts
+from billing import alerts, provider_health
 from billing.models import Account, UsageLog
 from monitoring import health
 from tests.billing.usage import record
@@ -21,6 +21,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _fresh_health() -> None:
     health.measured_in.cache_clear()
+    provider_health.measured_in.cache_clear()
 
 
 def usage(account: Account, at: datetime) -> None:
@@ -111,11 +112,12 @@ def test_nothing_measured_is_unknown_and_never_healthy(admin_client: Client) -> 
 def test_the_first_page_takes_a_fixed_number_of_queries(
     admin_client: Client, account: Account, django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "SNAPSHOT_SECONDS", 3600)  # a busy machine must not outlive the snapshot
+    for one in (health, provider_health):
+        monkeypatch.setattr(one, "SNAPSHOT_SECONDS", 3600)  # a busy machine must not outlive the snapshot
     usage(account, timezone.now())
     admin_client.get("/admin/")
     # Session, user, labels' version, summary and its late corrections, unread alerts, month before, days, months with usage,
-    # alerts of accounts near a limit, subscriptions; health is one cached snapshot.
+    # alerts of accounts near a limit, subscriptions; health of the service and of providers are cached snapshots.
     with django_assert_num_queries(11):
         admin_client.get("/admin/")
 

@@ -112,24 +112,26 @@ def minus(some: Mapping[Rollup, Totals], less: Mapping[Rollup, Totals]) -> dict[
     return {rollup: _minus(totals, less[rollup]) for rollup, totals in some.items()}
 
 
-def apply(totals: Mapping[Rollup, Totals]) -> None:
-    """Move the rollups by `totals`: sorted, the last statements before the commit, one slot of a platform day for all."""
+def apply(totals: Mapping[Rollup, Totals], *, live: Sequence[Stored] = ()) -> None:
+    """Move the rollups by `totals`: sorted, the last statement before the commit, one slot of a platform day for all.
+
+    `live` are calls that provider health counts as well, by minute of receipt.
+    """
     slot = randbelow(SLOTS)
+    sums = []
     for rollup in LEDGERED:
         tail = (slot,) if rollup is PLATFORM_DAYS else ()
         rows = [(*key, *tail, *counts) for key, counts in sorted(totals[rollup].items()) if any(counts)]
-        upsert.add(connection, rollup.table, rollup.keys, rollup.counters, rows)
+        sums.append(upsert.Sums(rollup.table, rollup.keys, rollup.counters, rows))
+    upsert.add(connection, *sums, _minutes(live, slot))
 
 
-def watch(logs: Iterable[Stored]) -> None:
-    """Count live calls by minute of receipt and provider, for provider health."""
-    logs = list(logs)
+def _minutes(logs: Sequence[Stored], slot: int) -> upsert.Sums:
     keys = [(log.received_at.replace(second=0, microsecond=0), log.shown_provider) for log in logs]
     minutes = _totals(keys, [[1, int(log.failed), log.response_time_ms] for log in logs])
-    slot = randbelow(SLOTS)
     rows = [(*key, slot, *counts) for key, counts in sorted(minutes.items())]
     counters = ("calls", "errors", "response_time_sum")
-    upsert.add(connection, ProviderMinute._meta.db_table, ("minute", "actual", "slot"), counters, rows)
+    return upsert.Sums(ProviderMinute._meta.db_table, ("minute", "actual", "slot"), counters, rows)
 
 
 def _totals(keys: Iterable[Row], counts: Iterable[list[int]]) -> Totals:

@@ -55,7 +55,7 @@ def store(batch: Batch) -> None:
     with transaction.atomic():
         ApiRequest.objects.bulk_create(batch.rows)
         adapted = [(connection.ops.adapt_datetimefield_value(minute), *rest) for minute, *rest in batch.minutes]
-        upsert.add(connection, TABLE, KEYS, COUNTERS, adapted)
+        upsert.add(connection, upsert.Sums(TABLE, KEYS, COUNTERS, adapted))
 
 
 def _row(entry: Entry) -> ApiRequest:

@@ -135,9 +135,9 @@ def _known_by_account(wanted: Iterable[Key]) -> Iterator[Known]:
 
 def _known_by_pairs(wanted: Sequence[Key]) -> list[Known]:
     """The same in binary and prepared, with ids as bytes: a third of the cost."""
-    accounts, event_keys = (Array(column) for column in zip(*wanted, strict=True))
+    columns: list[Any] = [Array(column) for column in zip(*wanted, strict=True)]
     with postgres.hot_cursor(connection) as cursor:
-        cursor.execute(_PAIRS, (accounts, event_keys))
+        cursor.execute(_PAIRS, columns)
         return [Known(*row) for row in cursor.fetchall()]
 
 

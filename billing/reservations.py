@@ -88,7 +88,7 @@ def _insert(model: type[Model], rows: Sequence[Sequence[Any]]) -> None:
     """Rows with every column in the model's order, by one statement: a fifth of the cost of `save` and `bulk_create`."""
     fields = model._meta.concrete_fields
     row = f"({', '.join(['%s'] * len(fields))})"
-    columns = ", ".join(connection.ops.quote_name(field.column) for field in fields)
+    columns = ", ".join(connection.ops.quote_name(field.attname) for field in fields)
     sql = f"INSERT INTO {model._meta.db_table} ({columns}) VALUES {', '.join([row] * len(rows))}"  # noqa: S608 - ours
     values = [
         field.get_db_prep_save(value, connection) for one in rows for field, value in zip(fields, one, strict=True)

@@ -54,7 +54,7 @@ def cursor(connection: BaseDatabaseWrapper) -> Iterator[psycopg.Cursor[Any]]:
 class _Prepared(psycopg.Cursor[Any]):
     """Prepares each statement. All whole numbers go as bigint: by their size, one statement would be prepared many times."""
 
-    def execute(self, query: Any, params: Any = None, **_: Any) -> _Prepared:  # type: ignore[override]  # noqa: ANN401 - psycopg's own
+    def execute(self, query: Any, params: Any = None, **_: Any) -> _Prepared:  # noqa: ANN401 - psycopg's own
         typed = [Int8(value) if type(value) is int else value for value in params or ()]
         return super().execute(query, typed, prepare=True, binary=True)
 
@@ -69,12 +69,13 @@ def hot_cursor(connection: BaseDatabaseWrapper) -> CursorWrapper:
     connection.close_if_health_check_failed()
     connection.ensure_connection()
     make = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
-    return make(_Prepared(connection.connection))
+    cursor: Any = _Prepared(connection.connection)
+    return make(cursor)
 
 
 @contextmanager
 def one_trip(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """Statements that travel together, in their order, where they can (PostgreSQL): only a fetch and the end wait for answers."""
+    """Statements that travel together, in order, where they can (PostgreSQL): only a fetch and the end wait for answers."""
     if connection.vendor != "postgresql":
         yield
         return

@@ -170,10 +170,10 @@ def _rows(account_id: int, wanted: Sequence[UUID]) -> list[Any]:
         return list(cursor.fetchall())
 
 
-# MySQL assigns from left to right and reads what it has assigned: the state comes last.
+# MySQL assigns from left to right and reads what it has assigned: the state comes last. `over` is a word of its own there.
 _SETTLED = """
 UPDATE usage_reservations SET
-    over = CASE WHEN state = 'held' AND expires_at > %s THEN %s ELSE %s END,
+    {over} = CASE WHEN state = 'held' AND expires_at > %s THEN %s ELSE %s END,
     decided_at = CASE WHEN state IN ('held', 'expired') THEN %s ELSE decided_at END,
     state = CASE WHEN state IN ('held', 'expired') THEN 'settled' ELSE state END
 WHERE account_id = %s AND id = %s"""
@@ -198,7 +198,10 @@ def _settle(room: Room, *, over: bool, at: datetime) -> None:
     """One statement, whatever the state is by then."""
     now, reservation = connection.ops.adapt_datetimefield_value(at), uuids.written(connection, room.id)
     with postgres.hot_cursor(connection) as cursor:
-        cursor.execute(_SETTLED, [now, over, True, now, room.account.id, reservation])
+        cursor.execute(
+            _SETTLED.format(over=connection.ops.quote_name("over")),
+            [now, over, True, now, room.account.id, reservation],
+        )
 
 
 def _goes_beyond(room: Room, new: Sequence[Quantity], at: datetime) -> bool:

@@ -23,7 +23,7 @@ from bench.statement import SUMS
 from billing import gathering, rollups
 from billing.models import Account, UsageLog
 from billing.rollups import PLATFORM_DAYS, USAGE_DAYS, USAGE_MODELS, Rollup
-from lib import keys, postgres
+from lib import keys, postgres, upsert
 from monitoring import histogram
 from providers.models import Provider
 
@@ -90,7 +90,7 @@ def fill(count: int, *, at: datetime) -> None:
     for rollup in KEYS:
         _roll_up(rollup, at)
         _tell(rollup.table)
-    rollups.watch(list(UsageLog.objects.filter(timestamp__gte=at - LIVE)))
+    upsert.add(connection, rollups.watched(list(UsageLog.objects.filter(timestamp__gte=at - LIVE)), 0))
     if connection.vendor == "postgresql":
         _run("VACUUM ANALYZE")
     _tell("all")

@@ -40,4 +40,7 @@ def _gather(day: date) -> None:
     rows = claimed.order_by().values_list(*KEYS).annotate(**sums)
     together = sorted((*row[: len(KEYS)], 0, *map(int, row[len(KEYS) :])) for row in rows)
     claimed.delete()
-    upsert.add(connection, PLATFORM_DAYS.table, PLATFORM_DAYS.keys, PLATFORM_DAYS.counters, together)
+    upsert.add(
+        connection,
+        upsert.Sums(PLATFORM_DAYS.table, PLATFORM_DAYS.keys, PLATFORM_DAYS.counters, together),
+    )

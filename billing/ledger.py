@@ -135,16 +135,16 @@ def _known_by_account(wanted: Iterable[Key]) -> Iterator[Known]:
 
 def _known_by_pairs(wanted: Sequence[Key]) -> list[Known]:
     """The same in binary and prepared, with ids as bytes: a third of the cost."""
-    accounts, event_keys = (Array(column) for column in zip(*wanted, strict=True))
-    with postgres.cursor(connection) as cursor:
-        cursor.execute(_PAIRS.encode(), (accounts, event_keys), prepare=True, binary=True)
-        return [Known(*row) for row in cursor]
+    columns: list[Any] = [Array(column) for column in zip(*wanted, strict=True)]
+    with postgres.hot_cursor(connection) as cursor:
+        cursor.execute(_PAIRS, columns)
+        return [Known(*row) for row in cursor.fetchall()]
 
 
 _PAIRS = (
     "SELECT uuid_send(log.id), log.account_id, uuid_send(log.event_key), uuid_send(log.digest), log.provider,"
     " log.actual_provider_name, log.confidence, log.cost_total, log.cost_source"
-    " FROM unnest(%b::bigint[], %b::uuid[]) AS wanted (account, key)"
+    " FROM unnest(%s::bigint[], %s::uuid[]) AS wanted (account, key)"
     " JOIN api_usage_logs log ON log.account_id = wanted.account AND log.event_key = wanted.key"
 )
 

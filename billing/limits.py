@@ -21,7 +21,7 @@ from billing.meters import MONTHLY_COST, Quantity
 from billing.models import Account, Per, UsageReservation
 from billing.models.rollups import MOST_NANO
 from billing.operations import Ask, Operation
-from lib import periods
+from lib import periods, postgres
 
 ONE_DAY = timedelta(days=1)
 
@@ -116,7 +116,7 @@ def _rows(account: Account, open_now: Window, at: datetime, reservation_key: UUI
         key = UsageReservation._meta.get_field("reservation_key")
         parts.append(_KNOWN)
         values += [account.pk, key.get_db_prep_value(reservation_key, connection)]
-    with connection.cursor() as cursor:
+    with postgres.hot_cursor(connection) as cursor:
         cursor.execute(" UNION ALL ".join(parts), values)
         return list(cursor.fetchall())
 

@@ -6,6 +6,7 @@ What comes back without an exception is committed. Order of locks: accounts that
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -20,7 +21,7 @@ from billing.ledger import NewLog, Standing
 from billing.meters import Quantity
 from billing.models import Account, CostSource
 from billing.reservations import Room
-from lib import keys, periods, retry, upsert
+from lib import keys, periods, postgres, retry
 
 OLDEST = timedelta(days=35)
 AHEAD = timedelta(minutes=5)
@@ -117,7 +118,7 @@ def _enter(event: Event | Refused, result: Result, source: Source, at: datetime)
 
 
 def _find_rooms(items: Sequence[_Item]) -> None:
-    rooms = reservations.rooms(item.named for item in items if item.named)
+    rooms = reservations.rooms((item.account, item.named[1]) for item in items if item.account and item.named)
     for item in items:
         item.room = rooms.get(item.named) if item.named else None
 
@@ -177,12 +178,11 @@ def _store(items: Sequence[_Item], source: Source, at: datetime) -> None:
         first = _first_of_each(items)
         found = ledger.insert(first)
         accepted = [log for key, log in first.items() if found[key].id == log.id]
-        _settle([item for item in items if item.room], found, at)
+        totals, named = rollups.group(accepted), [item for item in items if item.room]
         try:
-            with upsert.one_trip(connection):
-                rollups.apply(rollups.group(accepted))
-                if source.live:
-                    rollups.watch(accepted)
+            with postgres.one_trip(connection) if named else nullcontext():
+                _settle(named, found, at)
+                rollups.apply(totals, live=accepted if source.live else ())
         except (DataError, IntegrityError) as error:
             raise TotalTooLarge from error
     for item in items:

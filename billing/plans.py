@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import F, Max
 
 from billing import subscribed
+from billing.accounts import Known
 from billing.meters import Meter
 from billing.models import Account, LimitOverride, Per, PlanLimit
 from billing.models import Meter as MeterRow
@@ -81,7 +82,7 @@ class Override(NamedTuple):
     expires_on: date | None
 
 
-def of_account(account: Account, at: datetime, catalog: Catalog | None = None) -> Plan:
+def of_account(account: Account | Known, at: datetime, catalog: Catalog | None = None) -> Plan:
     """The plan that an account has: the default one, as long as it has subscribed to no other."""
     catalog = catalog or current()
     plan_id = subscribed.plan_id(account, at)
@@ -94,7 +95,7 @@ def inactive(account: Account, at: datetime) -> str | None:
 
 
 def effective_limits(
-    account: Account, at: datetime, catalog: Catalog | None = None, plan: Plan | None = None
+    account: Account | Known, at: datetime, catalog: Catalog | None = None, plan: Plan | None = None
 ) -> tuple[Limit, ...]:
     """Every meter's cap for the account: the plan's limits with its overrides; ordered by meter, the period before the day.
 
@@ -126,7 +127,7 @@ def _in_order(limits: Iterable[Limit], catalog: Catalog) -> tuple[Limit, ...]:
 _held: dict[int, tuple[int, tuple[Override, ...]]] = {}  # account -> its config_version, and its overrides then
 
 
-def _overrides(account: Account) -> tuple[Override, ...]:
+def _overrides(account: Account | Known) -> tuple[Override, ...]:
     """An account's own caps, from memory as long as its configuration is the same."""
     version, overrides = _held.get(account.pk, (0, ()))
     if version == account.config_version:

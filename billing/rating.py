@@ -9,15 +9,15 @@ from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import msgspec
+from django.db import connection
 
 from billing import kinds
 from billing.events import Event, Refused, Usage, Variant
 from billing.kinds import Kind, Said
 from billing.models import CostSource, UsageLog
-from lib import money
+from lib import money, postgres
 from providers import costing, price_book, rulebook
 from providers.costing import Cost, PricedModel, Quantities
-from providers.models import BookVersion
 
 NOTHING = Cost(0, 0, 0, 0, (), False)
 KINDS = 4096  # kept for one edition of the books; models and endpoints are the caller's text, so this must have an end
@@ -44,7 +44,9 @@ class Rated(NamedTuple):
 
 def books() -> Books:
     """The current editions, at the price of one query."""
-    versions: dict[str, int] = dict(BookVersion.objects.values_list("book", "version"))
+    with postgres.hot_cursor(connection) as cursor:
+        cursor.execute("SELECT book, version FROM book_versions")
+        versions: dict[str, int] = dict(cursor.fetchall())
     return _books(rulebook.current(versions.get("rules", 0)), price_book.current(versions.get("prices", 0)))
 
 

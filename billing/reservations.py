@@ -9,18 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import Model
 
 from billing import accounts, decisions, limits, operations, plans
+from billing.accounts import Known
 from billing.decisions import Decision
 from billing.events import Refused
 from billing.meters import Quantity, grouped
 from billing.models import Account, UsageHold, UsageReservation
 from billing.operations import Ask, Operation
-from lib import keys, retry
+from lib import keys, postgres, retry, uuids
 
 State = UsageReservation.State
 Key = tuple[int, UUID]  # account, reservation_key
@@ -43,14 +46,19 @@ def reserve(account: Account, wanted: Wanted, at: datetime) -> tuple[UsageReserv
     operation is not one. Nothing was stored then.
     """
     asks = operations.asks(wanted.operations, at)
-    return retry.on_deadlock(lambda: _reserve(account.pk, wanted, asks, at))
+    return retry.on_deadlock(lambda: _reserve(account, wanted, asks, at))
 
 
-def _reserve(account_id: int, wanted: Wanted, asks: Sequence[Ask], at: datetime) -> tuple[UsageReservation, bool]:
+def _reserve(guess: Account, wanted: Wanted, asks: Sequence[Ask], at: datetime) -> tuple[UsageReservation, bool]:
     key = keys.key_of(wanted.reservation_id)
-    with transaction.atomic():
-        account = accounts.lock(account_id)
-        moment = limits.read(account, at, reservation_key=key)
+    with postgres.short_transaction(connection):
+        locked = accounts.locking(guess.pk)
+        moment = limits.read(
+            guess, at, reservation_key=key
+        )  # behind the lock on the way, so it sees what the last one left
+        account = locked()
+        if account.schedule != guess.schedule:
+            moment = limits.read(account, at, reservation_key=key)
         if moment.known:
             return _known(account, key, wanted), False
         decision = limits.decide(account, asks, moment, at)
@@ -70,12 +78,23 @@ def _hold(account: Account, wanted: Wanted, decision: Decision, at: datetime) ->
         created_at=at,
         expires_at=at + timedelta(seconds=wanted.ttl_seconds),
     )
-    made.save(force_insert=True)
-    UsageHold.objects.bulk_create(
-        UsageHold(account_id=account.pk, reservation_id=made.pk, **row._asdict())
-        for row in grouped(judged.ask.quantity for judged in decision.operations)
-    )
+    rows = grouped(judged.ask.quantity for judged in decision.operations)
+    _insert(UsageReservation, [[getattr(made, field.attname) for field in UsageReservation._meta.concrete_fields]])
+    _insert(UsageHold, [[account.pk, made.pk, *row] for row in rows])
     return made
+
+
+def _insert(model: type[Model], rows: Sequence[Sequence[Any]]) -> None:
+    """Rows with every column in the model's order, by one statement: a fifth of the cost of `save` and `bulk_create`."""
+    fields = model._meta.concrete_fields
+    row = f"({', '.join(['%s'] * len(fields))})"
+    columns = ", ".join(connection.ops.quote_name(field.attname) for field in fields)
+    sql = f"INSERT INTO {model._meta.db_table} ({columns}) VALUES {', '.join([row] * len(rows))}"  # noqa: S608 - ours
+    values = [
+        field.get_db_prep_save(value, connection) for one in rows for field, value in zip(fields, one, strict=True)
+    ]
+    with postgres.hot_cursor(connection) as cursor:
+        cursor.execute(sql, values)
 
 
 def _known(account: Account, key: UUID, wanted: Wanted) -> UsageReservation:
@@ -120,22 +139,44 @@ class Room:
     """A reservation that usage settles: its id, its account, and what it holds."""
 
     id: UUID
-    account: Account
+    account: Known
     held: list[Quantity]
 
 
-def rooms(named: Iterable[Key]) -> dict[Key, Room]:
+_ROOMS = """
+SELECT room.reservation_key, room.id, hold.declared, hold.actual, hold.category, hold.calls, hold.tokens, hold.cost_nano
+FROM usage_reservations room
+JOIN usage_holds hold ON hold.account_id = room.account_id AND hold.reservation_id = room.id
+WHERE room.account_id = %s AND room.reservation_key IN ({})"""
+
+
+def rooms(named: Iterable[tuple[Known, UUID]]) -> dict[Key, Room]:
     """The reservations that events name, by account and the caller's key."""
-    by_account: dict[int, set[UUID]] = {}
-    for account_id, key in named:
-        by_account.setdefault(account_id, set()).add(key)
+    by_account: dict[Known, set[UUID]] = {}
+    for account, key in named:
+        by_account.setdefault(account, set()).add(key)
     found: dict[Key, Room] = {}
-    for account_id, wanted in by_account.items():
-        holds = UsageHold.objects.filter(account_id=account_id, reservation__reservation_key__in=wanted)
-        for hold in holds.filter(reservation__account_id=account_id).select_related("account", "reservation"):
-            room = Room(hold.reservation_id, hold.account, [])
-            found.setdefault((account_id, hold.reservation.reservation_key), room).held.append(_quantity(hold))
+    for account, wanted in by_account.items():
+        for key, id_, *held in _rows(account.id, list(wanted)):
+            room = found.setdefault((account.id, uuids.read(key)), Room(uuids.read(id_), account, []))
+            room.held.append(Quantity(*held))
     return found
+
+
+def _rows(account_id: int, wanted: Sequence[UUID]) -> list[Any]:
+    sql = _ROOMS.format(", ".join(["%s"] * len(wanted)))
+    with postgres.hot_cursor(connection) as cursor:
+        cursor.execute(sql, [account_id, *(uuids.written(connection, key) for key in wanted)])
+        return list(cursor.fetchall())
+
+
+# MySQL assigns from left to right and reads what it has assigned: the state comes last. `over` is a word of its own there.
+_SETTLED = """
+UPDATE usage_reservations SET
+    {over} = CASE WHEN state = 'held' AND expires_at > %s THEN %s ELSE %s END,
+    decided_at = CASE WHEN state IN ('held', 'expired') THEN %s ELSE decided_at END,
+    state = CASE WHEN state IN ('held', 'expired') THEN 'settled' ELSE state END
+WHERE account_id = %s AND id = %s"""
 
 
 def settle(used: Mapping[Key, Sequence[Quantity]], named: Mapping[Key, Room], at: datetime) -> None:
@@ -146,22 +187,33 @@ def settle(used: Mapping[Key, Sequence[Quantity]], named: Mapping[Key, Room], at
     """
     for key, new in sorted(used.items()):
         room = named[key]
-        stored = UsageReservation.objects.filter(account_id=room.account.pk, pk=room.id)
-        live = stored.filter(state=State.HELD, expires_at__gt=at)
-        over = _goes_beyond(room, new, at)
-        if not live.update(state=State.SETTLED, over=over, decided_at=at) and new:
-            late = stored.filter(state__in=(State.HELD, State.EXPIRED))
-            if not late.update(state=State.SETTLED, over=True, decided_at=at):
-                stored.update(over=True)
+        if new:
+            _settle(room, over=_goes_beyond(room, new, at), at=at)
+        else:
+            live = UsageReservation.objects.filter(account_id=room.account.id, pk=room.id, expires_at__gt=at)
+            live.filter(state=State.HELD).update(state=State.SETTLED, over=False, decided_at=at)
+
+
+def _settle(room: Room, *, over: bool, at: datetime) -> None:
+    """One statement, whatever the state is by then."""
+    now, reservation = connection.ops.adapt_datetimefield_value(at), uuids.written(connection, room.id)
+    with postgres.hot_cursor(connection) as cursor:
+        cursor.execute(
+            _SETTLED.format(over=connection.ops.quote_name("over")),
+            [now, over, True, now, room.account.id, reservation],
+        )
 
 
 def _goes_beyond(room: Room, new: Sequence[Quantity], at: datetime) -> bool:
     """Whether the usage is more than what was held, in any meter that is limited."""
-    if not new:
-        return False
+    held = {row.group: row for row in room.held}
+    if all(_fits(row, held.get(row.group)) for row in grouped(new)):
+        return False  # in every meter there may be, so that no limit need be looked up
     capped = [limit.meter for limit in plans.effective_limits(room.account, at) if limit.amount is not None]
     return any(meter.total(new) > meter.total(room.held) for meter in capped)
 
 
-def _quantity(hold: UsageHold) -> Quantity:
-    return Quantity(hold.declared, hold.actual, hold.category, hold.calls, hold.tokens, hold.cost_nano)
+def _fits(new: Quantity, held: Quantity | None) -> bool:
+    return (
+        held is not None and new.calls <= held.calls and new.tokens <= held.tokens and new.cost_nano <= held.cost_nano
+    )

@@ -113,17 +113,22 @@ def minus(some: Mapping[Rollup, Totals], less: Mapping[Rollup, Totals]) -> dict[
     return {rollup: _minus(totals, less[rollup]) for rollup, totals in some.items()}
 
 
-def apply(totals: Mapping[Rollup, Totals]) -> None:
-    """Move the rollups by `totals`: sorted, the last statements before the commit, one slot of a platform day for all."""
+def apply(totals: Mapping[Rollup, Totals], *, live: Sequence[Stored] = ()) -> None:
+    """Move the rollups by `totals`: sorted, the last statement before the commit, one slot of a platform day for all.
+
+    `live` are calls that provider health counts as well, by minute of receipt.
+    """
     slot = randbelow(SLOTS)
+    sums = []
     for rollup in LEDGERED:
         tail = (slot,) if rollup is PLATFORM_DAYS else ()
         rows = [(*key, *tail, *counts) for key, counts in sorted(totals[rollup].items()) if any(counts)]
-        upsert.add(connection, rollup.table, rollup.keys, rollup.counters, rows)
+        sums.append(upsert.Sums(rollup.table, rollup.keys, rollup.counters, rows))
+    upsert.add(connection, *sums, watched(live, slot))
 
 
-def watch(logs: Sequence[Stored]) -> None:
-    """Count live calls by minute of receipt and provider, for provider health."""
+def watched(logs: Sequence[Stored], slot: int) -> upsert.Sums:
+    """Live calls by minute of receipt and provider, for provider health."""
     minutes = {at: at.replace(second=0, microsecond=0) for at in {log.received_at for log in logs}}
     totals: Totals = {}
     for log in logs:
@@ -135,9 +140,8 @@ def watch(logs: Sequence[Stored]) -> None:
         if took:  # 0: nobody told it
             counts[2] += took
             counts[3 + bisect_left(PROVIDER_BOUNDS_MS, took)] += 1
-    slot = randbelow(SLOTS)
     rows = [(*key, slot, *counts) for key, counts in sorted(totals.items())]
-    upsert.add(connection, ProviderMinute._meta.db_table, ("minute", "actual", "slot"), WATCHED, rows)
+    return upsert.Sums(ProviderMinute._meta.db_table, ("minute", "actual", "slot"), WATCHED, rows)
 
 
 WATCHED = ("calls", "errors", "response_time_sum", *histogram.columns(PROVIDER_BOUNDS_MS))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
+from billing.accounts import Known
 from billing.models import Account, Subscription
 
 MOST_ACCOUNTS = 10_000  # whose subscriptions are held in memory
@@ -28,7 +29,7 @@ class Held(NamedTuple):
 _held: dict[int, tuple[int, Held | None]] = {}  # account -> its config_version, and its subscription then
 
 
-def plan_id(account: Account, at: datetime) -> int | None:
+def plan_id(account: Account | Known, at: datetime) -> int | None:
     """The plan that the account has subscribed to, None where it has the default one."""
     one = _subscription(account)
     if one is None or one.status == Status.CANCELLED:
@@ -48,7 +49,7 @@ def inactive(account: Account, at: datetime) -> str | None:
     return None
 
 
-def _subscription(account: Account) -> Held | None:
+def _subscription(account: Account | Known) -> Held | None:
     version, one = _held.get(account.pk, (0, None))
     if version == account.config_version:
         return one

@@ -1,13 +1,13 @@
-"""What PostgreSQL alone can do: psycopg's own cursor on Django's connection, and whole arrays in binary for it.
+"""What PostgreSQL alone can do: psycopg's own cursors on Django's connection, and whole arrays in binary for them.
 
-Called by upsert, ledger, accounts and log_search. psycopg itself would dump an array value by value. Source of the form:
-`array_send` in PostgreSQL's arrayfuncs.c; elements stand as they do in COPY.
+Called by upsert, log_search, and the hot paths of billing. psycopg itself would dump an array value by value. Source of the
+form: `array_send` in PostgreSQL's arrayfuncs.c; elements stand as they do in COPY.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import date, datetime
 from functools import lru_cache
 from struct import Struct
@@ -17,11 +17,14 @@ from uuid import UUID
 import msgspec
 import psycopg
 from django.core.exceptions import EmptyResultSet
+from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 from django.db.models import QuerySet
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 from psycopg.types.json import set_json_loads
+from psycopg.types.numeric import Int8
 
 from lib import copy_binary
 
@@ -63,8 +66,52 @@ def fetch(connection: BaseDatabaseWrapper, rows: QuerySet[Any, tuple[Any, ...]])
         return cursor_.execute(sql.encode(), parameters, binary=True).fetchall()
 
 
+class _Prepared(psycopg.Cursor[Any]):
+    """Prepares each statement. All whole numbers go as bigint: by their size, one statement would be prepared many times."""
+
+    def execute(self, query: Any, params: Any = None, **_: Any) -> _Prepared:  # noqa: ANN401 - psycopg's own
+        typed = [Int8(value) if type(value) is int else value for value in params or ()]
+        return super().execute(query, typed, prepare=True, binary=True)
+
+
+def hot_cursor(connection: BaseDatabaseWrapper) -> CursorWrapper:
+    """For statements that run for every call: prepared once a connection where the database can (PostgreSQL).
+
+    Planning is most of what they cost. It is Django's cursor for all that looks on: wrappers, logs and errors.
+    """
+    if connection.vendor != "postgresql":
+        return connection.cursor()
+    connection.close_if_health_check_failed()
+    connection.ensure_connection()
+    make = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
+    cursor: Any = _Prepared(connection.connection)
+    return make(cursor)
+
+
+@contextmanager
+def one_trip(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Statements that travel together, in order, where they can (PostgreSQL): only a fetch and the end wait for answers."""
+    if connection.vendor != "postgresql":
+        yield
+        return
+    connection.ensure_connection()
+    with connection.wrap_database_errors, connection.connection.pipeline():
+        yield
+
+
+@contextmanager
+def short_transaction(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """A transaction in one_trip: the COMMIT, too, travels with what precedes it, so that a lock is held for less long.
+
+    Inside another transaction an error must come up before the savepoint is left: there, each statement travels alone.
+    """
+    nested = connection.in_atomic_block
+    with nullcontext() if nested else one_trip(connection), transaction.atomic():
+        yield
+
+
 class Array:
-    """A parameter for `%b::bigint[]` and the like, of one or more values of one kind, none of them None."""
+    """A parameter for `%s::bigint[]` and the like, of one or more values of one kind, none of them None."""
 
     def __init__(self, values: Sequence[Any]) -> None:
         self.type = next(name for kind, name in TYPES if isinstance(values[0], kind))
@@ -77,6 +124,10 @@ class _ArrayDumper(Dumper):
 
     def dump(self, obj: Array) -> bytes:
         return obj.packed
+
+    def quote(self, obj: Array) -> bytes:
+        """For Django's log of queries alone."""
+        return f"'an array of {obj.type}'".encode()
 
 
 psycopg.adapters.register_dumper(Array, _ArrayDumper)

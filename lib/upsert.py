@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -14,38 +13,32 @@ from lib import postgres
 PARAMETERS = 30_000  # below SQLite's 32,766 and PostgreSQL's 65,535
 
 
-def add(
-    connection: BaseDatabaseWrapper,
-    table: str,
-    keys: Sequence[str],
-    counters: Sequence[str],
-    rows: Sequence[Sequence[Any]],
-) -> None:
-    """Add each row's counters to the row with the same keys, or insert it.
+class Sums(NamedTuple):
+    """What to add to one table: a row holds the keys' values, then the counters', in that order.
 
-    A row holds the keys' values, then the counters', in that order. The caller groups the rows (no key twice) and sorts
-    them by key: unsorted writers deadlock (33 times in 80,000 rows when tried).
+    The caller groups the rows (no key twice) and sorts them by key: unsorted writers deadlock (33 times in 80,000 rows when
+    tried).
     """
-    if connection.vendor == "postgresql" and len(rows) >= ARRAYS_FROM:
-        _add_arrays(connection, table, keys, counters, rows)
-        return
-    for part in _parts(rows, PARAMETERS // (len(keys) + len(counters))):
-        with connection.cursor() as cursor:
-            cursor.execute(
-                statement(connection, table, keys, counters, len(part)),
-                [_adapted(connection, value) for row in part for value in row],
-            )
+
+    table: str
+    keys: Sequence[str]
+    counters: Sequence[str]
+    rows: Sequence[Sequence[Any]]
 
 
-@contextmanager
-def one_trip(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """Statements whose answers nobody waits for, sent together where the database can (PostgreSQL); in their order."""
-    if connection.vendor != "postgresql":
-        yield
+def add(connection: BaseDatabaseWrapper, *sums: Sums) -> None:
+    """Add each row's counters to the row with the same keys, or insert it; of several tables, always in one order."""
+    filled = [one for one in sums if one.rows]
+    if connection.vendor == "postgresql" and filled:
+        _add_at_once(connection, filled)
         return
-    connection.ensure_connection()
-    with connection.wrap_database_errors, connection.connection.pipeline():
-        yield
+    for table, keys, counters, rows in filled:
+        for part in _parts(rows, PARAMETERS // (len(keys) + len(counters))):
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    statement(connection, table, keys, counters, len(part)),
+                    [_adapted(connection, value) for row in part for value in row],
+                )
 
 
 def statement(
@@ -57,22 +50,29 @@ def statement(
     return _statement(connection, table, keys, counters, source)
 
 
-def _add_arrays(
-    connection: BaseDatabaseWrapper,
-    table: str,
-    keys: Sequence[str],
-    counters: Sequence[str],
-    rows: Sequence[Sequence[Any]],
-) -> None:
-    """One array a column, in binary and prepared: a tenth of the cost of as many parameters (PostgreSQL)."""
+def _add_at_once(connection: BaseDatabaseWrapper, sums: Sequence[Sums]) -> None:
+    """One prepared statement for all tables (PostgreSQL); it alone decides in which order, so writers don't cross."""
+    source = _arrays if any(len(one.rows) > 1 for one in sums) else _single
+    parts, values = [], []
+    for number, (table, keys, counters, rows) in enumerate(sums):
+        rows_of, given = source(rows)
+        parts.append(f"t{number} AS ({_statement(connection, table, keys, counters, rows_of)})")
+        values += given
+    with postgres.hot_cursor(connection) as cursor:
+        cursor.execute(f"WITH {', '.join(parts)} SELECT", values)
+
+
+def _arrays(rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+    """One array a column: a tenth of the cost of as many parameters."""
     columns = [postgres.Array(column) for column in zip(*rows, strict=True)]
-    casts = ", ".join(f"%b::{column.type}[]" for column in columns)
-    sql = _statement(connection, table, keys, counters, f"SELECT * FROM unnest({casts})")  # noqa: S608 - as below
-    with postgres.cursor(connection) as cursor:
-        cursor.execute(sql.encode(), columns, prepare=True)
+    casts = ", ".join(f"%s::{column.type}[]" for column in columns)
+    return f"SELECT * FROM unnest({casts})", list(columns)  # noqa: S608 - types of ours
 
 
-ARRAYS_FROM = 8  # rows
+def _single(rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+    """A row that is alone, as with one event: the server would take as long to unfold arrays as to add."""
+    (row,) = rows
+    return f"VALUES ({', '.join(['%s'] * len(row))})", list(row)
 
 
 def _statement(

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 EVENT = {"account": "a", "provider": "openai", "model": "gpt-4o", "usage": {"input_tokens": 5}}
 BATCH = {"events": [{**EVENT, "event_id": f"e{n}", "account": f"a{n % 3}"} for n in range(9)]}
 MOST_QUERIES = 20
+ROLLUPS = 1 if connection.vendor == "postgresql" else 4  # statements that move the rollups
 Execute = Callable[..., Any]
 
 
@@ -65,7 +66,7 @@ def test_a_database_that_goes_away_at_any_query_is_503_and_nothing_is_stored(ser
         assert (stored(), differences()) == ([0] * 6, [])
 
     assert answer.status_code in (200, 201)
-    assert failed >= 8
+    assert failed >= 4 + ROLLUPS
     assert UsageLog.objects.count() == len(body.get("events", [1]))
     assert differences() == []
 

@@ -63,8 +63,8 @@ def _count(number: int) -> None:
     """As recording does it: one call, in one of three slots."""
     counts = [1 if counter == "calls" else 0 for counter in rollups.DAY_COUNTS]
     keys = (DAY, "exa", "exa", "search", 1 + number % 3)
-    write = (connection, "platform_days", rollups.PLATFORM_DAYS.keys, rollups.DAY_COUNTS, [(*keys, *counts)])
-    retry.on_deadlock(lambda: upsert.add(*write))
+    sums = upsert.Sums("platform_days", rollups.PLATFORM_DAYS.keys, rollups.DAY_COUNTS, [(*keys, *counts)])
+    retry.on_deadlock(lambda: upsert.add(connection, sums))
 
 
 def _writes(first: int) -> None:

@@ -13,12 +13,13 @@ from billing import access
 from providers import price_book, price_edits
 from providers.models import Price
 from tests.billing.ledger_rows import NOW, record
+from tests.billing.test_faults import ROLLUPS
 from tests.conftest import Api
 
 pytestmark = pytest.mark.django_db
 
 # Each call reads its key; those that name providers read the version of the rule book.
-POST_USAGE = 10  # key, account, books, log, four rollups; BEGIN and COMMIT, which are a savepoint inside a test
+POST_USAGE = 6 + ROLLUPS  # key, account, books, log, rollups; BEGIN and COMMIT, which are a savepoint inside a test
 REPEAT = 7
 REFUSED = 1
 READS = {"usage/logs/": 4, "usage/logs/?account=a": 5, "usage/summary/": 4, "usage/summary/?account=a": 6}

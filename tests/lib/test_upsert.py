@@ -20,7 +20,7 @@ COUNTERS = ("calls", "errors", "tokens_total", "cost_nano", "unpriced_calls")
 
 
 def add(*rows: tuple[Any, ...]) -> None:
-    upsert.add(connection, "usage_models", KEYS, COUNTERS, rows)
+    upsert.add(connection, upsert.Sums("usage_models", KEYS, COUNTERS, rows))
 
 
 def stored() -> list[tuple[Any, ...]]:

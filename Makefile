@@ -20,7 +20,7 @@ run: $(VENV)/.run var/secret_key ## The service with demo data on http://127.0.0
 	  $(BIN)/granian --interface wsgi --host $(ADDRESS) --port $(PORT) --workers 1 --blocking-threads 4 --workers-kill-timeout 5 --no-ws config.wsgi:application
 
 test: venv ## The suite on SQLite, in two processes
-	$(PYTEST) -q -n 2 --dist loadfile
+	$(PYTEST) -q -n 2
 
 test-databases: venv-all ## The suite on PostgreSQL and MariaDB, side by side; fails where a server is missing
 	@$(MAKE) --jobs=2 --output-sync=target test-postgresql test-mariadb

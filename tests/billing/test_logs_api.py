@@ -179,7 +179,7 @@ def test_q_finds_an_exact_log_id_and_ids_with_blanks(service: Api) -> None:
 
 
 @pytest.mark.usefixtures("mixed")
-@pytest.mark.parametrize(("query", "found"), [case for case in FILTERS if "q" in case[0]], ids=str)
+@pytest.mark.parametrize(("query", "found"), [case for case in FILTERS if "q" in case[0]])
 def test_q_finds_the_same_within_an_account(service: Api, query: dict[str, Any], found: set[str]) -> None:
     assert set(ids(service, account="a", **query)) == found
 

@@ -67,6 +67,10 @@ def test_the_chart_is_drawn_in_the_legends_colours_and_follows_the_theme(operato
     assert {INDIGO, TEAL} <= light
     assert {INDIGO, TEAL} <= dark
     assert light != dark  # the lines and the writing
+    figure, canvas = (operator.page.locator(name).first.bounding_box() for name in ("figure[data-chart]", "canvas"))
+    assert figure
+    assert canvas
+    assert figure["height"] > canvas["height"] > 200  # it stands on no other card
     assert operator.page.locator("[data-usd]").count() == 2 * timezone.now().day
     assert faults(operator.page) == []
     assert operator.complaints == []

@@ -114,52 +114,28 @@ def _amount(one: Standing, amount: int) -> str:
     return money.shown(amount) if one.limit.meter.unit == "cost" else shown(one.limit, amount)
 
 
+FIGURES = ("cost_usd", "percent", "calls", "errors", "tokens", "unpriced_calls")
+
+
 def breakdown(summary: Summary) -> Table:
     """Category by provider."""
-    columns = ("category", "provider", "cost_usd", "percent", "calls", "errors", "tokens", "unpriced_calls")
-    return Table(
-        columns,
-        [
-            (
-                category.label,
-                part.label,
-                money.text(part.cost_nano),
-                "" if part.percent is None else part.percent,
-                part.calls,
-                part.errors,
-                part.tokens,
-                part.unpriced_calls,
-            )
-            for category in summary.categories
-            for part in category.parts
-        ],
-    )
+    lines = [(one.label, part.label, part) for one in summary.categories for part in one.parts]
+    return Table(("category", "provider", *FIGURES), [(*names, *_figures(part)) for *names, part in lines])
+
+
+def models(found: Sequence[Model]) -> Table:
+    return Table(("provider", "model", *FIGURES), [(one.label, one.model, *_figures(one)) for one in found])
+
+
+def _figures(one: Share | Model) -> tuple[object, ...]:
+    percent = "" if one.percent is None else one.percent
+    return money.text(one.cost_nano), percent, one.calls, one.errors, one.tokens, one.unpriced_calls
 
 
 def steps(one: Chart) -> Table:
     """A chart's own table."""
     rows = [(step.name, *map(money.text, step.parts), money.text(step.whole)) for step in one.steps]
     return Table((one.slug.removesuffix("s"), *one.labels, "total_usd"), rows)
-
-
-def models(found: Sequence[Model]) -> Table:
-    columns = ("provider", "model", "cost_usd", "percent", "calls", "errors", "tokens", "unpriced_calls")
-    return Table(
-        columns,
-        [
-            (
-                one.label,
-                one.model,
-                money.text(one.cost_nano),
-                "" if one.percent is None else one.percent,
-                one.calls,
-                one.errors,
-                one.tokens,
-                one.unpriced_calls,
-            )
-            for one in found
-        ],
-    )
 
 
 def csv(

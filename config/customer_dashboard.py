@@ -32,7 +32,8 @@ def page(request: MemberRequest) -> HttpResponseBase:
     account, at = request.account, timezone.now()
     period, view = overview.period_of(request, account, at), _view(request)
     found = dashboards.of(account, period, at)
-    models = reports.by_model(found.summary, rulebook.current().labels) if view == DETAILED else []
+    in_full = view == DETAILED or "csv" in request.GET
+    models = reports.by_model(found.summary, rulebook.current().labels) if in_full else []
     if csv := cards.csv(request, found.summary, [found.days, found.months], models):
         return csv
     context = {

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.db import connection
+from django.core import serializers
+from django.db import connection, transaction
+from django.db.backends.base.creation import BaseDatabaseCreation
+from django.db.models import Model
 from django.test import Client
 from hypothesis import settings as hypothesis_settings
 from pytest_django.plugin import blocking_manager_key
@@ -62,6 +67,38 @@ def _keep_what_migrations_made(item: pytest.Item) -> None:
     if marker and marker.kwargs.get("transaction"):
         again = pytest.mark.django_db(*marker.args, **{**marker.kwargs, "serialized_rollback": True})
         item.add_marker(again, append=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _what_migrations_made_comes_back_in_bulk() -> Iterator[None]:
+    """Django saves each of the thousand shipped rows by itself: by far the most of what such a test would take."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BaseDatabaseCreation, "deserialize_db_from_string", _restored)
+        yield
+
+
+def _restored(creation: BaseDatabaseCreation, data: str) -> None:
+    alias = creation.connection.alias
+    with transaction.atomic(using=alias), creation.connection.constraint_checks_disabled():
+        for model, rows in _parsed(data, alias).items():
+            model._base_manager.using(alias).bulk_create(
+                rows, ignore_conflicts=True
+            )  # before the first such test they are there
+
+
+@cache
+def _parsed(data: str, alias: str) -> dict[type[Model], list[Model]]:
+    """The rows by their model; those of many-to-many fields under the model between."""
+    found: dict[type[Model], list[Model]] = {}
+    for one in serializers.deserialize("json", data, using=alias):
+        found.setdefault(type(one.object), []).append(one.object)
+        for name, others in (one.m2m_data or {}).items():
+            field: Any = one.object._meta.get_field(name)
+            ends = (field.m2m_field_name(), field.m2m_reverse_field_name())
+            for other in others:
+                between = field.remote_field.through(**{f"{ends[0]}_id": one.object.pk, f"{ends[1]}_id": other})
+                found.setdefault(type(between), []).append(between)
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from billing.events import Refused
 from billing.metered import CallRefused, metered_call
 from billing.models import Account, UsageLog, UsageReservation
 from tests.billing.caps import cap, standing
+from tests.billing.test_faults import ROLLUPS
 from tests.billing.usage import record
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +33,7 @@ VIDEO: dict[str, Any] = {
 TEXT: dict[str, Any] = {"account": "acct_42", "provider": "openai", "model": "gpt-4o-mini", "category": "text"}
 ANSWER = {"usage": {"prompt_tokens": 100, "completion_tokens": 10}}
 # account; books, BEGIN, lock, use and holds, reservation, holds, COMMIT; and what recording and settling take
-RESERVED, RECORDED = 20, 10
+RESERVED, RECORDED = 16 + ROLLUPS, 6 + ROLLUPS
 
 
 class Clock:

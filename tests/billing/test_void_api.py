@@ -15,15 +15,14 @@ from pytest_django import DjangoAssertNumQueries
 from billing import access, corrections
 from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageLog
 from tests.billing.ledger_rows import NOW, assert_equal, record, rollups
+from tests.billing.test_faults import CORRECTED
 from tests.conftest import Api
 
 pytestmark = pytest.mark.django_db
 
 USAGE = {"input_tokens": 1000, "output_tokens": 500}  # 0.0075 USD
 REASON = {"reason": "sent twice"}
-QUERIES = (
-    16  # of which 11 are the transaction: lock, closed periods, log, log, adjustment, batch, three rollups, its ends
-)
+QUERIES = 13 + CORRECTED  # the transaction: lock, closed periods, log, log, adjustment, batch, the rollups, its ends
 EMPTY = "usage_days", "usage_models", "platform_days"
 
 

@@ -28,7 +28,7 @@ from lib import keys, periods, retry
 OVERLAP = timedelta(minutes=2)  # an id is made that long before its row is seen, at most
 UNSEEN = timedelta(hours=1)
 JUST_ENDED = timedelta(hours=1)  # so long a day that is over is looked at as well
-MOST = 1_000  # accounts that a sweep takes for their configuration, and as many for not having been seen
+MOST = 5_000  # accounts that a sweep takes for their configuration, and as many for not having been seen: some 20 s
 PARTS = 500  # accounts at a time
 INSTANT = timedelta(microseconds=1)
 

@@ -67,8 +67,10 @@ def _handler(middleware: list[str]) -> Handler:
         handler = WSGIHandler()
 
     def ask() -> None:
-        response = handler.get_response(factory.get("/"))
-        if response.status_code != 302:  # `/` sends on to the admin
+        request = factory.get("/")
+        request.urlconf = "bench.one_view"  # Django reads it
+        response = handler.get_response(request)
+        if response.status_code != 204:
             raise RuntimeError("another answer than expected")
         response.close()
 

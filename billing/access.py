@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Q
@@ -43,6 +44,21 @@ class Caller:
     @property
     def may_state_cost(self) -> bool:
         return self.account is None or self.account.may_state_cost
+
+
+CHOSEN = "account"  # in a session: the id of the account that its user looks at
+MOST_ACCOUNTS = 200  # of one user, to choose from
+
+
+def accounts_of(user: AbstractBaseUser) -> list[Account]:
+    """The accounts that the user is a member of, active or not, in the order of their names. One query."""
+    mine = Account.objects.filter(memberships__user_id=user.pk)
+    return list(mine.order_by("name", "external_id")[:MOST_ACCOUNTS])
+
+
+def chosen(active: Sequence[Account], session: Mapping[str, Any]) -> Account:
+    """The account that the session chose last, where the user is still in it; else the first: for pages and for the API."""
+    return next((account for account in active if account.pk == session.get(CHOSEN)), active[0])
 
 
 def create_key(

@@ -19,7 +19,7 @@ from django.db.models.lookups import Exact, StartsWith
 
 from billing import reports
 from billing.events import Refused
-from billing.models import Account, UsageAdjustment, UsageDay, UsageLog, UsageModel
+from billing.models import Account, UsageAdjustment, UsageLog, UsageModel
 from billing.models.usage import Shown
 from lib import keys, keyset, postgres
 from lib.keyset import Mark
@@ -190,8 +190,3 @@ def of_period(account: Account | None, name: str) -> tuple[datetime, datetime]:
     """The instants of a named period. Raises ValueError. A late log is found by when it happened, not where it counts."""
     period = reports.named_period(account, name)
     return period.starts_at, period.ends_at
-
-
-def providers_of(account: Account) -> list[str]:
-    """The actual providers that ever served an account; read from its totals."""
-    return sorted(UsageDay.objects.filter(account_id=account.pk).order_by().values_list("actual", flat=True).distinct())

@@ -288,9 +288,9 @@ def periods_of(account: Account | None, at: datetime) -> list[Period]:
     return found
 
 
-def providers_since(at: datetime) -> list[str]:
-    """The actual providers with usage on any account since that day, in alphabetical order."""
-    days = PlatformDay.objects.filter(day__gte=at.date(), calls__gt=0)
+def providers_since(account: Account | None, day: date) -> list[str]:
+    """The actual providers with usage since that day, in alphabetical order."""
+    days = _all_days(account).filter(day__gte=day, calls__gt=0)
     return sorted(days.order_by().values_list("actual", flat=True).distinct())
 
 

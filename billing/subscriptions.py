@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, Sum
+from django.db.models import Q, QuerySet, Sum
 
 from billing import accounts, fees, plans, subscribed
 from billing.events import Refused
@@ -38,6 +38,12 @@ class Part(NamedTuple):
 def of(account: Account) -> Subscription | None:
     """The account's subscription as it stands, also a cancelled one; events tell what became of it."""
     return Subscription.objects.filter(account_id=account.pk).first()
+
+
+def history(account: Account) -> QuerySet[SubscriptionEvent]:
+    """Every step of the account's subscription, newest first."""
+    steps = SubscriptionEvent.objects.filter(account_id=account.pk).select_related("plan", "next_plan")
+    return steps.order_by("-id")
 
 
 def subscribe(account: Account, *, plan: str, cycle: str, actor: str, at: datetime) -> tuple[Subscription, bool]:

@@ -5,16 +5,13 @@ Every figure comes from billing and monitoring, as in the API; this module only 
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from billing import cards, dashboards, overview, reports
-from billing.models import Account, SubscriptionEvent
+from billing import cards, dashboards, overview, reports, subscriptions
 from billing.overview import Links
 from billing.pages.base import MemberRequest, member
 from billing.reports import Period
@@ -49,7 +46,7 @@ def page(request: MemberRequest) -> HttpResponseBase:
         "months": cards.chart(found.months),
         "models": models,
         "alerts": found.alerts,
-        "steps": _steps(account) if view == DETAILED else [],
+        "history": subscriptions.history(account)[:STEPS] if view == DETAILED else [],
         "health": health.snapshot(),
         "api_url": request.build_absolute_uri("/api/v1/usage/"),
     }
@@ -74,9 +71,3 @@ def _view(request: HttpRequest) -> str:
     if asked in (COMPACT, DETAILED):
         request.session[CHOICE] = asked
     return str(request.session.get(CHOICE, COMPACT))
-
-
-def _steps(account: Account) -> list[dict[str, Any]]:
-    """What became of the subscription, newest first."""
-    found = SubscriptionEvent.objects.filter(account=account).select_related("plan").order_by("-id")[:STEPS]
-    return [{"step": one, "cost_nano": one.usage["cost_nano"], "calls": one.usage["calls"]} for one in found]

@@ -13,7 +13,8 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from billing import alerts, attention, cards, dashboards, overview, provider_health, reports, trends
-from billing.reports import Period
+from billing.reports import Summary
+from billing.trends import Trend
 from monitoring import health
 from providers import rulebook
 
@@ -24,15 +25,13 @@ def context(request: HttpRequest, at: datetime) -> dict[str, Any]:
     """What templates/admin/index.html shows; an impossible `period` in the address is the current one."""
     if not request.user.has_perm(MAY_SEE):
         return {}
-    period = overview.period_of(request, None, at)
-    labels = rulebook.current().labels
-    summary = reports.summary(None, period, at, labels=labels)
+    summary, days = _figures(request, at)
     unread, _ = alerts.page(None, unread=True, size=dashboards.NEWEST_ALERTS)
     return {
-        **overview.shared(summary, reports.pace(summary, at), trends.of_period(None, period, at, labels)),
+        **overview.shared(summary, reports.pace(summary, at), days),
         "what": "month",
         "periods": reports.periods_of(None, at),
-        "links": overview.links(period, None),
+        "links": overview.links(summary.period, None),
         "unpriced_models": reverse("admin:billing_unpriced"),
         "near": attention.near_limit(at),
         "alerts": unread,
@@ -47,10 +46,13 @@ def csv(request: HttpRequest, at: datetime) -> HttpResponseBase | None:
     """A table of the page, where the address asks for one."""
     if not (request.GET.get("csv") and request.user.has_perm(MAY_SEE)):
         return None
-    period: Period = overview.period_of(request, None, at)
-    labels = rulebook.current().labels
-    summary = reports.summary(None, period, at, labels=labels)
-    return cards.csv(request, summary, [trends.of_period(None, period, at, labels)])
+    summary, days = _figures(request, at)
+    return cards.csv(request, summary, [days])
+
+
+def _figures(request: HttpRequest, at: datetime) -> tuple[Summary, Trend]:
+    period, labels = overview.period_of(request, None, at), rulebook.current().labels
+    return reports.summary(None, period, at, labels=labels), trends.of_period(None, period, at, labels)
 
 
 def health_card(request: HttpRequest) -> HttpResponse:

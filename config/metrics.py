@@ -17,7 +17,6 @@ from django.views.decorators.http import require_safe
 import billing.metrics
 import monitoring.metrics
 from billing import access
-from monitoring import histogram
 
 try:
     from prometheus_client import CollectorRegistry, generate_latest
@@ -105,14 +104,14 @@ def _service(service: monitoring.metrics.Service) -> Iterator[Metric]:
     yield from _table("tollgate_http_window", by_class, "status", classes)
     text = "Milliseconds within which such a part of the requests in the health window was answered."
     quantiles = GaugeMetricFamily("tollgate_http_window_ms", text, labels=["quantile"])
-    for percent in (50, 95, 99):
-        found = histogram.percentile(service.latency, percent)
+    window = service.window
+    for quantile, found in (("0.5", window.p50_ms), ("0.95", window.p95_ms), ("0.99", window.p99_ms)):
         if found is not None:
-            quantiles.add_metric([f"0.{percent}".rstrip("0")], found)
+            quantiles.add_metric([quantile], found)
     yield quantiles
     yield from _jobs(service.jobs)
     yield GaugeMetricFamily(
-        "tollgate_http_window_dropped", "Requests in the health window that were not logged.", service.dropped
+        "tollgate_http_window_dropped", "Requests in the health window that were not logged.", window.dropped
     )
 
 

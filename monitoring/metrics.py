@@ -9,9 +9,9 @@ from django.conf import settings
 from django.db.models import Sum
 
 from lib import jobs, series
-from monitoring import histogram
-from monitoring.entries import DROPPED
+from monitoring import traffic
 from monitoring.models import JobRun, RequestMinute
+from monitoring.traffic import Traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,31 +29,26 @@ class JobState:
 class Service:
     """`routes`: requests, errors and microseconds by route, the busiest by name; `classes`: requests by status class.
 
-    `latency` counts requests up to each bound of the histogram, and above. `dropped` were answered and not logged.
+    `window` is all of it together.
     """
 
     routes: dict[str, list[int]]
     classes: dict[int, int]
-    latency: list[int]
+    window: Traffic
     jobs: list[JobState]
-    dropped: int
 
 
 def read(at: datetime) -> Service:
-    """The full minutes of HEALTH_WINDOW_MINUTES before `at`, and the running one, of every process."""
+    """The full minutes of HEALTH_WINDOW_MINUTES before `at`, and the running one, of every process: as health reads them."""
     start = at.replace(second=0, microsecond=0) - timedelta(minutes=settings.HEALTH_WINDOW_MINUTES)
-    within = RequestMinute.objects.filter(minute__gte=start, minute__lte=at).order_by()
-    known = within.exclude(route=DROPPED)
-    routes = known.values_list("route").annotate(Sum("requests"), Sum("errors"), Sum("duration_us"))
-    classes = known.values_list("status_class").annotate(Sum("requests"))
-    columns = within.aggregate(**{f"sum_{column}": Sum(column) for column in (*histogram.COLUMNS, "dropped")})
-    return Service(
-        routes=series.bounded((route, [int(count) for count in counts]) for route, *counts in routes),
-        classes={leading: int(count) for leading, count in classes},
-        latency=[int(columns[f"sum_{column}"] or 0) for column in histogram.COLUMNS],
-        jobs=_jobs(at),
-        dropped=int(columns["sum_dropped"] or 0),
-    )
+    whole, routes = traffic.routes(start, at)
+    counts = [(one.name, [one.traffic.requests, one.traffic.errors, one.traffic.duration_us]) for one in routes]
+    return Service(routes=series.bounded(counts), classes=_classes(start, at), window=whole, jobs=_jobs(at))
+
+
+def _classes(start: datetime, end: datetime) -> dict[int, int]:
+    within = RequestMinute.objects.filter(minute__gte=start, minute__lte=end, requests__gt=0).order_by()
+    return {leading: int(count) for leading, count in within.values_list("status_class").annotate(Sum("requests"))}
 
 
 def _jobs(at: datetime) -> list[JobState]:

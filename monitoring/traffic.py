@@ -17,9 +17,9 @@ from lib.error_rate import Status
 from monitoring import histogram
 from monitoring.models import RequestHour, RequestMinute
 
-COUNTS = ("requests", "errors", "client_errors", "server_errors", "dropped")
+COUNTS = ("requests", "errors", "client_errors", "server_errors", "dropped", "duration_us")
 SUMS = {
-    **{f"{name}_sum": Sum(name) for name in ("requests", "errors", "dropped", *histogram.COLUMNS)},
+    **{f"{name}_sum": Sum(name) for name in ("requests", "errors", "dropped", "duration_us", *histogram.COLUMNS)},
     "client_errors_sum": Sum("requests", filter=Q(status_class=4)),
     "server_errors_sum": Sum("requests", filter=Q(status_class=5)),
 }
@@ -37,6 +37,7 @@ class Traffic:
     client_errors: int
     server_errors: int
     dropped: int
+    duration_us: int
     latency: tuple[int, ...]
 
     @property

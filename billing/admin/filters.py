@@ -100,7 +100,10 @@ class ActualProviderFilter(_Choice):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ANN401
         """Those with usage in the last 31 days, read from the platform's totals, and the one that is chosen."""
         labels, chosen = rulebook.current().labels, request.GET.get("actual_provider")
-        slugs = {*reports.providers_since(timezone.now() - log_search.SPAN), *([chosen] if chosen else [])}
+        slugs = {
+            *reports.providers_since(None, (timezone.now() - log_search.SPAN).date()),
+            *([chosen] if chosen else []),
+        }
         return [(slug, reports.label_of(slug, labels)) for slug in sorted(slugs)]
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework import authentication, exceptions, permissions
 
 from billing import access
 from billing.access import Caller
-from billing.models import ApiKey, Membership
+from billing.models import ApiKey
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -45,13 +46,13 @@ class KeyAuthentication(authentication.BaseAuthentication):
 
 
 class SessionAuthentication(authentication.SessionAuthentication):
-    """A logged-in user: staff see what their permissions allow, a customer the account that he is a member of."""
+    """A logged-in user: staff see what their permissions allow, a customer the account that his pages show."""
 
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
         if getattr(request._request, "user", None) is None or not request._request.user.is_authenticated:
             return None
         self.enforce_csrf(request)
-        caller = _caller_of(request._request.user)
+        caller = _caller_of(request._request)
         request._request.tollgate_caller = caller  # type: ignore[attr-defined]  # the request log reads it
         return caller, None
 
@@ -77,11 +78,12 @@ class HasScope(permissions.BasePermission):
         return True
 
 
-def _caller_of(user: Any) -> Caller:  # noqa: ANN401 - the project's user model
+def _caller_of(request: HttpRequest) -> Caller:
+    user: Any = request.user
     if user.is_staff:
         scopes = frozenset(scope for scope, permission in STAFF_PERMISSIONS.items() if user.has_perm(permission))
         return Caller(account=None, scopes=scopes, user=user)
-    membership = Membership.objects.select_related("account").filter(user=user, account__active=True).first()
-    if membership is None:
+    active = [account for account in access.accounts_of(user) if account.active]
+    if not active:
         raise exceptions.PermissionDenied("This user belongs to no account.")
-    return Caller(account=membership.account, scopes=frozenset({"read"}), user=user)
+    return Caller(account=access.chosen(active, request.session), scopes=frozenset({"read"}), user=user)

@@ -120,7 +120,7 @@ class RenewalsView(APIView):
     )
     def get(self, request: Request, external_id: str) -> Response:
         account = named(request, external_id)
-        steps = SubscriptionEvent.objects.filter(account=account).order_by("-id")[:MOST]
+        steps = subscriptions.history(account)[:MOST]
         return Response({"results": [_step(one) for one in steps]})
 
 

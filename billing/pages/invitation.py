@@ -17,9 +17,9 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.decorators.http import require_GET, require_http_methods
 
 from billing import invitations
+from billing.access import CHOSEN
 from billing.events import Refused
 from billing.models import Invitation
-from billing.pages.base import CHOSEN
 
 KEPT = "invitation"  # in the session: the hash of its token
 BACKEND = "django.contrib.auth.backends.ModelBackend"

@@ -27,6 +27,7 @@ from providers import rulebook
 
 SIZE = 50
 RECENT = 31  # days, unless another time is chosen: no filter reads a whole log
+OFFERED = timedelta(days=366)  # so long ago a provider may have served, to be one to choose
 ANY = ("", "any")
 YES_NO = (("true", "yes"), ("false", "no"))
 
@@ -57,7 +58,7 @@ class FilterForm(forms.Form):
         super().__init__(data, auto_id="filter-%s")
         fields: Any = self.fields
         chosen = data.get("actual_provider", "")
-        known = sorted({*log_search.providers_of(account), *([chosen] if chosen else [])})
+        known = sorted({*reports.providers_since(account, (at - OFFERED).date()), *([chosen] if chosen else [])})
         fields["actual_provider"].choices = [ANY, *((slug, reports.label_of(slug, labels)) for slug in known)]
         months = [(one.name, f"from {one.start:%d %B %Y}") for one in reports.periods_of(account, at)]
         fields["period"].choices = [("", f"last {RECENT} days"), *months, ("all", "any time")]

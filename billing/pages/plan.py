@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET
 
 from billing import plans, subscriptions
 from billing.meter_lines import meter_lines
-from billing.models import Subscription, SubscriptionEvent
+from billing.models import Subscription
 from billing.pages.base import MemberRequest, member
 from lib import periods
 
@@ -23,7 +23,6 @@ HISTORY = 200  # steps on the page
 def page(request: MemberRequest) -> HttpResponse:
     account, at = request.account, timezone.now()
     catalog, subscription = plans.current(), subscriptions.of(account)
-    events = SubscriptionEvent.objects.filter(account_id=account.pk).select_related("plan", "next_plan")
     shown = {
         "plan": plans.of_account(account, at, catalog),
         "inactive": plans.inactive(account, at),
@@ -32,6 +31,6 @@ def page(request: MemberRequest) -> HttpResponse:
         "pending": catalog.plans.get(subscription.pending_plan_id or 0) if subscription else None,
         "badge": BADGES[Status(subscription.status)] if subscription else "",
         "last_day": subscription.period_end - periods.DAY if subscription else None,
-        "history": events.order_by("-id")[:HISTORY],
+        "history": subscriptions.history(account)[:HISTORY],
     }
     return render(request, "usage/plan.html", {**shown, "section": "plan"})

@@ -6,7 +6,8 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from billing.pages.base import CHOSEN, MemberRequest, member
+from billing.access import CHOSEN
+from billing.pages.base import MemberRequest, member
 
 
 @require_POST

@@ -38,6 +38,13 @@ def test_an_account_is_chosen_and_remembered(account: Account) -> None:
     assert client.get("/usage/plan/").context["request"].account.external_id == "other"
 
 
+def test_the_api_answers_for_the_account_that_the_pages_show(account: Account) -> None:
+    client = members.client(account, members.account("other", name="Zebra"))
+    assert client.get("/api/v1/usage/summary/").json()["account"] == "acct_42"
+    client.post("/usage/account/", {"account": "other"})
+    assert client.get("/api/v1/usage/summary/").json()["account"] == "other"
+
+
 def test_a_choice_counts_only_while_one_is_in_the_account(account: Account) -> None:
     other = members.account("other")
     client = members.client(account, other)

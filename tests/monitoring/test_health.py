@@ -16,7 +16,7 @@ AT = datetime(2026, 11, 22, 9, 30, 45, 500_000, tzinfo=UTC)
 UNMEASURED = health.SystemHealth("unknown", "not_measured", None, None, None, 345, None, None, None, None, AT)
 
 LATENCY = tuple(23 if column == "ms_5" else 0 for column in histogram.COLUMNS)
-USAGE = Route("/api/v1/usage/", Traffic(23, 1, 0, 1, 0, LATENCY), 100.0)
+USAGE = Route("/api/v1/usage/", Traffic(23, 1, 0, 1, 0, 23 * 3_000, LATENCY), 100.0)
 
 
 def record(log: Recorder, requests: int, errors: int, at: datetime = AT) -> None:

@@ -51,9 +51,9 @@ MOST_ACCOUNTS = 200  # of one user, to choose from
 
 
 def accounts_of(user: AbstractBaseUser) -> list[Account]:
-    """The accounts that the user is a member of, active or not, in the order of their names. One query."""
-    mine = Account.objects.filter(memberships__user_id=user.pk)
-    return list(mine.order_by("name", "external_id")[:MOST_ACCOUNTS])
+    """The accounts that the user is a member of, active or not, by what they are called on pages. One query."""
+    found = Account.objects.filter(memberships__user_id=user.pk).order_by("pk")[:MOST_ACCOUNTS]
+    return sorted(found, key=lambda account: (account.name or account.external_id).casefold())
 
 
 def chosen(active: Sequence[Account], session: Mapping[str, Any]) -> Account:

@@ -38,6 +38,12 @@ def test_an_account_is_chosen_and_remembered(account: Account) -> None:
     assert client.get("/usage/plan/").context["request"].account.external_id == "other"
 
 
+def test_the_first_is_by_name_or_by_the_id_of_one_without_a_name(account: Account) -> None:
+    client = members.client(members.account("empty"), members.account("z", name="acme"), account)
+    shown = client.get("/usage/").context["request"].accounts
+    assert [one.external_id for one in shown] == ["acct_42", "z", "empty"]
+
+
 def test_the_api_answers_for_the_account_that_the_pages_show(account: Account) -> None:
     client = members.client(account, members.account("other", name="Zebra"))
     assert client.get("/api/v1/usage/summary/").json()["account"] == "acct_42"

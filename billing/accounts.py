@@ -25,6 +25,7 @@ class Known(NamedTuple):
     anchor_day: int
     earlier_schedules: str
     billed_from: date
+    has_archive: bool
     config_version: int
 
     @property

@@ -15,6 +15,7 @@ from uuid import UUID
 from django.db import transaction
 
 from billing import projections
+from billing.events import Refused
 from billing.models import CorrectionBatch, UsageAdjustment, UsageLog
 from billing.projections import Correction, Decision, Skipped, Step
 
@@ -28,9 +29,15 @@ class NotReverted(Exception):
 
 
 def void(log: UsageLog, *, reason: str, actor: str, at: datetime) -> Step:
-    """The call counts no more: it is worth 0, and stands in no total. A second time changes nothing."""
+    """The call counts no more: it is worth 0, and stands in no total. A second time changes nothing.
+
+    Raises Refused where its period is archived, or about to be.
+    """
     batch = CorrectionBatch(kind=Kind.VOID, reason=reason, actor=actor, choice={"log": str(log.id)})
-    return _alone(log.account_id, log.id, partial(_void, at), batch=batch, at=at)
+    step = _alone(log.account_id, log.id, partial(_void, at), batch=batch, at=at)
+    if projections.ARCHIVED in step.skipped:
+        raise Refused("archived", "Its period is archived: nothing of it is corrected any more.")
+    return step
 
 
 def revert_one(adjustment: UsageAdjustment, *, reason: str, actor: str, at: datetime) -> Step:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from billing import (
     alerts,
+    archiving,
     backfill,
     corrections,
     deliveries,
@@ -127,3 +128,4 @@ def register() -> None:
     jobs.register("gather_days", gather_days, every=timedelta(days=1), lease=timedelta(hours=1))
     jobs.register("prune", prune, every=timedelta(days=1), lease=timedelta(hours=1))
     jobs.register("erase_addresses", retention.prune, every=timedelta(minutes=10))
+    jobs.register("archive_logs", archiving.run, every=timedelta(minutes=10), lease=timedelta(hours=3))

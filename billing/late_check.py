@@ -5,7 +5,7 @@ A later correction moves the log alone. Few logs are corrected so late, so these
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from uuid import UUID
 
 from django.db.models import Q
@@ -23,7 +23,7 @@ def as_closed(rollup: Rollup, where: Q) -> Totals:
     totals: Totals = {}
     for logs in _corrected_late(where):
         now = rollups.group(logs)
-        _take_back(logs)
+        take_back(logs)
         for key, missing in rollups.minus(rollups.group(logs), now)[rollup].items():
             totals[key] = [a + b for a, b in zip(totals.get(key, [0] * len(missing)), missing, strict=True)]
     return totals
@@ -38,7 +38,7 @@ def _corrected_late(where: Q) -> Iterator[list[UsageLog]]:
         rest = ids.filter(log_id__gt=page[-1])
 
 
-def _take_back(logs: list[UsageLog]) -> None:
+def take_back(logs: Sequence[UsageLog]) -> None:
     """The logs in memory as they stood: their own cost, and the adjustments of before the closing in their order."""
     earlier: dict[UUID | None, list[UsageAdjustment]] = {log.id: [] for log in logs}
     accounts = {log.account_id for log in logs}

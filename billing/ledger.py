@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from functools import cache, lru_cache, reduce
 from operator import attrgetter, or_
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 import psycopg
 from django.db import IntegrityError, connection, models, transaction
+from django.db.models import QuerySet
 
 from billing import kinds
 from billing.kinds import Kind
-from billing.models import UsageLog
+from billing.models import ArchivedEvent, UsageLog
 from billing.models.usage import Shown
 from lib import copy_binary, postgres, upsert
 from lib.postgres import Array
@@ -111,59 +112,104 @@ def key_of(log: Standing) -> Key:
     return log.account_id, log.event_key
 
 
-def stored(wanted: Iterable[Key]) -> dict[Key, Known]:
-    """The logs among `wanted` that are stored already."""
+def stored(wanted: Iterable[Key], archives: Collection[int] = ()) -> dict[Key, Known]:
+    """The logs among `wanted` that are stored already; of accounts in `archives`, those too that are in a file by now.
+
+    The log is asked first: what leaves it between the two questions is found by the second.
+    """
     keys = list(wanted)
+    found = _known(keys, LOGS)
+    gone = [key for key in keys if key[0] in archives and key not in found]
+    return {**found, **_known(gone, ARCHIVED)}
+
+
+def _known(keys: Sequence[Key], among: _Among) -> dict[Key, Known]:
     if not keys:
         return {}
     many = connection.vendor == "postgresql" and len(keys) > 1
-    logs = _known_by_pairs(keys) if many else _known_by_account(keys)
+    logs = _known_by_pairs(keys, among) if many else _known_by_account(keys, among)
     return {key_of(log): log for log in logs}
 
 
-def _known_by_account(wanted: Iterable[Key]) -> Iterator[Known]:
+def _known_by_account(wanted: Iterable[Key], among: _Among) -> Iterator[Known]:
     """One condition an account: two long lists side by side would be searched as their product."""
     by_account: dict[int, list[UUID]] = {}
     for account, key in set(wanted):
         by_account.setdefault(account, []).append(UUID(bytes=key))
     of_each = [models.Q(account_id=account, event_key__in=event_keys) for account, event_keys in by_account.items()]
     for start in range(0, len(of_each), ACCOUNTS):
-        logs = UsageLog.objects.filter(reduce(or_, of_each[start : start + ACCOUNTS]))
-        for id_, account, key, digest, *others in logs.values_list(*Known.__struct_fields__):
+        logs: QuerySet[Any] = QuerySet(among.model).filter(reduce(or_, of_each[start : start + ACCOUNTS]))
+        for id_, account, key, digest, *others in logs.values_list(among.id, *Known.__struct_fields__[1:]):
             yield Known(id_.bytes, account, key.bytes, digest.bytes, *others)
 
 
-def _known_by_pairs(wanted: Sequence[Key]) -> list[Known]:
+def _known_by_pairs(wanted: Sequence[Key], among: _Among) -> list[Known]:
     """The same in binary and prepared, with ids as bytes: a third of the cost."""
     columns: list[Any] = [Array(column) for column in zip(*wanted, strict=True)]
     with postgres.hot_cursor(connection) as cursor:
-        cursor.execute(_PAIRS, columns)
+        cursor.execute(among.pairs, columns)
         return [Known(*row) for row in cursor.fetchall()]
 
 
-_PAIRS = (
-    "SELECT uuid_send(log.id), log.account_id, uuid_send(log.event_key), uuid_send(log.digest), log.provider,"
-    " log.actual_provider_name, log.confidence, log.cost_total, log.cost_source"
-    " FROM unnest(%s::bigint[], %s::uuid[]) AS wanted (account, key)"
-    " JOIN api_usage_logs log ON log.account_id = wanted.account AND log.event_key = wanted.key"
-)
+class _Among(NamedTuple):
+    """Where events are known: the table, and its column with the log's id."""
+
+    model: type[models.Model]
+    id: str
+
+    @property
+    def pairs(self) -> str:
+        return (
+            f"SELECT uuid_send(log.{self.id}), log.account_id, uuid_send(log.event_key), uuid_send(log.digest),"  # noqa: S608
+            " log.provider, log.actual_provider_name, log.confidence, log.cost_total, log.cost_source"
+            " FROM unnest(%s::bigint[], %s::uuid[]) AS wanted (account, key)"
+            f" JOIN {self.model._meta.db_table} log ON log.account_id = wanted.account AND log.event_key = wanted.key"
+        )
 
 
-def looks_repeated(keys: Sequence[Key]) -> bool:
+LOGS, ARCHIVED = _Among(UsageLog, "id"), _Among(ArchivedEvent, "log")
+
+
+def looks_repeated(keys: Sequence[Key], archives: Collection[int]) -> bool:
     """Whether some of a few keys of a large batch are stored, so that it pays to look all of them up before the work."""
     few = keys[:: max(len(keys) // PROBE, 1)]
-    return len(keys) >= COPY_FROM and bool(stored(few))
+    return len(keys) >= COPY_FROM and bool(stored(few, archives))
 
 
-def insert(logs: Mapping[Key, NewLog]) -> Mapping[Key, Standing]:
+def insert(logs: Mapping[Key, NewLog], archives: Collection[int]) -> Mapping[Key, Standing]:
     """Insert what is new, and return what now stands under each key: the log itself, or the one that was there first.
 
     Sorted by key, so that writers of the same events wait for each other in one order. A key that comes back with nothing
     is a fault (MySQL's INSERT IGNORE hides refused values): raises LookupError, and the transaction must roll back.
     """
+    standing = _inserted(logs, archives)
+    if not archives:
+        return standing
+    inserted = [key for key, log in logs.items() if key[0] in archives and standing[key].id == log.id]
+    return {**standing, **_taken_back(logs, inserted)}
+
+
+def _taken_back(logs: Mapping[Key, NewLog], inserted: Sequence[Key]) -> dict[Key, Known]:
+    """Those just inserted whose events are archived: they leave the log again.
+
+    Asked after the insert, which waits for whoever is deleting the log of such an event: an answer of before could be old.
+    """
+    archived = _known(inserted, ARCHIVED)
+    if archived:
+        ids = [UUID(bytes=logs[key].id) for key in archived]
+        delete(UsageLog.objects.filter(account_id__in={account for account, _ in archived}, id__in=ids))
+    return archived
+
+
+def delete(logs: QuerySet[UsageLog]) -> None:
+    """These logs, and nothing else: Django's own way would look for their adjustments first, and these stay."""
+    logs._raw_delete(logs.db)  # noqa: SLF001 - as its name says
+
+
+def _inserted(logs: Mapping[Key, NewLog], archives: Collection[int]) -> Mapping[Key, Standing]:
     if _all_inserted([logs[key] for key in sorted(logs)]):
         return logs
-    found = stored(logs)
+    found = stored(logs, archives)
     missing = [log.event_id for key, log in logs.items() if key not in found]
     if missing:
         raise LookupError(f"{len(missing)} events were neither stored nor known, the first being {missing[0]!r}")

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.db.models import Aggregate, Case, Count, F, Q, QuerySet, Sum, When
 from django.db.models.functions import TruncDate
 
-from billing import late_check, projection_check, rollups
+from billing import archive, late_check, projection_check, rollups
 from billing.models import Account, UsageLog
 from billing.projection_check import Difference
 from billing.rollups import PLATFORM_DAYS, USAGE_DAYS, USAGE_MODELS, Rollup, Row, Totals
@@ -144,10 +144,11 @@ def _parts() -> Iterator[tuple[Rollup, Q]]:
 
 
 def _compare(rollup: Rollup, where: Q) -> Part:
-    """The log against the rollup where `where` holds; of closed periods, the log as it stood when they were closed."""
+    """The log, and what of it is archived, against the rollup where `where` holds; of closed periods, as they were closed."""
     right = from_log(rollup, UsageLog.objects.filter(where))
-    for key, counts in late_check.as_closed(rollup, where).items():
-        right[key] = _plus(right.get(key, [0] * len(counts)), counts)
+    for more in (late_check.as_closed(rollup, where), archive.totals(rollup, where)):
+        for key, counts in more.items():
+            right[key] = _plus(right.get(key, [0] * len(counts)), counts)
     found = _stored(rollup, where)
     nothing = [0] * len(rollup.counters)
     differences = []

@@ -252,7 +252,8 @@ def _refuse_transaction() -> None:
 
 def _refuse_repeat(account: Account, event: Mapping[str, Any]) -> None:
     """An id that is stored already stands for another run: this one could not be recorded under it."""
-    if ledger.stored([(account.pk, keys.bytes_of(event["event_id"]))]):
+    archives = [account.pk] if account.has_archive else []
+    if ledger.stored([(account.pk, keys.bytes_of(event["event_id"]))], archives):
         raise Refused("event_conflict", "This id is stored already; every run of a call has its own.", "event_id")
 
 

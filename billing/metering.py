@@ -145,8 +145,9 @@ def _answer_repeats(items: Sequence[_Item]) -> list[_Item]:
 
     A repeat among fresh events is found when it is inserted; a batch that looks like one sent again is looked up here.
     """
-    again = ledger.looks_repeated([item.key for item in items if item.key])
-    found = ledger.stored(item.key for item in items if item.key and (again or item.refused))
+    archives = _archives(items)
+    again = ledger.looks_repeated([item.key for item in items if item.key], archives)
+    found = ledger.stored((item.key for item in items if item.key and (again or item.refused)), archives)
     fresh = []
     for item in items:
         log = found.get(item.key) if item.key else None
@@ -157,6 +158,11 @@ def _answer_repeats(items: Sequence[_Item]) -> list[_Item]:
         else:
             fresh.append(item)
     return fresh
+
+
+def _archives(items: Sequence[_Item]) -> set[int]:
+    """The accounts among these of which some logs are in files."""
+    return {item.account.id for item in items if item.account and item.account.has_archive}
 
 
 def _rate(items: Sequence[_Item], at: datetime) -> None:
@@ -176,7 +182,7 @@ def _store(items: Sequence[_Item], source: Source, at: datetime) -> None:
     with transaction.atomic():
         _settle_accounts(items, at)
         first = _first_of_each(items)
-        found = ledger.insert(first)
+        found = ledger.insert(first, _archives(items))
         accepted = [log for key, log in first.items() if found[key].id == log.id]
         totals, named = rollups.group(accepted), [item for item in items if item.room]
         try:

@@ -16,6 +16,9 @@ from billing.models import CostSource, UsageAdjustment, UsageLog
 
 Kind = UsageAdjustment.Kind
 PAGE = 5_000
+KEPT = Q(
+    log__event_id__isnull=False
+)  # adjustments of logs that are there: an archived one leaves its adjustments behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def _voids() -> Iterator[Difference]:
     mine = voids.filter(account_id=OuterRef("account_id"), log_id=OuterRef("pk"))
     for log in UsageLog.objects.exclude(voided_at=None).exclude(Exists(mine)).values_list("id", flat=True):
         yield _of_log(log, voided=(True, False))
-    for log in voids.filter(log__voided_at=None, log__isnull=False).values_list("log_id", flat=True):
+    for log in voids.filter(KEPT, log__voided_at=None).values_list("log_id", flat=True):
         yield _of_log(log, voided=(False, True))
 
 
@@ -111,7 +114,7 @@ def _last(
     """Of each log the last of these adjustments, or the first: the log, the details, and a column of the log."""
     beyond = Q(id__lt=OuterRef("id")) if first else Q(id__gt=OuterRef("id"))
     others = found.filter(beyond, account_id=OuterRef("account_id"), log_id=OuterRef("log_id"))
-    last = found.exclude(Exists(others)).order_by("id").values_list("id", "log_id", "details", column)
+    last = found.filter(KEPT).exclude(Exists(others)).order_by("id").values_list("id", "log_id", "details", column)
     rest = last
     while page := list(rest[:PAGE]):
         for _, log, details, value in page:

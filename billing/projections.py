@@ -21,7 +21,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import F, QuerySet
 
-from billing import accounts, closing, rollups
+from billing import accounts, archive, closing, rollups
 from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageLog
 from billing.models.usage import Shown
 from lib import retry, rows
@@ -38,8 +38,7 @@ COUNTED = (
 )
 _Counted: Any = namedtuple("_Counted", COUNTED)  # type: ignore[misc]  # names from above
 NEEDED = (*COUNTED, "cost_total", "detection_rule", "evidence", "endpoint", "served_by")
-
-
+ARCHIVED = "archived with its period"  # why a log is skipped
 _NO_NAME: dict[str, Any] = {"actual_provider_name": None, "confidence": ""}
 
 
@@ -134,11 +133,13 @@ def correct(account_id: int, ids: Collection[UUID], plan: Plan, *, batch: Correc
 @transaction.atomic
 def _correct(account_id: int, ids: Collection[UUID], plan: Plan, batch: CorrectionBatch | None, at: datetime) -> Step:
     account = accounts.lock(account_id)
-    closed = closing.closed(account_id)
-    logs = list(_held(UsageLog.objects.filter(id__in=ids, account_id=account_id)))
+    closed, sealed = closing.closed(account_id), archive.sealed(account_id)
+    logs = list(_held(UsageLog.objects.filter(id__in=ids, account_id=account_id).exclude(usage_period__in=sealed)))
     decisions = list(plan(logs, closed))
     corrections = [one for one in decisions if isinstance(one, Correction)]
     skipped = Counter(one.reason for one in decisions if isinstance(one, Skipped))
+    if archived := len(ids) - len(logs):
+        skipped[ARCHIVED] = archived
     change = tell(account.external_id, corrections)
     if corrections:
         _move(account, corrections, batch, closed, at)

@@ -102,10 +102,12 @@ LEDGERED = (USAGE_DAYS, USAGE_MODELS, PLATFORM_DAYS)  # those that equal the log
 def group(logs: Sequence[Stored]) -> dict[Rollup, Totals]:
     """What `logs` add to each rollup (a platform day's key without its slot)."""
     counts = [counts_of(log) for log in logs]
-    return {
-        rollup: {key: sums[: len(rollup.counters)] for key, sums in _totals(map(rollup.key_of, logs), counts).items()}
-        for rollup in LEDGERED
-    }
+    return {rollup: _counted(rollup, logs, counts) for rollup in LEDGERED}
+
+
+def added(rollup: Rollup, logs: Sequence[Stored]) -> Totals:
+    """What `logs` add to one of them."""
+    return _counted(rollup, logs, [counts_of(log) for log in logs])
 
 
 def minus(some: Mapping[Rollup, Totals], less: Mapping[Rollup, Totals]) -> dict[Rollup, Totals]:
@@ -145,6 +147,10 @@ def watched(logs: Sequence[Stored], slot: int) -> upsert.Sums:
 
 
 WATCHED = ("calls", "errors", "response_time_sum", *histogram.columns(PROVIDER_BOUNDS_MS))
+
+
+def _counted(rollup: Rollup, logs: Sequence[Stored], counts: Sequence[list[int]]) -> Totals:
+    return {key: sums[: len(rollup.counters)] for key, sums in _totals(map(rollup.key_of, logs), counts).items()}
 
 
 def _totals(keys: Iterable[Row], counts: Iterable[list[int]]) -> Totals:

@@ -26,7 +26,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     ("Alerts", ("billing.UsageAlert", "billing.Delivery", "billing.Webhook")),
     ("Plans", ("billing.Plan", "billing.Meter", "billing.UsageReservation")),
-    ("Service", ("monitoring.JobRun",)),
+    ("Service", ("monitoring.JobRun", "billing.Archive")),
     (
         "People and audit",
         (

@@ -214,9 +214,11 @@ HEALTH_WARNING_PERCENT = env.whole("HEALTH_WARNING_PERCENT", 5)
 HEALTH_CRITICAL_PERCENT = env.whole("HEALTH_CRITICAL_PERCENT", 10)
 HEALTH_WINDOW_MINUTES = env.whole("HEALTH_WINDOW_MINUTES", 5, least=1)
 REQUEST_LOG = env.flag("REQUEST_LOG", default=True)
-KEEP_REQUESTS_DAYS = env.whole("KEEP_REQUESTS_DAYS", 30)  # 0: for ever, as with the next two
+KEEP_REQUESTS_DAYS = env.whole("KEEP_REQUESTS_DAYS", 30)  # 0: for ever, as with the next three
 KEEP_MINUTES_DAYS = env.whole("KEEP_MINUTES_DAYS", 90)  # of requests and of providers
 KEEP_ADDRESSES_DAYS = env.whole("KEEP_ADDRESSES_DAYS", 90)  # and user agents, in the usage log
+KEEP_LOGS_DAYS = env.whole("KEEP_LOGS_DAYS", 0)  # usage logs, from their period's statement on; then they are archived
+ARCHIVE_DIR = env.text("ARCHIVE_DIR", str(VAR_DIR / "archive"))
 MAX_BODY_BYTES = 5 * 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 

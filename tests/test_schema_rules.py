@@ -24,6 +24,9 @@ GROWING = (
     "statements",
     "usage_alerts",
     "deliveries",
+    "archives",
+    "archived_events",
+    "archived_usage",
 )
 OURS = ("billing", "providers", "monitoring")
 TABLES = sorted(model._meta.db_table for label in OURS for model in apps.get_app_config(label).get_models())

@@ -1,5 +1,27 @@
 """The operators' pages of billing; importing this registers them."""
 
-from billing.admin import accounts, alerts, invitations, keys, logs, plans, repricing, statements, subscriptions
+from billing.admin import (
+    accounts,
+    alerts,
+    archives,
+    invitations,
+    keys,
+    logs,
+    plans,
+    repricing,
+    statements,
+    subscriptions,
+)
 
-__all__ = ["accounts", "alerts", "invitations", "keys", "logs", "plans", "repricing", "statements", "subscriptions"]
+__all__ = [
+    "accounts",
+    "alerts",
+    "archives",
+    "invitations",
+    "keys",
+    "logs",
+    "plans",
+    "repricing",
+    "statements",
+    "subscriptions",
+]

@@ -87,6 +87,9 @@ def _do(request: HttpRequest, log: UsageLog, undone: Correction | None, reason: 
     except corrections.NotReverted as refused:
         messages.error(request, f"Nothing was reverted. {refused}")
         return
+    except Refused as refused:
+        messages.error(request, f"Nothing was voided. {refused.detail}")
+        return
     log.refresh_from_db()
     last = explained_page.corrections_of(log, rows.of(log)[1], labels)[-1]
     messages.success(request, f"Call {log.event_id}: {last.what}.")

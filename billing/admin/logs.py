@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import path, reverse
 from django.utils.html import format_html
 
-from billing import log_search
+from billing import accounts, archive, log_search
 from billing.admin import log_page
 from billing.admin.filters import FILTERS, AccountFilter
 from billing.api import logs as log_api
@@ -63,7 +63,9 @@ class UsageLogAdmin(changelist.KeysetAdmin):
         self.labels = rulebook.current().labels
         query = request.GET.urlencode()
         export = reverse("admin:billing_usagelog_export") + (f"?{query}" if query else "")
-        return super().changelist_view(request, {**(extra_context or {}), "export_url": export, "title": "Usage logs"})
+        account = accounts.get(wanted) if (wanted := AccountFilter.wanted(request)) else None
+        extra = {"export_url": export, "title": "Usage logs", "archived": archive.told(account) if account else ""}
+        return super().changelist_view(request, {**(extra_context or {}), **extra})
 
     def export(self, request: HttpRequest) -> HttpResponseBase:
         """The logs that the page's filters show, as the API's CSV."""

@@ -38,6 +38,7 @@ class Unavailable(exceptions.APIException):
 
 
 STATUS = {
+    "archived": status.HTTP_409_CONFLICT,
     "event_conflict": status.HTTP_409_CONFLICT,
     "reservation_conflict": status.HTTP_409_CONFLICT,
     "idempotency_conflict": status.HTTP_409_CONFLICT,

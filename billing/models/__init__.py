@@ -2,6 +2,7 @@
 
 from billing.models.accounts import Account, ApiKey, Invitation, Membership
 from billing.models.alerts import AlertMark, Delivery, UsageAlert, Webhook
+from billing.models.archives import Archive, ArchivedEvent, ArchivedUsage
 from billing.models.corrections import ClosedPeriod, CorrectionBatch
 from billing.models.limits import LimitOverride, UsageHold, UsageReservation
 from billing.models.plans import Meter, Per, Plan, PlanLimit
@@ -14,6 +15,9 @@ __all__ = [
     "Account",
     "AlertMark",
     "ApiKey",
+    "Archive",
+    "ArchivedEvent",
+    "ArchivedUsage",
     "Category",
     "ClosedPeriod",
     "Confidence",

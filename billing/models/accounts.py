@@ -59,6 +59,12 @@ class Account(models.Model):
     unpriced_policy = models.CharField(max_length=10, choices=UnpricedPolicy.choices, default="", blank=True)
     may_state_cost = models.BooleanField(default=False, help_text="Its own keys may send cost_usd.")
     active = models.BooleanField(default=True)
+    has_archive = models.BooleanField(
+        default=False,
+        db_default=False,  # for a process of the release before, which makes accounts without this column
+        editable=False,
+        help_text="Usage logs of it are in files, or on their way: repeats are looked for among archived events, too.",
+    )
     config_version = models.PositiveBigIntegerField(default=1, editable=False)
     created_at = models.DateTimeField()
 

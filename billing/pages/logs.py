@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from billing import explained_page, log_search, reports
+from billing import archive, explained_page, log_search, reports
 from billing.api import logs as log_api
 from billing.events import Refused
 from billing.log_search import Search
@@ -79,6 +79,7 @@ def page(request: MemberRequest) -> HttpResponse:
         "older": _link(query, found.next),
         "csv": f"{reverse('usage:logs-csv')}?{urlencode(query)}",
         "filtered": bool(query),
+        "archived": archive.told(account),
         "api_url": request.build_absolute_uri("/api/v1/usage/"),
         "section": "logs",
     }

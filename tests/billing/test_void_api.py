@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 USAGE = {"input_tokens": 1000, "output_tokens": 500}  # 0.0075 USD
 REASON = {"reason": "sent twice"}
-QUERIES = 13 + CORRECTED  # the transaction: lock, closed periods, log, log, adjustment, batch, the rollups, its ends
+QUERIES = 14 + CORRECTED  # the transaction: lock, closed periods, log, log, adjustment, batch, the rollups, its ends
 EMPTY = "usage_days", "usage_models", "platform_days"
 
 

@@ -43,7 +43,7 @@ def old_and_young() -> None:
 def test_requests_go_after_30_days_and_minutes_after_90() -> None:
     assert prune().out == (
         "Removed: 3 requests, 1 minutes of requests, 1 hours of requests, 0 logs with an address or user agent, "
-        "1 minutes of providers.\n"
+        "1 minutes of providers, 0 logs of closed periods.\n"
     )
     assert list(ApiRequest.objects.values_list("at", flat=True)) == [NOW, NOW - 30 * DAY]
     assert RequestMinute.objects.count() == 4
@@ -59,6 +59,7 @@ def test_a_dry_run_says_what_would_go() -> None:
         "1 hours of requests older than 90 days",
         "0 logs with an address or user agent older than 90 days",
         "1 minutes of providers older than 90 days",
+        "0 logs of closed periods (kept for ever)",
         "Nothing was changed.",
     ]
     assert (ApiRequest.objects.count(), RequestMinute.objects.count(), ProviderMinute.objects.count()) == (5, 5, 2)
@@ -77,7 +78,7 @@ def test_addresses_are_erased_90_days_after_receipt_and_a_retry_is_still_a_dupli
     calls = [PERSONAL, {"ip_address": "192.0.2.1"}, {"user_agent": "x"}, {}]
     first = record(*calls)
 
-    assert prune(at=received + 90 * DAY - DAY).out.endswith("0 minutes of providers.\n")
+    assert prune(at=received + 90 * DAY - DAY).out.endswith("0 minutes of providers, 0 logs of closed periods.\n")
     assert UsageLog.objects.exclude(ip_address="").count() == 2
 
     later = received + 91 * DAY

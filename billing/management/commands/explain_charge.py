@@ -10,6 +10,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
+from billing import archive_file
 from billing.api import rows
 from billing.models import UsageLog
 from lib import commands, keys
@@ -58,6 +59,8 @@ def _log(words: list[str]) -> UsageLog:
         case _:
             raise commands.bad_use("One log id, or ACCOUNT EVENT_ID.")
     found = logs.first()
+    if found is None and len(words) == 2 and (path := archive_file.of_event(*words)):
+        raise commands.bad_use(f"This call is archived, and no more in the log: see {path}.")
     if found is None:
         raise commands.bad_use(f"There is no log {' '.join(words)!r}.")
     return found

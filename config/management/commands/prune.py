@@ -7,10 +7,11 @@ from django.utils import timezone
 
 import billing.retention
 import monitoring.retention
+from billing import archiving
 from lib import commands, retention
 from lib.retention import Rule
 
-RULES = (*monitoring.retention.RULES, *billing.retention.RULES)
+RULES = (*monitoring.retention.RULES, *billing.retention.RULES, archiving.RULE)
 SOME = 20  # batches between two looks at whether to stop
 
 

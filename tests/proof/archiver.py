@@ -1,0 +1,28 @@
+"""The archive in a process of its own (`python -m tests.proof.archiver`): says "step" after each committed one."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+
+import django
+
+PART = 20
+
+
+def main() -> None:
+    django.setup()
+    from django.conf import settings
+
+    from billing import archiving
+    from tests.billing.archived import DUE, HOUR
+
+    vars(archiving)["PART"] = PART
+    for at in (DUE, DUE + HOUR):
+        while archiving.RULE.step(at - timedelta(days=settings.KEEP_LOGS_DAYS)) is not None:
+            sys.stdout.write("step\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -7,14 +7,14 @@ import sys
 import django
 from django.core.management import call_command
 
-from bench import rows_middleware
-
 SILK = ["silk.middleware.SilkyMiddleware"]
 REQUESTS, ROUNDS = 200, 3
 
 
 def main() -> None:
     django.setup()
+    from bench import rows_middleware  # imports models
+
     call_command("migrate", "silk", verbosity=0)
     bare, silk = rows_middleware.costs([[], SILK], ROUNDS, REQUESTS)
     sys.stdout.write(f"{silk - bare}\n")

@@ -7,15 +7,31 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import add
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
 
-from lib import upsert
+from lib import keys, upsert
 from monitoring import histogram
 from monitoring.models import ApiRequest
 
 MINUTES, HOURS = ("request_minutes", "minute"), ("request_hours", "hour")
+ROW = (
+    *(
+        "id",
+        "at",
+        "route",
+        "method",
+        "status",
+        "duration_us",
+        "request_bytes",
+        "response_bytes",
+        "account_id",
+        "key_id",
+    ),
+    *("client_address", "user_agent", "poll"),
+)
 KEYS = ("route", "status_class")
 COUNTERS = ("requests", "errors", "duration_us", *histogram.COLUMNS)
 DROPPED = "(not logged)"  # stands for the route of requests of which nothing else is known
@@ -45,19 +61,19 @@ class Entry(NamedTuple):
 class Batch:
     """What one transaction stores. The rows have ids before the first attempt, so that no second one counts twice."""
 
-    rows: list[ApiRequest]
+    rows: list[tuple[Any, ...]]
     minutes: list[tuple[Any, ...]]
     hours: list[tuple[Any, ...]]
 
 
 def batch(entries: Sequence[Entry]) -> Batch:
     minutes = _minutes(entries)
-    return Batch([_row(entry) for entry in entries], minutes, _hours(minutes))
+    return Batch(_rows(entries), minutes, _hours(minutes))
 
 
 def store(batch: Batch) -> None:
     with transaction.atomic():
-        ApiRequest.objects.bulk_create(batch.rows)
+        upsert.insert(connection, ApiRequest._meta.db_table, ROW, batch.rows)
         _add(MINUTES, COUNTERS, batch.minutes)
         _add(HOURS, COUNTERS, batch.hours)
 
@@ -77,21 +93,21 @@ def _add(to: tuple[str, str], counters: Sequence[str], rows: Sequence[tuple[Any,
     upsert.add(connection, upsert.Sums(table, (span, *KEYS), counters, adapted))
 
 
-def _row(entry: Entry) -> ApiRequest:
-    return ApiRequest(
-        at=_time(entry.at_us),
-        route=entry.route[:200],
-        method=_storable(entry.method, 16),
-        status=entry.status,
-        duration_us=entry.duration_us,
-        request_bytes=entry.request_bytes,
-        response_bytes=entry.response_bytes,
-        account_id=entry.account_id,
-        key_id=entry.key_id,
-        client_address=entry.client_address or "",
-        user_agent=_storable(entry.user_agent, 500),
-        poll=entry.poll,
-    )
+def _rows(entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
+    """As ROW names their columns. No model instances: these cost ten times as much."""
+    return [
+        (
+            UUID(bytes=id_),
+            _time(entry.at_us),
+            entry.route[:200],
+            _storable(entry.method, 16),
+            *entry[3:9],
+            entry.client_address or "",
+            _storable(entry.user_agent, 500),
+            entry.poll,
+        )
+        for id_, entry in zip(keys.new_ids(len(entries)), entries, strict=True)
+    ]
 
 
 def _minutes(entries: Sequence[Entry]) -> list[tuple[Any, ...]]:

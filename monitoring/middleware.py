@@ -40,24 +40,24 @@ class RequestLogMiddleware:
 
 def _entry(request: HttpRequest, status: int, length: int | None, started: int) -> Entry:
     caller = getattr(request, "tollgate_caller", None)
-    match = request.resolver_match
+    match, sent = request.resolver_match, request.META  # `headers` would be made of it first
     return Entry(
         time.time_ns() // 1000,
         f"/{match.route}" if match else "unmatched",
         request.method or "",
         status,
         (time.perf_counter_ns() - started) // 1000,
-        _sent(request.headers.get("content-length")),
+        _length_of(sent.get("CONTENT_LENGTH")),
         length,
         getattr(caller, "account_id", None),
         getattr(caller, "key_id", None),
         client_address.of_request(request),
-        request.headers.get("user-agent", "")[:500],  # or 20,000 huge ones could be held
-        request.headers.get("x-tollgate-poll") == "1" and request.method == "GET",
+        sent.get("HTTP_USER_AGENT", "")[:500],  # or 20,000 huge ones could be held
+        sent.get("HTTP_X_TOLLGATE_POLL") == "1" and request.method == "GET",
     )
 
 
-def _sent(length: str | None) -> int | None:
+def _length_of(length: str | None) -> int | None:
     """The declared size of the body. None for a chunked body, and for junk, which is no size."""
     return int(length) if length and len(length) < 16 and length.isascii() and length.isdigit() else None
 

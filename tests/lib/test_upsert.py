@@ -1,16 +1,17 @@
-"""One statement adds to counters or makes the row, on every database."""
+"""One statement adds to counters or makes the row, or inserts many rows, on every database."""
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from pytest_django import DjangoAssertNumQueries
 
 from billing.models import UsageModel
-from lib import upsert
+from lib import keys, upsert
+from monitoring.models import ApiRequest
 
 pytestmark = pytest.mark.django_db
 
@@ -61,3 +62,41 @@ def test_more_rows_are_added_than_a_statement_takes_parameters() -> None:
 def test_a_quote_in_a_value_is_a_value() -> None:
     add((1, DAY, "openai", "'; DROP TABLE usage_models; -- %s", 1, 0, 0, 0, 0))
     assert [row[0] for row in stored()] == ["'; DROP TABLE usage_models; -- %s"]
+
+
+REQUEST = (
+    "id",
+    "at",
+    "route",
+    "method",
+    "status",
+    "duration_us",
+    "request_bytes",
+    "client_address",
+    "user_agent",
+    "poll",
+)
+
+
+def test_rows_are_inserted_as_the_model_reads_them(now: datetime) -> None:
+    texts = ["", "a\tb\\n\nc", "caf\u00e9 \U0001f600 '\"%s", "\\N"]
+    rows = [
+        (keys.new_id(), now, text, "GET", 200, 2**62, None if number else number, "", text, bool(number))
+        for number, text in enumerate(texts)
+    ]
+    upsert.insert(connection, "api_requests", REQUEST, rows)
+    assert list(ApiRequest.objects.order_by("id").values_list(*REQUEST)) == rows
+
+
+def test_a_key_that_is_there_is_an_error_and_nothing_is_inserted(now: datetime) -> None:
+    row = (keys.new_id(), now, "/", "GET", 200, 1, None, "", "", False)
+    upsert.insert(connection, "api_requests", REQUEST, [row])
+    with pytest.raises(IntegrityError), transaction.atomic():
+        upsert.insert(connection, "api_requests", REQUEST, [(keys.new_id(), *row[1:]), row])
+    assert ApiRequest.objects.count() == 1
+
+
+def test_more_rows_are_inserted_than_a_statement_takes_parameters(now: datetime) -> None:
+    rest = (now, "/", "GET", 200, 1, None, "", "", False)
+    upsert.insert(connection, "api_requests", REQUEST, [(keys.new_id(), *rest) for _ in range(4000)])
+    assert ApiRequest.objects.count() == 4000

@@ -127,10 +127,11 @@ def test_a_batch_takes_three_writes_in_one_transaction(
 ) -> None:
     for second in range(60):
         request_log.add(entry(at=MINUTE + timedelta(seconds=second)))
-    with django_assert_num_queries(5) as queries:  # with the savepoint that a test's own transaction needs
+    unseen = connection.vendor == "postgresql"  # a COPY goes past what Django knows of queries
+    with django_assert_num_queries(5 - unseen) as queries:  # with the savepoint that a test's own transaction needs
         request_log.flush()
     writes = [query["sql"].split(" (")[0] for query in queries.captured_queries if "INSERT" in query["sql"]]
-    assert len(writes) == 3
+    assert len(writes) == 3 - unseen
 
 
 @pytest.mark.django_db

@@ -50,12 +50,14 @@ def _prepare(folder: str) -> str:
         "SECRET_KEY": secrets.token_urlsafe(50),
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "DJANGO_SUPERUSER_PASSWORD": password,
+        "KEEP_LOGS_DAYS": "30",
     }
     operator = ["createsuperuser", "--noinput", "--username", "operator", "--email", "operator@example.com"]
     sync, jobs = ["sync_prices", "--source", "genai"], ["run_jobs", "--once"]
     for command in (["migrate", "--verbosity", "0"], ["seed_demo"], sync, jobs, operator):
         subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, check=True)
-    subprocess.run([sys.executable, "-m", "bench.watched"], cwd=ROOT, check=True)
+    for history in ("bench.watched", "bench.closed"):
+        subprocess.run([sys.executable, "-m", history], cwd=ROOT, check=True)
     return password
 
 

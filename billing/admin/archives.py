@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
+from django.utils.text import Truncator
 
 from billing import archive_file
 from billing.admin.filters import AccountFilter
@@ -22,6 +23,8 @@ STATES = {
     "deleting": ("warning", "leaving the log"),
     "deleted": ("ok", "in its file alone"),
 }
+
+SHOWN = 40  # characters of a trouble in the list
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -48,7 +51,7 @@ class ArchiveAdmin(changelist.ReadOnlyAdmin):
         "No usage log is archived. With the setting KEEP_LOGS_DAYS, those of closed periods go into files that long after "
         "their statement; docs/operations.md tells how."
     )
-    list_display = ("name", "account", "status", "logs_in_file", "left", "shown_size", "trouble")
+    list_display = ("name", "account", "status", "why", "logs_in_file", "shown_size")
     list_filter = (StateFilter, AccountFilter)
     list_select_related = ("account",)
     search_fields = ("account__external_id__startswith",)
@@ -64,6 +67,14 @@ class ArchiveAdmin(changelist.ReadOnlyAdmin):
     @admin.display(description="State")
     def status(self, one: Archive) -> str:
         return format_html('<span class="badge {}">{}</span>', *STATES[one.state])
+
+    @admin.display(description="Held up by")
+    def why(self, one: Archive) -> str:
+        return (
+            format_html('<span title="{}">{}</span>', one.trouble, Truncator(one.trouble).chars(SHOWN))
+            if one.trouble
+            else "-"
+        )
 
     @admin.display(description="Calls in the file")
     def logs_in_file(self, one: Archive) -> str:

@@ -35,7 +35,7 @@ class Archive(models.Model):
         indexes = [models.Index(fields=["finished_at"], name="archives_unfinished")]
 
     def __str__(self) -> str:
-        return f"{self.account_id} {self.period:%Y-%m}"
+        return f"{self.period:%Y-%m}"
 
     @property
     def state(self) -> str:

@@ -9,7 +9,7 @@ from billing.models import Statement
 from lib import money, periods
 
 State = Statement.State
-BADGES = {State.OPEN: "warning", State.PAID: "ok", State.NOTHING_DUE: "unknown"}
+BADGES = {State.OPEN: "warning", State.PAID: "ok", State.NOTHING_DUE: "plain"}
 COLUMNS = ("account", "period", "part", "for", "about", "calls", "tokens", "exact_usd", "usd")
 
 

@@ -18,13 +18,13 @@ from lib import changelist
 
 STATES = {
     "trouble": ("critical", "held up"),
-    "begun": ("unknown", "to be written"),
-    "exported": ("unknown", "in a file, and still in the log"),
-    "deleting": ("warning", "leaving the log"),
-    "deleted": ("ok", "in its file alone"),
+    "begun": ("plain", "to be written"),
+    "exported": ("plain", "in a file, and still in the log"),
+    "deleting": ("plain", "leaving the log"),
+    "deleted": ("ok", "archived"),
 }
 
-SHOWN = 40  # characters of a trouble in the list
+SHOWN = 34  # characters of a trouble in the list
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -32,7 +32,7 @@ class StateFilter(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, *_args: object, **_kwargs: object) -> list[tuple[str, str]]:
-        return [("trouble", "Held up"), ("going", "Not finished"), ("deleted", "In files alone")]
+        return [("trouble", "Held up"), ("going", "Not finished"), ("deleted", "Archived")]
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[Archive]) -> QuerySet[Archive]:
         match self.value():
@@ -76,7 +76,7 @@ class ArchiveAdmin(changelist.ReadOnlyAdmin):
             else "-"
         )
 
-    @admin.display(description="Calls in the file")
+    @admin.display(description="Calls in file")
     def logs_in_file(self, one: Archive) -> str:
         return _number(one.logs)
 

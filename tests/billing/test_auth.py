@@ -11,8 +11,8 @@ from django.test import Client
 from django.utils import timezone
 
 from billing import access, accounts
-from billing.api import throttling
 from billing.models import Account, ApiKey, Membership, UsageLog
+from lib import rates
 from tests.conftest import Api
 
 pytestmark = pytest.mark.django_db
@@ -30,7 +30,7 @@ NAMES = [f"{method} {path}" for _, method, path, _ in CALLS]
 
 @pytest.fixture(autouse=True)
 def _no_throttle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throttling.CallerThrottle, "_counts", {})
+    monkeypatch.setattr(rates, "_counts", {})
 
 
 def call(client: Client, method: str, path: str, body: object) -> Any:

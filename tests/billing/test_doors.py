@@ -7,14 +7,21 @@ import re
 import pytest
 from django.contrib.auth.models import User
 from django.core import mail
+from django.http import HttpResponse
 from django.test import Client
 
 from billing.models import Account
+from lib import rates
 from tests.billing import members
 
 pytestmark = pytest.mark.django_db
 LOGIN = "/usage/login/"
 INSIDE = ("/usage/", "/usage/logs/", "/usage/logs/csv/", "/usage/alerts/", "/usage/statements/", "/usage/plan/")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rates, "_counts", {})
 
 
 def test_the_first_address_sends_each_to_their_own(client: Client, account: Account) -> None:
@@ -90,3 +97,27 @@ def test_a_reset_tells_nobody_who_is_a_user(client: Client, account: Account) ->
     unknown = client.post("/usage/password/reset/", {"email": "nobody@example.com"}, follow=True)
     assert known.content == unknown.content
     assert [one.to for one in mail.outbox] == [["customer@example.com"]]
+
+
+def reset(client: Client, email: str = "customer@example.com") -> HttpResponse:
+    return client.post("/usage/password/reset/", {"email": email})  # type: ignore[return-value]  # the test client's own
+
+
+def test_letters_to_one_address_are_bounded_and_nobody_can_tell(client: Client, account: Account) -> None:
+    members.user(account)
+    answers = [reset(client, email) for email in ("customer@example.com", "Customer@Example.com") * 3]
+    assert [(one.status_code, one["Location"]) for one in answers] == [(302, "/usage/password/reset/sent/")] * 6
+    assert len(mail.outbox) == 3
+
+
+def test_resets_from_one_network_are_bounded(client: Client, account: Account) -> None:
+    members.user(account)
+    statuses = [reset(client, f"somebody-{number}@example.com").status_code for number in range(21)]
+    assert statuses == [302] * 20 + [429]
+    refused = reset(client)
+    assert "Too many letters were asked for from your network." in refused.content.decode()
+    assert 0 < int(refused["Retry-After"]) <= 3600
+    assert mail.outbox == []
+    members_own = Client(REMOTE_ADDR="198.51.100.7")
+    assert reset(members_own).status_code == 302
+    assert len(mail.outbox) == 1

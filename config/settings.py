@@ -186,6 +186,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Tollgate",
     "DESCRIPTION": "AI-usage billing: what each call cost, who really served it, and a stop before the budget breaks.",
     "VERSION": "1",
+    "OAS_VERSION": "3.1.0",  # of 3.0 msgspec speaks no `nullable`
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -48,7 +48,11 @@ def array(items: Schema) -> Schema:
 
 
 def null(schema: Schema) -> Schema:
-    return {**schema, "nullable": True}
+    """Or null."""
+    if "oneOf" in schema:
+        return {**schema, "oneOf": [*schema["oneOf"], {"type": "null"}]}
+    values = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
+    return {**schema, "type": [schema["type"], "null"], **values}
 
 
 def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON

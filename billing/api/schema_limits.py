@@ -24,7 +24,7 @@ from billing.api.schema import (
 )
 
 AMOUNT: Schema = {"oneOf": [INT, MONEY], "description": "A number of calls or tokens, or USD as a decimal string."}
-LIMIT: Schema = {**AMOUNT, "nullable": True, "description": "null: unlimited; 0: not allowed."}
+LIMIT: Schema = {**null(AMOUNT), "description": "null: unlimited; 0: not allowed."}
 LIMITS: Schema = {
     "type": "object",
     "additionalProperties": LIMIT,
@@ -102,7 +102,7 @@ ALERT = obj(
     limit=AMOUNT,
     used=AMOUNT,
     percent=PERCENT,
-    projected={**AMOUNT, "nullable": True, "description": "At this rate, by the period's end."},
+    projected={**null(AMOUNT), "description": "At this rate, by the period's end."},
     message=TEXT,
     raised_at=TIME,
     read=BOOL,

@@ -60,14 +60,13 @@ class Writer:
 
     def compare(self, path: Path) -> int:
         """Read the file back; where its first logs begin. Raises Damaged where it does not hold what was added."""
-        digest, size = hashlib.sha256(), path.stat().st_size
         text, start = gzip_parts.part(path, 0)
-        digest.update(text.encode())
-        offset = start
-        while offset < size:
-            text, offset = gzip_parts.part(path, offset)
-            digest.update(text.encode())
-        if digest.digest() != self._digest.digest():
+        digest, logs, offset = hashlib.sha256(text.encode()), 0, start
+        while offset < path.stat().st_size:
+            one = part(path, offset)
+            digest.update(one.text.encode())
+            logs, offset = logs + len(one.ids), one.next
+        if (digest.digest(), logs) != (self._digest.digest(), self.logs):
             raise Damaged("The file does not hold what was written.")
         return start
 
@@ -99,7 +98,11 @@ def text_of(logs: Sequence[UsageLog]) -> str:
 def part(path: Path, offset: int) -> Part:
     """Raises Damaged or OSError."""
     text, after = gzip_parts.part(path, offset)
-    return Part([UUID(row[0]) for row in csv.reader(io.StringIO(text, newline=""))], text, after)
+    try:
+        ids = [UUID(row[0]) for row in csv.reader(io.StringIO(text, newline=""))]
+    except ValueError as error:
+        raise Damaged("The file has rows that begin with no id.") from error
+    return Part(ids, text, after)
 
 
 def describe(path: Path, manifest: dict[str, Any]) -> None:
@@ -124,7 +127,7 @@ def _put(path: Path, text: str) -> None:
 
 def _lines(rows: Any) -> str:  # noqa: ANN401 - rows of anything that has a text
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text).writerows(rows)  # its own line ends, \r\n: else it would not quote a lone \r
     return text.getvalue()
 
 

@@ -26,9 +26,7 @@ from lib.retention import Rule
 
 PART = 1_000  # logs in one part of a file, and so in one transaction
 CLAIMS = 100  # periods that are claimed at a time: looking for them reads all statements
-MARGIN = timedelta(
-    hours=1
-)  # an event that was on its way when its account's flag was set is stored or refused long since
+MARGIN = timedelta(hours=1)  # no event is on its way for so long: each was stored, or saw its account's flag
 
 
 class Unfit(Exception):

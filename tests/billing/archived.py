@@ -15,12 +15,13 @@ OCTOBER, NOVEMBER = date(2026, 10, 1), date(2026, 11, 1)
 IN_OCTOBER, IN_NOVEMBER = datetime(2026, 10, 20, 12, tzinfo=UTC), datetime(2026, 11, 20, 12, tzinfo=UTC)
 CLOSED, DUE = datetime(2026, 11, 4, 2, tzinfo=UTC), datetime(2027, 1, 3, 3, tzinfo=UTC)  # 60 days later
 HOUR = timedelta(hours=1)
+ERROR = 'two\nlines, "quoted",\rand a lone return\r\n\t'
 CALLS: tuple[dict[str, Any], ...] = (
     {"cost_usd": "1.5", "usage": {"input_tokens": 7, "output_tokens": 2}, "response_time_ms": 40},
     {"cost_usd": None, "model": "brand-new-1", "usage": {"input_tokens": 1000}},  # unpriced
-    {"provider": "gemini", "status_code": 503, "error_message": 'two\nlines, "quoted"', "ip_address": "192.0.2.1"},
+    {"provider": "gemini", "status_code": 503, "error_message": ERROR, "ip_address": "192.0.2.1"},
     {"provider": "exa", "metadata": {"b": [1, {"c": "ü"}], "a": None}, "event_id": "=1+1"},
-    {"account": "b", "user_agent": "curl"},
+    {"account": "b", "user_agent": "curl", "error_message": "a lone\rreturn"},
 )
 
 

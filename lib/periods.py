@@ -113,14 +113,15 @@ def changed(schedule: Schedule, anchor_day: int, zone: str, at: datetime) -> Sch
     """The schedule that follows when an account asks `at` for another anchor or zone. What is past stays as it is.
 
     The period that runs `at` ends at the first boundary of the new schedule that lies in a later month than its start
-    and is not past. An earlier change that has not come into force by then is given up.
+    and is not past. An earlier change that has not come into force by then is given up; what it put off does not come back
+    where that would be past.
     """
     running = start_of(schedule, local_day(schedule, at))
     while schedule.earlier and running < schedule.earlier.until:
         schedule = schedule.earlier.schedule
-    if (anchor_day, zone) == (schedule.anchor_day, schedule.zone):
-        return schedule
     wanted = Schedule(anchor_day, zone)
+    if wanted == schedule._replace(earlier=None) and starts_at(schedule, next_start(schedule, running)) >= at:
+        return schedule
     until = next_start(wanted, running)
     while midnight(zone, until) < at:
         until = next_start(wanted, until)

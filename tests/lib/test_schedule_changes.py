@@ -15,6 +15,10 @@ from tests.lib.test_periods import GRACE, NEVER, US, ZONES, moments, schedules
 
 FIRST, LAST = date(2019, 6, 1), date(2030, 6, 1)
 changes = st.lists(st.tuples(moments, st.integers(1, 31), st.sampled_from(ZONES)), min_size=1, max_size=6)
+some_days = st.datetimes(datetime(2026, 1, 1), datetime(2026, 6, 1), timezones=st.just(UTC))  # noqa: DTZ001 - naive here
+quick_changes = st.lists(
+    st.tuples(some_days, st.sampled_from([1, 15]), st.sampled_from(["UTC", "Asia/Tokyo"])), min_size=2, max_size=6
+)
 
 
 def after(schedule: Schedule, wishes: list[tuple[datetime, int, str]]) -> Schedule:
@@ -67,7 +71,7 @@ def test_every_moment_has_one_day_and_one_period(
     assert periods.local_day(schedule, at - US) <= day
 
 
-@given(schedules, changes)
+@given(schedules, changes | quick_changes)
 def test_a_change_moves_no_border_that_is_past_and_keeps_the_new_anchor(
     first: Schedule, wishes: list[tuple[datetime, int, str]]
 ) -> None:
@@ -159,6 +163,8 @@ def test_a_change_that_has_not_come_into_force_is_given_up_for_the_next_wish() -
     assert periods.changed(once, 1, "UTC", at("2026-02-15")) == periods.changed(
         Schedule(20), 1, "UTC", at("2026-02-15")
     )
+    back = periods.changed(once, 20, "UTC", at("2026-02-25"))  # 20 February is past, and was no boundary when it came
+    assert [str(start) for start in starts(back) if start.year == 2026][:2] == ["2026-01-20", "2026-03-20"]
     later = periods.changed(once, 1, "UTC", at("2026-03-15"))
     assert [str(start) for start in starts(later) if start.year == 2026][:4] == [
         "2026-01-20",

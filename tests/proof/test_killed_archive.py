@@ -1,4 +1,4 @@
-"""The archive killed with SIGKILL at random moments, while a client repeats what it sent: no log is lost, none comes back."""
+"""The archive killed with SIGKILL at random moments, and two at once, while a client repeats what it sent: nothing is lost."""
 
 from __future__ import annotations
 
@@ -47,11 +47,12 @@ def test_a_killed_archive_ends_as_if_it_never_was(settings: Any, tmp_path: Path)
             assert UsageLog.objects.count() + ArchivedEvent.objects.count() == LOGS
             assert (rollups(), list(Statement.objects.values())) == before
             assert_equal()
-        with _start("archiver") as last:
-            last.communicate(timeout=120)
+        with _start("archiver") as last, _start("archiver") as rival:
+            for one in (last, rival):
+                one.communicate(timeout=120)
         told, _ = client.communicate("end\n", timeout=120)
 
-    assert (last.returncode, client.returncode) == (0, 0)
+    assert (last.returncode, rival.returncode, client.returncode) == (0, 0, 0)
     assert {(event, status, log) for (event, status, log), _ in json.loads(told)} <= {
         (event, "duplicate", log) for event, log in first.items()
     }

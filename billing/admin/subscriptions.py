@@ -20,7 +20,7 @@ from billing.models import Account, Cycle, Subscription, SubscriptionEvent
 from lib import changelist, money, periods
 
 Status = Subscription.Status
-BADGES = {Status.ACTIVE: "ok", Status.PAST_DUE: "warning", Status.SUSPENDED: "critical", Status.CANCELLED: "unknown"}
+BADGES = {Status.ACTIVE: "ok", Status.PAST_DUE: "warning", Status.SUSPENDED: "critical", Status.CANCELLED: "plain"}
 MAY_CHANGE = "billing.change_subscription"
 HISTORY = 200  # steps shown on a page
 

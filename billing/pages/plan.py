@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from billing import plans, subscriptions
 from billing.meter_lines import meter_lines
-from billing.models import Subscription
+from billing.models import Subscription, SubscriptionEvent
 from billing.pages.base import MemberRequest, member
-from lib import periods
+from lib import csv_stream, money, periods
 
 Status = Subscription.Status
-BADGES = {Status.ACTIVE: "ok", Status.PAST_DUE: "warning", Status.SUSPENDED: "critical", Status.CANCELLED: "unknown"}
+BADGES = {Status.ACTIVE: "ok", Status.PAST_DUE: "warning", Status.SUSPENDED: "critical", Status.CANCELLED: "plain"}
 HISTORY = 200  # steps on the page
+
+
+COLUMNS = (
+    "took_effect",
+    "step",
+    "plan",
+    "cycle",
+    "next_plan",
+    "fee_usd",
+    "fee_of",
+    "calls_by_then",
+    "cost_by_then_usd",
+)
+
+
+@require_GET
+@member
+def history_csv(request: MemberRequest) -> HttpResponseBase:
+    """Every step of the subscription, newest first."""
+    return csv_stream.response("subscription.csv", COLUMNS, map(_line, subscriptions.history(request.account)))
+
+
+def _line(event: SubscriptionEvent) -> tuple[object, ...]:
+    fee_of = "; ".join(f"{part['text']}: {money.text(part['nano'])}" for part in event.fee_lines)
+    return (
+        *(event.effective_at.isoformat(), event.kind, event.plan.slug, event.cycle),
+        event.next_plan.slug if event.next_plan else "",
+        *(money.text(event.fee_nano), fee_of),
+        *(event.usage.get("calls", 0), money.text(event.usage.get("cost_nano", 0))),
+    )
 
 
 @require_GET

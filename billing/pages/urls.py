@@ -17,6 +17,7 @@ urlpatterns = [
     path("statements/<uuid:id>/print/", statements.printable, name="statement-print"),
     path("statements/<uuid:id>/csv/", statements.csv, name="statement-csv"),
     path("plan/", plan.page, name="plan"),
+    path("plan/csv/", plan.history_csv, name="plan-csv"),
     path("login/", doors.LoginView.as_view(), name="login"),
     path("logout/", doors.LogoutView.as_view(), name="logout"),
     path("password/", doors.PasswordChangeView.as_view(), name="password"),

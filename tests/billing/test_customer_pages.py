@@ -103,6 +103,18 @@ def test_the_plan_its_limits_and_its_history(member: Client, statement: Statemen
     assert "secret-operator" not in page
 
 
+def test_the_history_as_csv(member: Client, statement: Statement) -> None:
+    answer = member.get("/usage/plan/csv/")
+    assert answer["Content-Disposition"] == 'attachment; filename="subscription.csv"'
+    header, *lines = b"".join(answer.streaming_content).decode().splitlines()  # type: ignore[attr-defined]  # a stream
+    assert header == "took_effect,step,plan,cycle,next_plan,fee_usd,fee_of,calls_by_then,cost_by_then_usd"
+    fee = "Team, monthly, 2026-09-10 to 2026-09-30, 21 of 30 days of $49.00: 34.3"
+    assert lines == [
+        '2026-10-01T00:00:00+00:00,renewed,team,monthly,,49,"Team, monthly, 2026-10-01 to 2026-10-31: 49",1,2.003333333',
+        f'2026-09-10T00:00:00+00:00,subscribed,team,monthly,,34.3,"{fee}",0,0',
+    ]
+
+
 def test_empty_pages_say_what_comes(member: Client) -> None:
     assert "when a limit of your" in member.get("/usage/alerts/").content.decode()
     assert "a few days after the end of each usage period" in member.get("/usage/statements/").content.decode()

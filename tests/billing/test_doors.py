@@ -16,7 +16,15 @@ from tests.billing import members
 
 pytestmark = pytest.mark.django_db
 LOGIN = "/usage/login/"
-INSIDE = ("/usage/", "/usage/logs/", "/usage/logs/csv/", "/usage/alerts/", "/usage/statements/", "/usage/plan/")
+INSIDE = (
+    "/usage/",
+    "/usage/logs/",
+    "/usage/logs/csv/",
+    "/usage/alerts/",
+    "/usage/statements/",
+    "/usage/plan/",
+    "/usage/plan/csv/",
+)
 
 
 @pytest.fixture(autouse=True)

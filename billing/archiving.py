@@ -68,7 +68,7 @@ def _tried(one: Archive, work: Callable[[], int]) -> int | None:
     except BlockingIOError:
         return None  # another process is writing the same file
     except (Unfit, Damaged, OSError) as error:
-        Archive.objects.filter(pk=one.pk).update(trouble=str(error)[:300])
+        Archive.objects.filter(pk=one.pk).update(trouble=(str(error) or repr(error))[:300])
         return 0
 
 

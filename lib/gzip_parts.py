@@ -67,11 +67,11 @@ def part(path: Path, offset: int) -> tuple[str, int]:
         while not member.eof:
             chunk = file.read(CHUNK)
             if not chunk:
-                raise Damaged("ends in the middle of a part")
+                raise Damaged("The file ends in the middle of a part.")
             try:
                 texts.append(member.decompress(chunk))
             except zlib.error as error:
-                raise Damaged("has a part that cannot be read") from error
+                raise Damaged("The file has a part that cannot be read.") from error
         return b"".join(texts).decode(), file.tell() - len(member.unused_data)
 
 

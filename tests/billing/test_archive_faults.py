@@ -187,6 +187,7 @@ def test_each_part_is_looked_at_before_its_logs_go(
     damage(file_of(folder))
 
     assert archived.run(DUE + HOUR).startswith("1 logs of closed periods deleted; 1 archives")
+    assert archived.states()["a"].startswith("The file ")
     assert sorted(UsageLog.objects.values_list("event_id", flat=True)) == ["=1+1", "e2", "later"]
     assert_equal()
 

@@ -34,7 +34,12 @@ BOOL: Schema = {"type": "boolean"}
 TIME: Schema = {"type": "string", "format": "date-time"}
 DATE: Schema = {"type": "string", "format": "date"}
 UUID: Schema = {"type": "string", "format": "uuid"}
-MONEY: Schema = {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]{1,9})?$", "description": "USD, exact decimal."}
+MONEY: Schema = {
+    "type": "string",
+    "pattern": r"^-?[0-9]+(\.[0-9]{1,9})?$",
+    "description": "USD, exact decimal.",
+    "examples": ["0.0105"],  # or the documentation's page makes up twenty digits
+}
 PERCENT: Schema = {"type": "number", "description": "In per cent, two decimals."}
 FREE_FORM: Schema = {"type": "object", "additionalProperties": True}
 

@@ -146,5 +146,5 @@ class Migration(migrations.Migration):
             },
         ),
         AccountInPrimaryKey("archives"),
-        ExactText("archived_events", "archived_usage"),
+        ExactText("archives", "archived_events", "archived_usage"),
     ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import date, datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from lib import postgres
 
+PLAIN = (str, int, type(None))  # what most values are
 PARAMETERS = 30_000  # below SQLite's 32,766 and PostgreSQL's 65,535
 
 
@@ -34,11 +35,12 @@ def add(connection: BaseDatabaseWrapper, *sums: Sums) -> None:
         _add_at_once(connection, filled)
         return
     for table, keys, counters, rows in filled:
+        adapted = _adapter(connection)
         for part in _parts(rows, PARAMETERS // (len(keys) + len(counters))):
             with connection.cursor() as cursor:
                 cursor.execute(
                     statement(connection, table, keys, counters, len(part)),
-                    [_adapted(connection, value) for row in part for value in row],
+                    [adapted(value) for row in part for value in row],
                 )
 
 
@@ -114,25 +116,37 @@ def _insert(
     rows: Sequence[Sequence[Any]],
     tail: str = "",
 ) -> int:
-    quote = connection.ops.quote_name
+    quote, adapted = connection.ops.quote_name, _adapter(connection)
     row = "(" + ", ".join(["%s"] * len(columns)) + ")"
     head = f"{verb} INTO {quote(table)} ({', '.join(map(quote, columns))}) VALUES "
     inserted = 0
     for part in _parts(rows, PARAMETERS // len(columns)):
         with connection.cursor() as cursor:
             sql = head + ", ".join([row] * len(part)) + tail
-            cursor.execute(sql, [_adapted(connection, value) for line in part for value in line])
+            cursor.execute(sql, [adapted(value) for line in part for value in line])
             inserted += cursor.rowcount
     return inserted
 
 
-def _adapted(connection: BaseDatabaseWrapper, value: Any) -> Any:  # noqa: ANN401 - whatever the column takes
-    """Times and ids as the database keeps them; everything else goes through as it is."""
-    if isinstance(value, datetime):
-        return connection.ops.adapt_datetimefield_value(value)
-    if isinstance(value, UUID):
-        return value if connection.features.has_native_uuid_field else value.hex
-    return connection.ops.adapt_datefield_value(value) if isinstance(value, date) else value
+def _adapter(connection: BaseDatabaseWrapper) -> Callable[[Any], Any]:
+    """Takes times and ids to what the database keeps; everything else goes through as it is.
+
+    Made once a table: Django looks the thread's connection up whenever it is asked for anything.
+    """
+    ops, native = connection.ops, connection.features.has_native_uuid_field
+    naive = connection.vendor != "postgresql" and connection.timezone is UTC
+
+    def adapted(value: Any) -> Any:  # noqa: ANN401 - whatever the column takes
+        if isinstance(value, PLAIN):
+            return value
+        if isinstance(value, datetime):
+            utc = naive and value.tzinfo is UTC  # what Django would get by way of a change of zones
+            return ops.adapt_datetimefield_value(value.replace(tzinfo=None) if utc else value)
+        if isinstance(value, UUID):
+            return value if native else value.hex
+        return ops.adapt_datefield_value(value) if isinstance(value, date) else value
+
+    return adapted
 
 
 def _parts(rows: Sequence[Sequence[Any]], size: int) -> Iterator[Sequence[Sequence[Any]]]:

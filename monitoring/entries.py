@@ -89,8 +89,7 @@ def store_drops(count: int, at: datetime) -> None:
 
 def _add(to: tuple[str, str], counters: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
     table, span = to
-    adapted = [(connection.ops.adapt_datetimefield_value(start), *rest) for start, *rest in rows]
-    upsert.add(connection, upsert.Sums(table, (span, *KEYS), counters, adapted))
+    upsert.add(connection, upsert.Sums(table, (span, *KEYS), counters, rows))
 
 
 def _rows(entries: Sequence[Entry]) -> list[tuple[Any, ...]]:

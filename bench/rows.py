@@ -43,6 +43,7 @@ ROWS = (
     Row("pages-sqlite", "rows_pages:pages", "sqlite", kept=True),
     Row("health", "rows_pages:health"),
     Row("request-log", "rows_middleware:measure"),
+    Row("request-log-sqlite", "rows_middleware:measure", "sqlite"),
     Row("backfill", "rows_backfill:measure"),
     Row("csv", "rows_csv:measure"),
     Row("preflight", "rows_limits:preflight"),

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from statistics import median
 
 from django.core.handlers.wsgi import WSGIHandler
+from django.db import connection
 from django.test import RequestFactory, override_settings
 
 from bench.outcome import Outcome, shown
@@ -34,7 +35,7 @@ def measure(sizes: Sizes) -> list[Outcome]:
     And how much later the answer is there: the median of single requests while that thread writes.
     """
     bare, ours, theirs = costs([[], OURS, THEIRS], sizes.rounds + 2)
-    what, added = "request-log middleware, added time", f"{shown(ours - bare)} us CPU a request"
+    what, added = f"request log, {connection.vendor}, added time", f"{shown(ours - bare)} us CPU a request"
     later = waits([[], OURS], sizes.rounds + 2)
     return [
         _against("limit", f"{MOST_US:g} us CPU", (ours - bare) / MOST_US, 1.0, what, added),

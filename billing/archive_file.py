@@ -33,6 +33,7 @@ FORMAT = 1
 PERSONAL = ("ip_address", "user_agent")
 COLUMNS = tuple(field.attname for field in UsageLog._meta.concrete_fields if field.name not in PERSONAL)
 _values = attrgetter(*COLUMNS)
+csv.field_size_limit(1 << 20)  # characters; PostgreSQL spells 4 KiB of metadata such as 1e308 out in 200,000
 
 
 class Part(NamedTuple):

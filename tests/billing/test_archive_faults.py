@@ -208,6 +208,16 @@ def test_a_log_that_differs_from_the_file_stays(monkeypatch: pytest.MonkeyPatch)
     assert_equal()
 
 
+def test_metadata_may_be_longer_than_a_csv_reader_takes_by_default() -> None:
+    """PostgreSQL writes numbers out: from the 4 KiB that a client may send, it makes 200."""
+    archived.october()
+    UsageLog.objects.filter(event_id="e0", account__external_id="a").update(metadata={"n": [10**308] * 680})
+    archived.archive()
+    assert archived.states() == {"a": "deleted", "b": "deleted"}
+    assert UsageLog.objects.count() == 1
+    assert_equal()
+
+
 def test_addresses_that_are_erased_in_between_make_no_difference() -> None:
     archived.october()
     archived.run(DUE)

@@ -98,10 +98,10 @@ def text_of(logs: Sequence[UsageLog]) -> str:
 
 def part(path: Path, offset: int) -> Part:
     """Raises Damaged or OSError."""
-    text, after = gzip_parts.part(path, offset)
     try:
+        text, after = gzip_parts.part(path, offset)
         ids = [UUID(row[0]) for row in csv.reader(io.StringIO(text, newline=""))]
-    except ValueError as error:
+    except (ValueError, IndexError, csv.Error) as error:  # another file's text, or none at all
         raise Damaged("The file has rows that begin with no id.") from error
     return Part(ids, text, after)
 

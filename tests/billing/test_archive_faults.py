@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gzip
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -174,7 +175,20 @@ def test_a_file_that_is_damaged_or_gone_keeps_the_logs(damage: Callable[[Path], 
     assert archived.run(DUE + HOUR) == "4 logs of closed periods deleted"
 
 
-@pytest.mark.parametrize("damage", [_cut, _flip])
+def _other(content: bytes) -> Callable[[Path], object]:
+    """Another file's part, where the next one should be."""
+
+    def damage(path: Path) -> None:
+        offset = Archive.objects.get(account__external_id="a").offset
+        path.write_bytes(path.read_bytes()[:offset] + gzip.compress(content))
+
+    return damage
+
+
+OTHERS = [_other(b"\xff"), _other(b"\r\n"), _other(b"no id\r\n"), _other(b"x" * (1 << 21))]
+
+
+@pytest.mark.parametrize("damage", [_cut, _flip, *OTHERS])
 def test_each_part_is_looked_at_before_its_logs_go(
     damage: Callable[[Path], object], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,8 @@ def writing(path: Path) -> Iterator[Write]:
     partial = path.with_name(f"{path.name}.partial")
     with partial.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it is closed, or its process killed
+        if not partial.exists() or not os.path.samestat(partial.stat(), os.fstat(file.fileno())):
+            raise BlockingIOError("Another process ended a moment ago: what is open here is its file.")
         file.truncate(0)
         try:
             yield lambda text: _add(file.write, text)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,24 @@ def test_one_process_writes_a_file_at_a_time(tmp_path: Path) -> None:
             written(path)
         write("mine")
     assert gzip_parts.part(path, 0)[0] == "mine"
+
+
+@pytest.mark.parametrize("ends", [Path.rename, lambda partial, _path: partial.unlink()])
+def test_a_file_that_another_process_finished_a_moment_ago_is_not_emptied(
+    ends: Callable[[Path, Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, lock = tmp_path / "file.gz", fcntl.flock
+    partial = path.with_name("file.gz.partial")
+    partial.write_bytes(b"theirs")
+
+    def late(file: int, how: int) -> None:  # between the opening and the lock they end
+        ends(partial, path)
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(BlockingIOError):
+        written(path)
+    assert [one.read_bytes() for one in tmp_path.iterdir()] in ([b"theirs"], [])
 
 
 def test_what_a_killed_process_left_is_written_anew(tmp_path: Path) -> None:

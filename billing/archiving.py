@@ -14,6 +14,7 @@ from functools import partial
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
+from django.utils import timezone
 
 from billing import accounts, archive, archive_file, late_check, ledger, reports, rollups
 from billing.archive_file import Part
@@ -55,7 +56,7 @@ def _step(before: datetime) -> int | None:
     if one := going.filter(verified_at__lte=at - MARGIN).first():
         return _tried(one, partial(_delete, one, at))
     if one := going.filter(verified_at=None).first():
-        return _tried(one, partial(_write, one, at))
+        return _tried(one, partial(_write, one))
     return _claim(before, at)
 
 
@@ -94,7 +95,7 @@ def _begin(account_id: int, period: date, at: datetime) -> None:
     Account.objects.filter(pk=account_id, has_archive=False).update(has_archive=True)
 
 
-def _write(one: Archive, at: datetime) -> int:
+def _write(one: Archive) -> int:
     """Write the file and its manifest, and read it back. Raises Unfit, Damaged or OSError: no log was deleted."""
     period, path = reports.period_from(one.account.schedule, one.period), archive_file.path_of(one)
     counts = [0] * len(DAY_COUNTS)
@@ -109,9 +110,10 @@ def _write(one: Archive, at: datetime) -> int:
     start = file.compare(path)
     found = {"logs": file.logs, "size": path.stat().st_size, "sha256": gzip_parts.checksum(path)}
     whose = {"account": one.account.external_id, "timezone": one.account.timezone}
-    span = {"period": period.name, "starts_at": period.starts_at, "ends_at": period.ends_at, "written_at": at}
+    now = timezone.now()  # the run may have begun hours ago, and MARGIN is to be a whole one
+    span = {"period": period.name, "starts_at": period.starts_at, "ends_at": period.ends_at, "written_at": now}
     archive_file.describe(path, {**whose, **span, **found, "totals": totals})
-    Archive.objects.filter(pk=one.pk, verified_at=None).update(verified_at=at, offset=start, **found)
+    Archive.objects.filter(pk=one.pk, verified_at=None).update(verified_at=now, offset=start, **found)
     return 0
 
 

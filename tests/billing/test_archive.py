@@ -155,6 +155,16 @@ def test_logs_are_deleted_an_hour_after_their_file_was_found_right() -> None:
     assert logs() == ALL
 
 
+def test_the_hour_is_a_whole_one_however_long_ago_the_run_began_that_wrote_the_file() -> None:
+    """`manage.py prune` may take half a day: its last file is a second old then, and the job comes every ten minutes."""
+    archived.october()
+    late = DUE + HOUR * 3
+    archived.run(DUE, clock=late)
+    assert archived.run(late + HOUR * 0.9) == "0 logs of closed periods deleted"
+    assert logs() == ALL
+    assert archived.run(late + HOUR) == "5 logs of closed periods deleted"
+
+
 def test_what_is_not_closed_or_was_never_billed_stays() -> None:
     account = Account.objects.filter(external_id="a")
     record({"event_id": "now"}, at=IN_OCTOBER)

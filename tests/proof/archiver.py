@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import timedelta
+from unittest import mock
 
 import django
 
@@ -13,15 +14,17 @@ PART = 20
 def main() -> None:
     django.setup()
     from django.conf import settings
+    from django.utils import timezone
 
     from billing import archiving
     from tests.billing.archived import DUE, HOUR
 
     vars(archiving)["PART"] = PART
     for at in (DUE, DUE + HOUR):
-        while archiving.RULE.step(at - timedelta(days=settings.KEEP_LOGS_DAYS)) is not None:
-            sys.stdout.write("step\n")
-            sys.stdout.flush()
+        with mock.patch.object(timezone, "now", return_value=at):
+            while archiving.RULE.step(at - timedelta(days=settings.KEEP_LOGS_DAYS)) is not None:
+                sys.stdout.write("step\n")
+                sys.stdout.flush()
 
 
 if __name__ == "__main__":

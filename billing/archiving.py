@@ -27,6 +27,7 @@ from lib.retention import Rule
 
 PART = 1_000  # logs in one part of a file, and so in one transaction
 CLAIMS = 100  # periods that are claimed at a time: looking for them reads all statements
+BEYOND = timedelta(days=2)  # a change of zone may end a day so much earlier than it was when its calls came
 MARGIN = timedelta(hours=1)  # no event is on its way for so long: each was stored, or saw its account's flag
 
 
@@ -118,9 +119,12 @@ def _write(one: Archive) -> int:
 
 
 def _pages(one: Archive, period: Period) -> Iterator[list[UsageLog]]:
-    """The period's logs in the order of their time. What came late for an earlier period happened before it began."""
-    counted = UsageLog.objects.filter(account_id=one.account_id, usage_period=one.period, timestamp__lt=period.ends_at)
-    rest = counted = counted.order_by("timestamp", "id")
+    """The period's logs in the order of their time. What came late for an earlier period happened before it began.
+
+    `usage_period` says which are its own; the time only keeps the index from being read to its end.
+    """
+    counted = UsageLog.objects.filter(account_id=one.account_id, usage_period=one.period)
+    rest = counted = counted.filter(timestamp__lt=period.ends_at + BEYOND).order_by("timestamp", "id")
     while page := list(rest[:PART]):
         yield page
         last = page[-1]

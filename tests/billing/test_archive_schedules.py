@@ -46,6 +46,21 @@ def test_every_closed_period_is_archived_whole(seed: int, settings: Any, tmp_pat
     assert_equal()
 
 
+def test_a_call_that_a_change_of_zone_leaves_behind_the_end_of_its_day_goes_with_its_period(
+    settings: Any, tmp_path: Path
+) -> None:
+    """Imports know calls ahead of the clock; of a zone whose rules change late, any call may stand so."""
+    settings.KEEP_LOGS_DAYS, settings.ARCHIVE_DIR = 1, str(tmp_path)
+    at = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)
+    record({"event_id": "ahead", "occurred_at": "2026-11-30T23:30:00Z"}, at=at)
+    schedules.change(Account.objects.get(), anchor_day=1, timezone="Pacific/Auckland", at=at)
+    _close(at + timedelta(days=5))
+
+    archived.archive(at + timedelta(days=10))
+    assert (archived.states(), UsageLog.objects.count()) == ({"a": "deleted"}, 0)
+    assert_equal()
+
+
 def _year(account: Account, chance: random.Random) -> int:
     """Calls at random moments, some late, some around a border, while the schedule changes; how many."""
     at, count = FIRST, 0

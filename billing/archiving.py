@@ -27,6 +27,7 @@ from lib.retention import Rule
 
 PART = 1_000  # logs in one part of a file, and so in one transaction
 CLAIMS = 100  # periods that are claimed at a time: looking for them reads all statements
+AGAIN = 20  # archives that were held up, whichever: a run tries so many again, and the others have their turn
 BEYOND = timedelta(days=2)  # a change of zone may end a day so much earlier than it was when its calls came
 MARGIN = timedelta(hours=1)  # no event is on its way for so long: each was stored, or saw its account's flag
 
@@ -38,7 +39,8 @@ class Unfit(Exception):
 def run(at: datetime) -> str:
     """The job. Raises Trouble where a period does not go on."""
     going = Archive.objects.filter(finished_at=None)
-    going.exclude(trouble="").update(trouble="")  # whatever it was may be over
+    again = list(going.exclude(trouble="").order_by("?").values_list("pk", flat=True)[:AGAIN])
+    going.filter(pk__in=again).update(trouble="")  # whatever it was may be over
     told = f"{retention.told(retention.run([RULE], at))} deleted"
     if troubled := going.exclude(trouble="").count():
         raise jobs.Trouble(f"{told}; {troubled} archives do not go on: *Archives* in the admin tells why.")

@@ -150,6 +150,24 @@ def test_a_period_that_is_not_right_is_not_archived_until_it_is(
     assert_equal()
 
 
+def test_many_that_are_held_up_leave_others_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archiving, "AGAIN", 1, raising=False)
+    names = ("t0", "t1", "t2", "t3", "well")
+    record(*({"account": name} for name in names), at=IN_OCTOBER)
+    archived.close()
+    UsageDay.objects.exclude(account__external_id="well").update(calls=F("calls") + 1)
+    monkeypatch.setattr("lib.retention.run.__kwdefaults__", {"batches": 3})
+
+    for hours in range(4):
+        told = archived.run(DUE + hours * HOUR)
+    assert archived.states()["well"] == "deleted"
+    assert told.endswith("; 4 archives do not go on: *Archives* in the admin tells why.")
+    run("rebuild_rollups")
+    for hours in range(4, 30):
+        archived.run(DUE + hours * HOUR)
+    assert archived.states() == dict.fromkeys(names, "deleted")
+
+
 def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-5])
 

@@ -47,36 +47,40 @@ class Part(NamedTuple):
 class Writer:
     """Adds logs to a file, and knows how many these were."""
 
-    def __init__(self, write: gzip_parts.Write) -> None:
-        self._write, self._digest, self.logs = write, hashlib.sha256(), 0
+    def __init__(self, path: Path, write: gzip_parts.Write) -> None:
+        self._path, self._write, self._digest, self._logs = path, write, hashlib.sha256(), 0
         self._add(_lines([COLUMNS]))
 
     def add(self, logs: Sequence[UsageLog]) -> None:
         self._add(text_of(logs))
-        self.logs += len(logs)
+        self._logs += len(logs)
 
     def _add(self, text: str) -> None:
         self._write(text)
         self._digest.update(text.encode())
 
-    def compare(self, path: Path) -> int:
+    def compare(self) -> int:
         """Read the file back; where its first logs begin. Raises Damaged where it does not hold what was added."""
-        text, start = gzip_parts.part(path, 0)
+        text, start = gzip_parts.part(self._path, 0)
         digest, logs, offset = hashlib.sha256(text.encode()), 0, start
-        while offset < path.stat().st_size:
-            one = part(path, offset)
+        while offset < self._path.stat().st_size:
+            one = part(self._path, offset)
             digest.update(one.text.encode())
             logs, offset = logs + len(one.ids), one.next
-        if (digest.digest(), logs) != (self._digest.digest(), self.logs):
+        if (digest.digest(), logs) != (self._digest.digest(), self._logs):
             raise Damaged("The file does not hold what was written.")
         return start
+
+    def found(self) -> dict[str, Any]:
+        """How many logs the file holds, its bytes, and its checksum."""
+        return {"logs": self._logs, "size": self._path.stat().st_size, "sha256": gzip_parts.checksum(self._path)}
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[Writer]:
     """The file is there when the block ends well. Raises BlockingIOError, where another process is writing it, or OSError."""
     with gzip_parts.writing(path) as write:
-        yield Writer(write)
+        yield Writer(gzip_parts.partial_of(path), write)
 
 
 def path_of(one: Archive) -> Path:
@@ -107,13 +111,13 @@ def part(path: Path, offset: int) -> Part:
 
 
 def describe(path: Path, manifest: dict[str, Any]) -> None:
-    """Write the manifest, and the checksums of it and the file."""
+    """Write the manifest, and the checksums of it and the file, which need not be there yet."""
     stem = path.name.removesuffix(".csv.gz")
     described = path.with_name(f"{stem}.json")
     whole = {"format": FORMAT, "file": path.name, **manifest, "columns": COLUMNS, "left_out": PERSONAL}
     _put(described, json.dumps(whole, indent=2, default=str) + "\n")
-    sums = (f"{gzip_parts.checksum(one)}  {one.name}\n" for one in (path, described))
-    _put(path.with_name(f"{stem}.sha256"), "".join(sums))
+    sums = ((manifest["sha256"], path), (gzip_parts.checksum(described), described))
+    _put(path.with_name(f"{stem}.sha256"), "".join(f"{one}  {of.name}\n" for one, of in sums))
     gzip_parts.sync(path.parent)
 
 

@@ -99,7 +99,7 @@ def _begin(account_id: int, period: date, at: datetime) -> None:
 
 
 def _write(one: Archive) -> int:
-    """Write the file and its manifest, and read it back. Raises Unfit, Damaged or OSError: no log was deleted."""
+    """Write the file, read it back and describe it, and only then let it be there. Raises Unfit, Damaged or OSError."""
     period, path = reports.period_from(one.account.schedule, one.period), archive_file.path_of(one)
     counts = [0] * len(DAY_COUNTS)
     with archive_file.writing(path) as file:
@@ -110,12 +110,11 @@ def _write(one: Archive) -> int:
             counts = [sum(column) for column in zip(counts, *map(rollups.counts_of, logs), strict=True)]
         totals = dict(zip(DAY_COUNTS, counts, strict=True))
         _compare(one, period, totals)
-    start = file.compare(path)
-    found = {"logs": file.logs, "size": path.stat().st_size, "sha256": gzip_parts.checksum(path)}
-    whose = {"account": one.account.external_id, "timezone": one.account.timezone}
-    now = timezone.now()  # the run may have begun hours ago, and MARGIN is to be a whole one
-    span = {"period": period.name, "starts_at": period.starts_at, "ends_at": period.ends_at, "written_at": now}
-    archive_file.describe(path, {**whose, **span, **found, "totals": totals})
+        start, found = file.compare(), file.found()
+        now = timezone.now()  # the run may have begun hours ago, and MARGIN is to be a whole one
+        whose = {"account": one.account.external_id, "timezone": one.account.timezone}
+        span = {"period": period.name, "starts_at": period.starts_at, "ends_at": period.ends_at, "written_at": now}
+        archive_file.describe(path, {**whose, **span, **found, "totals": totals})
     Archive.objects.filter(pk=one.pk, verified_at=None).update(verified_at=now, offset=start, **found)
     return 0
 

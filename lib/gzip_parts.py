@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 CHUNK = 1 << 20
 WITH_HEADER = 31  # zlib's window bits for one gzip member
@@ -31,15 +32,14 @@ def writing(path: Path) -> Iterator[Write]:
     Raises BlockingIOError where another process is writing it, or any OSError of a folder or disk.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
+    partial = partial_of(path)
     with partial.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it is closed, or its process killed
         if not partial.exists() or not os.path.samestat(partial.stat(), os.fstat(file.fileno())):
             raise BlockingIOError("Another process ended a moment ago: what is open here is its file.")
         file.truncate(0)
         try:
-            yield lambda text: _add(file.write, text)
-            file.flush()
+            yield lambda text: _add(file, text)
             os.fsync(file.fileno())
         except BaseException:
             partial.unlink()
@@ -48,8 +48,14 @@ def writing(path: Path) -> Iterator[Write]:
     sync(path.parent)
 
 
-def _add(write: Callable[[bytes], int], text: str) -> None:
-    write(gzip.compress(text.encode(), mtime=0))  # the same text makes the same bytes
+def partial_of(path: Path) -> Path:
+    """Where the file is while it is written: what was added so far can be read there."""
+    return path.with_name(f"{path.name}.partial")
+
+
+def _add(file: BinaryIO, text: str) -> None:
+    file.write(gzip.compress(text.encode(), mtime=0))  # the same text makes the same bytes
+    file.flush()
 
 
 def sync(folder: Path) -> None:

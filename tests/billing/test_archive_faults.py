@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import gzip
+import subprocess
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 from django.db.models import F
 from django.utils import timezone
 
-from billing import archiving, corrections, operations, reservations
+from billing import archive_file, archiving, corrections, operations, reservations
 from billing.events import Refused
 from billing.metered import metered_call
 from billing.models import Account, Archive, Statement, UsageAdjustment, UsageDay, UsageLog, UsageReservation
@@ -287,6 +289,27 @@ def test_a_file_that_another_process_is_writing_is_left_to_it(folder: Path) -> N
         assert archived.states() == {"a": "begun", "b": "begun"}
     archived.run(DUE)
     assert archived.states() == {"a": "exported", "b": "exported"}
+
+
+def test_a_second_runner_waits_for_the_manifest_and_its_checksum(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archived.october()
+    put = archive_file._put
+    archiving._claim(DUE, DUE)
+    one = Archive.objects.select_related("account").get(account__external_id="a")
+    second: list[int | None] = []
+
+    def slowly(path: Path, text: str) -> None:
+        if len(second) < 2:  # of the manifest and of the checksums, which come next
+            second.append(0)
+            second[-1] = archiving._tried(one, partial(archiving._write, one))
+        put(path, text)
+
+    monkeypatch.setattr(archive_file, "_put", slowly)
+    archived.run(DUE)
+    assert (second, archived.states()) == ([None, None], {"a": "exported", "b": "exported"})
+    inside = file_of(folder).parent
+    checked = subprocess.check_output(["sha256sum", "--check", "2026-10-01.sha256"], cwd=inside, text=True)
+    assert checked == "2026-10-01.csv.gz: OK\n2026-10-01.json: OK\n"
 
 
 def test_a_repeat_of_an_archived_event_frees_the_room_that_it_names() -> None:

@@ -112,7 +112,7 @@ def key_of(log: Standing) -> Key:
     return log.account_id, log.event_key
 
 
-def stored(wanted: Iterable[Key], archives: Collection[int] = ()) -> dict[Key, Known]:
+def stored(wanted: Iterable[Key], archives: Collection[int]) -> dict[Key, Known]:
     """The logs among `wanted` that are stored already; of accounts in `archives`, those too that are in a file by now.
 
     The log is asked first: what leaves it between the two questions is found by the second.

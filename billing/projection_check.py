@@ -16,9 +16,8 @@ from billing.models import CostSource, UsageAdjustment, UsageLog
 
 Kind = UsageAdjustment.Kind
 PAGE = 5_000
-KEPT = Q(
-    log__event_id__isnull=False
-)  # adjustments of logs that are there: an archived one leaves its adjustments behind
+# Adjustments of logs that are there: an archived one leaves its adjustments behind.
+KEPT = Q(log__event_id__isnull=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,19 +18,19 @@ from monitoring.models import ApiRequest
 
 MINUTES, HOURS = ("request_minutes", "minute"), ("request_hours", "hour")
 ROW = (
-    *(
-        "id",
-        "at",
-        "route",
-        "method",
-        "status",
-        "duration_us",
-        "request_bytes",
-        "response_bytes",
-        "account_id",
-        "key_id",
-    ),
-    *("client_address", "user_agent", "poll"),
+    "id",
+    "at",
+    "route",
+    "method",
+    "status",
+    "duration_us",
+    "request_bytes",
+    "response_bytes",
+    "account_id",
+    "key_id",
+    "client_address",
+    "user_agent",
+    "poll",
 )
 KEYS = ("route", "status_class")
 COUNTERS = ("requests", "errors", "duration_us", *histogram.COLUMNS)

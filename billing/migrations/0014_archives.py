@@ -125,7 +125,7 @@ class Migration(migrations.Migration):
                 (
                     "trouble",
                     models.CharField(
-                        blank=True, help_text="Why it does not go on; the next run tries again.", max_length=300
+                        blank=True, help_text="Why it does not go on; a later run tries again.", max_length=300
                     ),
                 ),
                 (

@@ -26,7 +26,7 @@ class Archive(models.Model):
     sha256 = models.CharField("SHA-256", max_length=64, blank=True)
     offset = models.BigIntegerField(default=0)
     deleted = models.BigIntegerField(default=0, help_text="Logs that are in the file alone.")
-    trouble = models.CharField(max_length=300, blank=True, help_text="Why it does not go on; the next run tries again.")
+    trouble = models.CharField(max_length=300, blank=True, help_text="Why it does not go on; a later run tries again.")
 
     class Meta:
         db_table = "archives"

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import kept
+from bench import stored_databases
 from bench.outcome import Outcome
 from bench.rows import FULL, MODERATE, ROWS, Row
 from bench.scratch import ROOT, Scratch
@@ -62,7 +62,7 @@ def _measured(row: Row, scratch: Scratch, *, full: bool) -> list[Outcome]:
 @contextmanager
 def _environment(row: Row, scratch: Scratch, *, full: bool) -> Iterator[dict[str, str]]:
     if row.kept:
-        yield kept.environment(scratch, row.vendor, (FULL if full else MODERATE).logs)
+        yield stored_databases.environment(scratch, row.vendor, (FULL if full else MODERATE).logs)
         return
     with scratch.database(row.vendor) as url:
         yield scratch.environment(url)

@@ -1,4 +1,4 @@
-"""`python -m bench.fill LOGS`: the data set of the targets, in the empty database of DATABASE_URL. bench.kept calls it."""
+"""The data set of the targets, in the empty database of DATABASE_URL (`python -m bench.fill LOGS`)."""
 
 from __future__ import annotations
 

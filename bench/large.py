@@ -20,10 +20,10 @@ from django.db import connection, transaction
 
 from bench import load
 from bench.statement import SUMS
-from billing import gathering, rollups
+from billing.ledger import rollups, slot_compaction
+from billing.ledger.rollups import PLATFORM_DAYS, USAGE_DAYS, USAGE_MODELS, Rollup
 from billing.models import Account, UsageLog
-from billing.rollups import PLATFORM_DAYS, USAGE_DAYS, USAGE_MODELS, Rollup
-from lib import keys, postgres, upsert
+from lib import ids, postgres, upsert
 from monitoring import histogram
 from providers.models import Provider
 
@@ -101,7 +101,7 @@ def accounts(at: datetime) -> None:
     billed_from = (at.date().replace(day=1) - timedelta(days=1)).replace(day=1)
     names = [f"account-{number}" for number in range(1, ACCOUNTS + 1)]
     Account.objects.bulk_create(
-        Account(id=number, external_id=name, external_key=keys.key_of(name), billed_from=billed_from, created_at=at)
+        Account(id=number, external_id=name, external_key=ids.key_of(name), billed_from=billed_from, created_at=at)
         for number, name in enumerate(names, 1)
     )
 
@@ -147,7 +147,7 @@ def _row(number: int, account: int, kind: int, at: datetime, chance: random.Rand
         f"{int(at.timestamp() * 1000):012x}7{chance.getrandbits(12):03x}8{chance.getrandbits(60):015x}",
         account,
         event_id,
-        keys.bytes_of(event_id).hex(),
+        ids.bytes_of(event_id).hex(),
         f"{chance.getrandbits(48):012x}5{chance.getrandbits(12):03x}8{number:015x}",
         *(input_, output, input_ + output),
         *(*cost, sum(cost), sum(cost)),
@@ -198,7 +198,7 @@ def _roll_up(rollup: Rollup, at: datetime) -> None:
     if connection.vendor == "postgresql":
         _run("SET work_mem = '1GB'")
     columns, positions = (*rollup.keys, *rollup.counters), ", ".join(map(str, range(1, len(rollup.keys) + 1)))
-    keys_of_logs = KEYS[rollup].format(over=f"usage_day < '{at.date() - gathering.OVER}'")
+    keys_of_logs = KEYS[rollup].format(over=f"usage_day < '{at.date() - slot_compaction.OVER}'")
     sums = ", ".join(SUMS[counter] for counter in rollup.counters)
     _run(
         f"INSERT INTO {rollup.table} ({', '.join(columns)}) SELECT {keys_of_logs}, {sums} FROM api_usage_logs"

@@ -10,7 +10,7 @@ from bench.scratch import Vendor
 class Row(NamedTuple):
     """`where` is module:function below bench; the function takes Sizes and returns Outcomes.
 
-    One that is `kept` runs on the data sets of bench/kept.py: the large one, beside the small one.
+    One that is `kept` runs on the data sets of bench/stored_databases.py: the large one, beside the small one.
     """
 
     name: str

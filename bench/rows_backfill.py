@@ -16,7 +16,7 @@ from django.utils import timezone
 from bench import large, load, rounds
 from bench.outcome import Outcome, compared, shown
 from bench.rows import Sizes
-from billing import ledger_check
+from billing.verification import rollup_check
 from providers import rulebook
 from providers.detection import Call
 
@@ -29,7 +29,7 @@ def measure(sizes: Sizes) -> list[Outcome]:
     rows = sizes.logs // 10
     large.accounts(timezone.now())
     large.logs(rows, at=timezone.now(), named=False)
-    list(ledger_check.rebuild())
+    list(rollup_check.rebuild())
     peer, statements = rows / rounds.seconds(_raw_update), _Longest()
     outcomes = []
     for name, backfill in (("migration", _migration), ("command", _command)):
@@ -84,7 +84,7 @@ def _forget() -> None:
             "UPDATE api_usage_logs SET actual_provider_name = NULL, confidence = '', detection_rule = '', evidence = ''"
         )
         cursor.execute("VACUUM FULL ANALYZE api_usage_logs")
-    list(ledger_check.rebuild())
+    list(rollup_check.rebuild())
 
 
 class _Longest:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from bench import large, rounds
 from bench.outcome import Outcome, compared
 from bench.rows import Sizes
-from billing import access
+from billing.accounts import access
 
 ROWS = 100_000
 TARGET = 0.15

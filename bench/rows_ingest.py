@@ -12,12 +12,12 @@ import psycopg
 from django.db import connection
 from django.utils import timezone
 
-from bench import load, rounds, senders
+from bench import http_clients, load, rounds
 from bench.load import Workload
 from bench.outcome import Outcome, compared
 from bench.rows import Sizes
 from bench.server import Server
-from billing import access
+from billing.accounts import access
 
 BATCH, CONNECTIONS, WORKERS = 1_000, 8, 2
 TARGETS = {"mixed": 0.5, "one": 0.75}
@@ -40,7 +40,7 @@ def _measure(workload: Workload, sizes: Sizes) -> list[Outcome]:
 
         def send(bodies: list[bytes]) -> float:
             """Events a second."""
-            pace = senders.rate(server.port, "/api/v1/usage/", token, bodies, connections=CONNECTIONS, wanted=200)
+            pace = http_clients.rate(server.port, "/api/v1/usage/", token, bodies, connections=CONNECTIONS, wanted=200)
             return BATCH * pace
 
         send(_bodies(workload, CONNECTIONS))  # each worker has its books in memory, each account is made

@@ -14,14 +14,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from bench import load, pairs, rounds
+from bench import load, reserve_worker, rounds
 from bench.outcome import Outcome, compared, slower
 from bench.rows import Sizes
-from billing import access, accounts, events, metering
+from billing.accounts import access, accounts
 from billing.api import urls
+from billing.events import events
 from billing.models import Account, Plan, UsageReservation
-from billing.plans import supersede
-from lib import keys
+from billing.plans.plans import supersede
+from billing.recording import metering
+from lib import ids
 
 CALLS = 300
 PROCESSES, PAIRS = 16, 60
@@ -34,7 +36,7 @@ class BareView(APIView):
     required_scope = "limits"
 
     def post(self, request: Request) -> Response:
-        return Response({"account": Account.objects.get(external_key=keys.key_of(pairs.ACCOUNT)).name})
+        return Response({"account": Account.objects.get(external_key=ids.key_of(reserve_worker.ACCOUNT)).name})
 
 
 def preflight(sizes: Sizes) -> list[Outcome]:
@@ -84,12 +86,12 @@ def _account() -> Account:
     for limit in limits:
         limit.amount = 10**15
     supersede(plan=plan, limits=limits, at=at)
-    accounts.ensure([pairs.ACCOUNT], at=at)
-    return accounts.find([pairs.ACCOUNT])[pairs.ACCOUNT]
+    accounts.ensure([reserve_worker.ACCOUNT], at=at)
+    return accounts.find([reserve_worker.ACCOUNT])[reserve_worker.ACCOUNT]
 
 
 def _pairs(who: str) -> float:
-    command = [sys.executable, "-m", "bench.pairs", who, str(PAIRS)]
+    command = [sys.executable, "-m", "bench.reserve_worker", who, str(PAIRS)]
     running = [
         subprocess.Popen(command, env=os.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for _ in range(PROCESSES)

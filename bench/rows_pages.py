@@ -16,10 +16,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from bench import large, rounds
-from bench.kept import PEER, SMALL
 from bench.outcome import Outcome, slower
 from bench.rows import Sizes
-from billing import access
+from bench.stored_databases import PEER, SMALL
+from billing.accounts import access
 from billing.models import UsageLog
 from lib.keyset import Mark
 from monitoring import health as system_health
@@ -77,7 +77,7 @@ def _block(name: str, address: str, most: int) -> float:
     connection.settings_dict["NAME"] = name
     newest = UsageLog.objects.latest("timestamp").timestamp
     if timezone.now() - newest > OLDEST:
-        raise RuntimeError(f"{name} ends on {newest:%Y-%m-%d}: drop it with `python -m bench.kept --drop`")
+        raise RuntimeError(f"{name} ends on {newest:%Y-%m-%d}: drop it with `python -m bench.stored_databases --drop`")
     client = _program() if address.startswith("/api/") else _operator()
 
     def ask() -> None:

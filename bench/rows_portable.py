@@ -9,7 +9,7 @@ from bench.outcome import Outcome, compared
 from bench.rows import Sizes
 from bench.rows_record import BATCH, parsed, record
 from billing.models import UsageLog
-from lib import keys
+from lib import ids
 
 NAMES = {"sqlite": "SQLite", "mysql": "MariaDB"}
 TARGET = 0.5
@@ -38,7 +38,7 @@ def _copies(event_ids: list[str]) -> list[UsageLog]:
     """The stored logs as new ones, under other keys."""
     logs = list(UsageLog.objects.filter(event_id__in=event_ids))
     for log in logs:
-        log.pk = keys.new_id()
+        log.pk = ids.new_id()
         log.event_id = f"copy-{log.event_id}"
-        log.event_key = keys.key_of(log.event_id)
+        log.event_key = ids.key_of(log.event_id)
     return logs

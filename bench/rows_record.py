@@ -12,8 +12,9 @@ from bench.load import Workload
 from bench.outcome import Outcome, compared
 from bench.rows import Sizes
 from bench.statement import Statement
-from billing import events, metering
-from billing.events import Event
+from billing.events import events
+from billing.events.events import Event
+from billing.recording import metering
 
 BATCH = 1_000
 TARGETS = {"mixed": 1.0, "one": 1.25}

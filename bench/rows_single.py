@@ -8,11 +8,11 @@ from itertools import count
 
 from django.utils import timezone
 
-from bench import load, rounds, senders
+from bench import http_clients, load, rounds
 from bench.outcome import Outcome, compared
 from bench.rows import Sizes
 from bench.server import Server
-from billing import access, accounts
+from billing.accounts import access, accounts
 
 CONNECTIONS, WORKERS, THREADS = 16, 2, 4
 EVENTS = 100  # a round, for each batch that the batch rows send
@@ -26,13 +26,13 @@ def measure(sizes: Sizes) -> list[Outcome]:
     accounts.ensure((f"account-{number}" for number in range(load.ACCOUNTS)), at=at)
     _, token = access.create_key(name="bench", scopes=["ingest"], at=at)
     ours = Server(os.environ, workers=WORKERS, threads=THREADS)
-    bare = {**os.environ, "DJANGO_SETTINGS_MODULE": "bench.bare_settings"}
+    bare = {**os.environ, "DJANGO_SETTINGS_MODULE": "bench.bare_view_settings"}
     theirs = Server(bare, workers=WORKERS, threads=THREADS)
     with ours, theirs:
 
         def send(port: int, path: str) -> float:
             bodies = _bodies(sizes.batches * EVENTS)
-            return senders.rate(port, path, token, bodies, connections=CONNECTIONS, wanted=201)
+            return http_clients.rate(port, path, token, bodies, connections=CONNECTIONS, wanted=201)
 
         send(ours.port, "/api/v1/usage/")  # books and connections
         send(theirs.port, "/api/v1/bare/")

@@ -56,7 +56,7 @@ def _prepare(folder: str) -> str:
     sync, jobs = ["sync_prices", "--source", "genai"], ["run_jobs", "--once"]
     for command in (["migrate", "--verbosity", "0"], ["seed_demo"], sync, jobs, operator):
         subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, check=True)
-    for history in ("bench.watched", "bench.closed"):
+    for history in ("bench.month_of_requests", "bench.closed_account"):
         subprocess.run([sys.executable, "-m", history], cwd=ROOT, check=True)
     return password
 
@@ -65,7 +65,8 @@ def _make_customer(password: str) -> None:
     """A member of two of the demonstration's accounts."""
     from django.contrib.auth.models import User
 
-    from billing import accounts, demo
+    from billing import demo
+    from billing.accounts import accounts
     from billing.models import Membership
 
     user = User.objects.create_user("customer@example.com", "customer@example.com", password)

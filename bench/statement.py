@@ -9,8 +9,8 @@ from django.db import connection
 from psycopg.types.json import Jsonb
 
 from bench import rounds
+from billing.ledger.rollups import PLATFORM_DAYS, USAGE_DAYS, USAGE_MODELS, Rollup
 from billing.models import UsageLog
-from billing.rollups import PLATFORM_DAYS, USAGE_DAYS, USAGE_MODELS, Rollup
 
 TABLES = ("api_usage_logs", "usage_days", "usage_models", "platform_days", "provider_minutes")
 DECLARED, MODEL = "lower(trim(provider))", "lower(trim(model_used))"

@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from billing import accounts, corrections, events, metering, repricing, subscriptions
-from billing.metering import Result, Source
+from billing.accounts import accounts
+from billing.corrections import corrections, repricing
+from billing.corrections.repricing import Choice
+from billing.events import events
 from billing.models import Account, UsageAdjustment, UsageLog
-from billing.repricing import Choice
-from lib import keys
+from billing.plans import subscriptions
+from billing.recording import metering
+from billing.recording.metering import Result, Source
+from lib import ids
 from providers import price_edits
 from providers.models import Price, PriceRate, Provider
 
@@ -69,7 +73,7 @@ def seed(at: datetime) -> list[Result]:
 def _subscribe(at: datetime) -> None:
     """Two accounts pay, by the month and by the year; the third is on the default plan."""
     for external_id, plan, cycle in (("demo-acme", "pro", "monthly"), ("demo-orbit", "basic", "yearly")):
-        account = Account.objects.get(external_key=keys.key_of(external_id))
+        account = Account.objects.get(external_key=ids.key_of(external_id))
         subscriptions.subscribe(account, plan=plan, cycle=cycle, actor=ACTOR, at=at)
 
 
@@ -96,7 +100,7 @@ def _set_late_price() -> None:
 
 
 def _void(event_id: str, reason: str, at: datetime) -> UsageAdjustment:
-    log = UsageLog.objects.get(event_key=keys.key_of(event_id), account__external_id__in=list(ACCOUNTS))
+    log = UsageLog.objects.get(event_key=ids.key_of(event_id), account__external_id__in=list(ACCOUNTS))
     corrections.void(log, reason=reason, actor=ACTOR, at=at)
     return UsageAdjustment.objects.get(account=log.account_id, log=log.pk)
 

@@ -8,23 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from billing import (
-    alerts,
-    archiving,
-    backfill,
-    corrections,
-    deliveries,
-    gathering,
-    idempotency,
-    repricing,
-    reservations,
-    retention,
-    statements,
-    subscriptions,
-    verification,
-)
+from billing.alerts import alerts, deliveries
+from billing.archive import archive_job
+from billing.corrections import corrections, redetection, repricing
+from billing.corrections.apply_corrections import BatchClosed
+from billing.ledger import retention, slot_compaction
+from billing.limits import reservations
 from billing.models import CorrectionBatch, UsageAdjustment, UsageLog
-from billing.projections import BatchClosed
+from billing.plans import idempotency, subscriptions
+from billing.statements import statements
+from billing.verification import verify
 from lib import jobs
 from lib.jobs import Trouble
 
@@ -32,10 +25,10 @@ LEFT = timedelta(minutes=10)  # a batch that is as old was left by whoever began
 CORRECTED = 1_000  # logs that a correction takes at a time
 
 
-def verify(_at: datetime) -> str:
+def verify_ledger(_at: datetime) -> str:
     """`verify_ledger` by night. Raises Trouble where something differs from the ledger."""
     rows = differences = 0
-    for part in verification.parts():
+    for part in verify.parts():
         rows, differences = rows + part.rows, differences + len(part.differences)
     found = f"{rows} rows compared, {differences} differences"
     if differences:
@@ -92,7 +85,7 @@ def _price(batch: CorrectionBatch, at: datetime) -> Iterable[object]:
 
 
 def _name(batch: CorrectionBatch, at: datetime) -> Iterable[object]:
-    return backfill.run(backfill.Choice.of(batch.choice), size=CORRECTED, at=at)
+    return redetection.run(redetection.Choice.of(batch.choice), size=CORRECTED, at=at)
 
 
 def _revert(undo: CorrectionBatch, at: datetime) -> Iterable[object]:
@@ -108,7 +101,7 @@ FINISH: dict[str, Callable[[CorrectionBatch, datetime], Iterable[object]]] = {
 
 
 def gather_days(at: datetime) -> str:
-    return f"{gathering.gather(at)} platform days gathered"
+    return f"{slot_compaction.gather(at)} platform days gathered"
 
 
 def prune(at: datetime) -> str:
@@ -117,7 +110,7 @@ def prune(at: datetime) -> str:
 
 
 def register() -> None:
-    jobs.register("verify_ledger", verify, every=timedelta(days=1), lease=timedelta(hours=3))
+    jobs.register("verify_ledger", verify_ledger, every=timedelta(days=1), lease=timedelta(hours=3))
     jobs.register("find_undetected", find_undetected, every=timedelta(days=1), lease=timedelta(hours=1))
     jobs.register("sweep_alerts", sweep_alerts, every=timedelta(seconds=30))
     jobs.register("deliver_alerts", deliver_alerts, every=timedelta(seconds=10))
@@ -128,4 +121,4 @@ def register() -> None:
     jobs.register("gather_days", gather_days, every=timedelta(days=1), lease=timedelta(hours=1))
     jobs.register("prune", prune, every=timedelta(days=1), lease=timedelta(hours=1))
     jobs.register("erase_addresses", retention.prune, every=timedelta(minutes=10))
-    jobs.register("archive_logs", archiving.run, every=timedelta(minutes=10), lease=timedelta(hours=3))
+    jobs.register("archive_logs", archive_job.run, every=timedelta(minutes=10), lease=timedelta(hours=3))

@@ -13,11 +13,11 @@ class ConfigConfig(AppConfig):
     verbose_name = "Configuration"
 
     def ready(self) -> None:
-        from lib import health
-        from monitoring import readiness
+        from lib import readiness
+        from monitoring import readiness_checks
 
         self._audit()
-        health.register("ledger", partial(readiness.last_check, "verify_ledger"))
+        readiness.register("ledger", partial(readiness_checks.last_check, "verify_ledger"))
 
     def _audit(self) -> None:
         """The audit trail: who changed configuration. Usage has its own history, the log and its adjustments."""

@@ -11,10 +11,12 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from billing import cards, dashboards, overview, reports, subscriptions
-from billing.overview import Links
+from billing.accounts.usage_periods import Period
+from billing.dashboards import account_page, cards, dashboards
+from billing.dashboards.account_page import Links
 from billing.pages.base import MemberRequest, member
-from billing.reports import Period
+from billing.plans import subscriptions
+from billing.reports import reports
 from monitoring import health
 from providers import rulebook
 
@@ -27,14 +29,14 @@ STEPS = 12  # of a subscription that are shown
 @member
 def page(request: MemberRequest) -> HttpResponseBase:
     account, at = request.account, timezone.now()
-    period, view = overview.period_of(request, account, at), _view(request)
+    period, view = account_page.period_of(request, account, at), _view(request)
     found = dashboards.of(account, period, at)
     in_full = view == DETAILED or "csv" in request.GET
     models = reports.by_model(found.summary, rulebook.current().labels) if in_full else []
     if csv := cards.csv(request, found.summary, [found.days, found.months], models):
         return csv
     context = {
-        **overview.shared(found.summary, found.pace, found.days),
+        **account_page.shared(found.summary, found.pace, found.days),
         "section": "overview",
         "view": view,
         "what": "period",

@@ -12,9 +12,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 
-from billing import alerts, attention, cards, dashboards, overview, provider_health, reports, trends
-from billing.reports import Summary
-from billing.trends import Trend
+from billing.alerts import alerts
+from billing.dashboards import account_page, cards, dashboards, needs_attention
+from billing.reports import provider_health, reports, trends
+from billing.reports.reports import Summary
+from billing.reports.trends import Trend
 from monitoring import health
 from providers import rulebook
 
@@ -28,14 +30,14 @@ def context(request: HttpRequest, at: datetime) -> dict[str, Any]:
     summary, days = _figures(request, at)
     unread, _ = alerts.page(None, unread=True, size=dashboards.NEWEST_ALERTS)
     return {
-        **overview.shared(summary, reports.pace(summary, at), days),
+        **account_page.shared(summary, reports.pace(summary, at), days),
         "what": "month",
         "periods": reports.periods_of(None, at),
-        "links": overview.links(summary.period, None),
+        "links": account_page.links(summary.period, None),
         "unpriced_models": reverse("admin:billing_unpriced"),
-        "near": attention.near_limit(at),
+        "near": needs_attention.near_limit(at),
         "alerts": unread,
-        "subscriptions": attention.subscriptions(at),
+        "subscriptions": needs_attention.subscriptions(at),
         "health": health.snapshot(),
         "providers": provider_health.snapshot(),
         "api_url": request.build_absolute_uri("/api/v1/usage/"),
@@ -51,7 +53,7 @@ def csv(request: HttpRequest, at: datetime) -> HttpResponseBase | None:
 
 
 def _figures(request: HttpRequest, at: datetime) -> tuple[Summary, Trend]:
-    period, labels = overview.period_of(request, None, at), rulebook.current().labels
+    period, labels = account_page.period_of(request, None, at), rulebook.current().labels
     return reports.summary(None, period, at, labels=labels), trends.of_period(None, period, at, labels)
 
 

@@ -14,9 +14,9 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-import billing.metrics
+import billing.reports.metrics
 import monitoring.metrics
-from billing import access
+from billing.accounts import access
 
 try:
     from prometheus_client import CollectorRegistry, generate_latest
@@ -74,7 +74,7 @@ def _answer(at: datetime) -> HttpResponse:
     if not INSTALLED:
         return _text("The extra `metrics` (prometheus-client) is not installed.\n", 404)
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Figures([*_usage(billing.metrics.read(at)), *_service(monitoring.metrics.read(at))]))
+    registry.register(_Figures([*_usage(billing.reports.metrics.read(at)), *_service(monitoring.metrics.read(at))]))
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE)
 
 
@@ -88,7 +88,7 @@ class _Figures:
         yield from self.figures
 
 
-def _usage(usage: billing.metrics.Usage) -> Iterator[Metric]:
+def _usage(usage: billing.reports.metrics.Usage) -> Iterator[Metric]:
     yield from _table("tollgate_usage_day", DAY, "provider", usage.day)
     yield from _table("tollgate_provider_window", MINUTES, "provider", usage.minutes)
     deliveries = {state: [count] for state, count in usage.deliveries.items()}

@@ -1,6 +1,6 @@
 """The operators' Monitoring page: how the service and the providers do now, how it went, and single requests to look into.
 
-Every figure comes from monitoring and from billing.provider_health; this module only arranges them.
+Every figure comes from monitoring and from billing.reports.provider_health; this module only arranges them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 
-from billing import provider_health
+from billing.reports import provider_health
 from monitoring import charts, filters, health, history, request_log, traffic
 from monitoring.history import Step
 

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from lib import health
+from lib import readiness
 
 
 @require_safe
@@ -22,7 +22,7 @@ def livez(_request: HttpRequest) -> HttpResponse:
 @never_cache
 def readyz(_request: HttpRequest) -> HttpResponse:
     """Every check with its finding; 503 when one is critical. A warning still takes requests."""
-    findings = health.run()
-    status = health.worst(findings.values())
+    findings = readiness.run()
+    status = readiness.worst(findings.values())
     body = {"status": status, "checks": {name: asdict(finding) for name, finding in findings.items()}}
     return JsonResponse(body, status=503 if status == "critical" else 200)

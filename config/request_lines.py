@@ -16,7 +16,7 @@ from django.core.signals import got_request_exception
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from lib import keys, log_lines
+from lib import ids, log_lines
 
 HEADER = "X-Request-ID"
 WELL_FORMED = re.compile(r"[\w.:-]{1,64}", re.ASCII)
@@ -48,7 +48,7 @@ class RequestLineMiddleware:
 def _id_of(request: HttpRequest) -> str:
     """The sender's, where it is short and plain; else one that is made."""
     sent = request.headers.get("x-request-id", "")
-    return sent if WELL_FORMED.fullmatch(sent) else str(keys.new_id())
+    return sent if WELL_FORMED.fullmatch(sent) else str(ids.new_id())
 
 
 def _note(**_signal: object) -> None:

@@ -1,6 +1,6 @@
 """The operators' Service page: what somebody on call asks first, each question with its answer and where to go on.
 
-Every figure comes from lib.health, monitoring and billing; this module only arranges them.
+Every figure comes from lib.readiness, monitoring and billing; this module only arranges them.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from django.template.response import TemplateResponse
 from django.urls import path
 from django.utils import timezone
 
-from billing import on_call, provider_health
-from lib import health as checks
+from billing.dashboards import service_figures
+from billing.reports import provider_health
+from lib import readiness as checks
 from monitoring import health, job_states, recorder, traffic
 
 DAY = timedelta(days=1)
@@ -61,4 +62,4 @@ def _dropped(at: datetime) -> int:
 
 
 def _of_billing(at: datetime) -> dict[str, Any]:
-    return {"billing": on_call.figures(at), "providers": provider_health.snapshot()}
+    return {"billing": service_figures.figures(at), "providers": provider_health.snapshot()}

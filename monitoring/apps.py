@@ -2,7 +2,7 @@ from datetime import timedelta
 
 from django.apps import AppConfig
 
-from lib import health, jobs
+from lib import jobs, readiness
 
 
 class MonitoringConfig(AppConfig):
@@ -10,10 +10,10 @@ class MonitoringConfig(AppConfig):
     verbose_name = "Monitoring"
 
     def ready(self) -> None:
-        from monitoring import checks, readiness, retention  # noqa: F401 - importing the checks registers them
+        from monitoring import checks, readiness_checks, retention  # noqa: F401 - importing the checks registers them
 
-        health.register("database", readiness.database)
-        health.register("migrations", readiness.migrations)
-        health.register("jobs", readiness.jobs)
-        health.register("request_log", readiness.request_log)
+        readiness.register("database", readiness_checks.database)
+        readiness.register("migrations", readiness_checks.migrations)
+        readiness.register("jobs", readiness_checks.jobs)
+        readiness.register("request_log", readiness_checks.request_log)
         jobs.register("prune_requests", retention.prune, every=timedelta(minutes=10))

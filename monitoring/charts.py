@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lib.error_rate import Status
+from lib.health_status import Status
 from monitoring.history import Step
 
 HEIGHT, STEP, BAR = 60, 10, 8  # of the drawing, of the room for a bar, and of a bar's width

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.utils import timezone
 
-from lib.error_rate import Reason, Status
+from lib.health_status import Reason, Status
 from monitoring import traffic
 from monitoring.traffic import Route, Traffic
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db.models import F, Q
 
-from lib import jobs, keys
+from lib import ids, jobs
 from lib.jobs import Job, Trouble
 from monitoring.models import JobRun
 
@@ -43,7 +43,7 @@ def run_due(clock: Clock) -> Iterator[Ran]:
 
 def _take(job: Job, at: datetime) -> UUID | None:
     """The lease, where the job is due and free."""
-    holder = keys.new_id()
+    holder = ids.new_id()
     free = Q(leased_until=None) | Q(leased_until__lte=at)
     due = JobRun.objects.filter(free, name=job.name, due_at__lte=at)
     return holder if due.update(holder=holder, leased_until=at + job.lease, started_at=at) else None

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import Sum
 
-from lib import jobs, series
+from lib import jobs, metric_labels
 from monitoring import traffic
 from monitoring.models import JobRun, RequestMinute
 from monitoring.traffic import Traffic
@@ -43,7 +43,7 @@ def read(at: datetime) -> Service:
     start = at.replace(second=0, microsecond=0) - timedelta(minutes=settings.HEALTH_WINDOW_MINUTES)
     whole, routes = traffic.routes(start, at)
     counts = [(one.name, [one.traffic.requests, one.traffic.errors, one.traffic.duration_us]) for one in routes]
-    return Service(routes=series.bounded(counts), classes=_classes(start, at), window=whole, jobs=_jobs(at))
+    return Service(routes=metric_labels.bounded(counts), classes=_classes(start, at), window=whole, jobs=_jobs(at))
 
 
 def _classes(start: datetime, end: datetime) -> dict[int, int]:

@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 
 from lib import client_address
 from monitoring import recorder
-from monitoring.entries import Entry
+from monitoring.request_rows import Entry
 
 # Asked every few seconds by machines: they would drown the log, and make a broken service look healthy.
 PROBES = frozenset({"/livez", "/readyz", "/metrics"})

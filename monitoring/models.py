@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from django.db import models
 
-from lib import keys
+from lib import ids
 
 
 class ApiRequest(models.Model):
     """One answered request. Holds no path, query string, header (but the user agent) or body: secrets live there."""
 
-    id = models.UUIDField(primary_key=True, default=keys.new_id, editable=False)
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     at = models.DateTimeField(help_text="When it was answered.")
     route = models.CharField(max_length=200, help_text="The URL pattern, or “unmatched”.")
     method = models.CharField(max_length=16)

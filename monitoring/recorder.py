@@ -17,8 +17,8 @@ from django.db import Error as DatabaseFailure
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
-from monitoring import entries
-from monitoring.entries import Batch, Entry
+from monitoring import request_rows
+from monitoring.request_rows import Batch, Entry
 
 LIMIT = 20_000  # entries held at most, some 10 MB
 BATCH = 500
@@ -98,7 +98,7 @@ class Recorder:
         if dropped == self._told:
             return True
         try:
-            entries.store_drops(dropped - self._told, timezone.now())
+            request_rows.store_drops(dropped - self._told, timezone.now())
         except DatabaseFailure as error:
             logger.warning("%d dropped requests wait to be told: %s", dropped - self._told, type(error).__name__)
             _disconnect()
@@ -107,11 +107,11 @@ class Recorder:
         return True
 
     def _take(self) -> Batch:
-        return entries.batch([self._held.popleft() for _ in range(min(BATCH, len(self._held)))])
+        return request_rows.batch([self._held.popleft() for _ in range(min(BATCH, len(self._held)))])
 
     def _store(self, batch: Batch) -> bool:
         try:
-            entries.store(batch)
+            request_rows.store(batch)
         except IntegrityError:
             return True  # Its ids are there: the answer to an earlier commit was lost, not the commit.
         except (OperationalError, InterfaceError) as error:

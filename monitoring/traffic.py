@@ -12,8 +12,8 @@ from typing import Any
 
 from django.db.models import Q, QuerySet, Sum
 
-from lib import error_rate
-from lib.error_rate import Status
+from lib import health_status
+from lib.health_status import Status
 from monitoring import histogram
 from monitoring.models import RequestHour, RequestMinute
 
@@ -42,7 +42,7 @@ class Traffic:
 
     @property
     def status(self) -> Status:
-        return error_rate.status(self.requests, self.errors)
+        return health_status.status(self.requests, self.errors)
 
     @property
     def error_rate(self) -> float | None:

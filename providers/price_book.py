@@ -18,8 +18,8 @@ from django.db.models import QuerySet
 
 from providers import model_ids
 from providers.costing import PricedModel, Rate
-from providers.editions import Editions
 from providers.models import Price, Provider
+from providers.versioned_cache import Editions
 
 MEMO = 16_384  # answers kept per book; an event's model is the caller's text, so this must have an end
 

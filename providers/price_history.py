@@ -88,4 +88,4 @@ def in_words(price: Price) -> str:
 def _rate_in_words(rate: PriceRate) -> str:
     limits = [rate.variant, f"above {rate.above}" if rate.above else ""]
     stated = ", ".join(limit for limit in limits if limit)
-    return f"{rate.unit} {money.text(rate.nano_per_million)}" + (f" ({stated})" if stated else "")
+    return f"{rate.unit} {money.exact_usd(rate.nano_per_million)}" + (f" ({stated})" if stated else "")

@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 
-from lib import keys
+from lib import ids
 from providers import price_book, price_diff
 from providers.models import PriceProposal, Provider
 from providers.price_book import PriceBook
@@ -97,7 +97,7 @@ def run(
 
 def open_key(proposal: PriceProposal) -> UUID:
     """What only one open proposal may be about."""
-    return keys.key_of(json.dumps([proposal.source, *_statement(proposal)], default=str))
+    return ids.key_of(json.dumps([proposal.source, *_statement(proposal)], default=str))
 
 
 def _statement(one: PriceProposal | Offer) -> Statement:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from providers.detection import Call, Detection, Rule, RuleSet
-from providers.editions import Editions
 from providers.models import DetectionRule, Provider
+from providers.versioned_cache import Editions
 
 MEMO = 65_536  # answers kept per book; models and endpoints are the caller's text, so this must have an end
 

@@ -47,7 +47,7 @@ def _missing(rows: list[dict[str, Any]]) -> Iterator[tuple[Price, list[dict[str,
 
 def _columns(rate: dict[str, Any]) -> dict[str, Any]:
     """The file says USD for so many units, as price lists do; the table nano-USD for a million."""
-    per_million = money.nano(Decimal(rate["usd"]) * MILLION / rate["per"])
+    per_million = money.nano_from_usd(Decimal(rate["usd"]) * MILLION / rate["per"])
     return {
         "unit": rate["unit"],
         "variant": rate.get("variant", ""),

@@ -20,7 +20,7 @@ from django.test import Client
 from hypothesis import settings as hypothesis_settings
 from pytest_django.plugin import blocking_manager_key
 
-from billing import access, accounts
+from billing.accounts import access, accounts
 from billing.models import Account
 
 ROOT = Path(__file__).resolve().parent.parent

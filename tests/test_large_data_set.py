@@ -8,8 +8,8 @@ import pytest
 from django.db import connection
 
 from bench import large
-from billing import verification
 from billing.models import Account, PlatformDay, UsageLog
+from billing.verification import verify
 
 AT = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 
@@ -19,7 +19,7 @@ AT = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 def test_its_rollups_equal_its_log() -> None:
     large.fill(2_000, at=AT)
 
-    assert [str(one) for part in verification.parts() for one in part.differences] == []
+    assert [str(one) for part in verify.parts() for one in part.differences] == []
     assert (UsageLog.objects.count(), Account.objects.count()) == (2_000, 10_000)
     assert PlatformDay.objects.order_by().values("actual").distinct().count() == 40
     days = UsageLog.objects.order_by("timestamp").values_list("usage_day", flat=True)

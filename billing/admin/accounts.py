@@ -15,10 +15,14 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from billing import accounts, events, overview, plans, schedules
-from billing.admin.caps import CapInline, OverrideForm
-from billing.meter_lines import meter_lines
+from billing import errors
+from billing.accounts import accounts
+from billing.admin.limit_forms import CapInline, OverrideForm
+from billing.dashboards import account_page
+from billing.events import events
+from billing.limits.limit_status import meter_lines
 from billing.models import Account, LimitOverride, Membership
+from billing.plans import anchor_changes, plans
 
 
 class AccountForm(forms.ModelForm):  # type: ignore[type-arg]  # cannot be subscripted at run time
@@ -27,7 +31,7 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]  # cannot be subsc
         external_id: str = self.cleaned_data["external_id"]
         try:
             events.check_account_id(external_id, "external_id")
-        except events.Refused as refused:
+        except errors.Refused as refused:
             raise ValidationError(refused.detail) from refused
         if accounts.get(external_id):
             raise ValidationError("There is an account with this id.")
@@ -65,7 +69,7 @@ class AccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def usage_view(self, request: HttpRequest, account: int) -> HttpResponseBase:
         if not request.user.has_perm("billing.view_usagelog"):
             raise PermissionDenied
-        return overview.account_page(request, get_object_or_404(Account, pk=account))
+        return account_page.account_page(request, get_object_or_404(Account, pk=account))
 
     @admin.display(description="Usage")
     def usage(self, account: Account) -> str:
@@ -93,7 +97,7 @@ class AccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             obj.save(update_fields=rest)
             plans.configuration_changed(obj)
         if moved:
-            begins = schedules.change(obj, anchor_day=obj.anchor_day, timezone=obj.timezone, at=timezone.now())
+            begins = anchor_changes.change(obj, anchor_day=obj.anchor_day, timezone=obj.timezone, at=timezone.now())
             messages.info(request, f"Usage periods follow the new anchor and time zone from {begins} on.")
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:  # noqa: ANN401

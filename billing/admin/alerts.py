@@ -15,12 +15,13 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.text import Truncator
 
-from billing import alerts, deliveries, notices, plans, webhooks
-from billing.admin import steps
+from billing.admin import confirm
 from billing.admin.filters import AccountFilter
-from billing.meters import PER_DAY
+from billing.alerts import alert_text, alerts, deliveries, webhooks
 from billing.models import Delivery, UsageAlert, Webhook
 from billing.models.alerts import PROJECTED
+from billing.plans import plans
+from billing.plans.meters import PER_DAY
 from lib import changelist, outbound
 
 State = Delivery.State
@@ -101,11 +102,11 @@ class UsageAlertAdmin(changelist.ReadOnlyAdmin):
 
     @admin.display(description="Threshold")
     def threshold_words(self, alert: UsageAlert) -> str:
-        return format_html('<span class="badge {}">{}</span>', notices.badge(alert), notices.threshold(alert))
+        return format_html('<span class="badge {}">{}</span>', alert_text.badge(alert), alert_text.threshold(alert))
 
     @admin.display(description="Used, of the limit")
     def used_words(self, alert: UsageAlert) -> str:
-        return f"{notices.shown(alert, alert.used)} of {notices.shown(alert, alert.cap)}"
+        return f"{alert_text.shown(alert, alert.used)} of {alert_text.shown(alert, alert.cap)}"
 
     @admin.display(description="Period from")
     def from_day(self, alert: UsageAlert) -> str:
@@ -119,9 +120,9 @@ class UsageAlertAdmin(changelist.ReadOnlyAdmin):
 def _alert_page(alert: UsageAlert) -> dict[str, Any]:
     sent = list(alert.deliveries.filter(account_id=alert.account_id).select_related("webhook").order_by("id"))
     return {
-        "sentence": notices.sentence(alert),
-        "badge": notices.badge(alert),
-        "threshold": notices.threshold(alert),
+        "sentence": alert_text.sentence(alert),
+        "badge": alert_text.badge(alert),
+        "threshold": alert_text.threshold(alert),
         "sent": [(one, BADGES[State(one.state)]) for one in sent],
         "title": "Alert",
     }
@@ -161,7 +162,7 @@ class DeliveryAdmin(changelist.ReadOnlyAdmin):
             due = deliveries.retry(found, timezone.now())
             return "It is sent again within seconds." if due else "It was not given up: there is nothing to try again."
 
-        return steps.confirm(
+        return confirm.confirm(
             request,
             title="Retry",
             sentences=(f"The alert is sent to {one} again, and for another day if that fails.",),

@@ -11,8 +11,8 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
 from django.utils.text import Truncator
 
-from billing import archive_file
 from billing.admin.filters import AccountFilter
+from billing.archive import archive_file
 from billing.models import Archive
 from lib import changelist
 

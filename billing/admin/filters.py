@@ -14,9 +14,11 @@ from django.db.models.lookups import Exact
 from django.http import HttpRequest
 from django.utils import timezone
 
-from billing import log_search, reports
+from billing.accounts import usage_periods
+from billing.ledger import log_search
 from billing.models import Account, Category, Confidence, UsageLog
-from lib import keys, periods
+from billing.reports import reports
+from lib import ids, periods
 from lib.changelist import ExactFilter
 from lib.periods import CALENDAR_UTC
 from providers import rulebook
@@ -62,18 +64,18 @@ class TimeFilter(admin.SimpleListFilter):
         return queryset.filter(timestamp__gte=timezone.now() - timedelta(days=int(self.value())))
 
 
-def _month(name: str) -> reports.Period | None:
+def _month(name: str) -> usage_periods.Period | None:
     """A month as the dashboard's links name it, or None."""
     try:
-        return reports.named_period(None, name)
+        return usage_periods.named_period(None, name)
     except ValueError:
         return None
 
 
-def _last_months() -> list[reports.Period]:
-    months = [reports.current_period(None, timezone.now())]
+def _last_months() -> list[usage_periods.Period]:
+    months = [usage_periods.current_period(None, timezone.now())]
     while len(months) < MONTHS:
-        months.append(reports.period_from(CALENDAR_UTC, periods.previous_start(CALENDAR_UTC, months[-1].start)))
+        months.append(usage_periods.period_from(CALENDAR_UTC, periods.previous_start(CALENDAR_UTC, months[-1].start)))
     return months
 
 
@@ -172,7 +174,7 @@ class AccountFilter(_Exact):
     def found(cls, request: HttpRequest) -> int | None:
         """The account's number, 0 where there is no such account, None where none is asked for."""
         wanted = cls.wanted(request)
-        accounts = Account.objects.filter(external_key=keys.key_of(wanted)).values_list("pk", flat=True)
+        accounts = Account.objects.filter(external_key=ids.key_of(wanted)).values_list("pk", flat=True)
         return (accounts.first() or 0) if wanted else None
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[UsageLog]) -> QuerySet[UsageLog]:

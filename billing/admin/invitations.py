@@ -12,8 +12,8 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from billing import invitations
-from billing.admin import steps
+from billing.accounts import invitations
+from billing.admin import confirm
 from billing.admin.filters import AccountFilter
 from billing.models import Account, Invitation, Membership
 from lib import changelist
@@ -69,7 +69,7 @@ class InvitationAdmin(changelist.ReadOnlyAdmin):
         account = Account.objects.filter(pk=account_id).first()
         if account is None:
             raise Http404
-        return steps.confirm(
+        return confirm.confirm(
             request,
             title="Invite a user",
             sentences=(
@@ -85,7 +85,7 @@ class InvitationAdmin(changelist.ReadOnlyAdmin):
     def again(self, request: HttpRequest, pk: int) -> HttpResponse:
         _check(request, MAY_INVITE)
         one = _found(pk)
-        return steps.confirm(
+        return confirm.confirm(
             request,
             title="Send again",
             sentences=(f"A new letter goes to {one.email}; the link of the last one works no more.",),
@@ -103,7 +103,7 @@ class InvitationAdmin(changelist.ReadOnlyAdmin):
             done = invitations.revoke(one, at=timezone.now())
             return "Revoked: the link works no more." if done else "It was not open: nothing was changed."
 
-        return steps.confirm(
+        return confirm.confirm(
             request,
             title="Revoke",
             sentences=(f"The link that went to {one.email} works no more.",),

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from billing import access
+from billing.accounts import access
 from billing.models import ApiKey
 
 

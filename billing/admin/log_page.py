@@ -14,12 +14,15 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 
-from billing import corrections, events, explained_page, sentences, standing
-from billing.api import rows
-from billing.events import Refused
-from billing.explained_page import Correction
+from billing.charges import charge_history, explanation_text
+from billing.charges.explanation_text import Labels
+from billing.corrections import corrections
+from billing.dashboards import charge_page
+from billing.dashboards.charge_page import Correction
+from billing.errors import Refused
+from billing.events import events
 from billing.models import UsageLog
-from billing.sentences import Labels
+from billing.reports import log_rows
 from providers import rulebook
 
 
@@ -42,7 +45,7 @@ class ReasonForm(forms.Form):
 
 def page(request: HttpRequest, log: UsageLog) -> dict[str, Any]:
     """What the log's page shows, with what an operator may do there."""
-    shown = explained_page.shown(log)
+    shown = charge_page.shown(log)
     allowed = request.user.has_perm(corrections.MAY_CORRECT)
     return {
         **shown,
@@ -69,7 +72,7 @@ def correct(
         "title": "Revert a correction" if undone else "Void a call",
         "log": log,
         "provider": labels.get(log.shown_provider, log.shown_provider),
-        "now": sentences.worth(standing.worth(log)),
+        "now": explanation_text.worth(charge_history.worth(log)),
         "undone": undone,
         "form": form,
     }
@@ -91,13 +94,13 @@ def _do(request: HttpRequest, log: UsageLog, undone: Correction | None, reason: 
         messages.error(request, f"Nothing was voided. {refused.detail}")
         return
     log.refresh_from_db()
-    last = explained_page.corrections_of(log, rows.of(log)[1], labels)[-1]
+    last = charge_page.corrections_of(log, log_rows.of(log)[1], labels)[-1]
     messages.success(request, f"Call {log.event_id}: {last.what}.")
 
 
 def _open(log: UsageLog, adjustment_id: UUID, labels: Labels) -> Correction:
     """The log's correction, where it can be reverted now."""
-    for correction in explained_page.corrections_of(log, rows.of(log)[1], labels):
+    for correction in charge_page.corrections_of(log, log_rows.of(log)[1], labels):
         if correction.one.pk == adjustment_id and correction.can_revert:
             return correction
     raise Http404

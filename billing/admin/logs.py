@@ -11,10 +11,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import path, reverse
 from django.utils.html import format_html
 
-from billing import accounts, archive, log_search
+from billing.accounts import accounts
 from billing.admin import log_page
 from billing.admin.filters import FILTERS, AccountFilter
 from billing.api import logs as log_api
+from billing.archive import archived
+from billing.ledger import log_search
 from billing.models import Category, UsageLog
 from lib import changelist, money
 from providers import rulebook
@@ -64,7 +66,7 @@ class UsageLogAdmin(changelist.KeysetAdmin):
         query = request.GET.urlencode()
         export = reverse("admin:billing_usagelog_export") + (f"?{query}" if query else "")
         account = accounts.get(wanted) if (wanted := AccountFilter.wanted(request)) else None
-        extra = {"export_url": export, "title": "Usage logs", "archived": archive.told(account) if account else ""}
+        extra = {"export_url": export, "title": "Usage logs", "archived": archived.told(account) if account else ""}
         return super().changelist_view(request, {**(extra_context or {}), **extra})
 
     def export(self, request: HttpRequest) -> HttpResponseBase:
@@ -113,8 +115,8 @@ class UsageLogAdmin(changelist.KeysetAdmin):
             return format_html('<span class="unpriced">{}</span>', "void")
         if not log.is_priced:
             return format_html('<span class="unpriced">{}</span>', "unpriced")
-        exact = money.text(log.effective_nano)
-        return format_html('<span class="num" title="${}">{}</span>', exact, money.shown(log.effective_nano))
+        exact = money.exact_usd(log.effective_nano)
+        return format_html('<span class="num" title="${}">{}</span>', exact, money.format_usd(log.effective_nano))
 
     @admin.display(description="Status")
     def outcome(self, log: UsageLog) -> str:

@@ -12,11 +12,12 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
-from billing import plans, reservations
-from billing.admin.caps import CapInline, PlanLimitForm
-from billing.meter_lines import FORBIDDEN, UNLIMITED, in_words
-from billing.meters import MONTHLY_COST, PER_DAY
+from billing.admin.limit_forms import CapInline, PlanLimitForm
+from billing.limits import reservations
+from billing.limits.limit_status import FORBIDDEN, UNLIMITED, in_words
 from billing.models import Category, Meter, Plan, PlanLimit, UsageReservation
+from billing.plans import plans
+from billing.plans.meters import MONTHLY_COST, PER_DAY
 from lib import money
 from lib.changelist import ReadOnlyAdmin
 from providers.admin.prices import LinesField
@@ -35,7 +36,7 @@ class PlanForm(forms.ModelForm):  # type: ignore[type-arg]  # cannot be subscrip
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **kwargs)
         for cycle in CYCLES if self.instance.pk else ():
-            self.initial[f"price_{cycle}"] = Decimal(money.text(getattr(self.instance, f"price_{cycle}_nano")))
+            self.initial[f"price_{cycle}"] = Decimal(money.exact_usd(getattr(self.instance, f"price_{cycle}_nano")))
 
     def clean_slug(self) -> str:
         slug: str = self.cleaned_data["slug"]
@@ -47,7 +48,7 @@ class PlanForm(forms.ModelForm):  # type: ignore[type-arg]  # cannot be subscrip
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         for cycle in CYCLES:
             if f"price_{cycle}" in cleaned:
-                setattr(self.instance, f"price_{cycle}_nano", money.nano(cleaned[f"price_{cycle}"]))
+                setattr(self.instance, f"price_{cycle}_nano", money.nano_from_usd(cleaned[f"price_{cycle}"]))
         return cleaned
 
 
@@ -104,11 +105,11 @@ class PlanAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description="A month")
     def price_monthly(self, plan: Plan) -> str:
-        return money.shown(plan.price_monthly_nano)
+        return money.format_usd(plan.price_monthly_nano)
 
     @admin.display(description="A year")
     def price_yearly(self, plan: Plan) -> str:
-        return money.shown(plan.price_yearly_nano)
+        return money.format_usd(plan.price_yearly_nano)
 
     @admin.display(description="Budget")
     def budget(self, plan: Plan) -> str:

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import path
 
-from billing import provider_health
+from billing.reports import provider_health
 
 
 def urls(site: admin.AdminSite) -> list[Any]:

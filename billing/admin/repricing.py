@@ -18,9 +18,10 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 
-from billing import accounts, batches, corrections, projections, repricing
+from billing.accounts import accounts
+from billing.corrections import apply_corrections, batch_progress, corrections, repricing
+from billing.corrections.repricing import Choice
 from billing.models import Account, CorrectionBatch
-from billing.repricing import Choice
 from lib import changelist, money
 
 MOST_LOOKED = 20_000  # logs that a preview reads, about two seconds; what is more is the command's work
@@ -125,7 +126,7 @@ class CorrectionBatchAdmin(changelist.ReadOnlyAdmin):
             return self._preview(request, form, apply)
         reason, actor, now = apply.cleaned_data["reason"], request.user.get_username(), timezone.now()
         batch = repricing.start(form.choice(), reason=reason, actor=actor, at=now)
-        return _worked(request, batch, lambda: batches.carry_on(batch, at=now))
+        return _worked(request, batch, lambda: batch_progress.carry_on(batch, at=now))
 
     def _preview(self, request: HttpRequest, form: ChoiceForm, apply: ApplyForm) -> HttpResponse:
         context = self.admin_site.each_context(request) | {"title": "Re-price calls", "opts": self.opts, "form": form}
@@ -133,17 +134,17 @@ class CorrectionBatchAdmin(changelist.ReadOnlyAdmin):
         if form.is_valid():
             choice = form.choice()
             found = repricing.preview(choice, most=MOST_LOOKED)
-            context |= {"preview": found, "outlook": batches.outlook(found), "choice": choice}
-            context["command"] = batches.command(choice, apply["reason"].value() or "why it is done")
+            context |= {"preview": found, "outlook": batch_progress.outlook(found), "choice": choice}
+            context["command"] = batch_progress.command(choice, apply["reason"].value() or "why it is done")
         return TemplateResponse(request, "admin/billing/correctionbatch/reprice.html", context)
 
     def carry_on(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         _must_correct(request)
         batch = get_object_or_404(CorrectionBatch, pk=pk)
-        if not batches.may_continue(batch):
+        if not batch_progress.may_continue(batch):
             messages.error(request, "Nothing of this batch is left for a page to do.")
             return redirect(f"admin:{NAME}_change", batch.pk)
-        return _worked(request, batch, lambda: batches.carry_on(batch, at=timezone.now()))
+        return _worked(request, batch, lambda: batch_progress.carry_on(batch, at=timezone.now()))
 
     def revert(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         _must_correct(request)
@@ -152,7 +153,7 @@ class CorrectionBatchAdmin(changelist.ReadOnlyAdmin):
             messages.error(request, "Nothing was reverted: tick the box to confirm.")
             return redirect(f"admin:{NAME}_change", batch.pk)
         actor = request.user.get_username()
-        return _worked(request, batch, lambda: batches.revert(batch, actor=actor, at=timezone.now()))
+        return _worked(request, batch, lambda: batch_progress.revert(batch, actor=actor, at=timezone.now()))
 
     @admin.display(description="Made (UTC)")
     def made(self, batch: CorrectionBatch) -> str:
@@ -164,12 +165,12 @@ class CorrectionBatchAdmin(changelist.ReadOnlyAdmin):
 
     @admin.display(description="Difference")
     def difference(self, batch: CorrectionBatch) -> str:
-        exact, shown = money.text(batch.delta_nano), money.shown(batch.delta_nano)
+        exact, shown = money.exact_usd(batch.delta_nano), money.format_usd(batch.delta_nano)
         return format_html('<span class="num" title="${}">{}</span>', exact, shown)
 
     @admin.display(description="State")
     def standing(self, batch: CorrectionBatch) -> str:
-        word = batches.state(batch)
+        word = batch_progress.state(batch)
         return format_html('<span class="badge {}">{}</span>', BADGES[word], word)
 
 
@@ -187,7 +188,7 @@ def _worked(request: HttpRequest, batch: CorrectionBatch, work: Callable[[], boo
     """The batch's page after some seconds of work; it says whether that was all."""
     try:
         done = work()
-    except projections.BatchClosed:
+    except apply_corrections.BatchClosed:
         messages.error(request, "Somebody else finished or reverted this batch meanwhile.")
     except corrections.NotReverted as refused:
         messages.error(request, str(refused))
@@ -201,18 +202,18 @@ def _worked(request: HttpRequest, batch: CorrectionBatch, work: Callable[[], boo
 
 def _page(request: HttpRequest, batch: CorrectionBatch) -> dict[str, Any]:
     """What a batch's page shows."""
-    may_correct, undo = _may_correct(request), batches.undone_by(batch)
+    may_correct, undo = _may_correct(request), batch_progress.undone_by(batch)
     return {
         "title": "Correction batch",
         "batch": batch,
-        "state": batches.state(batch),
-        "badge": BADGES[batches.state(batch)],
-        "in_words": batches.in_words(batch),
+        "state": batch_progress.state(batch),
+        "badge": BADGES[batch_progress.state(batch)],
+        "in_words": batch_progress.in_words(batch),
         "undo": undo,
-        "undo_runs": undo is not None and batches.state(undo) == "running",
-        "undoes": batches.undoes(batch),
-        "may_continue": may_correct and batches.may_continue(batch),
-        "may_revert": may_correct and batches.may_revert(batch),
+        "undo_runs": undo is not None and batch_progress.state(undo) == "running",
+        "undoes": batch_progress.undoes(batch),
+        "may_continue": may_correct and batch_progress.may_continue(batch),
+        "may_revert": may_correct and batch_progress.may_revert(batch),
     }
 
 

@@ -13,9 +13,9 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from billing import statement_page, statements
-from billing.admin import steps
+from billing.admin import confirm
 from billing.models import Statement
+from billing.statements import statement_page, statements
 from lib import changelist, csv_stream, money
 
 State = Statement.State
@@ -77,7 +77,7 @@ class StatementAdmin(changelist.ReadOnlyAdmin):
             paid = statements.mark_paid(one, actor=request.user.get_username(), note=values["note"], at=timezone.now())
             return "Marked as paid." if paid else "Nothing was open on this statement."
 
-        return steps.confirm(
+        return confirm.confirm(
             request,
             title="Mark as paid",
             sentences=(f"{_due(one)} of {one.account} for {one}. What was suspended for it runs again.",),
@@ -101,7 +101,7 @@ class StatementAdmin(changelist.ReadOnlyAdmin):
 
     @admin.display(description="Usage at cost")
     def used(self, one: Statement) -> str:
-        return format_html('<span class="num">{}</span>', money.shown(one.usage_nano))
+        return format_html('<span class="num">{}</span>', money.format_usd(one.usage_nano))
 
     @admin.display(description="Amount due")
     def due(self, one: Statement) -> str:
@@ -119,7 +119,7 @@ class StatementAdmin(changelist.ReadOnlyAdmin):
 
 
 def _due(one: Statement) -> str:
-    return money.shown(one.total_cents * money.CENT)
+    return money.format_usd(one.total_cents * money.CENT)
 
 
 def _page(one: Statement) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from billing import accounts, plans, subscriptions
-from billing.admin import steps
+from billing.accounts import accounts
+from billing.admin import confirm
 from billing.models import Account, Cycle, Subscription, SubscriptionEvent
+from billing.plans import plans, subscriptions
 from lib import changelist, money, periods
 
 Status = Subscription.Status
@@ -28,7 +29,10 @@ HISTORY = 200  # steps shown on a page
 def offered() -> list[tuple[str, str]]:
     latest = plans.current().latest.values()
     return [
-        (one.slug, f"{one.name} ({money.shown(one.price_monthly_nano)} / {money.shown(one.price_yearly_nano)})")
+        (
+            one.slug,
+            f"{one.name} ({money.format_usd(one.price_monthly_nano)} / {money.format_usd(one.price_yearly_nano)})",
+        )
         for one in latest
         if one.active
     ]
@@ -94,7 +98,7 @@ class SubscriptionAdmin(changelist.ReadOnlyAdmin):
 
     def begin(self, request: HttpRequest) -> HttpResponse:
         _check(request)
-        return steps.confirm(
+        return confirm.confirm(
             request,
             title="Subscribe an account",
             sentences=(FIRST_FEE,),
@@ -110,7 +114,7 @@ class SubscriptionAdmin(changelist.ReadOnlyAdmin):
         if account is None or name not in STEPS:
             raise Http404
         step = STEPS[name]
-        return steps.confirm(
+        return confirm.confirm(
             request,
             title=step.label,
             sentences=step.sentences,
@@ -171,10 +175,10 @@ def _possible(one: Subscription) -> list[str]:
 def _subscribed(account: Account, actor: str, values: dict[str, Any]) -> str:
     one, begun = subscriptions.subscribe(account, **values, actor=actor, at=timezone.now())
     if begun:
-        return f"{account} is subscribed; {money.shown(one.fee_nano)} for this cycle."
+        return f"{account} is subscribed; {money.format_usd(one.fee_nano)} for this cycle."
     if one.pending_plan_id:
         return f"The change takes effect on {one.period_end}."
-    return f"{account} has the plan now; {money.shown(one.fee_nano)} was asked for last."
+    return f"{account} has the plan now; {money.format_usd(one.fee_nano)} was asked for last."
 
 
 def _cancelled(account: Account, actor: str, values: dict[str, Any]) -> str:

@@ -16,8 +16,8 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 
-from billing import reports, unpriced
-from billing.unpriced import Row, Seen
+from billing.reports import reports, unpriced
+from billing.reports.unpriced import Row, Seen
 from lib import csv_stream
 from providers import rulebook
 from providers.models import Provider

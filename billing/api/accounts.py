@@ -13,11 +13,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from billing import accounts, events, limits, plans
+from billing.accounts import accounts
+from billing.api import account_scope, representations, schema, schema_limits
 from billing.api import plans as plan_shapes
-from billing.api import schema, schema_limits, scope, shapes
 from billing.api.parsers import body_of
-from billing.events import Refused
+from billing.errors import Refused
+from billing.events import events
+from billing.limits import limits
+from billing.plans import plans
 
 
 class NewAccount(msgspec.Struct, forbid_unknown_fields=True):
@@ -39,7 +42,7 @@ class AccountsView(APIView):
         responses={200: schema.ACCOUNT, 201: schema.ACCOUNT, **schema.ERRORS_OF_WRITING},
     )
     def post(self, request: Request) -> Response:
-        if scope.caller_of(request).account is not None:
+        if account_scope.caller_of(request).account is not None:
             raise exceptions.PermissionDenied("A key of one account makes no others.")
         wanted = events.converted(body_of(request), NewAccount)
         events.check_account_id(wanted.external_id, "external_id")
@@ -47,7 +50,9 @@ class AccountsView(APIView):
         if wanted.timezone not in zoneinfo.available_timezones():
             raise Refused("invalid", "Not an IANA time zone such as Europe/Berlin.", "timezone")
         account, made = accounts.create(at=timezone.now(), **msgspec.structs.asdict(wanted))
-        return Response(shapes.account(account), status=status.HTTP_201_CREATED if made else status.HTTP_200_OK)
+        return Response(
+            representations.account(account), status=status.HTTP_201_CREATED if made else status.HTTP_200_OK
+        )
 
 
 class AccountView(APIView):
@@ -61,14 +66,14 @@ class AccountView(APIView):
         responses={200: schema_limits.ACCOUNT, **schema.ERRORS_OF_READING},
     )
     def get(self, request: Request, external_id: str) -> Response:
-        return Response(_shown(scope.account_of(request, external_id)))
+        return Response(_shown(account_scope.account_of(request, external_id)))
 
 
 def _shown(account: Any) -> dict[str, Any]:  # noqa: ANN401 - an Account: the path always names one
     at = timezone.now()
     standings = limits.standing(account, at)
     return {
-        **shapes.account(account),
+        **representations.account(account),
         "plan": plan_shapes.plan(plans.of_account(account, at)),
         "limits": plan_shapes.limits(one.limit for one in standings),
         "meters": plan_shapes.meters(standings),

@@ -12,9 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from billing import alerts, notices
-from billing.api import paging, schema, schema_limits, scope
-from billing.events import Refused
+from billing.alerts import alert_text, alerts
+from billing.api import account_scope, paging, schema, schema_limits
+from billing.errors import Refused
 
 FILTERS = ("account", "unread", "page_size", "cursor")
 WORDS = {"": None, "true": True, "false": False}
@@ -33,10 +33,10 @@ class AlertsView(APIView):
     )
     def get(self, request: Request) -> Response:
         query: dict[str, str] = request.query_params.dict()  # of a filter given twice, the last counts
-        account = scope.account_of(request, query.get("account"))
+        account = account_scope.account_of(request, query.get("account"))
         unread, before = _unread(query), _cursor(query)
         found, following = alerts.page(account, unread=unread, before=before, size=paging.size(query))
-        return Response({"next": paging.link(request, following), "results": [notices.told(one) for one in found]})
+        return Response({"next": paging.link(request, following), "results": [alert_text.told(one) for one in found]})
 
 
 class ReadView(APIView):
@@ -52,13 +52,13 @@ class ReadView(APIView):
         responses={200: schema_limits.ALERT, **schema.ERRORS_OF_WRITING},
     )
     def post(self, request: Request, id: UUID) -> Response:  # noqa: A002 - the contract's name
-        account = scope.account_of(request, request.query_params.get("account"))
+        account = account_scope.account_of(request, request.query_params.get("account"))
         alert = alerts.find(account, id)
         if alert is None:
             raise Http404
         alerts.mark_read(alerts.of(alert.account).filter(pk=id), timezone.now())
         alert.refresh_from_db(fields=["read_at"])
-        return Response(notices.told(alert))
+        return Response(alert_text.told(alert))
 
 
 def _unread(query: dict[str, str]) -> bool | None:

@@ -8,8 +8,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework import authentication, exceptions, permissions
 
-from billing import access
-from billing.access import Caller
+from billing.accounts import access
+from billing.accounts.access import Caller
 from billing.models import ApiKey
 
 if TYPE_CHECKING:

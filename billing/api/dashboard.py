@@ -11,13 +11,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from billing import dashboards, notices, trends
+from billing.alerts import alert_text
+from billing.api import account_scope, representations, schema, schema_dashboards, subscriptions
 from billing.api import plans as plan_shapes
-from billing.api import schema, schema_dashboards, scope, shapes, subscriptions
 from billing.api.usage import period_of
-from billing.dashboards import Dashboard
-from billing.events import Refused
-from billing.trends import Trend
+from billing.dashboards import dashboards
+from billing.dashboards.dashboards import Dashboard
+from billing.errors import Refused
+from billing.reports import trends
+from billing.reports.trends import Trend
+from lib import money
 from providers import rulebook
 
 ACCOUNT = OpenApiParameter("account", OpenApiTypes.STR, description="The caller's own id of the account.")
@@ -41,7 +44,7 @@ class TrendsView(APIView):
     )
     def get(self, request: Request) -> Response:
         query, at = request.query_params, timezone.now()
-        account = scope.account_of(request, query.get("account"))
+        account = account_scope.account_of(request, query.get("account"))
         days, months = _count(query, "days", trends.MOST_DAYS), _count(query, "months", trends.MOST_MONTHS)
         if days and months:
             raise Refused("invalid", "Either months or days.", "days")
@@ -65,7 +68,7 @@ class DashboardView(APIView):
         responses={200: schema_dashboards.DASHBOARD, **schema.ERRORS_OF_READING},
     )
     def get(self, request: Request) -> Response:
-        account, at = scope.account_of(request, request.query_params.get("account")), timezone.now()
+        account, at = account_scope.account_of(request, request.query_params.get("account")), timezone.now()
         return Response(_told(dashboards.of(account, period_of(request, account), at)))
 
 
@@ -79,13 +82,17 @@ def trend(one: Trend) -> dict[str, Any]:
 
 
 def _steps(one: trends.Series) -> dict[str, Any]:
-    return {"calls": one.calls, "tokens": one.tokens, "cost_usd": [shapes.usd(nano) for nano in one.cost_nano]}
+    return {
+        "calls": one.calls,
+        "tokens": one.tokens,
+        "cost_usd": [money.exact_usd_or_none(nano) for nano in one.cost_nano],
+    }
 
 
 def _told(one: Dashboard) -> dict[str, Any]:
     account = one.account.external_id if one.account else None
     return {
-        "summary": shapes.summary(one.summary),
+        "summary": representations.summary(one.summary),
         "trends": {"account": account, **trend(one.months)},
         "days": {"account": account, **trend(one.days)},
         "subscription": subscriptions.subscription(one.account, one.plan, one.subscription, one.as_of)
@@ -93,9 +100,9 @@ def _told(one: Dashboard) -> dict[str, Any]:
         else None,
         "limits": plan_shapes.limits(standing.limit for standing in one.standings),
         "meters": plan_shapes.meters(one.standings),
-        "alerts": [notices.told(alert) for alert in one.alerts],
+        "alerts": [alert_text.told(alert) for alert in one.alerts],
         "projection": {
-            "cost_usd": shapes.usd(one.projection.cost_nano),
+            "cost_usd": money.exact_usd_or_none(one.projection.cost_nano),
             "percent": one.projection.percent,
             "days_left": one.projection.days_left,
             "exhausted_on": one.projection.exhausted_on,

@@ -8,8 +8,8 @@ from django.db import InterfaceError, OperationalError
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
-from billing.events import Refused
-from billing.metering import TotalTooLarge
+from billing.errors import Refused
+from billing.recording.metering import TotalTooLarge
 from lib.strict_json import BadJSON
 
 

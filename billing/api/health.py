@@ -10,9 +10,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from billing import provider_health
-from billing.api import schema, scope
-from billing.provider_health import LastError, ProviderHealth
+from billing.api import account_scope, schema
+from billing.reports import provider_health
+from billing.reports.provider_health import LastError, ProviderHealth
 
 STATUS = {"type": "string", "enum": ["healthy", "warning", "critical", "unknown"]}
 NUMBER = schema.null({"type": "number"})
@@ -51,7 +51,7 @@ class ProvidersHealthView(APIView):
         responses={200: ANSWER, **schema.ERRORS_OF_READING},
     )
     def get(self, request: Request) -> Response:
-        account, at = scope.caller_of(request).account, timezone.now()
+        account, at = account_scope.caller_of(request).account, timezone.now()
         found = provider_health.measured(at)
         shown = found.providers
         if account:

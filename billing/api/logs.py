@@ -18,12 +18,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from billing import corrections, events, log_search
-from billing.api import paging, rows, schema, scope
+from billing.api import account_scope, paging, schema
 from billing.api.parsers import body_of
-from billing.events import Refused
-from billing.log_search import Search
+from billing.corrections import corrections
+from billing.errors import Refused
+from billing.events import events
+from billing.ledger import log_search
+from billing.ledger.log_search import Search
 from billing.models import Account, Category, Confidence, UsageLog
+from billing.reports import log_rows
 from lib import csv_stream
 from lib.keyset import Mark
 from providers import rulebook
@@ -69,13 +72,13 @@ class LogsView(APIView):
     )
     def get(self, request: Request) -> HttpResponseBase:
         query: dict[str, str] = request.query_params.dict()  # of a filter given twice, the last counts
-        found = search_of(query, scope.account_of(request, query.get("account")), timezone.now()).found
+        found = search_of(query, account_scope.account_of(request, query.get("account")), timezone.now()).found
         if query.get("format") == "csv":
             return csv_of(found)
         size, mark = paging.size(query), _mark(query)
         page = log_search.page(found, size=size, mark=mark)
         labels = rulebook.current().labels
-        results = rows.records(rows.with_adjustments(page.rows), labels)
+        results = log_rows.records(log_rows.with_adjustments(page.rows), labels)
         return Response(
             {
                 "next": paging.link(request, page.next),
@@ -94,7 +97,9 @@ class LogView(APIView):
         operation_id="usage_log", summary="Show a usage log", responses={200: schema.LOG, **schema.ERRORS_OF_READING}
     )
     def get(self, request: Request, id: UUID) -> Response:  # noqa: A002 - the contract's name
-        return Response(rows.whole(log_of(scope.account_of(request, request.query_params.get("account")), id)))
+        return Response(
+            log_rows.whole(log_of(account_scope.account_of(request, request.query_params.get("account")), id))
+        )
 
 
 class Void(msgspec.Struct, forbid_unknown_fields=True):
@@ -116,12 +121,12 @@ class VoidView(APIView):
         responses={200: schema.LOG, **schema.ERRORS_OF_WRITING},
     )
     def post(self, request: Request, id: UUID) -> Response:  # noqa: A002 - the contract's name
-        account = scope.account_of(request, request.query_params.get("account"))
+        account = account_scope.account_of(request, request.query_params.get("account"))
         log = log_of(account, id)
         wanted = events.converted(body_of(request), Void)
         events.check_text(wanted.reason, "reason")
-        corrections.void(log, reason=wanted.reason, actor=scope.caller_of(request).name, at=timezone.now())
-        return Response(rows.whole(log_of(account, id)))
+        corrections.void(log, reason=wanted.reason, actor=account_scope.caller_of(request).name, at=timezone.now())
+        return Response(log_rows.whole(log_of(account, id)))
 
 
 def log_of(account: Account | None, id: UUID) -> UsageLog:  # noqa: A002
@@ -178,5 +183,5 @@ def _mark(query: dict[str, str]) -> Mark | None:
 def csv_of(found: QuerySet[UsageLog]) -> StreamingHttpResponse:
     """The logs as a CSV attachment, streamed."""
     labels = rulebook.current().labels
-    lines = chain.from_iterable(rows.lines(page, labels) for page in log_search.stream(found))
-    return csv_stream.response("usage-logs.csv", rows.COLUMNS, lines)
+    lines = chain.from_iterable(log_rows.lines(page, labels) for page in log_search.stream(found))
+    return csv_stream.response("usage-logs.csv", log_rows.COLUMNS, lines)

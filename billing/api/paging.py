@@ -5,7 +5,7 @@ from __future__ import annotations
 import django_filters
 from rest_framework.request import Request
 
-from billing.events import Refused
+from billing.errors import Refused
 
 MOST = 500
 DEFAULT = 50

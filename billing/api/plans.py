@@ -10,13 +10,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from billing import plans, reports
 from billing.api import schema, schema_limits
-from billing.decisions import Standing
-from billing.meters import PER_DAY, told
+from billing.limits.decisions import Standing
 from billing.models import Per
-from billing.plans import Limit, Plan
+from billing.plans import plans
+from billing.plans.meters import PER_DAY, told
+from billing.plans.plans import Limit, Plan
 from lib import money
+from lib.percent import percentage
 
 
 class PlansView(APIView):
@@ -39,8 +40,8 @@ def plan(one: Plan) -> dict[str, Any]:
         "slug": one.slug,
         "name": one.name,
         "version": one.version,
-        "price_monthly_usd": money.text(one.price_monthly_nano),
-        "price_yearly_usd": money.text(one.price_yearly_nano),
+        "price_monthly_usd": money.exact_usd(one.price_monthly_nano),
+        "price_yearly_usd": money.exact_usd(one.price_yearly_nano),
     }
 
 
@@ -64,7 +65,7 @@ def meters(standings: Sequence[Standing]) -> list[dict[str, Any]]:
             "used": told(one.limit.meter.unit, one.used),
             "reserved": told(one.limit.meter.unit, one.reserved),
             "remaining": told(one.limit.meter.unit, one.remaining),
-            "percent": reports.percentage(one.used, one.limit.amount or 0),
+            "percent": percentage(one.used, one.limit.amount or 0),
             "resets_at": one.resets_at,
         }
         for one in standings

@@ -14,13 +14,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from billing import accounts, decisions, events, limits, operations
-from billing.api import schema, schema_limits, scope
+from billing.accounts import accounts
+from billing.api import account_scope, schema, schema_limits
 from billing.api.parsers import body_of
-from billing.decisions import Refusal
-from billing.events import Refused
+from billing.errors import Refused
+from billing.events import events
+from billing.limits import decisions, limits, operations
+from billing.limits.decisions import Refusal
+from billing.limits.operations import Operations
 from billing.models import Account
-from billing.operations import Operations
 
 STATUS = {
     decisions.INACTIVE: status.HTTP_402_PAYMENT_REQUIRED,
@@ -55,7 +57,7 @@ class PreflightView(APIView):
 
 def account_of(request: Request, named: str | None, at: datetime) -> Account:
     """Whose limits are meant. One that a first event would make is asked about as it would be made. Raises Refused."""
-    own = scope.caller_of(request).account
+    own = account_scope.caller_of(request).account
     if own is not None and named in (None, own.external_id):
         return own
     if named is None:

@@ -16,15 +16,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from billing import accounts, events, operations, reservations
-from billing.api import preflight, schema, schema_limits, scope, usage
+from billing.accounts import accounts
+from billing.api import account_scope, preflight, schema, schema_limits, usage
 from billing.api.parsers import body_of
-from billing.decisions import Refusal
-from billing.events import Event, Refused
-from billing.metering import Source
+from billing.errors import Refused
+from billing.events import events
+from billing.events.events import Event
+from billing.limits import operations, reservations
+from billing.limits.decisions import Refusal
+from billing.limits.operations import Operations
+from billing.limits.reservations import Wanted
 from billing.models import Account, UsageReservation
-from billing.operations import Operations
-from billing.reservations import Wanted
+from billing.recording.metering import Source
 from lib import retry, strict_json
 
 
@@ -74,7 +77,7 @@ class SettleView(APIView):
         responses={200: schema_limits.SETTLED, 201: schema_limits.SETTLED, **schema.ERRORS_OF_USAGE},
     )
     def post(self, request: Request, id: UUID) -> Response:  # noqa: A002 - the contract's name
-        caller = scope.caller_of(request)
+        caller = account_scope.caller_of(request)
         if "ingest" not in caller.scopes:
             raise exceptions.PermissionDenied("This needs the scope 'ingest' as well.")
         reservation, at = _reservation_of(request, id), timezone.now()
@@ -106,7 +109,7 @@ def _stored(account: Account, at: datetime) -> Account:
 
 
 def _reservation_of(request: Request, reservation: UUID) -> UsageReservation:
-    found = reservations.find(reservation, scope.caller_of(request).account)
+    found = reservations.find(reservation, account_scope.caller_of(request).account)
     if found is None:
         raise Http404
     return found

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
-from billing.events import Event
+from billing.events.events import Event
+from billing.reports import log_rows
 
 Schema = dict[str, Any]
 
@@ -186,39 +187,27 @@ ADJUSTMENT = obj(
     reverts=null(UUID),
     reverted_by=null(UUID),
 )
-LOG_FIELDS = {
+_LOG_TYPES = {  # of the columns that are no plain text
     "id": UUID,
-    "event_id": TEXT,
-    "account": TEXT,
     "timestamp": TIME,
     "received_at": TIME,
-    "period": TEXT,
     "late_for": null(TEXT),
-    "provider": TEXT,
-    "actual_provider": TEXT,
-    "provider_label": TEXT,
-    "confidence": TEXT,
-    "category": TEXT,
-    "model": TEXT,
-    "endpoint": TEXT,
-    "method": TEXT,
     "tokens_input": INT,
     "tokens_output": INT,
     "tokens_total": INT,
     "usage": FREE_FORM,
     "cost_usd": null(MONEY),
     "original_cost_usd": null(MONEY),
-    "cost_source": TEXT,
     "priced": BOOL,
     "voided": BOOL,
     "adjustments": array(ADJUSTMENT),
     "response_time_ms": INT,
     "status": {"type": "string", "enum": ["success", "failed"]},
     "status_code": INT,
-    "error_message": TEXT,
     "retry_count": INT,
     "metadata": FREE_FORM,
 }
+LOG_FIELDS = {name: _LOG_TYPES.get(name, TEXT) for name in log_rows.COLUMNS}
 LOG_PAGE = obj(next=null(TEXT), previous=null(TEXT), results=array(obj(**LOG_FIELDS)))
 EXPLANATION = obj(
     price=null(obj(id=INT, provider=TEXT, model=TEXT, valid_from=DATE, source=TEXT, matched_by=TEXT)),

@@ -12,14 +12,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from billing import events, idempotency, limits, plans, subscriptions
+from billing.api import account_scope, schema, schema_subscriptions
 from billing.api import plans as plan_shapes
-from billing.api import schema, schema_subscriptions, scope, shapes
 from billing.api.parsers import body_of
 from billing.api.renderers import FastJSONRenderer
-from billing.events import Refused
+from billing.errors import Refused
+from billing.events import events
+from billing.limits import limits
 from billing.models import Account, Statement, Subscription, SubscriptionEvent
-from billing.plans import Plan
+from billing.plans import idempotency, plans, subscriptions
+from billing.plans.plans import Plan
 from lib import money, periods
 
 MAY_CHANGE = "billing.change_subscription"
@@ -64,7 +66,7 @@ class SubscribeView(APIView):
         account = named(request, external_id)
         wish = events.converted(body_of(request), Wish)
         events.check_text(wish.plan, "plan")
-        at, actor = timezone.now(), scope.caller_of(request).name
+        at, actor = timezone.now(), account_scope.caller_of(request).name
 
         def work() -> dict[str, Any]:
             _, begun = subscriptions.subscribe(account, plan=wish.plan, cycle=wish.cycle, actor=actor, at=at)
@@ -90,7 +92,7 @@ class CancelView(APIView):
     def post(self, request: Request, external_id: str) -> Response:
         account, at = named(request, external_id), timezone.now()
         events.converted(dict(request.data), Nothing)
-        subscriptions.cancel(account, actor=scope.caller_of(request).name, at=at)
+        subscriptions.cancel(account, actor=account_scope.caller_of(request).name, at=at)
         return Response(_shown(account, at))
 
 
@@ -142,7 +144,7 @@ class StatementsView(APIView):
 
 def named(request: Request, external_id: str) -> Account:
     """The account in the path. What is not the caller's does not exist: Http404."""
-    account = scope.account_of(request, external_id)
+    account = account_scope.account_of(request, external_id)
     if account is None:
         raise LookupError("the path always names an account")
     return account
@@ -189,7 +191,7 @@ def _terms(account: Account, one: Subscription | None, at: datetime) -> dict[str
         "period_start": one.period_start,
         "period_end": one.period_end,
         "auto_renew": one.auto_renew,
-        "amount_due_usd": money.text(one.fee_nano),
+        "amount_due_usd": money.exact_usd(one.fee_nano),
         "prorated_from": one.prorated_from,
         "pending": {"plan": plan_shapes.plan(pending), "cycle": one.pending_cycle} if pending else None,
         "grace_until": one.grace_until,
@@ -225,12 +227,12 @@ def _step(one: SubscriptionEvent) -> dict[str, Any]:
         "status": one.status,
         "period_start": one.period_start,
         "period_end": one.period_end,
-        "amount_usd": money.text(one.fee_nano),
-        "lines": [{"text": part["text"], "amount_usd": money.text(part["nano"])} for part in one.fee_lines],
+        "amount_usd": money.exact_usd(one.fee_nano),
+        "lines": [{"text": part["text"], "amount_usd": money.exact_usd(part["nano"])} for part in one.fee_lines],
         "usage": {
             "calls": one.usage["calls"],
             "tokens": one.usage["tokens"],
-            "cost_usd": money.text(one.usage["cost_nano"]),
+            "cost_usd": money.exact_usd(one.usage["cost_nano"]),
         },
     }
 
@@ -243,15 +245,15 @@ def _statement(one: Statement) -> dict[str, Any]:
         "period_start": one.period,
         "period_end": one.period_end,
         "plan": plan_shapes.plan(plan) if plan else None,
-        "fee_usd": money.text(one.fee_nano),
-        "overage_usd": money.text(one.overage_nano),
-        "adjustments_usd": money.text(one.adjustments_nano),
-        "total_usd": money.text(one.total_nano),
-        "amount_due_usd": money.text(one.total_cents * money.CENT),
-        "usage_usd": money.text(one.usage_nano),
+        "fee_usd": money.exact_usd(one.fee_nano),
+        "overage_usd": money.exact_usd(one.overage_nano),
+        "adjustments_usd": money.exact_usd(one.adjustments_nano),
+        "total_usd": money.exact_usd(one.total_nano),
+        "amount_due_usd": money.exact_usd(one.total_cents * money.CENT),
+        "usage_usd": money.exact_usd(one.usage_nano),
         "calls": one.calls,
         "tokens": one.tokens_total,
-        "included_usd": shapes.usd(one.allowance_nano),
+        "included_usd": money.exact_usd_or_none(one.allowance_nano),
         "lines": [
             {"kind": line["kind"], "text": line["text"], "period": line["period"], **_amounts(line)}
             for line in one.lines
@@ -269,4 +271,4 @@ def _statement(one: Statement) -> dict[str, Any]:
 
 def _amounts(line: dict[str, Any]) -> dict[str, str]:
     """Exact, and its part of the total in whole cents."""
-    return {"amount_usd": money.text(line["nano"]), "rounded_usd": money.text(line["cents"] * money.CENT)}
+    return {"amount_usd": money.exact_usd(line["nano"]), "rounded_usd": money.exact_usd(line["cents"] * money.CENT)}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from rest_framework.throttling import BaseThrottle
 
-from billing.access import Caller
-from lib import client_address, rates
+from billing.accounts.access import Caller
+from lib import client_address, rate_limit
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
@@ -20,10 +20,10 @@ class CallerThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: APIView) -> bool:
         name, self._rate = _who(request)
-        return rates.within(name, self._rate)
+        return rate_limit.within(name, self._rate)
 
     def wait(self) -> float:
-        return rates.wait(self._rate)
+        return rate_limit.wait(self._rate)
 
 
 def _who(request: Request) -> tuple[str, str]:

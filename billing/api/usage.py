@@ -15,14 +15,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from billing import events, metering, reports
-from billing.access import Caller
-from billing.api import schema, scope, shapes
+from billing.accounts import usage_periods
+from billing.accounts.access import Caller
+from billing.accounts.usage_periods import Period
+from billing.api import account_scope, representations, schema
 from billing.api.errors import TooLarge, entry, refused
 from billing.api.parsers import body_of
-from billing.events import Event, Refused
-from billing.metering import Result, Source
-from billing.reports import Period
+from billing.errors import Refused
+from billing.events import events
+from billing.events.events import Event
+from billing.recording import metering
+from billing.recording.metering import Result, Source
+from billing.reports import reports
 from lib import strict_json
 
 MOST_EVENTS = 1000
@@ -43,7 +47,7 @@ class UsageView(APIView):
     )
     def post(self, request: Request) -> Response:
         body = body_of(request)
-        source, at = _source(scope.caller_of(request)), timezone.now()
+        source, at = _source(account_scope.caller_of(request)), timezone.now()
         if "events" not in body:
             return single(parse(body), source, at)
         raw = events_of(body)
@@ -65,17 +69,17 @@ class SummaryView(APIView):
         responses={200: schema.SUMMARY, **schema.ERRORS_OF_READING},
     )
     def get(self, request: Request) -> Response:
-        account = scope.account_of(request, request.query_params.get("account"))
-        return Response(shapes.summary(reports.summary(account, period_of(request, account), timezone.now())))
+        account = account_scope.account_of(request, request.query_params.get("account"))
+        return Response(representations.summary(reports.summary(account, period_of(request, account), timezone.now())))
 
 
 def period_of(request: Request, account: Any) -> Period:  # noqa: ANN401 - Account or None
     """The period that the query names, or the current one. Raises Refused."""
     name = request.query_params.get("period")
     if not name:
-        return reports.current_period(account, timezone.now())
+        return usage_periods.current_period(account, timezone.now())
     try:
-        return reports.named_period(account, name)
+        return usage_periods.named_period(account, name)
     except ValueError as error:
         raise Refused("invalid", "Not a period such as 2026-11.", "period") from error
 
@@ -120,7 +124,7 @@ def single(event: Event | Refused, source: Source, at: datetime, prefix: str = "
         return refused(result.refused, prefix)
     created = result.status == "accepted"
     return Response(
-        {"event_id": result.event_id, **shapes.result(result)},
+        {"event_id": result.event_id, **representations.result(result)},
         status=status.HTTP_201_CREATED if created else status.HTTP_200_OK,
     )
 
@@ -148,6 +152,6 @@ def _line(index: int, raw: object, result: Result) -> dict[str, Any]:
     return {
         "index": index,
         "event_id": event_id if isinstance(event_id, str) and event_id.isprintable() else None,
-        **shapes.result(result),
+        **representations.result(result),
         "errors": [entry(result.refused, f"events.{index}")] if result.refused else [],
     }

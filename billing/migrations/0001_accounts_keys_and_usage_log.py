@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 import billing.models.accounts
-import lib.keys
+import lib.ids
 from lib.schema import AccountInPrimaryKey, DeepJSON, ExactText
 
 
@@ -127,7 +127,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="UsageLog",
             fields=[
-                ("id", models.UUIDField(default=lib.keys.new_id, editable=False, primary_key=True, serialize=False)),
+                ("id", models.UUIDField(default=lib.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 ("event_id", models.CharField(max_length=256)),
                 ("event_key", models.UUIDField()),
                 ("digest", models.UUIDField()),
@@ -225,7 +225,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="UsageAdjustment",
             fields=[
-                ("id", models.UUIDField(default=lib.keys.new_id, editable=False, primary_key=True, serialize=False)),
+                ("id", models.UUIDField(default=lib.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 (
                     "kind",
                     models.CharField(

@@ -4,7 +4,7 @@ import django.core.validators
 import django.db.models.deletion
 from django.db import migrations, models
 
-import lib.keys
+import lib.ids
 from lib.schema import AccountInPrimaryKey, ExactText
 
 
@@ -104,7 +104,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="UsageReservation",
             fields=[
-                ("id", models.UUIDField(default=lib.keys.new_id, editable=False, primary_key=True, serialize=False)),
+                ("id", models.UUIDField(default=lib.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 ("reservation_id", models.CharField(help_text="The caller's own id.", max_length=256)),
                 ("reservation_key", models.UUIDField()),
                 ("digest", models.UUIDField(help_text="Tells a repeat from another request under the same id.")),

@@ -3,7 +3,7 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
-import lib.keys
+import lib.ids
 from lib.schema import AccountInPrimaryKey, ExactText
 
 
@@ -63,7 +63,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Statement",
             fields=[
-                ("id", models.UUIDField(default=lib.keys.new_id, editable=False, primary_key=True, serialize=False)),
+                ("id", models.UUIDField(default=lib.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 ("period", models.DateField()),
                 ("period_end", models.DateField()),
                 ("calls", models.BigIntegerField()),
@@ -189,7 +189,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="SubscriptionEvent",
             fields=[
-                ("id", models.UUIDField(default=lib.keys.new_id, editable=False, primary_key=True, serialize=False)),
+                ("id", models.UUIDField(default=lib.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 (
                     "kind",
                     models.CharField(

@@ -3,7 +3,7 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
-import lib.keys
+import lib.ids
 from lib.schema import AccountInPrimaryKey, ExactText
 
 
@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="UsageAlert",
             fields=[
-                ("id", models.UUIDField(default=lib.keys.new_id, editable=False, primary_key=True, serialize=False)),
+                ("id", models.UUIDField(default=lib.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 ("period", models.DateField()),
                 ("meter", models.CharField(max_length=60)),
                 ("label", models.CharField(max_length=100)),
@@ -78,7 +78,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("url", models.CharField(max_length=500, verbose_name="URL")),
-                ("salt", models.UUIDField(default=lib.keys.new_id, editable=False)),
+                ("salt", models.UUIDField(default=lib.ids.new_id, editable=False)),
                 ("active", models.BooleanField(default=True)),
                 ("created_at", models.DateTimeField(editable=False)),
                 (
@@ -101,7 +101,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Delivery",
             fields=[
-                ("id", models.UUIDField(default=lib.keys.new_id, editable=False, primary_key=True, serialize=False)),
+                ("id", models.UUIDField(default=lib.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 ("email", models.CharField(blank=True, help_text="Empty: a webhook.", max_length=320)),
                 (
                     "state",

@@ -3,7 +3,7 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
-import lib.keys
+import lib.ids
 from lib.schema import AccountInPrimaryKey, ExactText
 
 
@@ -109,7 +109,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Archive",
             fields=[
-                ("id", models.UUIDField(default=lib.keys.new_id, editable=False, primary_key=True, serialize=False)),
+                ("id", models.UUIDField(default=lib.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 ("period", models.DateField()),
                 ("begun_at", models.DateTimeField()),
                 (

@@ -50,7 +50,10 @@ class Account(models.Model):
         help_text="Day of the month on which its usage periods start.",
     )
     earlier_schedules = models.TextField(
-        default="", blank=True, editable=False, help_text="Anchors and zones before these: see billing/schedules.py."
+        default="",
+        blank=True,
+        editable=False,
+        help_text="Anchors and zones before these: see billing/plans/anchor_changes.py.",
     )
     next_close_at = models.DateTimeField(
         null=True, editable=False, db_index=True, help_text="When its oldest open period may be closed; null: look."
@@ -102,7 +105,7 @@ class Membership(models.Model):
 class Invitation(models.Model):
     """An address that may join an account. One row an address: to invite again makes a new token, and the old link ends.
 
-    Only the SHA-256 of the token is kept. Changed by billing/invitations.py alone.
+    Only the SHA-256 of the token is kept. Changed by billing/accounts/invitations.py alone.
     """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="invitations")

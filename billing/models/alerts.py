@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 
 from billing.models.accounts import Account
-from lib import keys
+from lib import ids
 
 PROJECTED = 0  # the threshold of an alert that says: at this rate the limit will be passed
 
@@ -17,7 +17,7 @@ class UsageAlert(models.Model):
     API (`video_calls`, `video_calls_per_day`); the period of a daily limit is its day.
     """
 
-    id = models.UUIDField(primary_key=True, default=keys.new_id, editable=False)
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
     period = models.DateField()
     meter = models.CharField(max_length=60)
@@ -71,7 +71,7 @@ class Webhook(models.Model):
         help_text="Empty: alerts of every account.",
     )
     url = models.CharField("URL", max_length=500)
-    salt = models.UUIDField(default=keys.new_id, editable=False)
+    salt = models.UUIDField(default=ids.new_id, editable=False)
     active = models.BooleanField(default=True)
     created_at = models.DateTimeField(editable=False)
 
@@ -91,7 +91,7 @@ class Delivery(models.Model):
         DELIVERED = "delivered"
         FAILED = "failed", "Given up"
 
-    id = models.UUIDField(primary_key=True, default=keys.new_id, editable=False)
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
     alert = models.ForeignKey(
         UsageAlert, on_delete=models.PROTECT, related_name="deliveries", db_constraint=False, db_index=False

@@ -6,16 +6,16 @@ from django.db import models
 
 from billing.models.accounts import Account
 from billing.models.rollups import DayCounters
-from lib import keys
+from lib import ids
 
 
 class Archive(models.Model):
-    """An account's closed usage period on its way into a file, and out of the log. Moved by billing/archiving.py alone.
+    """An account's closed usage period on its way into a file, and out of the log.
 
     From `begun_at` on nothing corrects the period's logs. `offset` is how far into the file its logs are gone.
     """
 
-    id = models.UUIDField(primary_key=True, default=keys.new_id, editable=False)
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
     period = models.DateField()
     begun_at = models.DateTimeField()

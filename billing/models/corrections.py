@@ -6,7 +6,7 @@ from django.db import models
 
 from billing.models.accounts import Account
 from billing.models.usage import UsageAdjustment
-from lib import keys
+from lib import ids
 
 
 class CorrectionBatch(models.Model):
@@ -15,7 +15,7 @@ class CorrectionBatch(models.Model):
     `choice` says which logs it is for. Without `finished_at` it goes on when the same is asked for again.
     """
 
-    id = models.UUIDField(primary_key=True, default=keys.new_id, editable=False)
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     kind = models.CharField(max_length=10, choices=UsageAdjustment.Kind.choices)
     reason = models.CharField(max_length=500)
     actor = models.CharField(max_length=150)

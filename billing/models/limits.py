@@ -6,7 +6,7 @@ from django.db import models
 
 from billing.models.accounts import Account
 from billing.models.plans import Cap
-from lib import keys
+from lib import ids
 
 
 class LimitOverride(Cap):
@@ -39,7 +39,7 @@ class UsageReservation(models.Model):
         RELEASED = "released"
         EXPIRED = "expired"
 
-    id = models.UUIDField(primary_key=True, default=keys.new_id, editable=False)
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
     reservation_id = models.CharField(max_length=256, help_text="The caller's own id.")
     reservation_key = models.UUIDField()

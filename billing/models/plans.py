@@ -1,4 +1,4 @@
-"""What is counted, and how much of it a plan allows: configuration, read through billing/plans.py."""
+"""What is counted, and how much of it a plan allows: configuration, read through billing/plans/plans.py."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from django.db import models
 
 from billing.models.accounts import Account
 from billing.models.plans import Plan
-from lib import keys
+from lib import ids
 
 
 class Statement(models.Model):
@@ -21,7 +21,7 @@ class Statement(models.Model):
         PAID = "paid"
         NOTHING_DUE = "nothing_due", "Nothing due"
 
-    id = models.UUIDField(primary_key=True, default=keys.new_id, editable=False)
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
     period = models.DateField()
     period_end = models.DateField()

@@ -6,7 +6,7 @@ from django.db import models
 
 from billing.models.accounts import Account
 from billing.models.plans import Plan
-from lib import keys
+from lib import ids
 
 
 class Cycle(models.TextChoices):
@@ -65,7 +65,7 @@ class SubscriptionEvent(models.Model):
         SUSPENDED = "suspended"
         PAID = "paid", "Paid up"
 
-    id = models.UUIDField(primary_key=True, default=keys.new_id, editable=False)
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
     kind = models.CharField(max_length=20, choices=Kind.choices)
     effective_at = models.DateTimeField()

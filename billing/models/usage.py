@@ -7,7 +7,7 @@ from typing import Any
 from django.db import models
 
 from billing.models.accounts import Account
-from lib import keys
+from lib import ids
 
 
 class Category(models.TextChoices):
@@ -66,7 +66,7 @@ class UsageLog(Shown, models.Model):
     Money is nano-USD. `actual_provider_name` NULL means not yet detected: reads then show the declared label, `fallback`.
     """
 
-    id = models.UUIDField(primary_key=True, default=keys.new_id, editable=False)
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
     event_id = models.CharField(max_length=256)
     event_key = models.UUIDField()
@@ -147,7 +147,7 @@ class UsageAdjustment(models.Model):
         CREDIT = "credit"
         REVERT = "revert"
 
-    id = models.UUIDField(primary_key=True, default=keys.new_id, editable=False)
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
     log = models.ForeignKey(UsageLog, on_delete=models.PROTECT, null=True, db_constraint=False, db_index=False)
     kind = models.CharField(max_length=10, choices=Kind.choices)

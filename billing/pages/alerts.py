@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from billing import alerts, notices
+from billing.alerts import alert_text, alerts
 from billing.models import UsageAlert
 from billing.pages.base import MemberRequest, member
 
@@ -58,7 +58,7 @@ def read_all(request: MemberRequest) -> HttpResponse:
 
 
 def _told(found: Sequence[UsageAlert]) -> list[Told]:
-    return [Told(one, notices.badge(one), notices.threshold(one), notices.sentence(one)) for one in found]
+    return [Told(one, alert_text.badge(one), alert_text.threshold(one), alert_text.sentence(one)) for one in found]
 
 
 def _id(text: str) -> UUID | None:

@@ -13,8 +13,8 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 
-from billing import access
-from billing.access import Caller
+from billing.accounts import access
+from billing.accounts.access import Caller
 from billing.models import Account
 
 

@@ -16,9 +16,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_GET, require_http_methods
 
-from billing import invitations
-from billing.access import CHOSEN
-from billing.events import Refused
+from billing.accounts import invitations
+from billing.accounts.access import CHOSEN
+from billing.errors import Refused
 from billing.models import Invitation
 
 KEPT = "invitation"  # in the session: the hash of its token

@@ -15,12 +15,15 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from billing import archive, explained_page, log_search, reports
 from billing.api import logs as log_api
-from billing.events import Refused
-from billing.log_search import Search
+from billing.archive import archived
+from billing.dashboards import charge_page
+from billing.errors import Refused
+from billing.ledger import log_search
+from billing.ledger.log_search import Search
 from billing.models import Account, Category, Confidence
 from billing.pages.base import MemberRequest, member
+from billing.reports import reports
 from lib import periods
 from lib.keyset import Mark, Page
 from providers import rulebook
@@ -79,7 +82,7 @@ def page(request: MemberRequest) -> HttpResponse:
         "older": _link(query, found.next),
         "csv": f"{reverse('usage:logs-csv')}?{urlencode(query)}",
         "filtered": bool(query),
-        "archived": archive.told(account),
+        "archived": archived.told(account),
         "api_url": request.build_absolute_uri("/api/v1/usage/"),
         "section": "logs",
     }
@@ -98,7 +101,7 @@ def csv(request: MemberRequest) -> HttpResponseBase:
 @require_GET
 @member
 def one(request: MemberRequest, id: UUID) -> HttpResponse:  # noqa: A002 - as in the API
-    shown = explained_page.shown(log_api.log_of(request.account, id))
+    shown = charge_page.shown(log_api.log_of(request.account, id))
     return render(request, "usage/log.html", {**shown, "section": "logs"})
 
 

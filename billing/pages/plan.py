@@ -7,10 +7,10 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from billing import plans, subscriptions
-from billing.meter_lines import meter_lines
+from billing.limits.limit_status import meter_lines
 from billing.models import Subscription, SubscriptionEvent
 from billing.pages.base import MemberRequest, member
+from billing.plans import plans, subscriptions
 from lib import csv_stream, money, periods
 
 Status = Subscription.Status
@@ -39,12 +39,12 @@ def history_csv(request: MemberRequest) -> HttpResponseBase:
 
 
 def _line(event: SubscriptionEvent) -> tuple[object, ...]:
-    fee_of = "; ".join(f"{part['text']}: {money.text(part['nano'])}" for part in event.fee_lines)
+    fee_of = "; ".join(f"{part['text']}: {money.exact_usd(part['nano'])}" for part in event.fee_lines)
     return (
         *(event.effective_at.isoformat(), event.kind, event.plan.slug, event.cycle),
         event.next_plan.slug if event.next_plan else "",
-        *(money.text(event.fee_nano), fee_of),
-        *(event.usage.get("calls", 0), money.text(event.usage.get("cost_nano", 0))),
+        *(money.exact_usd(event.fee_nano), fee_of),
+        *(event.usage.get("calls", 0), money.exact_usd(event.usage.get("cost_nano", 0))),
     )
 
 

@@ -9,9 +9,9 @@ from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from billing import statement_page
 from billing.models import Statement
 from billing.pages.base import MemberRequest, member
+from billing.statements import statement_page
 from lib import csv_stream, money
 
 MOST = 500  # as in the API: forty years of months
@@ -21,7 +21,7 @@ MOST = 500  # as in the API: forty years of months
 @member
 def page(request: MemberRequest) -> HttpResponse:
     found = Statement.objects.filter(account_id=request.account.pk).select_related("plan").order_by("-period")[:MOST]
-    rows = [{**statement_page.shown(one), "used": money.shown(one.usage_nano)} for one in found]
+    rows = [{**statement_page.shown(one), "used": money.format_usd(one.usage_nano)} for one in found]
     return render(request, "usage/statements.html", {"statements": rows, "section": "statements"})
 
 

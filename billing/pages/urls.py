@@ -2,10 +2,10 @@
 
 from django.urls import path
 
-from billing.pages import alerts, doors, invitation, logs, plan, statements, switch
+from billing.pages import alerts, choose_account, invitation, login, logs, plan, statements
 
 urlpatterns = [
-    path("account/", switch.switch, name="switch"),
+    path("account/", choose_account.switch, name="switch"),
     path("logs/", logs.page, name="logs"),
     path("logs/csv/", logs.csv, name="logs-csv"),
     path("logs/<uuid:id>/", logs.one, name="log"),
@@ -18,14 +18,14 @@ urlpatterns = [
     path("statements/<uuid:id>/csv/", statements.csv, name="statement-csv"),
     path("plan/", plan.page, name="plan"),
     path("plan/csv/", plan.history_csv, name="plan-csv"),
-    path("login/", doors.LoginView.as_view(), name="login"),
-    path("logout/", doors.LogoutView.as_view(), name="logout"),
-    path("password/", doors.PasswordChangeView.as_view(), name="password"),
-    path("password/done/", doors.PasswordDoneView.as_view(), name="password-done"),
-    path("password/reset/", doors.ResetView.as_view(), name="reset"),
-    path("password/reset/sent/", doors.ResetSentView.as_view(), name="reset-sent"),
-    path("password/reset/done/", doors.ResetDoneView.as_view(), name="reset-done"),
-    path("password/reset/<str:uidb64>/<str:token>/", doors.ResetConfirmView.as_view(), name="reset-confirm"),
+    path("login/", login.LoginView.as_view(), name="login"),
+    path("logout/", login.LogoutView.as_view(), name="logout"),
+    path("password/", login.PasswordChangeView.as_view(), name="password"),
+    path("password/done/", login.PasswordDoneView.as_view(), name="password-done"),
+    path("password/reset/", login.ResetView.as_view(), name="reset"),
+    path("password/reset/sent/", login.ResetSentView.as_view(), name="reset-sent"),
+    path("password/reset/done/", login.ResetDoneView.as_view(), name="reset-done"),
+    path("password/reset/<str:uidb64>/<str:token>/", login.ResetConfirmView.as_view(), name="reset-confirm"),
     path("invitation/", invitation.page, name="invitation"),
     path("invitation/<str:token>/", invitation.follow, name="invitation-follow"),
 ]

@@ -8,7 +8,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from billing import notices
+from billing.alerts import alert_text
 from billing.models import UsageAlert
 from lib import money
 
@@ -18,19 +18,19 @@ register = template.Library()
 @register.filter
 def usd(nano: int) -> SafeString:
     """$1.25, with the exact amount in the title."""
-    return format_html('<span title="${}">{}</span>', money.text(nano), money.shown(nano))
+    return format_html('<span title="${}">{}</span>', money.exact_usd(nano), money.format_usd(nano))
 
 
 @register.filter
 def exact(nano: int) -> str:
     """To the last nano-dollar, without the sign of the currency."""
-    return money.text(nano)
+    return money.exact_usd(nano)
 
 
 @register.filter
 def cents(amount: int) -> str:
     """Whole cents as dollars: 870 is $8.70."""
-    return money.shown(amount * money.CENT)
+    return money.format_usd(amount * money.CENT)
 
 
 @register.filter
@@ -42,7 +42,7 @@ def percent(value: Decimal | float | None) -> str:
 @register.filter
 def sentence(alert: UsageAlert) -> str:
     """What an alert says."""
-    return notices.sentence(alert)
+    return alert_text.sentence(alert)
 
 
 @register.filter

@@ -1,6 +1,6 @@
 from django.db import migrations, models
 
-import lib.keys
+import lib.ids
 import lib.schema
 
 
@@ -57,7 +57,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="ApiRequest",
             fields=[
-                ("id", models.UUIDField(default=lib.keys.new_id, editable=False, primary_key=True, serialize=False)),
+                ("id", models.UUIDField(default=lib.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 ("at", models.DateTimeField(help_text="When it was answered.")),
                 ("route", models.CharField(help_text="The URL pattern, or “unmatched”.", max_length=200)),
                 ("method", models.CharField(max_length=16)),

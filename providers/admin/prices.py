@@ -69,7 +69,7 @@ class RateForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **kwargs)
         if self.instance.nano_per_million is not None:
-            self.initial["usd_per_million"] = Decimal(money.text(self.instance.nano_per_million))
+            self.initial["usd_per_million"] = Decimal(money.exact_usd(self.instance.nano_per_million))
 
     def clean_variant(self) -> str:
         """The conditions in one spelling, so that no rate stands twice."""
@@ -83,7 +83,7 @@ class RateForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean_usd_per_million(self) -> Decimal:
         usd: Decimal = self.cleaned_data["usd_per_million"]
-        self.instance.nano_per_million = money.nano(usd)
+        self.instance.nano_per_million = money.nano_from_usd(usd)
         return usd
 
 
@@ -276,7 +276,7 @@ def _asked_for(request: HttpRequest) -> list[dict[str, Any]]:
             "unit": rate.unit,
             "variant": rate.variant,
             "above": rate.above,
-            "usd_per_million": Decimal(money.text(rate.nano_per_million)),
+            "usd_per_million": Decimal(money.exact_usd(rate.nano_per_million)),
         }
         for rate in before.rates.order_by("pk")
     ]
@@ -287,6 +287,6 @@ def _csv_lines(prices: QuerySet[Price]) -> Iterator[list[object]]:
     for price in prices:
         named = (price.provider.slug, price.pattern, " ".join(price.aliases), price.category)
         rates = sorted(price.rates.all(), key=lambda rate: (rate.above, rate.variant, rate.unit))
-        asked = [[rate.unit, rate.variant, rate.above, money.text(rate.nano_per_million)] for rate in rates]
+        asked = [[rate.unit, rate.variant, rate.above, money.exact_usd(rate.nano_per_million)] for rate in rates]
         for rate in asked or [["", "", "", ""]]:
             yield [*named, price.valid_from, price.revision, *rate, price.source]

@@ -80,7 +80,7 @@ def usd(nano: int | None) -> str:
     """Exact, with separators: $2.5, $40,000; a dash where nothing is asked."""
     if nano is None:
         return "–"  # noqa: RUF001 - a dash is meant
-    whole, point, rest = money.text(nano).partition(".")
+    whole, point, rest = money.exact_usd(nano).partition(".")
     return f"${int(whole):,}{point}{rest}"
 
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from lib import changelist, csv_stream, keys
+from lib import changelist, csv_stream, ids
 from providers import price_decisions, price_sync, rulebook
 from providers.admin import proposal_words as words
 from providers.admin.proposal_filters import FILTERS
@@ -238,5 +238,5 @@ def _open_new() -> QuerySet[PriceProposal]:
 
 def _fingerprint(chosen: QuerySet[PriceProposal]) -> str:
     """Of exactly these proposals; what one of them proposes never changes."""
-    ids = list(chosen.order_by().values_list("pk", flat=True))
-    return str(keys.key_of(",".join(map(str, sorted(ids)))))
+    chosen_ids = list(chosen.order_by().values_list("pk", flat=True))
+    return str(ids.key_of(",".join(map(str, sorted(chosen_ids)))))

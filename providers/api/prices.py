@@ -47,7 +47,7 @@ class RateAnswer(serializers.Serializer[Rate]):
     rate_usd_per_million = serializers.SerializerMethodField()
 
     def get_rate_usd_per_million(self, rate: Rate) -> str:
-        return money.text(rate.nano_per_million)
+        return money.exact_usd(rate.nano_per_million)
 
 
 class PriceAnswer(serializers.Serializer[PricedModel]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Any
 
-from billing import deliveries
+from billing.alerts import deliveries
 from billing.models import Account, Delivery, UsageAlert, Webhook
 from lib.money import NANO
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from billing import limits, plans
+from billing.limits import limits
 from billing.models import Account, LimitOverride, Meter, Per, Plan, PlanLimit
+from billing.plans import plans
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 Amounts = dict[str, int | None]

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 from django.core.management import CommandError, call_command
 
-from billing import events, metering
-from billing.metering import Result, Source
+from billing.events import events
 from billing.models import PlatformDay, UsageDay, UsageLog, UsageModel
+from billing.recording import metering
+from billing.recording.metering import Result, Source
 from lib import money
 from providers import price_edits
 from providers.models import Price, PriceRate, Provider
@@ -54,7 +55,10 @@ def record(*raw: dict[str, Any], at: datetime = NOW) -> list[Result]:
 def set_price(model: str, provider: str = "openai", since: date = date(2025, 1, 1), **usd_per_million: str) -> Price:
     """A price, or a correction of the one of that day: USD per million of each unit."""
     price = Price(provider=Provider.objects.get(slug=provider), pattern=model, valid_from=since, source="test")
-    rates = [PriceRate(unit=unit, nano_per_million=money.nano(Decimal(usd))) for unit, usd in usd_per_million.items()]
+    rates = [
+        PriceRate(unit=unit, nano_per_million=money.nano_from_usd(Decimal(usd)))
+        for unit, usd in usd_per_million.items()
+    ]
     return price_edits.record(price=price, rates=rates)
 
 

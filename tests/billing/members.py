@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from django.contrib.auth.models import User
 from django.test import Client
 
-from billing import accounts
+from billing.accounts import accounts
 from billing.models import Account, Membership
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

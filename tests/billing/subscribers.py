@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from billing import plans
 from billing.models import Account, Meter, Plan, PlanLimit
+from billing.plans import plans
 from lib.money import NANO
 
 

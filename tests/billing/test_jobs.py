@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from billing import backfill, corrections, deliveries, repricing, reservations, statements, subscriptions
 from billing import jobs as billing_jobs
+from billing.alerts import deliveries
+from billing.corrections import corrections, redetection, repricing
+from billing.limits import reservations
+from billing.limits.operations import Operation
 from billing.models import (
     Account,
     ClosedPeriod,
@@ -22,8 +25,9 @@ from billing.models import (
     UsageLog,
     UsageReservation,
 )
-from billing.operations import Operation
-from lib import jobs, keys
+from billing.plans import subscriptions
+from billing.statements import statements
+from lib import ids, jobs
 from lib.money import NANO
 from providers.models import DetectionRule
 from tests.billing.alerted import planned
@@ -117,11 +121,11 @@ def test_the_nightly_check_looks_at_statements_as_the_command_does(account: Acco
     subscriptions.subscribe(account, plan="soft", cycle="monthly", actor="test", at=at("2026-11-05"))
     record(account, at("2026-11-06"), {"cost_usd": "3"})
     statements.close_due(at("2026-12-05"))
-    assert billing_jobs.verify(NOW).endswith(" 0 differences")
+    assert billing_jobs.verify_ledger(NOW).endswith(" 0 differences")
     Statement.objects.update(total_nano=0)
 
     with pytest.raises(jobs.Trouble, match=" 1 differences"):
-        billing_jobs.verify(NOW)
+        billing_jobs.verify_ledger(NOW)
 
 
 @pytest.fixture
@@ -194,12 +198,12 @@ def test_a_redetection_that_was_killed_is_finished(account: Account, unpriced: l
 
     DetectionRule.objects.all().delete()
     rulebook.changed()
-    next(iter(backfill.run(backfill.Choice(redetect=True, account=account), size=1, at=NOW)))
+    next(iter(redetection.run(redetection.Choice(redetect=True, account=account), size=1, at=NOW)))
     assert sorted(UsageLog.objects.values_list("confidence", flat=True)) != ["fallback"] * 3
 
     assert billing_jobs.finish_corrections(LATER) == "1 batches gone on with"
     assert billing_jobs.finish_corrections(LATER) == "0 batches gone on with"
-    names = backfill.run(backfill.Choice(redetect=True), size=10, at=LATER)
+    names = redetection.run(redetection.Choice(redetect=True), size=10, at=LATER)
     assert [sum(part.renamed.values()) for part in names] == [0]
     call_command("verify_ledger")
 
@@ -211,8 +215,8 @@ def test_prune_forgets_old_keys_and_deliveries_once(account: Account, settings: 
     for text, age in (("new", 30), ("old", 401)):
         IdempotencyKey.objects.create(
             account=account,
-            key=keys.key_of(text),
-            digest=keys.key_of(""),
+            key=ids.key_of(text),
+            digest=ids.key_of(""),
             answer="{}",
             created_at=NOW + timedelta(days=91 - age),
         )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from billing import events, metering
-from billing.metering import Source
+from billing.events import events
 from billing.models import Account, UsageLog
+from billing.recording import metering
+from billing.recording.metering import Source
 
 
 def record(account: Account, at: datetime, *batch: dict[str, Any]) -> list[UsageLog]:

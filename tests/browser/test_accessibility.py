@@ -11,9 +11,10 @@ from django.utils import timezone
 from playwright.sync_api import Page
 
 from bench import chromium, pages
-from billing import accounts, repricing
-from billing.repricing import Choice
-from monitoring import entries
+from billing.accounts import accounts
+from billing.corrections import repricing
+from billing.corrections.repricing import Choice
+from monitoring import request_rows
 from providers import price_edits
 from providers.models import Price, PriceRate
 from tests.billing.usage import record
@@ -122,8 +123,8 @@ def test_monitoring_and_service_pages_with_figures(operator: Visitor) -> None:
     answered = [
         entry(at=now - timedelta(hours=n), status=(200, 200, 404, 503)[n % 4], route=f"/{n % 3}/") for n in range(40)
     ]
-    entries.store(entries.batch(answered))
-    entries.store_drops(5, now)
+    request_rows.store(request_rows.batch(answered))
+    request_rows.store_drops(5, now)
     for path in ("/admin/monitoring/", "/admin/monitoring/?span=30d", "/admin/service/"):
         assert operator.open(path) == 200
         for closed in operator.page.locator("details:not([open]):not(.phone-menu) summary").all():

@@ -12,8 +12,10 @@ from django.utils import timezone
 from playwright.sync_api import Page
 
 from bench import pages
-from billing import invitations, statements, subscriptions
+from billing.accounts import invitations
 from billing.models import Account, Statement, UsageAlert, UsageLog
+from billing.plans import subscriptions
+from billing.statements import statements
 from tests.billing import alerted, members
 from tests.billing.subscribers import at, on, soft_plan
 from tests.billing.usage import record

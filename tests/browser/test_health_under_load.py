@@ -16,7 +16,7 @@ from django.utils import timezone
 from playwright.sync_api import Browser, Page
 
 from bench.server import Server
-from billing import access
+from billing.accounts import access
 from tests.proof import children
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from billing import accounts, alerts
+from billing.accounts import accounts
+from billing.alerts import alerts
 from billing.models import Account
 from tests.billing.usage import record
 from tests.browser.conftest import Visitor

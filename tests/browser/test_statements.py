@@ -6,8 +6,10 @@ from datetime import datetime
 
 import pytest
 
-from billing import accounts, statements, subscriptions
+from billing.accounts import accounts
 from billing.models import Statement
+from billing.plans import subscriptions
+from billing.statements import statements
 from tests.billing.subscribers import at, on, soft_plan
 from tests.billing.usage import record
 from tests.browser.conftest import Visitor

@@ -10,8 +10,9 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from billing import alerts, subscriptions
+from billing.alerts import alerts
 from billing.models import Account
+from billing.plans import subscriptions
 from lib import money
 from monitoring import health
 from tests.billing import members
@@ -51,7 +52,7 @@ def ada(acme: Account) -> Client:
 
 
 def exact(nano: int) -> str:
-    return f"{money.usd(nano).normalize():f}"
+    return f"{money.usd_from_nano(nano).normalize():f}"
 
 
 def page(client: Client, **query: str) -> str:

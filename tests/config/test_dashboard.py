@@ -10,8 +10,9 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
 
-from billing import alerts, provider_health
+from billing.alerts import alerts
 from billing.models import Account, UsageLog
+from billing.reports import provider_health
 from monitoring import health
 from tests.billing.usage import record
 
@@ -90,14 +91,15 @@ def test_an_impossible_month_is_the_current_one(admin_client: Client) -> None:
 
 
 def test_the_change_compares_as_many_days_of_the_month_before(account: Account) -> None:
-    from billing import reports
+    from billing.accounts import usage_periods
+    from billing.reports import reports
 
     at = datetime(2026, 11, 10, 12, tzinfo=timezone.now().tzinfo)
     record(account, at, {"event_id": "now", "cost_usd": "3", "occurred_at": "2026-11-10T00:00:00Z"})
     record(account, at, {"event_id": "then", "cost_usd": "2", "occurred_at": "2026-10-10T23:59:59Z"})
     record(account, at, {"event_id": "later", "cost_usd": "9", "occurred_at": "2026-10-11T00:00:00Z"})
 
-    pace = reports.pace(reports.summary(None, reports.current_period(None, at), at), at)
+    pace = reports.pace(reports.summary(None, usage_periods.current_period(None, at), at), at)
     assert (pace.before_nano, str(pace.change)) == (2_000_000_000, "50.00")
     assert pace.projected_nano == 3_000_000_000 * 30 * 24 // (9 * 24 + 12)
 

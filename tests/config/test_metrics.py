@@ -10,11 +10,11 @@ from django.db import OperationalError
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from billing import access
+from billing.accounts import access
 from billing.models import Account, PlatformDay
 from config import metrics
-from lib import series
-from monitoring import entries
+from lib import metric_labels
+from monitoring import request_rows
 from monitoring.models import JobRun
 from tests.billing.ledger_rows import record
 from tests.conftest import Api
@@ -84,8 +84,8 @@ def test_the_text() -> None:
     usage = {"usage": {"input_tokens": 3}}
     record({**usage, "cost_usd": "0.000000005"}, {**usage, "status_code": 500}, at=NOW)
     record({"event_id": "old"}, at=NOW - timedelta(days=1))
-    entries.store(entries.batch([entry(NOW, status=status) for status in (200, 200, 404)]))
-    entries.store(entries.batch([entry(NOW - timedelta(minutes=6))]))
+    request_rows.store(request_rows.batch([entry(NOW, status=status) for status in (200, 200, 404)]))
+    request_rows.store(request_rows.batch([entry(NOW - timedelta(minutes=6))]))
     JobRun.objects.create(name="prune", due_at=NOW - timedelta(seconds=90), outcome="failed", runs=7, failures=2)
     JobRun.objects.create(name="gone", due_at=NOW)
 
@@ -128,5 +128,5 @@ def test_names_of_callers_are_escaped_and_a_fixed_number_of_queries_reads_them(
 
 def test_label_sets_are_the_largest_and_one_for_the_rest() -> None:
     rows = [(f"p{number}", [number, 1]) for number in range(1, 6)]
-    assert series.bounded([*rows, ("other", [9, 9])], most=3) == {"other": [15, 12], "p5": [5, 1], "p4": [4, 1]}
-    assert series.bounded([]) == {}
+    assert metric_labels.bounded([*rows, ("other", [9, 9])], most=3) == {"other": [15, 12], "p5": [5, 1], "p4": [4, 1]}
+    assert metric_labels.bounded([]) == {}

@@ -11,9 +11,9 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from billing import provider_health
 from billing.models import Account
-from monitoring import entries, filters, health
+from billing.reports import provider_health
+from monitoring import filters, health, request_rows
 from monitoring.models import ApiRequest
 from monitoring.recorder import Recorder
 from tests.billing.usage import record
@@ -46,7 +46,7 @@ def at(request_log: Recorder) -> datetime:
         route, status = ("/a/", (404, 503)[number % 2]) if number < 3 else ("/b/", 200)
         request_log.add(entry(at=at, route=route, status=status, duration_us=30_000 + number))
     request_log.flush()
-    entries.store_drops(7, at)
+    request_rows.store_drops(7, at)
     return at
 
 

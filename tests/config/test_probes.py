@@ -8,8 +8,8 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from lib import health
-from lib.health import Finding
+from lib import readiness
+from lib.readiness import Finding
 
 pytestmark = pytest.mark.django_db
 
@@ -44,11 +44,11 @@ def test_readyz_is_ready_on_a_migrated_database_where_no_job_was_run_yet(client:
 
 @pytest.mark.parametrize(("status", "code"), [("ok", 200), ("warning", 200), ("critical", 503)])
 def test_only_what_is_critical_takes_the_process_out_of_service(
-    client: Client, monkeypatch: pytest.MonkeyPatch, status: health.Status, code: int
+    client: Client, monkeypatch: pytest.MonkeyPatch, status: readiness.Status, code: int
 ) -> None:
-    monkeypatch.setattr(health, "_checks", {})
-    health.register("fine", lambda: Finding("ok", "fine"))
-    health.register("it", lambda: Finding(status, "so it is"))
+    monkeypatch.setattr(readiness, "_checks", {})
+    readiness.register("fine", lambda: Finding("ok", "fine"))
+    readiness.register("it", lambda: Finding(status, "so it is"))
     response = client.get("/readyz")
     assert (response.status_code, response.json()["status"]) == (code, status)
     assert response.json()["checks"]["it"] == {"status": status, "detail": "so it is"}
@@ -61,8 +61,8 @@ def test_a_check_that_hangs_does_not_hang_the_answer(client: Client, monkeypatch
         over.wait(30)
         return Finding("ok", "at last")
 
-    monkeypatch.setattr(health, "_checks", {})
-    health.register("hanging", hanging, limit=timedelta(milliseconds=50))
+    monkeypatch.setattr(readiness, "_checks", {})
+    readiness.register("hanging", hanging, limit=timedelta(milliseconds=50))
     begun = time.monotonic()
     response = client.get("/readyz")
     over.set()

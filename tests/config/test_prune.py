@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-import billing.retention
+import billing.ledger.retention
 import monitoring.retention
 from billing.models import ErasedUpTo, ProviderMinute, UsageLog
 from lib import jobs
-from monitoring import entries
+from monitoring import request_rows
 from monitoring.models import ApiRequest, RequestMinute
 from tests.billing.ledger_rows import End, record, run
 from tests.monitoring.conftest import entry
@@ -34,7 +34,7 @@ def prune(*options: str, at: datetime = NOW) -> End:
 def old_and_young() -> None:
     """A request and its minute at every age that a limit could err at."""
     ages = [timedelta(0), 30 * DAY, 30 * DAY + timedelta(seconds=1), 90 * DAY, 90 * DAY + timedelta(minutes=1)]
-    entries.store(entries.batch([entry(NOW - age) for age in ages]))
+    request_rows.store(request_rows.batch([entry(NOW - age) for age in ages]))
     for age in (89 * DAY, 91 * DAY):
         ProviderMinute.objects.create(minute=NOW - age, actual="openai", slot=0, calls=1)
 
@@ -90,20 +90,20 @@ def test_addresses_are_erased_90_days_after_receipt_and_a_retry_is_still_a_dupli
 
 
 def test_logs_that_were_looked_at_are_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(billing.retention, "BATCH", 2)
+    monkeypatch.setattr(billing.ledger.retention, "BATCH", 2)
     record(*[PERSONAL] * 3)
     at = timezone.now() + 91 * DAY
-    assert billing.retention.prune(at) == "3 logs with an address or user agent, 0 minutes of providers erased"
+    assert billing.ledger.retention.prune(at) == "3 logs with an address or user agent, 0 minutes of providers erased"
     assert ErasedUpTo.objects.get().log == max(UsageLog.objects.values_list("id", flat=True))
 
     UsageLog.objects.update(user_agent="came back")
-    assert billing.retention.prune(at).startswith("0 logs")
+    assert billing.ledger.retention.prune(at).startswith("0 logs")
 
 
 def test_a_run_of_a_job_takes_so_many_batches_and_the_next_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitoring.retention, "BATCH", 2)
     monkeypatch.setattr("lib.retention.run.__kwdefaults__", {"batches": 2})
-    entries.store(entries.batch([entry(NOW - 31 * DAY)] * 5))
+    request_rows.store(request_rows.batch([entry(NOW - 31 * DAY)] * 5))
     assert monitoring.retention.prune(NOW) == "4 requests, 0 minutes of requests, 0 hours of requests deleted"
     assert monitoring.retention.prune(NOW) == "1 requests, 0 minutes of requests, 0 hours of requests deleted"
 
@@ -111,4 +111,4 @@ def test_a_run_of_a_job_takes_so_many_batches_and_the_next_goes_on(monkeypatch: 
 def test_jobs_run_them() -> None:
     by_name = {job.name: job for job in jobs.registered()}
     assert by_name["prune_requests"].run is monitoring.retention.prune
-    assert by_name["erase_addresses"].run is billing.retention.prune
+    assert by_name["erase_addresses"].run is billing.ledger.retention.prune

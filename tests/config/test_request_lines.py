@@ -10,8 +10,8 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 
-from billing import access
-from lib import health
+from billing.accounts import access
+from lib import readiness
 from tests.conftest import Api
 
 pytestmark = pytest.mark.django_db
@@ -75,7 +75,7 @@ def test_a_fault_is_one_line_with_its_traceback(
         raise RuntimeError("a fault")
 
     monkeypatch.setattr(access, "find_key", broken)
-    monkeypatch.setattr(health, "run", broken)
+    monkeypatch.setattr(readiness, "run", broken)
     service.get("usage/summary/")
     service.client.get("/readyz")
     expected = {"method": "GET", "status": 500, "error": "RuntimeError"}

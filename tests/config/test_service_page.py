@@ -10,11 +10,12 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
 
-from billing import on_call, provider_health
+from billing.dashboards import service_figures
 from billing.models import Account, CorrectionBatch, Delivery
-from lib import health as checks
-from lib.health import Finding
-from monitoring import entries, health, recorder
+from billing.reports import provider_health
+from lib import readiness as checks
+from lib.readiness import Finding
+from monitoring import health, recorder, request_rows
 from monitoring.models import JobRun
 from tests.billing.alerted import planned
 from tests.billing.usage import record
@@ -84,7 +85,7 @@ def checked() -> list[Any]:
 
 def test_drops_of_every_process_and_of_this_one(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "none in the last 24 hours, by any process" in page_of(viewer)
-    entries.store_drops(1_234, timezone.now())
+    request_rows.store_drops(1_234, timezone.now())
     monkeypatch.setattr(recorder._recorder, "_dropped", 3)
     assert "1,234 in the last 24 hours, by all processes; 3 by this one since it started" in page_of(viewer)
 
@@ -109,7 +110,7 @@ def test_unknown_fallback_and_unpriced_calls_of_all_accounts(viewer: Client, acc
     known = {"event_id": "a", "model": "gpt-4o", "endpoint": "https://api.openai.com/v1/chat/completions"}
     record(account, now, known, {"event_id": "b", "provider": "tavily"}, {"event_id": "c", **host})
     record(account, now - timedelta(days=40), {"event_id": "old", "provider": "tavily"})
-    figures = on_call.figures(now)
+    figures = service_figures.figures(now)
     assert (figures.calls, figures.unknown_calls, figures.fallback_calls, figures.unpriced_calls) == (3, 1, 2, 3)
     assert [(one.label, one.calls) for one in figures.fallbacks] == [("Tavily", 1), ("Unknown", 1)]
     page = page_of(viewer)

@@ -26,7 +26,7 @@ from lib import money
     ],
 )
 def test_usd_becomes_nano_half_even(usd: str, nano: int) -> None:
-    assert money.nano(Decimal(usd)) == nano
+    assert money.nano_from_usd(Decimal(usd)) == nano
 
 
 @pytest.mark.parametrize(
@@ -51,14 +51,14 @@ def test_usd_becomes_nano_half_even(usd: str, nano: int) -> None:
     ],
 )
 def test_nano_as_text_and_as_shown(nano: int, text: str, shown: str) -> None:
-    assert (money.text(nano), money.shown(nano)) == (text, shown)
+    assert (money.exact_usd(nano), money.format_usd(nano)) == (text, shown)
 
 
 @settings(deadline=None)  # a busy machine is no failure
 @given(st.integers(min_value=-(2**63), max_value=2**63 - 1))
 def test_text_loses_nothing(nano: int) -> None:
-    assert money.nano(Decimal(money.text(nano))) == nano
-    assert money.usd(nano) == Decimal(money.text(nano))
+    assert money.nano_from_usd(Decimal(money.exact_usd(nano))) == nano
+    assert money.usd_from_nano(nano) == Decimal(money.exact_usd(nano))
 
 
 @settings(deadline=None)  # a busy machine is no failure

@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from pytest_django import DjangoAssertNumQueries
 
 from billing.models import UsageModel
-from lib import keys, upsert
+from lib import ids, upsert
 from monitoring.models import ApiRequest
 
 pytestmark = pytest.mark.django_db
@@ -81,7 +81,7 @@ REQUEST = (
 def test_rows_are_inserted_as_the_model_reads_them(now: datetime) -> None:
     texts = ["", "a\tb\\n\nc", "caf\u00e9 \U0001f600 '\"%s", "\\N"]
     rows = [
-        (keys.new_id(), now, text, "GET", 200, 2**62, None if number else number, "", text, bool(number))
+        (ids.new_id(), now, text, "GET", 200, 2**62, None if number else number, "", text, bool(number))
         for number, text in enumerate(texts)
     ]
     upsert.insert(connection, "api_requests", REQUEST, rows)
@@ -89,14 +89,14 @@ def test_rows_are_inserted_as_the_model_reads_them(now: datetime) -> None:
 
 
 def test_a_key_that_is_there_is_an_error_and_nothing_is_inserted(now: datetime) -> None:
-    row = (keys.new_id(), now, "/", "GET", 200, 1, None, "", "", False)
+    row = (ids.new_id(), now, "/", "GET", 200, 1, None, "", "", False)
     upsert.insert(connection, "api_requests", REQUEST, [row])
     with pytest.raises(IntegrityError), transaction.atomic():
-        upsert.insert(connection, "api_requests", REQUEST, [(keys.new_id(), *row[1:]), row])
+        upsert.insert(connection, "api_requests", REQUEST, [(ids.new_id(), *row[1:]), row])
     assert ApiRequest.objects.count() == 1
 
 
 def test_more_rows_are_inserted_than_a_statement_takes_parameters(now: datetime) -> None:
     rest = (now, "/", "GET", 200, 1, None, "", "", False)
-    upsert.insert(connection, "api_requests", REQUEST, [(keys.new_id(), *rest) for _ in range(4000)])
+    upsert.insert(connection, "api_requests", REQUEST, [(ids.new_id(), *rest) for _ in range(4000)])
     assert ApiRequest.objects.count() == 4000

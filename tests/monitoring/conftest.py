@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from pytest_django import Settings
 
-from monitoring import entries, recorder
+from monitoring import recorder, request_rows
 
 
 @pytest.fixture
@@ -30,6 +30,8 @@ def entry(
     user_agent: str = "",
     method: str = "POST",
     poll: bool = False,
-) -> entries.Entry:
+) -> request_rows.Entry:
     at_us = int(at.timestamp()) * 1_000_000 + at.microsecond
-    return entries.Entry(at_us, route, method, status, duration_us, 12, 34, None, None, "192.0.2.1", user_agent, poll)
+    return request_rows.Entry(
+        at_us, route, method, status, duration_us, 12, 34, None, None, "192.0.2.1", user_agent, poll
+    )

@@ -6,7 +6,7 @@ import pytest
 from django.db import OperationalError
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from monitoring import entries, health, histogram, traffic
+from monitoring import health, histogram, request_rows, traffic
 from monitoring.recorder import Recorder
 from monitoring.traffic import Route, Traffic
 from tests.monitoring.conftest import entry
@@ -147,16 +147,16 @@ def test_the_busiest_and_the_worst_three_routes_are_named(request_log: Recorder)
 
 def test_requests_that_no_process_could_log_are_told_and_in_no_other_figure(request_log: Recorder) -> None:
     record(request_log, 5, 0)
-    entries.store_drops(40, AT)
-    entries.store_drops(2, AT - timedelta(minutes=5))
-    entries.store_drops(1, AT - timedelta(minutes=6))
+    request_rows.store_drops(40, AT)
+    request_rows.store_drops(2, AT - timedelta(minutes=5))
+    request_rows.store_drops(1, AT - timedelta(minutes=6))
     measured = health.system(AT)
     assert (measured.dropped_requests, measured.recent_requests, measured.status) == (42, 5, "healthy")
     assert [route.name for route in measured.busiest_routes] == ["/api/v1/usage/"]
 
 
 def test_drops_alone_are_no_requests(request_log: Recorder) -> None:
-    entries.store_drops(40, AT)
+    request_rows.store_drops(40, AT)
     measured = health.system(AT)
     assert (measured.status, measured.reason, measured.dropped_requests) == ("unknown", "no_requests", 40)
 

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from billing import access
+from billing.accounts import access
 from monitoring import api
 from monitoring.recorder import Recorder
 from tests.monitoring.conftest import entry

@@ -10,7 +10,7 @@ from django.db.models import Sum
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from lib import upsert
-from monitoring import entries, recorder
+from monitoring import recorder, request_rows
 from monitoring.models import ApiRequest, RequestHour, RequestMinute
 from monitoring.recorder import Recorder
 from tests.monitoring.conftest import entry
@@ -22,10 +22,10 @@ class Away:
     """A database that refuses the first `times` writes with `error`."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, error: type[Exception], times: int) -> None:
-        self.error, self.times, self.store = error, times, entries.store
-        monkeypatch.setattr(entries, "store", self)
+        self.error, self.times, self.store = error, times, request_rows.store
+        monkeypatch.setattr(request_rows, "store", self)
 
-    def __call__(self, batch: entries.Batch) -> None:
+    def __call__(self, batch: request_rows.Batch) -> None:
         if self.times:
             self.times -= 1
             raise self.error
@@ -183,8 +183,8 @@ def test_drops_wait_for_a_database_that_is_away(request_log: Recorder, monkeypat
 
     monkeypatch.setattr(recorder, "LIMIT", 1)
     with monkeypatch.context() as patch:
-        patch.setattr(entries, "store", away)
-        patch.setattr(entries, "store_drops", away)
+        patch.setattr(request_rows, "store", away)
+        patch.setattr(request_rows, "store_drops", away)
         for _ in range(3):
             request_log.add(entry())
         assert request_log.flush() is False
@@ -197,7 +197,7 @@ def test_while_the_database_is_away_for_long_memory_stays_bounded_and_what_comes
     request_log: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Away(monkeypatch, OperationalError, times=10**6)
-    monkeypatch.setattr(entries, "store_drops", entries.store)
+    monkeypatch.setattr(request_rows, "store_drops", request_rows.store)
     monkeypatch.setattr(recorder, "LIMIT", 50)
     for _ in range(5):
         for _ in range(1_000):
@@ -210,11 +210,11 @@ def test_while_the_database_is_away_for_long_memory_stays_bounded_and_what_comes
 def test_a_request_does_not_wait_for_a_write_that_hangs(request_log: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, release = threading.Event(), threading.Event()
 
-    def hangs(_batch: entries.Batch) -> None:
+    def hangs(_batch: request_rows.Batch) -> None:
         begun.set()
         release.wait(30)
 
-    monkeypatch.setattr(entries, "store", hangs)
+    monkeypatch.setattr(request_rows, "store", hangs)
     request_log.add(entry())
     writing = threading.Thread(target=request_log.flush)
     writing.start()
@@ -265,13 +265,13 @@ def test_a_broken_connection_is_replaced(request_log: Recorder) -> None:
 def test_a_commit_whose_answer_was_lost_is_not_counted_again(
     request_log: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = entries.store
+    store = request_rows.store
 
-    def committed_and_cut(batch: entries.Batch) -> None:
+    def committed_and_cut(batch: request_rows.Batch) -> None:
         store(batch)
         raise OperationalError
 
-    monkeypatch.setattr(entries, "store", committed_and_cut)
+    monkeypatch.setattr(request_rows, "store", committed_and_cut)
     request_log.add(entry())
     assert request_log.flush() is True
     assert (ApiRequest.objects.count(), RequestMinute.objects.get().requests, request_log.dropped) == (1, 1, 0)

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.test import Client
 
-from lib import jobs, keys
+from lib import ids, jobs
 from monitoring import leases
 from monitoring.models import JobRun
 from tests.proof import children
@@ -63,9 +63,7 @@ def test_a_job_is_due_at_once_and_then_after_its_interval(work: Work) -> None:
 
 @pytest.mark.django_db
 def test_a_leased_job_is_left_alone_until_the_lease_is_over(work: Work) -> None:
-    JobRun.objects.create(
-        name="sweep", due_at=NOW - HOUR, holder=keys.new_id(), leased_until=NOW + timedelta(seconds=1)
-    )
+    JobRun.objects.create(name="sweep", due_at=NOW - HOUR, holder=ids.new_id(), leased_until=NOW + timedelta(seconds=1))
 
     assert run(NOW) == []
     assert work.at == []
@@ -89,7 +87,7 @@ def test_while_one_process_runs_it_another_does_not(work: Work) -> None:
 
 @pytest.mark.django_db
 def test_a_run_that_outlived_its_lease_does_not_touch_the_one_that_took_over(work: Work) -> None:
-    other = keys.new_id()
+    other = ids.new_id()
 
     def slow(_at: datetime) -> str:
         JobRun.objects.update(holder=other, leased_until=NOW + 2 * HOUR)

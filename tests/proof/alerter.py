@@ -15,7 +15,10 @@ def main(what: str) -> None:
     django.setup()
     from django.conf import settings
 
-    from billing import accounts, alerts, deliveries, events, metering
+    from billing.accounts import accounts
+    from billing.alerts import alerts, deliveries
+    from billing.events import events
+    from billing.recording import metering
 
     settings.WEBHOOK_ALLOW_PRIVATE, settings.ALERT_EMAILS = True, ["operator@example.com"]
     sys.stdout.write("ready\n")

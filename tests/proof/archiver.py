@@ -16,13 +16,13 @@ def main() -> None:
     from django.conf import settings
     from django.utils import timezone
 
-    from billing import archiving
-    from tests.billing.archived import DUE, HOUR
+    from billing.archive import archive_job
+    from tests.billing.archived_periods import DUE, HOUR
 
-    vars(archiving)["PART"] = PART
+    vars(archive_job)["PART"] = PART
     for at in (DUE, DUE + HOUR):
         with mock.patch.object(timezone, "now", return_value=at):
-            while archiving.RULE.step(at - timedelta(days=settings.KEEP_LOGS_DAYS)) is not None:
+            while archive_job.RULE.step(at - timedelta(days=settings.KEEP_LOGS_DAYS)) is not None:
                 sys.stdout.write("step\n")
                 sys.stdout.flush()
 

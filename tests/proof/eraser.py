@@ -12,7 +12,7 @@ SIZE = 10
 
 def main() -> None:
     django.setup()
-    from billing import retention
+    from billing.ledger import retention
 
     vars(retention)["BATCH"] = SIZE
     before = datetime.now(UTC) + timedelta(minutes=1)

@@ -22,7 +22,8 @@ def events_of(count: int) -> list[dict[str, str]]:
 
 def main(seed: int, count: int) -> None:
     django.setup()
-    from billing import events, metering
+    from billing.events import events
+    from billing.recording import metering
     from tests.billing.ledger_rows import ANY, NOW
 
     chance, told = random.Random(seed), Counter[tuple[str, str, str]]()

@@ -16,9 +16,9 @@ SIZE = 20
 
 def main(revert: str = "") -> None:
     django.setup()
-    from billing import repricing
+    from billing.corrections import repricing
+    from billing.corrections.repricing import Choice
     from billing.models import CorrectionBatch
-    from billing.repricing import Choice
 
     if revert:
         steps = repricing.revert(CorrectionBatch.objects.get(pk=revert), actor="proof", size=SIZE, at=AT)

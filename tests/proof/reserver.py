@@ -18,10 +18,12 @@ CALL = {"provider": "video", "category": "video", "model": "wan-2.5"}
 
 def main(name: str, count: int) -> None:
     django.setup()
-    from billing import events, metering, reservations
-    from billing.accounts import get
-    from billing.decisions import Refusal
-    from billing.operations import Operation
+    from billing.accounts.accounts import get
+    from billing.events import events
+    from billing.limits import reservations
+    from billing.limits.decisions import Refusal
+    from billing.limits.operations import Operation
+    from billing.recording import metering
 
     account = get(ACCOUNT)
     assert account is not None

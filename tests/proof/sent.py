@@ -8,8 +8,8 @@ from typing import Any
 
 from django.db.models import Sum
 
-from billing import ledger_check
 from billing.models import PlatformDay, ProviderMinute, UsageDay, UsageLog, UsageModel
+from billing.verification import rollup_check
 
 ACCOUNTS = ("acct_a", "acct_b", "acct_c")
 IN, OUT = 2_500, 10_000  # nano-USD a token of gpt-4o
@@ -52,8 +52,8 @@ def assert_stored_once(sent: Collection[Json]) -> None:
     exact = (len(sent), tokens(sent), cost(sent))
     assert _totals(UsageDay) == _totals(UsageModel) == _totals(PlatformDay) == exact
     assert ProviderMinute.objects.aggregate(calls=Sum("calls"))["calls"] == len(sent)
-    with ledger_check.snapshot():
-        assert [str(one) for part in ledger_check.check() for one in part.differences] == []
+    with rollup_check.snapshot():
+        assert [str(one) for part in rollup_check.check() for one in part.differences] == []
 
 
 def _totals(rollup: type[UsageDay] | type[UsageModel] | type[PlatformDay]) -> tuple[int, ...]:

@@ -17,7 +17,9 @@ CLOSES = datetime(2027, 3, 4, 1, 0, tzinfo=UTC)
 
 def main(what: str) -> None:
     django.setup()
-    from billing import accounts, statements, subscriptions
+    from billing.accounts import accounts
+    from billing.plans import subscriptions
+    from billing.statements import statements
 
     sys.stdout.write("ready\n")
     sys.stdout.flush()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from billing import alerts
+from billing.alerts import alerts
 from billing.models import Account, Delivery, UsageAlert
 from tests.billing.alerted import webhook
 from tests.billing.caps import cap

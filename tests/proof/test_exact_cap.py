@@ -7,8 +7,10 @@ import sys
 
 import pytest
 
-from billing import accounts, ledger_check, limits
+from billing.accounts import accounts
+from billing.limits import limits
 from billing.models import Account, UsageReservation
+from billing.verification import rollup_check
 from tests.billing.caps import cap
 from tests.proof import children
 from tests.proof.reserver import ACCOUNT, AT
@@ -42,7 +44,7 @@ def test_sixteen_processes_are_granted_exactly_the_cap(account: Account) -> None
     (video,) = [one for one in limits.standing(account, AT) if one.limit.meter.slug == "video_calls"]
     assert (video.used, video.reserved) == (settled, CAP - settled)
     assert settled > 0
-    assert [str(one) for part in ledger_check.check() for one in part.differences] == []
+    assert [str(one) for part in rollup_check.check() for one in part.differences] == []
 
 
 def _reserver(number: int) -> subprocess.Popen[str]:

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 
-from billing import corrections
+from billing.corrections import corrections
 from billing.models import ArchivedEvent, Statement, UsageLog
-from tests.billing import archived
-from tests.billing.archived import CLOSED, IN_OCTOBER
+from tests.billing import archived_periods
+from tests.billing.archived_periods import CLOSED, IN_OCTOBER
 from tests.billing.ledger_rows import assert_equal, record, rollups
 from tests.proof import children
 from tests.proof.repeater import events_of
@@ -37,7 +37,7 @@ def test_a_killed_archive_ends_as_if_it_never_was(settings: Any, tmp_path: Path)
     settings.KEEP_LOGS_DAYS, settings.ARCHIVE_DIR = 60, str(tmp_path)
     first = {one.event_id: str(one.id) for one in record(*events_of(LOGS), at=IN_OCTOBER)}
     _void(chance, IN_OCTOBER)
-    archived.close()
+    archived_periods.close()
     _void(chance, CLOSED)
     before = rollups(), list(Statement.objects.values())
 

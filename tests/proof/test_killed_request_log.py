@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bench.server import Server
-from billing import access
+from billing.accounts import access
 from billing.models import UsageLog
 from monitoring import recorder
 from monitoring.models import ApiRequest, RequestHour, RequestMinute

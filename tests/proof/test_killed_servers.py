@@ -14,7 +14,7 @@ import pytest
 from django.db import connection
 
 from bench.server import Server
-from billing import access
+from billing.accounts import access
 from tests.proof import children, sent
 from tests.proof.senders import Sender
 

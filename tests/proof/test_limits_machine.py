@@ -20,11 +20,17 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from billing import accounts, corrections, events, ledger_check, limits, metering, plans, reservations
-from billing.decisions import Refusal
+from billing.accounts import accounts
+from billing.corrections import corrections
+from billing.events import events
+from billing.limits import limits, reservations
+from billing.limits.decisions import Refusal
+from billing.limits.operations import Estimate, Operation
 from billing.models import Account, LimitOverride, UsageDay, UsageLog, UsageReservation
-from billing.operations import Estimate, Operation
-from lib import keys
+from billing.plans import plans
+from billing.recording import metering
+from billing.verification import rollup_check
+from lib import ids
 from tests.billing.caps import cap, override
 
 pytestmark = pytest.mark.django_db
@@ -184,7 +190,7 @@ class Limits(RuleBasedStateMachine):
     def void(self, data: st.DataObject) -> None:
         voided = self.model.used.pop(data.draw(st.integers(0, len(self.model.used) - 1)))
         for event_id in voided.events:
-            log = UsageLog.objects.get(event_key=keys.key_of(event_id))
+            log = UsageLog.objects.get(event_key=ids.key_of(event_id))
             corrections.void(log, reason="thought better of", actor="proof", at=self.at)
 
     @rule(seconds=st.sampled_from([1, 60, 3600, 86_400, 3 * 86_400]))
@@ -226,4 +232,4 @@ def test_every_decision_is_that_of_the_model() -> None:
         ),
     )
     assert UsageDay.objects.count() == 0
-    assert [str(one) for part in ledger_check.check() for one in part.differences] == []
+    assert [str(one) for part in rollup_check.check() for one in part.differences] == []

@@ -13,9 +13,10 @@ from django.db.models import F, QuerySet, Sum
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from billing import events, metering
+from billing.events import events
+from billing.ledger.rollups import LEDGERED
 from billing.models import UsageLog
-from billing.rollups import LEDGERED
+from billing.recording import metering
 from tests.proof import sent
 
 pytestmark = pytest.mark.django_db

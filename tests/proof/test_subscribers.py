@@ -12,8 +12,10 @@ import pytest
 from django.core.management import call_command
 from django.db.models import Count
 
-from billing import accounts, statements, subscriptions
+from billing.accounts import accounts
 from billing.models import Account, ClosedPeriod, Statement, Subscription, SubscriptionEvent
+from billing.plans import subscriptions
+from billing.statements import statements
 from tests.billing.subscribers import on, soft_plan
 from tests.billing.usage import record
 from tests.proof import children

@@ -18,7 +18,8 @@ AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 def main(seed: int, count: int) -> None:
     django.setup()
-    from billing import events, metering
+    from billing.events import events
+    from billing.recording import metering
     from tests.proof import sent
 
     chance = random.Random(seed)

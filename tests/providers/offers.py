@@ -22,7 +22,7 @@ USD = 10**9
 
 
 def rate(unit: str, usd: int | str, variant: str = "", above: int = 0) -> Rate:
-    return Rate(unit, variant, above, money.nano(Decimal(usd)))
+    return Rate(unit, variant, above, money.nano_from_usd(Decimal(usd)))
 
 
 def offer(pattern: str = "m-1", *rates: Rate, **changed: Any) -> Offer:

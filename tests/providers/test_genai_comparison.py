@@ -159,9 +159,9 @@ def theirs(one: Sold, usage: dict[str, int], *, minimum: bool = True) -> int | N
     counted = Usage(**usage)
     try:
         if not minimum:
-            return money.nano(one.model.get_prices(at, one.context).calc_price(counted)["total_price"])
+            return money.nano_from_usd(one.model.get_prices(at, one.context).calc_price(counted)["total_price"])
         answer = one.model.calc_price(counted, one.provider, genai_request_timestamp=at, price_context=one.context)
-        return money.nano(answer.total_price)
+        return money.nano_from_usd(answer.total_price)
     except ValueError:
         parts = sum(usage[name] for name in ("cache_read_tokens", "cache_write_tokens", *PARTS))
         assert parts > usage["input_tokens"]

@@ -49,7 +49,9 @@ def price(**changed: str | int) -> dict[str, Any]:
 
 def stored_rates(of: Price) -> list[dict[str, Any]]:
     found = of.rates.order_by("pk")
-    return [{"id": rate.pk, "unit": rate.unit, "usd_per_million": money.text(rate.nano_per_million)} for rate in found]
+    return [
+        {"id": rate.pk, "unit": rate.unit, "usd_per_million": money.exact_usd(rate.nano_per_million)} for rate in found
+    ]
 
 
 def everything() -> tuple[list[Any], list[Any], int]:

@@ -8,8 +8,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from providers import rulebook
 from providers.detection import Call
-from providers.editions import Editions
 from providers.models import BookVersion, DetectionRule, Price, Provider
+from providers.versioned_cache import Editions
 
 pytestmark = pytest.mark.django_db
 

@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
-from billing import backfill
-from billing.management import choices
+from billing.corrections import redetection
+from billing.management import command_options
 from lib import commands
 
 
@@ -33,7 +33,7 @@ class Command(BaseCommand):
         renamed: Counter[tuple[str | None, str]] = Counter()
         looked = differently = skipped = 0
         with commands.Progress(self, "logs", choice.logs().count()) as progress:
-            for part in backfill.run(choice, size=batch_size, at=timezone.now(), dry_run=dry_run):
+            for part in redetection.run(choice, size=batch_size, at=timezone.now(), dry_run=dry_run):
                 renamed += part.renamed
                 looked, differently = looked + part.looked, differently + part.rate_differently
                 skipped += part.skipped
@@ -49,10 +49,10 @@ class Command(BaseCommand):
         commands.close(self, line + stopped, failed=progress.stopped)
 
 
-def _choice(options: dict[str, Any]) -> backfill.Choice:
-    return backfill.Choice(
+def _choice(options: dict[str, Any]) -> redetection.Choice:
+    return redetection.Choice(
         redetect=options["redetect"],
-        account=choices.account(options["account"]),
-        since=choices.moment(options["since"], "--since"),
-        until=choices.moment(options["until"], "--until"),
+        account=command_options.account(options["account"]),
+        since=command_options.moment(options["since"], "--since"),
+        until=command_options.moment(options["until"], "--until"),
     )

@@ -3,8 +3,8 @@
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
-from billing import access
-from billing.management import choices
+from billing.accounts import access
+from billing.management import command_options
 from billing.models import ApiKey
 from lib import commands
 
@@ -24,7 +24,7 @@ class Command(BaseCommand):
     def handle(self, *, name: str, scope: list[str], account: str | None, **_options: object) -> None:
         if not name.strip() or len(name) > 100:
             raise commands.bad_use("The name has 1 to 100 characters.")
-        bound = choices.account(account)
+        bound = command_options.account(account)
         key, token = access.create_key(name=name.strip(), scopes=scope, at=timezone.now(), account=bound)
         whose = f"account {bound.external_id}" if bound else "every account"
         self.stderr.write(f"Key “{key.name}” for {whose}, scopes {', '.join(key.scopes)}. It is not shown again:")

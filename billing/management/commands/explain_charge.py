@@ -10,10 +10,10 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandParser
 from django.core.serializers.json import DjangoJSONEncoder
 
-from billing import archive_file
-from billing.api import rows
+from billing.archive import archive_file
 from billing.models import UsageLog
-from lib import commands, keys
+from billing.reports import log_rows
+from lib import commands, ids
 
 COLUMNS = ("unit", "quantity", "rate_usd_per_million", "cost_usd")
 
@@ -26,7 +26,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print the answer as JSON")
 
     def handle(self, *_args: Any, **options: Any) -> None:  # noqa: ANN401 - Django's own types
-        told = rows.whole(_log(options["id"]))
+        told = log_rows.whole(_log(options["id"]))
         if options["json"]:
             self.stdout.write(json.dumps(told, cls=DjangoJSONEncoder, ensure_ascii=False))
             return
@@ -51,7 +51,7 @@ def _log(words: list[str]) -> UsageLog:
     logs = UsageLog.objects.select_related("account")
     match words:
         case [account, event_id]:
-            logs = logs.filter(account__external_key=keys.key_of(account), event_key=keys.key_of(event_id))
+            logs = logs.filter(account__external_key=ids.key_of(account), event_key=ids.key_of(event_id))
         case [text] if (id_ := _uuid(text)) is not None:
             logs = logs.filter(pk=id_)
         case [text]:

@@ -10,7 +10,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
-from billing import imports, intake
+from billing.events import event_files, lines
+from billing.recording import bulk_import
 from lib import commands, money
 
 
@@ -35,30 +36,32 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="Tell what would come in, store nothing.")
 
     def handle(self, *, path: str, dry_run: bool, **options: Any) -> None:  # noqa: ANN401 - argparse
-        counts, start = intake.Counts(), time.monotonic()
+        counts, start = bulk_import.Counts(), time.monotonic()
         try:
             lines, left_out = _opened(Path(path), options)
             with commands.Progress(self, "lines") as progress:
-                for batch in intake.bring_in(lines, counts, at=timezone.now(), dry_run=dry_run):
+                for batch in bulk_import.bring_in(lines, counts, at=timezone.now(), dry_run=dry_run):
                     progress.add(len(batch))
                     if progress.stopped:
                         break
-        except (imports.BadPlan, OSError) as error:
+        except (event_files.BadPlan, OSError) as error:
             raise commands.bad_use(str(error)) from error
         for column in left_out:
             self.stderr.write(f"Column {column!r} is no field and was left out.")
         for line in counts.refused_lines():
             self.stdout.write(line)
         rate = round(counts.read / max(time.monotonic() - start, 0.001))
-        self.stdout.write(f"{counts.tokens} tokens and {money.text(counts.new_nano)} USD came in, at {rate} lines/s.")
+        self.stdout.write(
+            f"{counts.tokens} tokens and {money.exact_usd(counts.new_nano)} USD came in, at {rate} lines/s."
+        )
         stopped = " Stopped before the end: run it again to go on." if progress.stopped else ""
         commands.close(self, counts.summary(dry_run=dry_run) + stopped, failed=progress.stopped or counts.refused > 0)
 
 
-def _opened(file: Path, options: dict[str, Any]) -> tuple[Iterator[intake.Line], list[str]]:
+def _opened(file: Path, options: dict[str, Any]) -> tuple[Iterator[lines.Line], list[str]]:
     values = list(options["set"])
     if options["account"] is not None:
         values.append(f"account={options['account']}")
     prefix = file.name if options["id_prefix"] is None else options["id_prefix"]
-    plan = imports.plan(prefix, maps=options["map"], values=values, zone=options["timezone"])
-    return imports.read(file, plan), imports.left_out(file, plan)
+    plan = event_files.plan(prefix, maps=options["map"], values=values, zone=options["timezone"])
+    return event_files.read(file, plan), event_files.left_out(file, plan)

@@ -2,7 +2,7 @@
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from billing import ledger_check
+from billing.verification import rollup_check
 from lib import commands
 
 SHOWN = 50
@@ -17,7 +17,7 @@ class Command(BaseCommand):
     def handle(self, *, dry_run: bool, **_options: object) -> None:
         fixed = 0
         with commands.Progress(self, "rows compared") as progress:
-            for part in ledger_check.rebuild(dry_run=dry_run):
+            for part in rollup_check.rebuild(dry_run=dry_run):
                 for difference in part.differences[: max(0, SHOWN - fixed)]:
                     self.stdout.write(str(difference))
                 fixed += len(part.differences)

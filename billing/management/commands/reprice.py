@@ -9,11 +9,11 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
-from billing import corrections, repricing
-from billing.management import choices
+from billing.corrections import corrections, repricing
+from billing.corrections.apply_corrections import BatchClosed
+from billing.corrections.repricing import Change, Choice, Step
+from billing.management import command_options
 from billing.models import CorrectionBatch
-from billing.projections import BatchClosed
-from billing.repricing import Change, Choice, Step
 from lib import commands, money
 
 CHOOSING = ("unpriced", "provider", "model", "account", "since", "until")
@@ -89,13 +89,13 @@ class Command(BaseCommand):
 
 
 def _figures(one: Change) -> str:
-    old, new = money.text(one.old_nano), money.text(one.new_nano)
+    old, new = money.exact_usd(one.old_nano), money.exact_usd(one.new_nano)
     return f"{one.calls} calls, {old} -> {new} USD, {one.unpriced} without a price"
 
 
 def _total(changes: Iterable[Change], done: str) -> str:
     total = sum(changes, Change(""))
-    old, new = money.text(total.old_nano), money.text(total.new_nano)
+    old, new = money.exact_usd(total.old_nano), money.exact_usd(total.new_nano)
     return f"{total.calls} {done}: {old} -> {new} USD, {total.unpriced} without a price"
 
 
@@ -111,9 +111,9 @@ def _choice(options: dict[str, Any]) -> Choice:
         unpriced=options["unpriced"] or not any(options[name] for name in CHOOSING),
         provider=options["provider"].strip().lower(),
         model=options["model"].strip().lower(),
-        account=choices.account(options["account"]),
-        since=choices.moment(options["since"], "--since"),
-        until=choices.moment(options["until"], "--until"),
+        account=command_options.account(options["account"]),
+        since=command_options.moment(options["since"], "--since"),
+        until=command_options.moment(options["until"], "--until"),
     )
 
 

@@ -2,7 +2,7 @@
 
 from django.core.management.base import BaseCommand
 
-from billing import verification
+from billing.verification import verify
 from lib import commands
 
 SHOWN = 50
@@ -14,7 +14,7 @@ class Command(BaseCommand):
     def handle(self, **_options: object) -> None:
         differences = 0
         with commands.Progress(self, "rows compared") as progress:
-            for part in verification.parts():
+            for part in verify.parts():
                 for difference in part.differences[: max(0, SHOWN - differences)]:
                     self.stdout.write(str(difference))
                 differences += len(part.differences)

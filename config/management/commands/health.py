@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from lib import health
+from lib import readiness
 
 
 class Command(BaseCommand):
@@ -13,8 +13,8 @@ class Command(BaseCommand):
     requires_system_checks = ()  # it is asked when something is wrong
 
     def handle(self, **_options: Any) -> None:  # noqa: ANN401 - argparse
-        findings = health.run()
-        status = health.worst(findings.values())
+        findings = readiness.run()
+        status = readiness.worst(findings.values())
         for name, finding in findings.items():
             self.stdout.write(f"{name}: {finding.status}: {finding.detail}")
         self.stdout.write(status)

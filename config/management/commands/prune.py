@@ -5,13 +5,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
-import billing.retention
+import billing.ledger.retention
 import monitoring.retention
-from billing import archiving
+from billing.archive import archive_job
 from lib import commands, retention
 from lib.retention import Rule
 
-RULES = (*monitoring.retention.RULES, *billing.retention.RULES, archiving.RULE)
+RULES = (*monitoring.retention.RULES, *billing.ledger.retention.RULES, archive_job.RULE)
 SOME = 20  # batches between two looks at whether to stop
 
 

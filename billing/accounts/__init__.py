@@ -1,0 +1,1 @@
+"""Who is billed: accounts, who may act for them, invitations, and usage periods."""

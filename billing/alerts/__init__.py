@@ -1,0 +1,1 @@
+"""Usage alerts, and their delivery by e-mail and webhook."""

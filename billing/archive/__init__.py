@@ -1,0 +1,1 @@
+"""Usage logs of old periods in files, outside the database."""

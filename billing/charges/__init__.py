@@ -1,0 +1,1 @@
+"""What one call costs, and why: rating, corrections of a charge, explanations."""

@@ -1,0 +1,1 @@
+"""Changes to recorded calls, as adjustments: voids, re-pricing, redetection, reverts."""

@@ -1,0 +1,1 @@
+"""Figures arranged for pages: the operators' and the customers'."""

@@ -1,0 +1,1 @@
+"""The stored usage logs, their totals, and which periods are closed."""

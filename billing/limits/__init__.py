@@ -1,0 +1,1 @@
+"""Whether calls may run: limits, decisions and reservations."""

@@ -1,0 +1,1 @@
+"""What an account has subscribed to: plans, meters, subscriptions, fees."""

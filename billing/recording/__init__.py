@@ -1,0 +1,1 @@
+"""The only write path for usage events, and what feeds it: calls in process and imports."""

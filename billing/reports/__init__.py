@@ -1,0 +1,1 @@
+"""Every figure that pages, API and exports show."""

@@ -1,0 +1,1 @@
+"""What an account owes for a closed period."""

@@ -1,0 +1,1 @@
+"""Checks that derived figures equal the ledger."""

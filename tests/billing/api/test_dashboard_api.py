@@ -1,0 +1,128 @@
+"""`GET dashboard/`: one answer with everything that the pages show, each figure from the function that the others use."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from billing.accounts import access, accounts
+from billing.accounts.usage_periods import period_from
+from billing.alerts import alerts
+from billing.dashboards import dashboards
+from billing.dashboards.dashboards import Projection
+from billing.models import Account
+from billing.plans import subscriptions
+from billing.reports.reports import Budget
+from lib.money import NANO
+from lib.periods import CALENDAR_UTC
+from tests.billing.usage import record
+from tests.conftest import Api
+
+pytestmark = pytest.mark.django_db
+NOW = datetime(2026, 11, 11, 0, 0, tzinfo=UTC)  # ten of thirty days are over
+NOVEMBER = period_from(CALENDAR_UTC, date(2026, 11, 1))
+
+
+@pytest.fixture(autouse=True)
+def _now(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timezone, "now", lambda: NOW)
+
+
+@pytest.fixture
+def account(db: None) -> Account:
+    account = accounts.new(external_id="acct_42", at=NOW)
+    account.save(force_insert=True)
+    return account
+
+
+def dashboard(api: Api, **query: str) -> dict[str, Any]:
+    answer = api.get("dashboard/", **query)
+    assert answer.status_code == 200, answer.content
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def test_each_part_is_what_its_own_address_tells(service: Api, account: Account) -> None:
+    subscriptions.subscribe(account, plan="basic", cycle="yearly", actor="test", at=NOW)
+    record(account, NOW, {"cost_usd": "24", "occurred_at": "2026-11-11T00:00:00Z"}, {"provider": "video"})
+    alerts.sweep(NOW)
+    shown = dashboard(service, account="acct_42")
+    subscription = service.get("accounts/acct_42/subscription/").json()
+
+    assert shown["summary"] == service.get("usage/summary/", account="acct_42").json()
+    assert shown["trends"] == service.get("usage/trends/", account="acct_42", months=6).json()
+    assert shown["days"] == service.get("usage/trends/", account="acct_42", days=11).json()
+    assert shown["limits"] == subscription.pop("limits")
+    assert shown["meters"] == subscription.pop("meters")
+    assert shown["subscription"] == subscription
+    assert shown["alerts"] == service.get("alerts/", account="acct_42", unread="true").json()["results"][:5]
+    assert len(shown["alerts"]) == 5
+    assert shown["as_of"] == "2026-11-11T00:00:00Z"
+
+
+def test_the_projection_goes_by_the_days_of_the_period(service: Api, account: Account) -> None:
+    subscriptions.subscribe(account, plan="basic", cycle="monthly", actor="test", at=NOW)  # 25 USD
+    record(account, NOW, {"cost_usd": "10", "occurred_at": "2026-11-03T00:00:00Z"})
+
+    assert dashboard(service, account="acct_42")["projection"] == {
+        "cost_usd": "30",
+        "percent": 120.0,
+        "days_left": 15,
+        "exhausted_on": "2026-11-26",
+    }
+
+
+def test_a_period_that_is_over_has_no_projection_and_its_own_days(service: Api, account: Account) -> None:
+    record(account, NOW, {"cost_usd": "1", "occurred_at": "2026-10-31T23:59:59Z"})
+    shown = dashboard(service, account="acct_42", period="2026-10")
+
+    assert shown["projection"] == dict.fromkeys(("cost_usd", "percent", "days_left", "exhausted_on"))
+    assert (len(shown["days"]["periods"]), shown["days"]["calls"][-1]) == (31, 1)
+    assert shown["trends"]["periods"][-1] == "2026-11"
+
+
+def test_the_platform_has_no_plan_and_no_limits(service: Api, account: Account) -> None:
+    record(account, NOW, {"cost_usd": "1"})
+    shown = dashboard(service)
+
+    assert (shown["subscription"], shown["limits"], shown["meters"]) == (None, {}, [])
+    assert shown["summary"] == service.get("usage/summary/").json()
+    assert shown["projection"] == {"cost_usd": "3", "percent": None, "days_left": None, "exhausted_on": None}
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "at", "expected"),
+    [
+        (None, 10, NOW, Projection(30 * NANO)),
+        (100, 0, NOW, Projection(0, Decimal("0.00"))),
+        (100, 10, NOW, Projection(30 * NANO, Decimal("30.00"), 90, None)),
+        (30, 10, NOW, Projection(30 * NANO, Decimal("100.00"), 20, None)),  # just enough for the period
+        (29, 10, NOW, Projection(30 * NANO, Decimal("103.45"), 19, date(2026, 11, 30))),
+        (10, 10, NOW, Projection(30 * NANO, Decimal("300.00"), 0, date(2026, 11, 11))),
+        (5, 10, NOW, Projection(30 * NANO, Decimal("600.00"), 0, date(2026, 11, 11))),
+        (0, 10, NOW, Projection(30 * NANO, None, 0, date(2026, 11, 11))),
+        (100, 10, datetime(2026, 11, 1, 23, 59, 59, tzinfo=UTC), Projection()),
+        (100, 10, datetime(2026, 12, 1, tzinfo=UTC), Projection()),
+    ],
+)
+def test_projections(limit: int | None, used: int, at: datetime, expected: Projection) -> None:
+    budget = Budget(None if limit is None else limit * NANO, used * NANO, 0)
+    assert dashboards.projection(budget, NOVEMBER, CALENDAR_UTC, at) == expected
+
+
+@pytest.mark.parametrize("rows", [1, 60])
+def test_an_account_takes_a_fixed_number_of_queries(
+    service: Api, account: Account, django_assert_num_queries: DjangoAssertNumQueries, rows: int
+) -> None:
+    record(account, NOW, *({"provider": f"p{n}", "category": "text", "cost_usd": "0.01"} for n in range(rows)))
+    access.note_use(service.key, at=NOW)
+    dashboard(service, account="acct_42")
+    # Key, account, limits, labels' version, summary, late corrections, alerts, days of the period before, two trends,
+    # plans' version, subscription.
+    with django_assert_num_queries(12):
+        dashboard(service, account="acct_42")

@@ -1,0 +1,25 @@
+"""Faults at a chosen query, and how many statements move the rollups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection
+
+# Statements that move the rollups of live calls, and of corrections, which provider health does not count.
+ROLLUPS, CORRECTED = (1, 1) if connection.vendor == "postgresql" else (4, 3)
+Execute = Callable[..., Any]
+
+
+class Fault:
+    """Raises at the n-th query from now on."""
+
+    def __init__(self, number: int, error: Exception) -> None:
+        self.number, self.error = number, error
+
+    def __call__(self, execute: Execute, *arguments: Any) -> Any:
+        self.number -= 1
+        if self.number == 0:
+            raise self.error
+        return execute(*arguments)

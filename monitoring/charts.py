@@ -1,4 +1,4 @@
-"""Bar charts as numbers for an SVG made by the server: positions, sizes and titles. Pure; read by the Monitoring page."""
+"""Bar charts as numbers for an SVG made by the server: positions, sizes and titles."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from billing.api import schema, schema_limits
 from billing.limits.decisions import Standing
 from billing.models import Per
 from billing.plans import plans
-from billing.plans.meters import PER_DAY, told
-from billing.plans.plans import Limit, Plan
+from billing.plans.meters import PER_DAY, Limit, told
+from billing.plans.plans import Plan
 from lib import money
 from lib.percent import percentage
 

@@ -1,4 +1,4 @@
-"""What a log is charged now, after its corrections, and how each of them moved it. Pure; rows and explanations ask.
+"""What a log is charged now, after its corrections, and how each of them moved it. Runs no queries.
 
 Every function takes a log in any form that has the columns, and its adjustments, oldest first.
 """

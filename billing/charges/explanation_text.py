@@ -1,4 +1,4 @@
-"""An explained charge in plain English, for a customer's accountant: exact figures with separators. Pure; rows asks."""
+"""An explained charge in plain English, for a customer's accountant: exact figures with separators."""
 
 from __future__ import annotations
 

@@ -11,9 +11,8 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from billing.ledger.quantities import Quantity
-from billing.limits.operations import Ask
+from billing.plans.meters import Limit
 from billing.plans.meters import told as told_amount
-from billing.plans.plans import Limit
 from lib import money
 
 DAY = "day"
@@ -34,6 +33,15 @@ class Window(NamedTuple):
     today: date
     ends_at: datetime
     day_ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What one operation asks for, and what it would cost all together; `priced` is whether that is known."""
+
+    quantity: Quantity
+    cost_nano: int
+    priced: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from decimal import Decimal
 from billing.limits import limits
 from billing.limits.decisions import shown
 from billing.models import Account, Meter
-from billing.plans.plans import Limit
+from billing.plans.meters import Limit
 from lib.percent import percentage
 
 UNLIMITED, FORBIDDEN = "unlimited", "not allowed"

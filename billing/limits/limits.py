@@ -17,8 +17,8 @@ from django.db import connection
 from billing.errors import Refused
 from billing.ledger.quantities import Quantity
 from billing.limits import decisions, operations
-from billing.limits.decisions import Decision, Standing, Use, Window
-from billing.limits.operations import Ask, Operation
+from billing.limits.decisions import Ask, Decision, Standing, Use, Window
+from billing.limits.operations import Operation
 from billing.models import Account, Per, UsageReservation
 from billing.models.rollups import MOST_NANO
 from billing.plans import plans

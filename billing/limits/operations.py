@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -20,7 +19,7 @@ from billing.charges import rating
 from billing.errors import Refused
 from billing.events import events
 from billing.events.events import Category, Event, Shape, Slug, Usage, Variant
-from billing.ledger.quantities import Quantity
+from billing.limits.decisions import Ask
 from billing.models import CostSource
 from billing.plans.meters import asked
 from lib import money
@@ -49,15 +48,6 @@ class Operation(Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 Operations = Annotated[list[Operation], Meta(min_length=1, max_length=MOST_OPERATIONS)]
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What one operation asks for, and what it would cost all together; `priced` is whether that is known."""
-
-    quantity: Quantity
-    cost_nano: int
-    priced: bool
 
 
 def asks(operations: Sequence[Operation], at: datetime) -> list[Ask]:

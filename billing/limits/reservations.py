@@ -21,8 +21,8 @@ from billing.accounts.accounts import Known
 from billing.errors import Refused
 from billing.ledger.quantities import Quantity, grouped
 from billing.limits import decisions, limits, operations
-from billing.limits.decisions import Decision
-from billing.limits.operations import Ask, Operation
+from billing.limits.decisions import Ask, Decision
+from billing.limits.operations import Operation
 from billing.models import Account, UsageHold, UsageReservation
 from billing.plans import plans
 from lib import ids, postgres, retry, uuids

@@ -30,6 +30,19 @@ class Meter(NamedTuple):
         return sum(int(row[column]) for row in rows if self.touches(row))
 
 
+class Limit(NamedTuple):
+    """A meter's cap in its unit (cost: nano-USD): None is unlimited, 0 not allowed. A soft one refuses nothing."""
+
+    meter: Meter
+    per: str  # a Per
+    amount: int | None
+    hard: bool
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.meter.slug, self.per
+
+
 def told(unit: str, amount: int | None) -> int | str | None:
     """An amount in a meter's unit as JSON has it: calls and tokens are numbers, money is a decimal string."""
     return money.exact_usd(amount) if amount is not None and unit == "cost" else amount

@@ -20,24 +20,11 @@ from billing.models import Account, LimitOverride, Per, PlanLimit
 from billing.models import Meter as MeterRow
 from billing.models import Plan as PlanRow
 from billing.plans import current_subscription
-from billing.plans.meters import Meter
+from billing.plans.meters import Limit, Meter
 from lib import periods
 from providers.versioned_cache import Editions
 
 MOST_ACCOUNTS = 10_000  # whose overrides are held in memory
-
-
-class Limit(NamedTuple):
-    """A meter's cap in its unit (cost: nano-USD): None is unlimited, 0 not allowed. A soft one refuses nothing."""
-
-    meter: Meter
-    per: str  # a Per
-    amount: int | None
-    hard: bool
-
-    @property
-    def key(self) -> tuple[str, str]:
-        return self.meter.slug, self.per
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,9 +56,9 @@ def lines(logs: Sequence[Any], labels: Labels) -> Iterable[tuple[object, ...]]:
 
 
 def _columns(logs: Sequence[Any], corrected: Corrected, labels: Labels) -> dict[str, Iterable[Any]]:
-    """What rows say, by name: one value a log. By columns, as most values are what the log's column says."""
+    """What rows say, by name: a value for each log. By columns, as most values are what the log's column says."""
     of = dict(zip(Listed._fields, zip(*logs, strict=True), strict=True)) if logs else dict.fromkeys(Listed._fields, ())
-    slugs = [one.shown_provider for one in logs]
+    slugs = [log.shown_provider for log in logs]
     return {
         "id": of["id"],
         "event_id": of["event_id"],
@@ -70,7 +70,7 @@ def _columns(logs: Sequence[Any], corrected: Corrected, labels: Labels) -> dict[
         "provider": of["provider"],
         "actual_provider": slugs,
         "provider_label": [labels.get(slug, slug) for slug in slugs],
-        "confidence": [one.shown_confidence for one in logs],
+        "confidence": [log.shown_confidence for log in logs],
         "category": of["category"],
         "model": of["model_used"],
         "endpoint": of["endpoint"],
@@ -79,18 +79,18 @@ def _columns(logs: Sequence[Any], corrected: Corrected, labels: Labels) -> dict[
         "tokens_output": of["tokens_output"],
         "tokens_total": of["tokens_total"],
         "usage": map(rating.usage_of, logs),
-        "cost_usd": [money.exact_usd(one.effective_nano) if one.is_priced or one.voided_at else None for one in logs],
+        "cost_usd": [money.exact_usd(log.effective_nano) if log.is_priced or log.voided_at else None for log in logs],
         "original_cost_usd": [
-            money.exact_usd(one.cost_total) if one.cost_source != "unpriced" else None for one in logs
+            money.exact_usd(log.cost_total) if log.cost_source != "unpriced" else None for log in logs
         ],
         "cost_source": [
-            charge_history.source(one, corrected[one.id]) if one.corrected else one.cost_source for one in logs
+            charge_history.source(log, corrected[log.id]) if log.corrected else log.cost_source for log in logs
         ],
         "priced": of["is_priced"],
         "voided": [at is not None for at in of["voided_at"]],
-        "adjustments": [_history(one, corrected[one.id]) if one.corrected else [] for one in logs],
+        "adjustments": [_history(log, corrected[log.id]) if log.corrected else [] for log in logs],
         "response_time_ms": of["response_time_ms"],
-        "status": ["failed" if one.failed else "success" for one in logs],
+        "status": ["failed" if log.failed else "success" for log in logs],
         "status_code": of["status_code"],
         "error_message": of["error_message"],
         "retry_count": of["retry_count"],

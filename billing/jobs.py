@@ -101,7 +101,7 @@ FINISH: dict[str, Callable[[CorrectionBatch, datetime], Iterable[object]]] = {
 
 
 def gather_days(at: datetime) -> str:
-    return f"{slot_compaction.gather(at)} platform days gathered"
+    return f"{slot_compaction.compact(at)} platform days gathered"
 
 
 def prune(at: datetime) -> str:

@@ -185,7 +185,7 @@ class PriceProposal(models.Model):
         return tuple(Rate(*row) for row in self.rates)
 
 
-class BookVersion(models.Model):
+class CatalogVersion(models.Model):
     """Grows with each change of the rule book or the price book, so that every worker sees it with its next request."""
 
     book = models.CharField(max_length=20, primary_key=True)

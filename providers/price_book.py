@@ -19,7 +19,7 @@ from django.db.models import QuerySet
 from providers import model_ids
 from providers.costing import PricedModel, Rate
 from providers.models import Price, Provider
-from providers.versioned_cache import Editions
+from providers.versioned_cache import VersionedCache
 
 MEMO = 16_384  # answers kept per book; an event's model is the caller's text, so this must have an end
 
@@ -186,5 +186,5 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(fnmatch.translate(re.sub(r"[\[?]", r"[\g<0>]", pattern)))
 
 
-_editions = Editions("prices", _loaded)
+_editions = VersionedCache("prices", _loaded)
 current, read_version, changed = _editions.current, _editions.read_version, _editions.changed

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from providers.detection import Call, Detection, Rule, RuleSet
 from providers.models import DetectionRule, Provider
-from providers.versioned_cache import Editions
+from providers.versioned_cache import VersionedCache
 
 MEMO = 65_536  # answers kept per book; models and endpoints are the caller's text, so this must have an end
 
@@ -57,5 +57,5 @@ def as_rule(row: DetectionRule) -> Rule:
     )
 
 
-_editions = Editions("rules", _loaded)
+_editions = VersionedCache("rules", _loaded)
 current, read_version, changed = _editions.current, _editions.read_version, _editions.changed

@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 from django.db.models import F
 
-from providers.models import BookVersion
+from providers.models import CatalogVersion
 
 
 class Edition(Protocol):
@@ -19,7 +19,7 @@ class Edition(Protocol):
 Book = TypeVar("Book", bound=Edition)
 
 
-class Editions(Generic[Book]):
+class VersionedCache(Generic[Book]):
     """The book called `name`, held by version. It is replaced whole, so threads need no lock."""
 
     def __init__(self, name: str, load: Callable[[int], Book]) -> None:
@@ -39,7 +39,7 @@ class Editions(Generic[Book]):
 
     def read_version(self) -> int:
         """The book's version in the database; 0 before anything was loaded."""
-        return BookVersion.objects.filter(book=self.name).values_list("version", flat=True).first() or 0
+        return CatalogVersion.objects.filter(book=self.name).values_list("version", flat=True).first() or 0
 
     def changed(self) -> None:
         """Says to every process that the book changed; called in the transaction of the change.
@@ -47,6 +47,6 @@ class Editions(Generic[Book]):
         The step is random: where the transaction is rolled back, no later change may bring the version under which a
         process has read what was never committed.
         """
-        BookVersion.objects.get_or_create(book=self.name)
-        BookVersion.objects.filter(book=self.name).update(version=F("version") + 1 + secrets.randbelow(2**31))
+        CatalogVersion.objects.get_or_create(book=self.name)
+        CatalogVersion.objects.filter(book=self.name).update(version=F("version") + 1 + secrets.randbelow(2**31))
         self.held = None  # this process must not keep a book that it knows to be old

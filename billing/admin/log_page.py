@@ -72,7 +72,7 @@ def correct(
         "title": "Revert a correction" if undone else "Void a call",
         "log": log,
         "provider": labels.get(log.shown_provider, log.shown_provider),
-        "now": explanation_text.worth(charge_history.worth(log)),
+        "now": explanation_text.worth(charge_history.current_value(log)),
         "undone": undone,
         "form": form,
     }

@@ -126,7 +126,7 @@ class CorrectionBatchAdmin(changelist.ReadOnlyAdmin):
             return self._preview(request, form, apply)
         reason, actor, now = apply.cleaned_data["reason"], request.user.get_username(), timezone.now()
         batch = repricing.start(form.choice(), reason=reason, actor=actor, at=now)
-        return _worked(request, batch, lambda: batch_progress.carry_on(batch, at=now))
+        return _worked(request, batch, lambda: batch_progress.continue_batch(batch, at=now))
 
     def _preview(self, request: HttpRequest, form: ChoiceForm, apply: ApplyForm) -> HttpResponse:
         context = self.admin_site.each_context(request) | {"title": "Re-price calls", "opts": self.opts, "form": form}
@@ -144,7 +144,7 @@ class CorrectionBatchAdmin(changelist.ReadOnlyAdmin):
         if not batch_progress.may_continue(batch):
             messages.error(request, "Nothing of this batch is left for a page to do.")
             return redirect(f"admin:{NAME}_change", batch.pk)
-        return _worked(request, batch, lambda: batch_progress.carry_on(batch, at=timezone.now()))
+        return _worked(request, batch, lambda: batch_progress.continue_batch(batch, at=timezone.now()))
 
     def revert(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         _must_correct(request)
@@ -208,7 +208,7 @@ def _page(request: HttpRequest, batch: CorrectionBatch) -> dict[str, Any]:
         "batch": batch,
         "state": batch_progress.state(batch),
         "badge": BADGES[batch_progress.state(batch)],
-        "in_words": batch_progress.in_words(batch),
+        "in_words": batch_progress.describe(batch),
         "undo": undo,
         "undo_runs": undo is not None and batch_progress.state(undo) == "running",
         "undoes": batch_progress.undoes(batch),

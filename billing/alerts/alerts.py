@@ -20,8 +20,8 @@ from django.db.models import F, QuerySet
 from billing.accounts import usage_periods
 from billing.alerts import deliveries
 from billing.limits import decisions, limits
-from billing.limits.decisions import Standing, Window
-from billing.models import Account, AlertMark, Per, UsageAdjustment, UsageAlert, UsageLog
+from billing.limits.decisions import LimitStatus, Window
+from billing.models import Account, AlertSweepState, Per, UsageAdjustment, UsageAlert, UsageLog
 from billing.models.alerts import PROJECTED
 from billing.models.rollups import MOST_NANO
 from billing.plans import plans, subscriptions
@@ -48,13 +48,13 @@ def sweep(at: datetime) -> Swept:
     """Raise what is due, each alert once, however many sweep at once. Killed and run again, it ends in the same state."""
     own, version = ids.new_id(), plans.current().version
     due = sorted(_due(own, version))
-    marks: list[AlertMark] = []
+    marks: list[AlertSweepState] = []
     raised = 0
     for start in range(0, len(due), PARTS):
         for account in Account.objects.filter(pk__in=due[start : start + PARTS], active=True).order_by("pk"):
             raised += retry.on_deadlock(lambda account=account: _look(account, at))  # type: ignore[misc]
             seen = {"config_version": account.config_version, "plans_version": version, "sweep": own}
-            marks.append(AlertMark(account=account, **seen))
+            marks.append(AlertSweepState(account=account, **seen))
     _remember(marks)
     return Swept(len(marks), raised)
 
@@ -88,9 +88,9 @@ def mark_read(found: QuerySet[UsageAlert], at: datetime) -> int:
 
 def _due(own: UUID, version: int) -> set[int]:
     """The accounts to look at."""
-    last = AlertMark.objects.order_by("-sweep").values_list("sweep", flat=True).first()
+    last = AlertSweepState.objects.order_by("-sweep").values_list("sweep", flat=True).first()
     same = {"config_version": F("account__config_version"), "plans_version": version}
-    of_marks = AlertMark.objects.filter(account__active=True).values_list("account_id", flat=True)
+    of_marks = AlertSweepState.objects.filter(account__active=True).values_list("account_id", flat=True)
     due = set(of_marks.exclude(**same).order_by()[:MOST])
     due |= set(of_marks.filter(sweep__lt=ids.earlier(own, UNSEEN)).order_by("sweep")[:MOST])
     due |= set(Account.objects.filter(active=True, alert_mark=None).order_by().values_list("pk", flat=True)[:MOST])
@@ -101,10 +101,10 @@ def _due(own: UUID, version: int) -> set[int]:
     return due
 
 
-def _remember(marks: Sequence[AlertMark]) -> None:
+def _remember(marks: Sequence[AlertSweepState]) -> None:
     """Written last: a sweep that is killed leaves its accounts due."""
     target = ["account"] if connection.features.supports_update_conflicts_with_target else None
-    AlertMark.objects.bulk_create(
+    AlertSweepState.objects.bulk_create(
         marks,
         batch_size=PARTS,
         update_conflicts=True,
@@ -123,7 +123,7 @@ def _look(account: Account, at: datetime) -> int:
     return _raise(account, reached, at) if reached else 0
 
 
-def _standings(account: Account, at: datetime) -> Iterator[tuple[Window, Standing]]:
+def _standings(account: Account, at: datetime) -> Iterator[tuple[Window, LimitStatus]]:
     """With every limit; within an hour of the local midnight also as the day, and perhaps the period, ended."""
     window = limits.window(account, at)
     yield from ((window, one) for one in limits.standing(account, at))
@@ -132,7 +132,7 @@ def _standings(account: Account, at: datetime) -> Iterator[tuple[Window, Standin
         yield from _at_the_end(account, midnight)
 
 
-def _at_the_end(account: Account, midnight: datetime) -> Iterator[tuple[Window, Standing]]:
+def _at_the_end(account: Account, midnight: datetime) -> Iterator[tuple[Window, LimitStatus]]:
     """As the day before ended, under the plan that the account had then."""
     last = midnight - INSTANT
     window, use = limits.window(account, last), limits.read(account, last).use
@@ -140,7 +140,7 @@ def _at_the_end(account: Account, midnight: datetime) -> Iterator[tuple[Window, 
     yield from ((window, decisions.standing(limit, use, window)) for limit in then)
 
 
-def _reached(account: Account, window: Window, one: Standing, at: datetime) -> Iterator[UsageAlert]:
+def _reached(account: Account, window: Window, one: LimitStatus, at: datetime) -> Iterator[UsageAlert]:
     """An alert for each threshold that is reached, the lowest first; what is unlimited or not allowed has none."""
     limit, daily = one.limit, one.limit.per == Per.DAY
     if not limit.amount:

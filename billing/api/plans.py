@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from billing.api import schema, schema_limits
-from billing.limits.decisions import Standing
+from billing.limits.decisions import LimitStatus
 from billing.models import Per
 from billing.plans import plans
 from billing.plans.meters import PER_DAY, Limit, told
@@ -55,7 +55,7 @@ def limits(all_of_them: Iterable[Limit]) -> dict[str, Any]:
     }
 
 
-def meters(standings: Sequence[Standing]) -> list[dict[str, Any]]:
+def meters(standings: Sequence[LimitStatus]) -> list[dict[str, Any]]:
     """Where an account stands, one line a limit."""
     return [
         {

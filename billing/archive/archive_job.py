@@ -109,7 +109,7 @@ def _write(one: Archive) -> int:
         for logs in _pages(one, period):
             _refuse_unnamed(logs)
             file.add(logs)
-            as_closed.take_back(logs)
+            as_closed.restore(logs)
             counts = [sum(column) for column in zip(counts, *map(rollups.counts_of, logs), strict=True)]
         totals = dict(zip(DAY_COUNTS, counts, strict=True))
         _compare(one, period, totals)
@@ -175,7 +175,7 @@ def _delete_part(one: Archive, part: Part) -> int:
     if archive_file.text_of(logs) != part.text:
         raise Unfit(f"The logs from {part.ids[0]} on are not those of the file.")
     ArchivedEvent.objects.bulk_create([_event(log) for log in logs])
-    as_closed.take_back(logs)
+    as_closed.restore(logs)
     _count(logs)
     ledger.delete(left)
     return len(logs)

@@ -15,7 +15,7 @@ from providers.detection import Call, Detection
 from providers.rulebook import RuleBook
 
 
-class Said(NamedTuple):
+class CallSignature(NamedTuple):
     """What an event says of its kind."""
 
     call: Call
@@ -26,7 +26,7 @@ class Said(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Kind:
+class CallProfile:
     """`row` are the values of the log's COLUMNS; `declared` and `model` are as rollups have them."""
 
     detection: Detection
@@ -43,18 +43,18 @@ COLUMNS = (
 )
 
 
-def said(event: Event) -> Said:
+def said(event: Event) -> CallSignature:
     call = Call(event.provider, event.model, event.endpoint, event.served_by or "")
-    return Said(call, event.category, event.method, event.variant, event.cached_tokens_included)
+    return CallSignature(call, event.category, event.method, event.variant, event.cached_tokens_included)
 
 
-def kind(said: Said, rules: RuleBook) -> Kind:
+def kind(said: CallSignature, rules: RuleBook) -> CallProfile:
     call, found = said.call, rules.detect(said.call)
     category = said.category or found.category
     variant: dict[str, str] = msgspec.to_builtins(said.variant)  # without what is not stated
     told = (call.declared, category, call.model, call.endpoint, said.method, call.served_by, variant)
     detected = (found.actual_provider, found.confidence, found.rule, found.evidence)
-    return Kind(
+    return CallProfile(
         detection=found,
         category=category,
         provider=call.declared,

@@ -24,7 +24,7 @@ class Charge(NamedTuple):
     total_nano: int
 
 
-class Worth(NamedTuple):
+class LogValue(NamedTuple):
     """What a log is worth at one moment. Only where it is priced or voided does `nano` say anything."""
 
     nano: int
@@ -36,31 +36,31 @@ class Worth(NamedTuple):
         return self.nano if self.priced or self.voided else None
 
 
-class Step(NamedTuple):
+class CorrectionEffect(NamedTuple):
     """A correction, and what the log was worth before and after it."""
 
     adjustment: UsageAdjustment
-    before: Worth
-    after: Worth
+    before: LogValue
+    after: LogValue
 
 
-def worth(log: Any) -> Worth:  # noqa: ANN401 - any form of a log that has the columns
+def current_value(log: Any) -> LogValue:  # noqa: ANN401 - any form of a log that has the columns
     """What it is worth now."""
-    return Worth(log.effective_nano, log.is_priced, log.voided_at is not None)
+    return LogValue(log.effective_nano, log.is_priced, log.voided_at is not None)
 
 
-def first(log: Any) -> Worth:  # noqa: ANN401 - as above
+def original_value(log: Any) -> LogValue:  # noqa: ANN401 - as above
     """What it was worth when it was rated, before any correction."""
-    return Worth(log.cost_total, log.cost_source != CostSource.UNPRICED, voided=False)
+    return LogValue(log.cost_total, log.cost_source != CostSource.UNPRICED, voided=False)
 
 
-def charge(log: Any, adjustments: Sequence[UsageAdjustment]) -> Charge:  # noqa: ANN401 - as above
+def current_charge(log: Any, adjustments: Sequence[UsageAdjustment]) -> Charge:  # noqa: ANN401 - as above
     """The rating that stands now: the last re-pricing that was not taken back, else the first one; nothing once voided."""
     rated = _rated(log, adjustments)
     return Charge(None, rated.source, 0, 0, 0, 0) if log.voided_at else rated
 
 
-def source(log: Any, adjustments: Sequence[UsageAdjustment]) -> str:  # noqa: ANN401 - as above
+def current_source(log: Any, adjustments: Sequence[UsageAdjustment]) -> str:  # noqa: ANN401 - as above
     """The CostSource of the rating that stands now; a voided log keeps it."""
     told = _repriced(adjustments)
     return str(told["source"] if told else log.cost_source)
@@ -81,15 +81,15 @@ def _repriced(adjustments: Sequence[UsageAdjustment]) -> dict[str, Any] | None:
     return None
 
 
-def history(log: Any, adjustments: Iterable[UsageAdjustment]) -> Iterator[Step]:  # noqa: ANN401 - as above
+def history(log: Any, adjustments: Iterable[UsageAdjustment]) -> Iterator[CorrectionEffect]:  # noqa: ANN401 - as above
     """Each correction with the worth before and after it."""
-    now = first(log)
+    now = original_value(log)
     for one in adjustments:
         before, now = now, _after(one, now._replace(nano=now.nano + one.delta_nano))
-        yield Step(one, before, now)
+        yield CorrectionEffect(one, before, now)
 
 
-def _after(one: UsageAdjustment, now: Worth) -> Worth:
+def _after(one: UsageAdjustment, now: LogValue) -> LogValue:
     told = one.details
     undone = told.get("kind") if one.kind == Kind.REVERT else None
     if Kind.VOID in (one.kind, undone):

@@ -8,8 +8,8 @@ from datetime import UTC
 from decimal import Decimal
 
 from billing.charges import charge_history, rating
-from billing.charges.charge_history import Charge, Step
-from billing.charges.rating import Books
+from billing.charges.charge_history import Charge, CorrectionEffect
+from billing.charges.rating import RatingSnapshot
 from billing.models import UsageAdjustment, UsageLog
 from lib import money
 from providers import costing, price_book
@@ -33,7 +33,7 @@ class Explanation:
 
     charge: Charge
     priced: Priced | None
-    steps: tuple[Step, ...]
+    steps: tuple[CorrectionEffect, ...]
 
     @property
     def rounding_usd(self) -> Decimal | None:
@@ -41,9 +41,9 @@ class Explanation:
         return money.usd_from_nano(self.charge.total_nano) - self.priced.unrounded_usd if self.priced else None
 
 
-def explain(log: UsageLog, adjustments: Sequence[UsageAdjustment], edition: Books) -> Explanation:
+def explain(log: UsageLog, adjustments: Sequence[UsageAdjustment], edition: RatingSnapshot) -> Explanation:
     """The charge as it stands now, with what led to it; `adjustments` are the log's, oldest first."""
-    charge = charge_history.charge(log, adjustments)
+    charge = charge_history.current_charge(log, adjustments)
     price = _price(log, charge.price_id, edition) if charge.price_id is not None else None
     return Explanation(charge, _priced(log, price) if price else None, tuple(charge_history.history(log, adjustments)))
 
@@ -54,7 +54,7 @@ def _priced(log: UsageLog, price: PricedModel) -> Priced:
     return Priced(price, quantities, cost.lines, price.rates_for(quantities), cost.unrounded_usd)
 
 
-def _price(log: UsageLog, price_id: int, edition: Books) -> PricedModel | None:
+def _price(log: UsageLog, price_id: int, edition: RatingSnapshot) -> PricedModel | None:
     """The price that rated the log, superseded or not, as the log's model asks for it."""
     day = log.timestamp.astimezone(UTC).date()
     found = edition.prices.find(log.shown_provider, log.model_used, day)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from functools import partial
 
-from billing.charges.charge_history import Step, Worth
+from billing.charges.charge_history import CorrectionEffect, LogValue
 from billing.charges.explanation import Explanation, Priced
 from billing.models import CostSource, UsageAdjustment, UsageLog
 from lib import money
@@ -156,7 +156,7 @@ def _corrections(why: Explanation, labels: Labels) -> Iterator[str]:
     yield f"Charged now: {worth(why.steps[-1].after)}."
 
 
-def done(step: Step, labels: Labels) -> str:
+def done(step: CorrectionEffect, labels: Labels) -> str:
     """What a correction did: "re-priced, from $0.0075 to $0.005"."""
     one = step.adjustment
     undone = one.details.get("kind")
@@ -167,7 +167,7 @@ def done(step: Step, labels: Labels) -> str:
     return f"{word}, from {worth(step.before)} to {worth(step.after)}"
 
 
-def worth(one: Worth) -> str:
+def worth(one: LogValue) -> str:
     if one.voided:
         return "nothing"
     return dollars(one.nano) if one.priced else "unpriced"

@@ -12,7 +12,7 @@ import msgspec
 from django.db import connection
 
 from billing.charges import call_profile
-from billing.charges.call_profile import Kind, Said
+from billing.charges.call_profile import CallProfile, CallSignature
 from billing.errors import Refused
 from billing.events.events import Event, Usage, Variant
 from billing.models import CostSource, UsageLog
@@ -24,18 +24,20 @@ NOTHING = Cost(0, 0, 0, 0, (), False)
 KINDS = 4096  # kept for one edition of the books; models and endpoints are the caller's text, so this must have an end
 
 
-class Books:
+class RatingSnapshot:
     """The rule book and the price book of one moment, so that a batch is rated by one edition of each."""
 
     def __init__(self, rules: rulebook.RuleBook, prices: price_book.PriceBook) -> None:
         self.rules, self.prices = rules, prices
-        self.kind: Callable[[Said], Kind] = lru_cache(maxsize=KINDS)(partial(call_profile.kind, rules=rules))
+        self.kind: Callable[[CallSignature], CallProfile] = lru_cache(maxsize=KINDS)(
+            partial(call_profile.kind, rules=rules)
+        )
 
 
 class Rated(NamedTuple):
     """An event with everything that follows from it."""
 
-    kind: Kind
+    kind: CallProfile
     cost: Cost
     price: PricedModel | None
     source: str  # a CostSource
@@ -43,7 +45,7 @@ class Rated(NamedTuple):
     billable: bool  # all but failed calls without usage: these move no meter
 
 
-def books() -> Books:
+def snapshot() -> RatingSnapshot:
     """The current editions, at the price of one query."""
     with postgres.hot_cursor(connection) as cursor:
         cursor.execute("SELECT book, version FROM book_versions")
@@ -52,12 +54,12 @@ def books() -> Books:
 
 
 @lru_cache(maxsize=1)
-def _books(rules: rulebook.RuleBook, prices: price_book.PriceBook) -> Books:
+def _books(rules: rulebook.RuleBook, prices: price_book.PriceBook) -> RatingSnapshot:
     """Held with the kinds that it knows until one of the two changes."""
-    return Books(rules, prices)
+    return RatingSnapshot(rules, prices)
 
 
-def rate(event: Event, at: datetime, edition: Books) -> Rated:
+def rate(event: Event, at: datetime, edition: RatingSnapshot) -> Rated:
     """Detect, price and cost one event that happened `at` (UTC). Raises Refused where the cost is beyond all bounds."""
     kind = edition.kind(call_profile.said(event))
     quantities = quantities_of(event.usage, event.variant, kind.category, cached_included=event.cached_tokens_included)

@@ -24,7 +24,7 @@ from django.db.models import F, QuerySet
 from billing.accounts import accounts
 from billing.ledger import closed_periods, rollups
 from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageLog
-from billing.models.usage import Shown
+from billing.models.usage import ProviderDisplay
 from lib import bulk_update, retry
 
 WORTH = ("effective_nano", "is_priced", "voided_at")
@@ -43,7 +43,7 @@ ARCHIVED = "archived with its period"  # why a log is skipped
 _NO_NAME: dict[str, Any] = {"actual_provider_name": None, "confidence": ""}
 
 
-class Counted(Shown, _Counted):
+class Counted(ProviderDisplay, _Counted):
     """A log with the columns of COUNTED, without the cost of a model instance."""
 
     __slots__ = ()
@@ -123,7 +123,7 @@ class BatchClosed(Exception):
     """The batch was finished or reverted by somebody else while this run went on; its last step is undone."""
 
 
-def correct(account_id: int, ids: Collection[UUID], plan: Plan, *, batch: CorrectionBatch | None, at: datetime) -> Step:
+def apply(account_id: int, ids: Collection[UUID], plan: Plan, *, batch: CorrectionBatch | None, at: datetime) -> Step:
     """Correct these logs of one account as `plan` decides, and commit. Without a batch there are first names only.
 
     Raises BatchClosed.
@@ -141,7 +141,7 @@ def _correct(account_id: int, ids: Collection[UUID], plan: Plan, batch: Correcti
     skipped = Counter(one.reason for one in decisions if isinstance(one, Skipped))
     if missing := len(ids) - len(logs):
         skipped[ARCHIVED] = missing
-    change = tell(account.external_id, corrections)
+    change = summarize(account.external_id, corrections)
     if corrections:
         _move(account, corrections, batch, closed, at)
     return Step(len(logs), change, skipped, corrections)
@@ -153,13 +153,13 @@ def _held(logs: QuerySet[UsageLog]) -> QuerySet[UsageLog]:
     return logs.select_for_update(no_key=no_key).order_by("id").only(*NEEDED)
 
 
-def put(one: Correction) -> None:
+def set_values(one: Correction) -> None:
     """The log in memory as the correction leaves it."""
     for name, value in one.values.items():
         setattr(one.log, name, value)
 
 
-def tell(account: str, corrections: Iterable[Correction]) -> Change:
+def summarize(account: str, corrections: Iterable[Correction]) -> Change:
     """The corrections of one account in figures; asked before they are made."""
     change = Change(account)
     for one in corrections:
@@ -215,7 +215,7 @@ def _write(corrections: Sequence[Correction]) -> None:
     worths: list[tuple[Any, ...]] = []
     named: dict[tuple[Any, ...], list[UUID]] = {}
     for one in corrections:
-        put(one)
+        set_values(one)
         if not one.values.keys().isdisjoint(WORTH):
             worths.append((*WORTH_OF(one.log), one.log.id, one.log.account_id))
         if not one.values.keys().isdisjoint(NAMES):

@@ -24,7 +24,7 @@ def as_closed(rollup: Rollup, where: Q) -> Totals:
     totals: Totals = {}
     for logs in _corrected_late(where):
         now = rollups.group(logs)
-        take_back(logs)
+        restore(logs)
         for key, missing in rollups.minus(rollups.group(logs), now)[rollup].items():
             totals[key] = [a + b for a, b in zip(totals.get(key, [0] * len(missing)), missing, strict=True)]
     return totals
@@ -39,7 +39,7 @@ def _corrected_late(where: Q) -> Iterator[list[UsageLog]]:
         rest = ids.filter(log_id__gt=page[-1])
 
 
-def take_back(logs: Sequence[UsageLog]) -> None:
+def restore(logs: Sequence[UsageLog]) -> None:
     """The logs in memory as they stood: their own cost, and the adjustments of before the closing in their order."""
     earlier: dict[UUID | None, list[UsageAdjustment]] = {log.id: [] for log in logs}
     accounts = {log.account_id for log in logs}
@@ -51,7 +51,7 @@ def take_back(logs: Sequence[UsageLog]) -> None:
 
 
 def _replay(log: UsageLog, adjustments: Iterable[UsageAdjustment]) -> None:
-    stood = charge_history.first(log)
+    stood = charge_history.original_value(log)
     for step in charge_history.history(log, adjustments):
         stood = step.after
     log.effective_nano, log.is_priced = stood.nano, stood.priced

@@ -65,7 +65,7 @@ def may_revert(batch: CorrectionBatch) -> bool:
     return state(batch) != "reverted" and batch.kind != Kind.REVERT
 
 
-def carry_on(batch: CorrectionBatch, *, at: datetime) -> bool:
+def continue_batch(batch: CorrectionBatch, *, at: datetime) -> bool:
     """Go on for some seconds; whether it is done. Raises projections.BatchClosed, corrections.NotReverted."""
     of = undoes(batch)
     if of is not None:
@@ -84,7 +84,7 @@ def _for_some_seconds(steps: Iterator[Step]) -> bool:
     return not any(step.change.calls and time.monotonic() >= until for step in steps)
 
 
-def in_words(batch: CorrectionBatch) -> str:
+def describe(batch: CorrectionBatch) -> str:
     """Which logs it is for: "unpriced calls, provider openai, model gpt-9, from 2026-11-01T00:00:00+00:00"."""
     told = batch.choice
     what = ["unpriced calls"] if told.get("unpriced") else []

@@ -86,7 +86,7 @@ def _revert(batch: CorrectionBatch, actor: str, size: int, at: datetime) -> Iter
     skipped: Counter[str] = Counter()
     for account_id, wanted in _standing_of(batch, size):
         plan = partial(_undo, set(wanted.values()))
-        step = apply_corrections.correct(account_id, wanted, plan, batch=undo, at=at)
+        step = apply_corrections.apply(account_id, wanted, plan, batch=undo, at=at)
         skipped += step.skipped
         yield step
     with transaction.atomic():
@@ -116,7 +116,7 @@ def _alone(
 ) -> Step:
     """One log corrected by itself, as a batch of its own that is over at once."""
     batch.created_at = batch.finished_at = at
-    return apply_corrections.correct(account_id, [log_id], plan, batch=batch, at=at)
+    return apply_corrections.apply(account_id, [log_id], plan, batch=batch, at=at)
 
 
 def _void(at: datetime, logs: Sequence[UsageLog], _closed: Collection[date]) -> Iterator[Decision]:

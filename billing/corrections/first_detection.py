@@ -18,7 +18,7 @@ KINDS = 20_000 // len(CALL + NAMES)  # a statement: with the ids of a batch with
 Said = tuple[str, ...]  # the values of CALL
 
 
-def give(ids: Sequence[UUID], detections: Mapping[Said, Detection]) -> int:
+def assign(ids: Sequence[UUID], detections: Mapping[Said, Detection]) -> int:
     """How many of these logs had no name, and got the one that their evidence stands for."""
     kinds = [(*said, *names(found).values()) for said, found in detections.items()]
     return sum(_give(ids, kinds[start : start + KINDS]) for start in range(0, len(kinds), KINDS))

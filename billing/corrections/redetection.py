@@ -21,7 +21,7 @@ from django.db.models import QuerySet
 
 from billing.accounts import accounts
 from billing.charges import rating
-from billing.charges.rating import Books
+from billing.charges.rating import RatingSnapshot
 from billing.corrections import apply_corrections, corrections, first_detection, repricing
 from billing.corrections.apply_corrections import COUNTED, NAMES, NEEDED, Correction, Counted, Decision, Skipped
 from billing.corrections.first_detection import CALL, Said
@@ -107,7 +107,7 @@ def _by_id(choice: Choice, size: int) -> Iterator[Part]:
 
 def _named(choice: Choice, after: UUID, upto: UUID) -> Part:
     """Give a range of logs their first names; look again where somebody else was faster."""
-    books = rating.books()
+    books = rating.snapshot()
     for _ in range(ATTEMPTS):
         found: dict[Said, list[UUID]] = {}
         unnamed = choice.logs().filter(id__gt=after, id__lte=upto).order_by("id")
@@ -121,12 +121,12 @@ def _named(choice: Choice, after: UUID, upto: UUID) -> Part:
 
 
 @transaction.atomic
-def _first_names(found: dict[Said, list[UUID]], books: Books) -> Part:
+def _first_names(found: dict[Said, list[UUID]], books: RatingSnapshot) -> Part:
     """The logs first, then the rollups, as every writer does. Raises Rival."""
     ids = [id_ for each in found.values() for id_ in each]
     if not ids:
         return Part(0, Counter(), 0, 0)
-    if first_detection.give(ids, {said: books.rules.detect(Call(*said)) for said in found}) != len(ids):
+    if first_detection.assign(ids, {said: books.rules.detect(Call(*said)) for said in found}) != len(ids):
         raise Rival
     logs = _counted(ids)  # locked by now, so they stay as they are read
     renamed = Counter((None, str(log.actual_provider_name)) for log in logs)
@@ -161,22 +161,22 @@ def _by_account(choice: Choice, size: int, at: datetime, *, batch: CorrectionBat
 
 def _part(account_id: int, logs: Sequence[UsageLog], batch: CorrectionBatch | None, at: datetime) -> Part:
     """Look without a lock at what would change, and decide anew on those logs once the account is held."""
-    books = rating.books()
+    books = rating.snapshot()
     decisions = list(_decided(books, logs, closed_periods.closed(account_id)))
     skipped = sum(isinstance(one, Skipped) for one in decisions)
     made: Sequence[Correction] = [one for one in decisions if isinstance(one, Correction)]
     if not batch:
         for one in made:
-            apply_corrections.put(one)
+            apply_corrections.set_values(one)
     elif made:
         ids = [one.log.id for one in made]
-        step = apply_corrections.correct(account_id, ids, partial(_decided, books), batch=batch, at=at)
+        step = apply_corrections.apply(account_id, ids, partial(_decided, books), batch=batch, at=at)
         made, skipped = step.made, skipped + step.skipped.total()
     renamed = Counter((one.details["from"], one.details["to"]) for one in made)
     return Part(len(logs), renamed, sum(_rates_differently(one.log, books) for one in made), skipped)
 
 
-def _decided(books: Books, logs: Sequence[UsageLog], closed: Collection[date]) -> Iterator[Decision]:
+def _decided(books: RatingSnapshot, logs: Sequence[UsageLog], closed: Collection[date]) -> Iterator[Decision]:
     for log in logs:
         found = books.rules.detect(Call(log.provider, log.model_used, log.endpoint, log.served_by))
         if (log.actual_provider_name, log.confidence) == (found.actual_provider, found.confidence):
@@ -196,6 +196,6 @@ def _renamed(log: UsageLog, found: Detection) -> Correction:
     return Correction(log, "" if old is None else UsageAdjustment.Kind.REDETECT, first_detection.names(found), details)
 
 
-def _rates_differently(log: Any, books: Books) -> bool:  # noqa: ANN401 - any form of a log that has the columns
+def _rates_differently(log: Any, books: RatingSnapshot) -> bool:  # noqa: ANN401 - any form of a log that has the columns
     """Whether the price under its new name would make another cost than the log has; `reprice` makes it so."""
     return any(isinstance(one, Correction) for one in repricing.decided([log], books))

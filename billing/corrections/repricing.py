@@ -16,7 +16,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from billing.charges import rating
-from billing.charges.rating import Books
+from billing.charges.rating import RatingSnapshot
 from billing.corrections import apply_corrections, corrections
 from billing.corrections.apply_corrections import NEEDED, BatchClosed, Change, Correction, Decision, Skipped, Step
 from billing.ledger import log_search, rollups
@@ -95,7 +95,7 @@ class Preview:
 
 def preview(choice: Choice, *, most: int | None = None) -> Preview:
     """What `start` and `go_on` would do now; changes nothing, locks nothing."""
-    books, found, looked, complete = rating.books(), dict[str, Change](), 0, True
+    books, found, looked, complete = rating.snapshot(), dict[str, Change](), 0, True
     for (_, name), logs in _pages(choice, min(LOOKED, most or LOOKED)):
         if most is not None and looked >= most:
             complete = False
@@ -129,13 +129,13 @@ def go_on(batch: CorrectionBatch, *, size: int, at: datetime) -> Iterator[Step]:
     corrections.finish(batch, skipped=skipped.total(), at=at)
 
 
-def rated(log: UsageLog, books: Books) -> tuple[PricedModel | None, Cost]:
+def rated(log: UsageLog, books: RatingSnapshot) -> tuple[PricedModel | None, Cost]:
     """The price that the book has for the call, and what it makes it cost."""
     price = books.prices.find(log.shown_provider, log.model_used, log.timestamp.astimezone(UTC).date())
     return price, costing.cost(price, rating.quantities_of_log(log)) if price else rating.NOTHING
 
 
-def decided(logs: Iterable[UsageLog], books: Books, model: str = "") -> Iterator[Decision]:
+def decided(logs: Iterable[UsageLog], books: RatingSnapshot, model: str = "") -> Iterator[Decision]:
     """The corrections that rating these logs again makes; nothing for a log that costs what it should."""
     for log in logs:
         if model and rollups.model_of(log) != model:
@@ -176,17 +176,17 @@ def _step(
 ) -> Step:
     """Look without a lock at what would change, and decide anew on those logs once the account is held."""
     account_id, name = account
-    books = rating.books()
+    books = rating.snapshot()
     decisions = list(decided(logs, books, choice.model))
     step = Step(len(logs), *_told(name, [one for one in decisions if isinstance(one, Skipped)]))
     log_ids = [one.log.id for one in decisions if isinstance(one, Correction)]
     if not log_ids:
         return step
-    done = apply_corrections.correct(account_id, log_ids, partial(_again, books), batch=batch, at=at)
+    done = apply_corrections.apply(account_id, log_ids, partial(_again, books), batch=batch, at=at)
     return Step(len(logs), step.change + done.change, step.skipped + done.skipped)
 
 
-def _again(books: Books, logs: Sequence[UsageLog], _closed: Collection[date]) -> Iterator[Decision]:
+def _again(books: RatingSnapshot, logs: Sequence[UsageLog], _closed: Collection[date]) -> Iterator[Decision]:
     return decided(logs, books)
 
 
@@ -195,7 +195,9 @@ def _told(account: str, decisions: Iterable[Decision]) -> tuple[Change, Counter[
     decisions = list(decisions)
     skipped = Counter(one.reason for one in decisions if isinstance(one, Skipped))
     stay = Change(account, unpriced=skipped.pop(STAYS, 0))
-    return apply_corrections.tell(account, [one for one in decisions if isinstance(one, Correction)]) + stay, skipped
+    return apply_corrections.summarize(
+        account, [one for one in decisions if isinstance(one, Correction)]
+    ) + stay, skipped
 
 
 def _pages(choice: Choice, size: int) -> Iterator[tuple[tuple[int, str], list[UsageLog]]]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from django.http import HttpRequest, HttpResponseBase
 
-from billing.limits.decisions import Standing, shown
+from billing.limits.decisions import LimitStatus, shown
 from billing.models import Per
 from billing.reports.reports import Model, Share, Summary
 from billing.reports.trends import MONTH, Trend
@@ -89,7 +89,7 @@ def chart(trend: Trend) -> Chart:
     )
 
 
-def rings(standings: Sequence[Standing]) -> list[Ring]:
+def rings(standings: Sequence[LimitStatus]) -> list[Ring]:
     """A ring for each limit that there is, the fullest first; behind them what is unlimited, and what is not allowed."""
     found = [_ring(one) for one in standings]
     return sorted(found, key=lambda ring: (ring.percent is None, ring.text == FORBIDDEN, -(ring.percent or 0)))
@@ -98,7 +98,7 @@ def rings(standings: Sequence[Standing]) -> list[Ring]:
 UNLIMITED, FORBIDDEN = "unlimited", "not in your plan"
 
 
-def _ring(one: Standing) -> Ring:
+def _ring(one: LimitStatus) -> Ring:
     limit = one.limit
     label = f"{limit.meter.label}, daily" if limit.per == Per.DAY else limit.meter.label
     if limit.amount is None:
@@ -111,7 +111,7 @@ def _ring(one: Standing) -> Ring:
     return Ring(label, text, used, min(int(used), 100), state)
 
 
-def _amount(one: Standing, amount: int) -> str:
+def _amount(one: LimitStatus, amount: int) -> str:
     return money.format_usd(amount) if one.limit.meter.unit == "cost" else shown(one.limit, amount)
 
 

@@ -38,7 +38,7 @@ class Correction:
 
 def shown(log: UsageLog) -> dict[str, Any]:
     """Of the same functions that the API answers with."""
-    row, edition = log_rows.of(log), rating.books()
+    row, edition = log_rows.of(log), rating.snapshot()
     labels = edition.rules.labels
     why = explanation.explain(*row, edition)
     told, explained = log_rows.log(row, labels), log_rows.explained(log, why, labels)

@@ -13,7 +13,7 @@ from billing.accounts import usage_periods
 from billing.accounts.usage_periods import Period
 from billing.alerts import alerts
 from billing.limits import limits
-from billing.limits.decisions import Standing
+from billing.limits.decisions import LimitStatus
 from billing.models import Account, Subscription, UsageAlert
 from billing.plans import plans, subscriptions
 from billing.plans.plans import Plan
@@ -53,7 +53,7 @@ class Dashboard:
     alerts: list[UsageAlert]  # the newest unread ones
     plan: Plan | None
     subscription: Subscription | None
-    standings: list[Standing]
+    standings: list[LimitStatus]
 
     @property
     def period(self) -> Period:

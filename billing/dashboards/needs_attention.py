@@ -13,7 +13,7 @@ from typing import NamedTuple
 from django.db.models import Q, QuerySet
 
 from billing.limits import limits
-from billing.limits.decisions import Standing
+from billing.limits.decisions import LimitStatus
 from billing.models import Account, Subscription, UsageAlert
 from lib.percent import percentage
 
@@ -28,7 +28,7 @@ class Near(NamedTuple):
     """An account, and the limit of which it has used the most."""
 
     account: Account
-    standing: Standing
+    standing: LimitStatus
     percent: Decimal
 
 
@@ -41,7 +41,7 @@ def near_limit(at: datetime) -> list[Near]:
     return sorted(near, key=lambda one: (-one.percent, one.account.external_id))
 
 
-def _nearest(account: Account, at: datetime) -> tuple[Standing, Decimal] | None:
+def _nearest(account: Account, at: datetime) -> tuple[LimitStatus, Decimal] | None:
     parts = [(one, percentage(one.used, one.limit.amount)) for one in limits.standing(account, at) if one.limit.amount]
     return max(((one, part) for one, part in parts if part is not None), key=lambda pair: pair[1], default=None)
 

@@ -16,9 +16,9 @@ from django.db import IntegrityError, connection, models, transaction
 from django.db.models import QuerySet
 
 from billing.charges import call_profile
-from billing.charges.call_profile import Kind
+from billing.charges.call_profile import CallProfile
 from billing.models import ArchivedEvent, UsageLog
-from billing.models.usage import Shown
+from billing.models.usage import ProviderDisplay
 from lib import copy_binary, postgres, upsert
 from lib.postgres import Array
 
@@ -37,7 +37,7 @@ class NewLog(msgspec.Struct, gc=False, kw_only=True):
     The account and the dates have defaults, as they are said inside the transaction.
     """
 
-    kind: Kind
+    kind: CallProfile
     id: bytes
     account_id: int = 0
     event_id: str
@@ -91,7 +91,7 @@ class NewLog(msgspec.Struct, gc=False, kw_only=True):
         return self.kind.detection.confidence
 
 
-class Known(Shown, msgspec.Struct, gc=False):
+class Known(ProviderDisplay, msgspec.Struct, gc=False):
     """What an answer to a repeat needs of the log that was there first. Ids are their 16 bytes."""
 
     id: bytes
@@ -105,10 +105,10 @@ class Known(Shown, msgspec.Struct, gc=False):
     cost_source: str
 
 
-Standing = NewLog | Known  # what stands under a key after an insert
+StoredLog = NewLog | Known  # what stands under a key after an insert
 
 
-def key_of(log: Standing) -> Key:
+def key_of(log: StoredLog) -> Key:
     return log.account_id, log.event_key
 
 
@@ -176,7 +176,7 @@ def looks_repeated(keys: Sequence[Key], archives: Collection[int]) -> bool:
     return len(keys) >= COPY_FROM and bool(stored(few, archives))
 
 
-def insert(logs: Mapping[Key, NewLog], archives: Collection[int]) -> Mapping[Key, Standing]:
+def insert(logs: Mapping[Key, NewLog], archives: Collection[int]) -> Mapping[Key, StoredLog]:
     """Insert what is new, and return what now stands under each key: the log itself, or the one that was there first.
 
     Sorted by key, so that writers of the same events wait for each other in one order. A key that comes back with nothing
@@ -206,7 +206,7 @@ def delete(logs: QuerySet[UsageLog]) -> None:
     logs._raw_delete(logs.db)  # noqa: SLF001 - as its name says
 
 
-def _inserted(logs: Mapping[Key, NewLog], archives: Collection[int]) -> Mapping[Key, Standing]:
+def _inserted(logs: Mapping[Key, NewLog], archives: Collection[int]) -> Mapping[Key, StoredLog]:
     if _all_inserted([logs[key] for key in sorted(logs)]):
         return logs
     found = stored(logs, archives)
@@ -279,7 +279,7 @@ def _packed_again(values: tuple[Any, ...]) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _packed_kind(kind: Kind) -> bytes:
+def _packed_kind(kind: CallProfile) -> bytes:
     return b"".join(_each_packed(call_profile.COLUMNS, kind.row))
 
 

@@ -20,7 +20,7 @@ from django.db.models.lookups import Exact, StartsWith
 from billing.accounts import usage_periods
 from billing.errors import Refused
 from billing.models import Account, UsageAdjustment, UsageLog, UsageModel
-from billing.models.usage import Shown
+from billing.models.usage import ProviderDisplay
 from lib import ids, keyset, postgres
 from lib.keyset import Mark
 
@@ -91,7 +91,7 @@ _COLUMNS = (
 _Columns: Any = namedtuple("_Columns", (*_COLUMNS, "corrected", "external_id"))  # type: ignore[misc]  # names from above
 
 
-class Listed(Shown, _Columns):
+class Listed(ProviderDisplay, _Columns):
     """A log as lists show it: the columns that a row says something of, whether there are adjustments, and its account's id.
 
     Without the cost of a model instance.

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from billing.models import ErasedUpTo, ProviderMinute, UsageLog
+from billing.models import ErasureCursor, ProviderMinute, UsageLog
 from lib import ids, retention, retry
 from lib.retention import BATCH, OF_MINUTES, Rule
 
@@ -42,14 +42,14 @@ def _erased(before: datetime) -> int | None:
         return None
     batch = UsageLog.objects.filter(id__gte=log_ids[0], id__lte=log_ids[-1])
     erased: int = batch.filter(PERSONAL).update(ip_address="", user_agent="")
-    ErasedUpTo.objects.get_or_create(what=ErasedUpTo.ADDRESSES, defaults={"log": FIRST})
-    ErasedUpTo.objects.filter(what=ErasedUpTo.ADDRESSES, log__lt=log_ids[-1]).update(log=log_ids[-1])
+    ErasureCursor.objects.get_or_create(what=ErasureCursor.ADDRESSES, defaults={"log": FIRST})
+    ErasureCursor.objects.filter(what=ErasureCursor.ADDRESSES, log__lt=log_ids[-1]).update(log=log_ids[-1])
     return erased
 
 
 def _older(before: datetime) -> QuerySet[UsageLog]:
     """Logs that were received before, and not looked at yet. Ids rise with the time of receipt."""
-    mark = ErasedUpTo.objects.filter(what=ErasedUpTo.ADDRESSES).first()
+    mark = ErasureCursor.objects.filter(what=ErasureCursor.ADDRESSES).first()
     return UsageLog.objects.filter(id__gt=mark.log if mark else FIRST, id__lt=ids.least_of(before)).order_by()
 
 

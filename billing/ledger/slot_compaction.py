@@ -20,7 +20,7 @@ OVER = timedelta(days=2)  # since a day began: nobody's clock is as late
 KEYS = PLATFORM_DAYS.keys[:-1]  # all but the slot
 
 
-def gather(at: datetime) -> int:
+def compact(at: datetime) -> int:
     """Gather what is spread over slots, a day a transaction; how many days that were. May be stopped at any moment."""
     before = at.astimezone(UTC).date() - OVER
     spread = PlatformDay.objects.filter(day__lt=before, slot__gt=0).order_by("day").values_list("day", flat=True)

@@ -54,7 +54,7 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LimitStatus:
     """Where an account stands with one limit, in the meter's unit. `requested` is what is asked for on top."""
 
     limit: Limit
@@ -81,7 +81,7 @@ class Standing:
 class Refusal(Exception):
     """Why calls may not run: a code, a sentence, and the limit that stands in the way, where it is one."""
 
-    def __init__(self, code: str, detail: str, standing: Standing | None = None) -> None:
+    def __init__(self, code: str, detail: str, standing: LimitStatus | None = None) -> None:
         super().__init__(detail)
         self.code, self.detail, self.standing = code, detail, standing
 
@@ -91,7 +91,7 @@ class Judged:
     """One operation: what it asks, every meter that it touches, and why it may not run."""
 
     ask: Ask
-    standings: tuple[Standing, ...]
+    standings: tuple[LimitStatus, ...]
     refusal: Refusal | None
 
 
@@ -131,9 +131,9 @@ def decide(
     return Decision(tuple(judged), window.ends_at)
 
 
-def standing(limit: Limit, use: Use, window: Window, requested: int = 0) -> Standing:
+def standing(limit: Limit, use: Use, window: Window, requested: int = 0) -> LimitStatus:
     daily = limit.per == DAY
-    return Standing(
+    return LimitStatus(
         limit=limit,
         used=limit.meter.total(use.day if daily else use.period),
         reserved=limit.meter.total(use.held),
@@ -142,13 +142,13 @@ def standing(limit: Limit, use: Use, window: Window, requested: int = 0) -> Stan
     )
 
 
-def _touched(ask: Ask, limits: Iterable[Limit], use: Use, window: Window) -> Iterator[Standing]:
+def _touched(ask: Ask, limits: Iterable[Limit], use: Use, window: Window) -> Iterator[LimitStatus]:
     for limit in limits:
         if limit.meter.touches(ask.quantity):
             yield standing(limit, use, window, limit.meter.total([ask.quantity]))
 
 
-def _refusal(ask: Ask, standings: Sequence[Standing], inactive: str | None, block_unpriced: bool) -> Refusal | None:
+def _refusal(ask: Ask, standings: Sequence[LimitStatus], inactive: str | None, block_unpriced: bool) -> Refusal | None:
     if inactive:
         return Refusal(INACTIVE, inactive)
     exceeded = [one for one in standings if one.exceeded]
@@ -160,7 +160,7 @@ def _refusal(ask: Ask, standings: Sequence[Standing], inactive: str | None, bloc
     return Refusal(EXCEEDED, _in_words(exceeded[0]), exceeded[0]) if exceeded else None
 
 
-def _in_words(one: Standing) -> str:
+def _in_words(one: LimitStatus) -> str:
     """ "Video calls: 2 of 2 used, 0 reserved, 1 more asked for. Resets at 2026-12-01 00:00 UTC." """
     used, limit, reserved, requested = (
         shown(one.limit, amount) for amount in (one.used, one.limit.amount or 0, one.reserved, one.requested)
@@ -202,7 +202,7 @@ def _told_operation(one: Judged) -> dict[str, Any]:
     }
 
 
-def told_limit(one: Standing) -> dict[str, Any]:
+def told_limit(one: LimitStatus) -> dict[str, Any]:
     """The limit object of a refusal."""
     return {
         "meter": one.limit.meter.slug,

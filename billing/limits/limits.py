@@ -17,7 +17,7 @@ from django.db import connection
 from billing.errors import Refused
 from billing.ledger.quantities import Quantity
 from billing.limits import decisions, operations
-from billing.limits.decisions import Ask, Decision, Standing, Use, Window
+from billing.limits.decisions import Ask, Decision, LimitStatus, Use, Window
 from billing.limits.operations import Operation
 from billing.models import Account, Per, UsageReservation
 from billing.models.rollups import MOST_NANO
@@ -71,14 +71,14 @@ def decide(account: Account, asks: Sequence[Ask], moment: Moment, at: datetime) 
     )
 
 
-def standing(account: Account, at: datetime) -> list[Standing]:
+def standing(account: Account, at: datetime) -> list[LimitStatus]:
     """Where the account stands with each of its limits, in their order."""
     moment, open_now = read(account, at), window(account, at)
     limits = plans.effective_limits(account, at, plans.current(moment.plans_version))
     return [decisions.standing(limit, moment.use, open_now) for limit in limits]
 
 
-def budget(standings: Sequence[Standing]) -> tuple[int | None, int]:
+def budget(standings: Sequence[LimitStatus]) -> tuple[int | None, int]:
     """The cap on the cost of a period, and what is held under it; nano-USD."""
     for one in standings:
         if one.limit.key == (MONTHLY_COST, Per.PERIOD):

@@ -52,7 +52,7 @@ Operations = Annotated[list[Operation], Meta(min_length=1, max_length=MOST_OPERA
 
 def asks(operations: Sequence[Operation], at: datetime) -> list[Ask]:
     """What each operation asks for, by the rules and prices in force. Raises Refused, with the operation's place."""
-    edition = rating.books()
+    edition = rating.snapshot()
     found = []
     for index, operation in enumerate(operations):
         try:
@@ -78,7 +78,7 @@ def digest(operations: Sequence[Operation], ttl_seconds: int) -> UUID:
     return UUID(bytes=hashlib.sha256(canonical).digest()[:16], version=5)
 
 
-def _ask(operation: Operation, at: datetime, edition: rating.Books) -> Ask:
+def _ask(operation: Operation, at: datetime, edition: rating.RatingSnapshot) -> Ask:
     event = _event(operation)
     rated = rating.rate(event, at, edition)
     group = (event.provider.lower(), rated.kind.detection.actual_provider, rated.kind.category)
@@ -87,7 +87,7 @@ def _ask(operation: Operation, at: datetime, edition: rating.Books) -> Ask:
     return Ask(quantity, rated.cost.total_nano * operation.count, priced)
 
 
-def _has_price(rated: rating.Rated, event: Event, at: datetime, edition: rating.Books) -> bool:
+def _has_price(rated: rating.Rated, event: Event, at: datetime, edition: rating.RatingSnapshot) -> bool:
     """An estimate without quantities costs nothing yet, although its price may well be known."""
     price = edition.prices.find(rated.kind.detection.actual_provider, event.model, at.astimezone(UTC).date())
     return bool(price and price.rates)

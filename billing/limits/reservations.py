@@ -137,7 +137,7 @@ def expire(at: datetime) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class HeldReservation:
     """A reservation that usage settles: its id, its account, and what it holds."""
 
     id: UUID
@@ -152,15 +152,15 @@ JOIN usage_holds hold ON hold.account_id = room.account_id AND hold.reservation_
 WHERE room.account_id = %s AND room.reservation_key IN ({})"""
 
 
-def rooms(named: Iterable[tuple[Known, UUID]]) -> dict[Key, Room]:
+def rooms(named: Iterable[tuple[Known, UUID]]) -> dict[Key, HeldReservation]:
     """The reservations that events name, by account and the caller's key."""
     by_account: dict[Known, set[UUID]] = {}
     for account, key in named:
         by_account.setdefault(account, set()).add(key)
-    found: dict[Key, Room] = {}
+    found: dict[Key, HeldReservation] = {}
     for account, wanted in by_account.items():
         for key, id_, *held in _rows(account.id, list(wanted)):
-            room = found.setdefault((account.id, uuids.read(key)), Room(uuids.read(id_), account, []))
+            room = found.setdefault((account.id, uuids.read(key)), HeldReservation(uuids.read(id_), account, []))
             room.held.append(Quantity(*held))
     return found
 
@@ -181,7 +181,7 @@ UPDATE usage_reservations SET
 WHERE account_id = %s AND id = %s"""
 
 
-def settle(used: Mapping[Key, Sequence[Quantity]], named: Mapping[Key, Room], at: datetime) -> None:
+def settle(used: Mapping[Key, Sequence[Quantity]], named: Mapping[Key, HeldReservation], at: datetime) -> None:
     """Free what reservations hold, as their usage is recorded; called by metering in its transaction.
 
     `used` is what is new under each: nothing where all of it had been recorded before. Usage above the hold, or after it
@@ -196,7 +196,7 @@ def settle(used: Mapping[Key, Sequence[Quantity]], named: Mapping[Key, Room], at
             live.filter(state=State.HELD).update(state=State.SETTLED, over=False, decided_at=at)
 
 
-def _settle(room: Room, *, over: bool, at: datetime) -> None:
+def _settle(room: HeldReservation, *, over: bool, at: datetime) -> None:
     """One statement, whatever the state is by then."""
     now, reservation = connection.ops.adapt_datetimefield_value(at), uuids.written(connection, room.id)
     with postgres.hot_cursor(connection) as cursor:
@@ -206,7 +206,7 @@ def _settle(room: Room, *, over: bool, at: datetime) -> None:
         )
 
 
-def _goes_beyond(room: Room, new: Sequence[Quantity], at: datetime) -> bool:
+def _goes_beyond(room: HeldReservation, new: Sequence[Quantity], at: datetime) -> bool:
     """Whether the usage is more than what was held, in any meter that is limited."""
     held = {row.group: row for row in room.held}
     if all(_fits(row, held.get(row.group)) for row in grouped(new)):

@@ -40,7 +40,7 @@ def load(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
                 limits.model(plan=plan, meter_id=ids[slug], amount=_nano(amount) if isinstance(amount, str) else amount)
                 for slug, amount in allowed.items()
             )
-        apps.get_model("providers", "BookVersion").objects.using(alias).get_or_create(book="plans")
+        apps.get_model("providers", "BookVersion").objects.using(alias).get_or_create(book="plans")  # type: ignore[misc]  # as it was named then
     print(f"  {len(new)} plans added", end="")  # noqa: T201 - a progress line
 
 
@@ -58,7 +58,7 @@ def unload(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
             for meter in apps.get_model("billing", name).objects.using(alias).values_list("meter_id", flat=True)
         }
         apps.get_model("billing", "Meter").objects.using(alias).filter(shipped=True).exclude(id__in=used).delete()
-        apps.get_model("providers", "BookVersion").objects.using(alias).filter(book="plans").delete()
+        apps.get_model("providers", "BookVersion").objects.using(alias).filter(book="plans").delete()  # type: ignore[misc]  # as it was named then
 
 
 class Migration(migrations.Migration):

@@ -1,7 +1,7 @@
 """The tables of billing, one module a domain word."""
 
 from billing.models.accounts import Account, ApiKey, Invitation, Membership
-from billing.models.alerts import AlertMark, Delivery, UsageAlert, Webhook
+from billing.models.alerts import AlertSweepState, Delivery, UsageAlert, Webhook
 from billing.models.archives import Archive, ArchivedEvent, ArchivedUsage
 from billing.models.corrections import ClosedPeriod, CorrectionBatch
 from billing.models.limits import LimitOverride, UsageHold, UsageReservation
@@ -9,11 +9,11 @@ from billing.models.plans import Meter, Per, Plan, PlanLimit
 from billing.models.rollups import PlatformDay, ProviderMinute, UsageDay, UsageModel
 from billing.models.statements import Statement
 from billing.models.subscriptions import Cycle, IdempotencyKey, Subscription, SubscriptionEvent
-from billing.models.usage import Category, Confidence, CostSource, ErasedUpTo, UsageAdjustment, UsageLog
+from billing.models.usage import Category, Confidence, CostSource, ErasureCursor, UsageAdjustment, UsageLog
 
 __all__ = [
     "Account",
-    "AlertMark",
+    "AlertSweepState",
     "ApiKey",
     "Archive",
     "ArchivedEvent",
@@ -25,7 +25,7 @@ __all__ = [
     "CostSource",
     "Cycle",
     "Delivery",
-    "ErasedUpTo",
+    "ErasureCursor",
     "IdempotencyKey",
     "Invitation",
     "LimitOverride",

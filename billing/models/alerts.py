@@ -44,7 +44,7 @@ class UsageAlert(models.Model):
         return f"{self.label}: {what}"
 
 
-class AlertMark(models.Model):
+class AlertSweepState(models.Model):
     """What the sweep knew of an account when it last looked: other figures now, or a look long ago, are due again."""
 
     account = models.OneToOneField(Account, on_delete=models.CASCADE, primary_key=True, related_name="alert_mark")

@@ -36,7 +36,7 @@ class Confidence(models.TextChoices):
     FALLBACK = "fallback"
 
 
-class Shown:
+class ProviderDisplay:
     """How a log's provider is shown, on whichever form of a log has the columns."""
 
     __slots__ = ()
@@ -60,7 +60,7 @@ class Shown:
         return str(self.confidence) if self.actual_provider_name else "fallback"
 
 
-class UsageLog(Shown, models.Model):
+class UsageLog(ProviderDisplay, models.Model):
     """One AI call. Append-only; only the projection columns move, together with the adjustment that explains them.
 
     Money is nano-USD. `actual_provider_name` NULL means not yet detected: reads then show the declared label, `fallback`.
@@ -175,7 +175,7 @@ class UsageAdjustment(models.Model):
         return f"{self.kind} {self.log_id}"
 
 
-class ErasedUpTo(models.Model):
+class ErasureCursor(models.Model):
     """How far retention got in the log, in the order of receipt: logs up to this id hold no client address any more."""
 
     ADDRESSES = "addresses"

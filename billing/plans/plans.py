@@ -22,7 +22,7 @@ from billing.models import Plan as PlanRow
 from billing.plans import current_subscription
 from billing.plans.meters import Limit, Meter
 from lib import periods
-from providers.versioned_cache import Editions
+from providers.versioned_cache import VersionedCache
 
 MOST_ACCOUNTS = 10_000  # whose overrides are held in memory
 
@@ -173,5 +173,5 @@ def _loaded(version: int) -> Catalog:
     return Catalog(version, bare.meters, {plan.id: plan for plan in plans}, {plan.slug: plan for plan in plans})
 
 
-_editions = Editions("plans", _loaded)
+_editions = VersionedCache("plans", _loaded)
 current, read_version, changed = _editions.current, _editions.read_version, _editions.changed

@@ -21,10 +21,10 @@ from billing.errors import Refused
 from billing.events import events
 from billing.events.events import Event
 from billing.ledger import ledger, rollups
-from billing.ledger.ledger import NewLog, Standing
+from billing.ledger.ledger import NewLog, StoredLog
 from billing.ledger.quantities import Quantity
 from billing.limits import reservations
-from billing.limits.reservations import Room
+from billing.limits.reservations import HeldReservation
 from billing.models import Account, CostSource
 from lib import ids, periods, postgres, retry
 
@@ -60,7 +60,7 @@ class Result(msgspec.Struct, gc=False):
         return None if self.log_id is None else UUID(bytes=self.log_id)
 
 
-class _Item(msgspec.Struct, gc=False):
+class _Submission(msgspec.Struct, gc=False):
     """One event on its way: its account, and the log that it would make."""
 
     event: Event
@@ -73,7 +73,7 @@ class _Item(msgspec.Struct, gc=False):
     key: ledger.Key | None = None  # under which it would be stored; None for an account that is yet to be made
     log: NewLog | None = None
     refused: Refused | None = None
-    room: Room | None = None
+    room: HeldReservation | None = None
 
     @property
     def named(self) -> reservations.Key | None:
@@ -92,7 +92,7 @@ def record(batch: Sequence[Event | Refused], *, source: Source, at: datetime) ->
     Raises TotalTooLarge, or the database's own errors: nothing was stored then.
     """
     results = [Result(event.event_id if isinstance(event, Event) else "") for event in batch]
-    items = [item for event, result in zip(batch, results, strict=True) if (item := _enter(event, result, source, at))]
+    items = [item for event, result in zip(batch, results, strict=True) if (item := _admit(event, result, source, at))]
     known = accounts.known(item.account_id for item in items)
     for item in items:
         if account := known.get(item.account_id):
@@ -107,7 +107,7 @@ def record(batch: Sequence[Event | Refused], *, source: Source, at: datetime) ->
     return results
 
 
-def _enter(event: Event | Refused, result: Result, source: Source, at: datetime) -> _Item | None:
+def _admit(event: Event | Refused, result: Result, source: Source, at: datetime) -> _Submission | None:
     """The event as an item, unless its form or its account is refused at once."""
     if isinstance(event, Refused):
         result.refused = event
@@ -119,16 +119,16 @@ def _enter(event: Event | Refused, result: Result, source: Source, at: datetime)
     if event.account not in (None, account_id):
         result.refused = _unknown_account()
         return None
-    return _Item(event, result, account_id, event.key, events.digest(event), event.occurred or at)
+    return _Submission(event, result, account_id, event.key, events.digest(event), event.occurred or at)
 
 
-def _find_rooms(items: Sequence[_Item]) -> None:
+def _find_rooms(items: Sequence[_Submission]) -> None:
     rooms = reservations.rooms((item.account, item.named[1]) for item in items if item.account and item.named)
     for item in items:
         item.room = rooms.get(item.named) if item.named else None
 
 
-def _check(item: _Item, source: Source, at: datetime) -> Refused | None:
+def _check(item: _Submission, source: Source, at: datetime) -> Refused | None:
     """What speaks against a new event; a repeat of a stored one is a success all the same."""
     if item.account is None and not source.may_create_accounts:
         return _unknown_account()
@@ -145,7 +145,7 @@ def _unknown_account() -> Refused:
     return Refused("unknown_account", "There is no such account.", "account")
 
 
-def _answer_repeats(items: Sequence[_Item]) -> list[_Item]:
+def _answer_repeats(items: Sequence[_Submission]) -> list[_Submission]:
     """Answer what was acknowledged once, also where it would be refused now, and what is refused; the rest is fresh.
 
     A repeat among fresh events is found when it is inserted; a batch that looks like one sent again is looked up here.
@@ -157,7 +157,7 @@ def _answer_repeats(items: Sequence[_Item]) -> list[_Item]:
     for item in items:
         log = found.get(item.key) if item.key else None
         if log and (item.refused or not item.room):  # a repeat, too, frees the room that it names
-            _repeat(item, log)
+            _answer_duplicate(item, log)
         elif item.refused:
             item.result.refused = item.refused
         else:
@@ -165,14 +165,14 @@ def _answer_repeats(items: Sequence[_Item]) -> list[_Item]:
     return fresh
 
 
-def _archives(items: Sequence[_Item]) -> set[int]:
+def _archives(items: Sequence[_Submission]) -> set[int]:
     """The accounts among these of which some logs are in files."""
     return {item.account.id for item in items if item.account and item.account.has_archive}
 
 
-def _rate(items: Sequence[_Item], at: datetime) -> None:
+def _rate(items: Sequence[_Submission], at: datetime) -> None:
     """Say of each what it is worth, by one edition of the books."""
-    edition = rating.books()
+    edition = rating.snapshot()
     for item, log_id in zip(items, ids.new_ids(len(items)), strict=True):
         try:
             item.log = _log(item, rating.rate(item.event, item.at, edition), log_id, at)
@@ -180,7 +180,7 @@ def _rate(items: Sequence[_Item], at: datetime) -> None:
             item.result.refused = refused
 
 
-def _store(items: Sequence[_Item], source: Source, at: datetime) -> None:
+def _store(items: Sequence[_Submission], source: Source, at: datetime) -> None:
     """The one transaction. It may run more than once: it sets what it finds, and adds to nothing in memory."""
     if not items:
         return
@@ -200,7 +200,7 @@ def _store(items: Sequence[_Item], source: Source, at: datetime) -> None:
         _answer(item, found[ledger.key_of(_log_of(item))])
 
 
-def _settle_accounts(items: Sequence[_Item], at: datetime) -> None:
+def _settle_accounts(items: Sequence[_Submission], at: datetime) -> None:
     """Make the accounts that are missing, and say for every log whose it is and where it counts."""
     missing = {item.account_id for item in items if item.account is None}
     made = accounts.ensure(missing, at=at) if missing else {}
@@ -215,7 +215,7 @@ def _settle_accounts(items: Sequence[_Item], at: datetime) -> None:
         log.usage_day, log.usage_period, log.late_for = place.day, place.period, place.late_for
 
 
-def _settle(items: Sequence[_Item], found: Mapping[ledger.Key, Standing], at: datetime) -> None:
+def _settle(items: Sequence[_Submission], found: Mapping[ledger.Key, StoredLog], at: datetime) -> None:
     """Free the room that events name, with what is new under it; an event that is refused frees none."""
     used: dict[reservations.Key, list[Quantity]] = {}
     for item in items:
@@ -227,7 +227,7 @@ def _settle(items: Sequence[_Item], found: Mapping[ledger.Key, Standing], at: da
     reservations.settle(used, {item.named: item.room for item in items if item.named and item.room}, at)
 
 
-def _first_of_each(items: Sequence[_Item]) -> dict[ledger.Key, NewLog]:
+def _first_of_each(items: Sequence[_Submission]) -> dict[ledger.Key, NewLog]:
     """Of equal ids in one batch the lowest index wins."""
     first: dict[ledger.Key, NewLog] = {}
     for item in items:
@@ -236,22 +236,22 @@ def _first_of_each(items: Sequence[_Item]) -> dict[ledger.Key, NewLog]:
     return first
 
 
-def _log_of(item: _Item) -> NewLog:
+def _log_of(item: _Submission) -> NewLog:
     if item.log is None:
         raise LookupError("an event without a log is not stored")
     return item.log
 
 
-def _answer(item: _Item, log: Standing) -> None:
+def _answer(item: _Submission, log: StoredLog) -> None:
     if log.id == _log_of(item).id:
-        _tell(item.result, "accepted", log)
+        _answer_accepted(item.result, "accepted", log)
     else:
-        _repeat(item, log)
+        _answer_duplicate(item, log)
 
 
-def _repeat(item: _Item, log: Standing) -> None:
+def _answer_duplicate(item: _Submission, log: StoredLog) -> None:
     if log.digest == item.digest:
-        _tell(item.result, "duplicate", log)
+        _answer_accepted(item.result, "duplicate", log)
         return
     item.result.status, item.result.log_id = "conflict", log.id
     item.result.refused = Refused(
@@ -259,7 +259,7 @@ def _repeat(item: _Item, log: Standing) -> None:
     )
 
 
-def _tell(result: Result, status: str, log: Standing) -> None:
+def _answer_accepted(result: Result, status: str, log: StoredLog) -> None:
     """The first result, also to a repeat: as it was rated when it was accepted."""
     result.status, result.log_id = status, log.id
     result.actual_provider, result.confidence = log.shown_provider, log.shown_confidence
@@ -267,7 +267,7 @@ def _tell(result: Result, status: str, log: Standing) -> None:
     result.cost_nano = log.cost_total if result.priced else None
 
 
-def _log(item: _Item, rated: rating.Rated, log_id: bytes, at: datetime) -> NewLog:
+def _log(item: _Submission, rated: rating.Rated, log_id: bytes, at: datetime) -> NewLog:
     """The row; whose it is and where it counts is said inside the transaction."""
     event, usage, cost = item.event, item.event.usage, rated.cost
     return NewLog(

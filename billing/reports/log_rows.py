@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from billing.charges import charge_history, explanation, explanation_text, rating
-from billing.charges.charge_history import Step
+from billing.charges.charge_history import CorrectionEffect
 from billing.charges.explanation import Explanation, Priced
 from billing.ledger.log_search import Listed
 from billing.models import UsageAdjustment, UsageLog
@@ -84,7 +84,7 @@ def _columns(logs: Sequence[Any], corrected: Corrected, labels: Labels) -> dict[
             money.exact_usd(log.cost_total) if log.cost_source != "unpriced" else None for log in logs
         ],
         "cost_source": [
-            charge_history.source(log, corrected[log.id]) if log.corrected else log.cost_source for log in logs
+            charge_history.current_source(log, corrected[log.id]) if log.corrected else log.cost_source for log in logs
         ],
         "priced": of["is_priced"],
         "voided": [at is not None for at in of["voided_at"]],
@@ -104,7 +104,7 @@ def of(one: UsageLog) -> Row:
 
 def whole(one: UsageLog) -> dict[str, Any]:
     """A log with its explanation, as `usage/logs/{id}/` and `explain_charge` tell it."""
-    row, edition = of(one), rating.books()
+    row, edition = of(one), rating.snapshot()
     labels = edition.rules.labels
     return {**log(row, labels), "explanation": explained(one, explanation.explain(*row, edition), labels)}
 
@@ -150,7 +150,7 @@ def _history(one: Any, adjustments: Sequence[UsageAdjustment]) -> list[dict[str,
     return [_adjustment(step) for step in charge_history.history(one, adjustments)]
 
 
-def _adjustment(step: Step) -> dict[str, Any]:
+def _adjustment(step: CorrectionEffect) -> dict[str, Any]:
     """What a customer may know of a correction; who made it is the operators' affair."""
     one = step.adjustment
     return {

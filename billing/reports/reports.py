@@ -16,7 +16,7 @@ from billing.accounts import usage_periods
 from billing.accounts.usage_periods import Period
 from billing.ledger import rollups
 from billing.limits import limits
-from billing.limits.decisions import Standing
+from billing.limits.decisions import LimitStatus
 from billing.models import Account, Category, UsageAdjustment, UsageModel
 from lib import periods
 from lib.percent import percentage
@@ -156,7 +156,7 @@ def summary(
     period: Period,
     at: datetime,
     *,
-    standings: Sequence[Standing] | None = None,
+    standings: Sequence[LimitStatus] | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> Summary:
     """The rollup's rows of the period, the corrections of closed ones that fall into it, and an account's budget `at`.
@@ -194,7 +194,7 @@ def _prior_adjustments(account: Account | None, period: Period) -> int:
 
 
 def _budget(
-    account: Account | None, period: Period, used: int, at: datetime, standings: Sequence[Standing] | None
+    account: Account | None, period: Period, used: int, at: datetime, standings: Sequence[LimitStatus] | None
 ) -> Budget:
     """Against the limit in force; calls that run are held in the open period alone. The platform has no budget."""
     if account is None:

@@ -25,7 +25,7 @@ from billing.models import Account, UsageLog
 from billing.verification import projection_check
 from billing.verification.projection_check import Difference
 from lib import retry
-from providers.models import BookVersion
+from providers.models import CatalogVersion
 
 REBUILT = "rollups"  # the BookVersion that each rebuild moves with what it applies
 ACCOUNTS = 200  # a part of the check: what is in memory at a time
@@ -93,7 +93,7 @@ def rebuild(*, dry_run: bool = False) -> Iterator[Part]:
     """Put the rollups right, part by part, and tell what was wrong. Safe while writers and other rebuilds run."""
     for rollup, where in _parts():
         while True:
-            edition = 0 if dry_run else BookVersion.objects.get_or_create(book=REBUILT)[0].version
+            edition = 0 if dry_run else CatalogVersion.objects.get_or_create(book=REBUILT)[0].version
             with snapshot():
                 part = _compare(rollup, where)
             if dry_run or retry.on_deadlock(partial(_apply, rollup, part, edition)):
@@ -121,7 +121,7 @@ def _apply(rollup: Rollup, part: Part, edition: int) -> bool:
         return True
     moves = {one.key: [_delta(one, counter) for counter in rollup.counters] for one in part.differences}
     with transaction.atomic():
-        first = BookVersion.objects.filter(book=REBUILT, version=edition).update(version=edition + 1) == 1
+        first = CatalogVersion.objects.filter(book=REBUILT, version=edition).update(version=edition + 1) == 1
         if first:
             rollups.apply({each: {} for each in rollups.LEDGERED} | {rollup: moves})
     return first

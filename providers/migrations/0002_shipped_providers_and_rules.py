@@ -34,7 +34,7 @@ def load(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
         rules = [row for row in _shipped("rules.json") if row["slug"] not in stored]
         ready = [rule_model(shipped=True, **_columns(row, ids)) for row in rules]
         rule_model.objects.using(alias).bulk_create(ready, batch_size=500)
-        apps.get_model("providers", "BookVersion").objects.using(alias).get_or_create(book="rules")
+        apps.get_model("providers", "BookVersion").objects.using(alias).get_or_create(book="rules")  # type: ignore[misc]  # as it was named then
     print(f"  {len(new)} providers, {len(rules)} detection rules added", end="")  # noqa: T201 - a progress line
 
 
@@ -52,7 +52,7 @@ def unload(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
         prices = apps.get_model("providers", "Price").objects.using(alias)
         used |= set(prices.values_list("provider_id", flat=True))
         apps.get_model("providers", "Provider").objects.using(alias).filter(shipped=True).exclude(id__in=used).delete()
-        apps.get_model("providers", "BookVersion").objects.using(alias).filter(book="rules").delete()
+        apps.get_model("providers", "BookVersion").objects.using(alias).filter(book="rules").delete()  # type: ignore[misc]  # as it was named then
 
 
 class Migration(migrations.Migration):

@@ -36,7 +36,7 @@ def load(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
             ready = [rate_model(price=price, **_columns(rate)) for rate in rates]
             rate_model.objects.using(alias).bulk_create(ready)
             added += 1
-        apps.get_model("providers", "BookVersion").objects.using(alias).get_or_create(book="prices")
+        apps.get_model("providers", "BookVersion").objects.using(alias).get_or_create(book="prices")  # type: ignore[misc]  # as it was named then
     print(f"  {added} prices added", end="")  # noqa: T201 - a progress line
 
 
@@ -54,7 +54,7 @@ def unload(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     alias = schema_editor.connection.alias
     with transaction.atomic(using=alias):
         apps.get_model("providers", "Price").objects.using(alias).filter(shipped=True).delete()
-        apps.get_model("providers", "BookVersion").objects.using(alias).filter(book="prices").delete()
+        apps.get_model("providers", "BookVersion").objects.using(alias).filter(book="prices").delete()  # type: ignore[misc]  # as it was named then
 
 
 class Migration(migrations.Migration):

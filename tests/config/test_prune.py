@@ -10,7 +10,7 @@ from django.utils import timezone
 
 import billing.ledger.retention
 import monitoring.retention
-from billing.models import ErasedUpTo, ProviderMinute, UsageLog
+from billing.models import ErasureCursor, ProviderMinute, UsageLog
 from lib import jobs
 from monitoring import request_rows
 from monitoring.models import ApiRequest, RequestMinute
@@ -94,7 +94,7 @@ def test_logs_that_were_looked_at_are_not_read_again(monkeypatch: pytest.MonkeyP
     record(*[PERSONAL] * 3)
     at = timezone.now() + 91 * DAY
     assert billing.ledger.retention.prune(at) == "3 logs with an address or user agent, 0 minutes of providers erased"
-    assert ErasedUpTo.objects.get().log == max(UsageLog.objects.values_list("id", flat=True))
+    assert ErasureCursor.objects.get().log == max(UsageLog.objects.values_list("id", flat=True))
 
     UsageLog.objects.update(user_agent="came back")
     assert billing.ledger.retention.prune(at).startswith("0 logs")

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from billing.models import ErasedUpTo, UsageLog
+from billing.models import ErasureCursor, UsageLog
 from tests.billing.ledger_rows import assert_equal, record, rollups
 from tests.proof import children
 
@@ -30,7 +30,7 @@ def test_a_killed_erasure_ends_as_if_it_never_was() -> None:
     for _ in range(KILLS):
         _killed(chance.randint(1, 4), chance.uniform(0, STEP))
         assert (rollups(), _others()) == before
-        up_to = ErasedUpTo.objects.get().log
+        up_to = ErasureCursor.objects.get().log
         assert not UsageLog.objects.filter(id__lte=up_to).exclude(ip_address="", user_agent="").exists()
     child = _start()
     child.communicate(timeout=60)

@@ -9,7 +9,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from providers import model_ids, price_book, price_edits
 from providers.costing import Cost, PricedModel, Quantities, Rate, cost
-from providers.models import BookVersion, Price, PriceRate, Provider
+from providers.models import CatalogVersion, Price, PriceRate, Provider
 from providers.price_book import Entry, PriceBook
 
 DAY = date(2026, 11, 22)
@@ -244,14 +244,14 @@ class TestCurrent:
         )
         PriceRate.objects.create(price=row, unit="input_tokens", nano_per_million=7)
         assert price_book.current() is old
-        BookVersion.objects.filter(book="prices").update(version=old.version + 1)
+        CatalogVersion.objects.filter(book="prices").update(version=old.version + 1)
         assert price_book.current().find("openai", "gpt-9", DAY) == PricedModel(
             row.pk, "openai", "gpt-9", FIRST, "t", (Rate("input_tokens", "", 0, 7),)
         )
         assert old.find("openai", "gpt-9", DAY) is None
 
     def test_changed_counts_even_where_no_version_was_stored(self) -> None:
-        BookVersion.objects.filter(book="prices").delete()
+        CatalogVersion.objects.filter(book="prices").delete()
         assert price_book.read_version() == 0
         price_book.changed()
         first = price_book.read_version()

@@ -8,8 +8,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from providers import rulebook
 from providers.detection import Call
-from providers.models import BookVersion, DetectionRule, Price, Provider
-from providers.versioned_cache import Editions
+from providers.models import CatalogVersion, DetectionRule, Price, Provider
+from providers.versioned_cache import VersionedCache
 
 pytestmark = pytest.mark.django_db
 
@@ -56,12 +56,12 @@ def test_another_process_sees_the_change_by_the_version_alone() -> None:
     held = rulebook.current()
     add_rule()
     assert rulebook.current() is held
-    BookVersion.objects.filter(book="rules").update(version=held.version + 1)
+    CatalogVersion.objects.filter(book="rules").update(version=held.version + 1)
     assert rulebook.current().detect(ACME).actual_provider == "azure"
 
 
 def test_a_book_read_in_a_transaction_that_is_rolled_back_is_never_taken_for_a_later_one() -> None:
-    elsewhere = Editions("rules", rulebook._loaded)  # another process
+    elsewhere = VersionedCache("rules", rulebook._loaded)  # another process
     before = rulebook.current()
     with transaction.atomic():
         add_rule()
@@ -92,7 +92,7 @@ def test_without_any_rule_nothing_is_guessed() -> None:
     DetectionRule.objects.all().delete()
     Price.objects.all().delete()
     Provider.objects.all().delete()
-    BookVersion.objects.all().delete()
+    CatalogVersion.objects.all().delete()
     book = rulebook.current()
     assert (book.version, book.detect(Call("openai", "gpt-4o", "")).actual_provider) == (0, "unknown")
     rulebook.changed()

@@ -10,7 +10,7 @@ from django.apps import apps
 from django.db import connection
 
 from providers import rulebook, shipped
-from providers.models import BookVersion, DetectionRule, Provider
+from providers.models import CatalogVersion, DetectionRule, Provider
 
 migration: Any = import_module("providers.migrations.0002_shipped_providers_and_rules")
 
@@ -87,4 +87,4 @@ def test_the_reverse_removes_shipped_rows_and_keeps_an_operators_own() -> None:
     migration.unload(apps, connection.schema_editor())
     assert set(DetectionRule.objects.values_list("slug", flat=True)) == {"own", "own-2"}
     assert set(Provider.objects.values_list("slug", flat=True)) == {"acme", "openai"}
-    assert not BookVersion.objects.filter(book="rules").exists()
+    assert not CatalogVersion.objects.filter(book="rules").exists()

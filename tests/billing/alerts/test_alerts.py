@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from billing.accounts import accounts
 from billing.alerts import alerts, deliveries
 from billing.corrections import corrections
-from billing.models import Account, AlertMark, Delivery, Per, UsageAdjustment, UsageAlert
+from billing.models import Account, AlertSweepState, Delivery, Per, UsageAdjustment, UsageAlert
 from billing.plans import subscriptions
 from lib import ids
 from lib.money import NANO
@@ -158,7 +158,7 @@ def test_a_correction_that_makes_it_dearer_alerts(account: Account) -> None:
 def forget() -> None:
     """As if the last sweep were later than all that was recorded up to here."""
     time.sleep(0.002)  # ids are told apart by the millisecond
-    AlertMark.objects.update(sweep=ids.new_id())
+    AlertSweepState.objects.update(sweep=ids.new_id())
 
 
 def test_a_raised_limit_lets_the_same_thresholds_alert_again(account: Account) -> None:
@@ -244,7 +244,7 @@ def test_projected_to_exceed_is_told_once_a_day_has_passed(account: Account) -> 
     record(account, first, spend("1.1"))
 
     assert alerts.sweep(first + timedelta(days=1, seconds=-1)).alerts == 0
-    AlertMark.objects.update(sweep=ids.earlier(ids.new_id(), 2 * alerts.UNSEEN))
+    AlertSweepState.objects.update(sweep=ids.earlier(ids.new_id(), 2 * alerts.UNSEEN))
     assert alerts.sweep(first + timedelta(days=1)).alerts == 1
     one = UsageAlert.objects.get()
     assert (one.threshold, one.used, one.projected) == (0, 1_100_000_000, 33 * NANO)
@@ -317,7 +317,7 @@ def test_a_log_that_was_seen_later_than_its_id_was_made_is_not_missed(
 def test_every_account_is_looked_at_once_an_hour(account: Account) -> None:
     alerts.sweep(NOW)
     assert alerts.sweep(NOW).accounts == 0
-    AlertMark.objects.update(sweep=ids.earlier(ids.new_id(), 2 * alerts.UNSEEN))
+    AlertSweepState.objects.update(sweep=ids.earlier(ids.new_id(), 2 * alerts.UNSEEN))
 
     assert alerts.sweep(NOW).accounts == 1
 
@@ -347,7 +347,7 @@ def test_an_account_without_alerts_costs_one_query(account: Account) -> None:
     for due in (names[:10], names):
         alerts.sweep(NOW)
         old = ids.earlier(ids.new_id(), 2 * alerts.UNSEEN)
-        AlertMark.objects.filter(account__external_id__in=due).update(sweep=old)
+        AlertSweepState.objects.filter(account__external_id__in=due).update(sweep=old)
         with CaptureQueriesContext(connection) as queries:
             assert alerts.sweep(NOW).accounts == len(due)
         counts.append(len(queries))

@@ -46,7 +46,7 @@ def test_a_new_rule_and_a_new_price_hold_for_the_next_request(service: Api) -> N
 
 def test_no_more_kinds_are_kept_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rating, "KINDS", 2)
-    books = rating.Books(rulebook.current(), price_book.current())
+    books = rating.RatingSnapshot(rulebook.current(), price_book.current())
     memo: Any = books.kind
     for number in range(5):
         event = Event(event_id="e", provider="openai", model=f"m{number}")
@@ -56,8 +56,8 @@ def test_no_more_kinds_are_kept_than_there_is_room_for(monkeypatch: pytest.Monke
 
 
 def test_one_kind_is_one_object(service: Api) -> None:
-    books = rating.books()
+    books = rating.snapshot()
     first, second = (Event(event_id=name, provider="openai", model="gpt-4o") for name in "ab")
     at = datetime(2026, 11, 22, tzinfo=UTC)
 
-    assert rating.rate(first, at, books).kind is rating.rate(second, at, rating.books()).kind
+    assert rating.rate(first, at, books).kind is rating.rate(second, at, rating.snapshot()).kind

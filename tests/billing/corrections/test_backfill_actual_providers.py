@@ -190,14 +190,14 @@ def test_what_somebody_else_names_meanwhile_is_looked_at_again(monkeypatch: pyte
 def test_what_somebody_else_names_between_the_look_and_the_lock_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
     record(*CALLS)
     azure_is_ours()
-    correct = apply_corrections.correct
+    correct = apply_corrections.apply
 
     def rival(*arguments: Any, **more: Any) -> Any:
-        monkeypatch.setattr(apply_corrections, "correct", correct)
+        monkeypatch.setattr(apply_corrections, "apply", correct)
         run("backfill_actual_providers", "--redetect")
         return correct(*arguments, **more)
 
-    monkeypatch.setattr(apply_corrections, "correct", rival)
+    monkeypatch.setattr(apply_corrections, "apply", rival)
     end = run("backfill_actual_providers", "--redetect")
 
     assert end.lines[-1] == "5 logs looked at, 0 named; 0 would now rate differently."

@@ -204,14 +204,14 @@ def test_a_run_that_was_stopped_goes_on_in_the_same_batch() -> None:
 
 def test_a_stop_between_two_batches_is_told_and_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
     priced()
-    correct = apply_corrections.correct
+    correct = apply_corrections.apply
 
     def stopped(*arguments: Any, **more: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
         return correct(*arguments, **more)
 
     with monkeypatch.context() as patched:
-        patched.setattr(apply_corrections, "correct", stopped)
+        patched.setattr(apply_corrections, "apply", stopped)
         end = run("reprice", "--batch-size", "2")
     assert (end.status, end.lines[-1].endswith("Stopped before the end: run it again to go on.")) == (1, True)
     assert UsageAdjustment.objects.count() == 2

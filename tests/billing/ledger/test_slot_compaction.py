@@ -44,7 +44,7 @@ def rows() -> list[tuple[int, str, int, int]]:
 def test_days_that_are_over_have_one_row_a_figure_and_the_ledger_is_right(spread: None) -> None:
     running = [row for row in rows() if row[0] < 2]
 
-    assert slot_compaction.gather(NOW) == 1
+    assert slot_compaction.compact(NOW) == 1
     assert rows() == [(10, "exa", 0, 3), (10, "tavily", 0, 3), *running]
     assert len(running) == 12
     assert [str(one) for part in verify.parts() for one in part.differences] == []
@@ -52,11 +52,11 @@ def test_days_that_are_over_have_one_row_a_figure_and_the_ledger_is_right(spread
 
 @pytest.mark.django_db
 def test_a_second_run_finds_nothing_and_what_comes_later_is_added(spread: None, account: Account) -> None:
-    slot_compaction.gather(NOW)
-    assert slot_compaction.gather(NOW) == 0
+    slot_compaction.compact(NOW)
+    assert slot_compaction.compact(NOW) == 0
     record(account, NOW, {"event_id": "late", "provider": "exa", "occurred_at": (NOW - timedelta(days=10)).isoformat()})
 
-    assert slot_compaction.gather(NOW) == 1
+    assert slot_compaction.compact(NOW) == 1
     assert rows()[0] == (10, "exa", 0, 4)
 
 
@@ -76,7 +76,7 @@ def _writes(first: int) -> None:
 
 def _gathers(times: int) -> None:
     for _ in range(times):
-        slot_compaction.gather(NOW)
+        slot_compaction.compact(NOW)
     connection.close()
 
 
@@ -86,6 +86,6 @@ def test_nothing_is_lost_beside_writers() -> None:
         done = [pool.submit(_writes, first) for first in (0, 100, 200)] + [pool.submit(_gathers, 10)]
     assert [one.exception() for one in done] == [None] * 4
 
-    slot_compaction.gather(NOW)
+    slot_compaction.compact(NOW)
     assert list(PlatformDay.objects.filter(day=DAY).values_list("slot", "calls")) == [(0, 60)]
     assert PlatformDay.objects.aggregate(all=Sum("calls"))["all"] == 60

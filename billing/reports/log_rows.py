@@ -80,9 +80,7 @@ def _columns(logs: Sequence[Any], corrected: Corrected, labels: Labels) -> dict[
         "tokens_total": of["tokens_total"],
         "usage": map(rating.usage_of, logs),
         "cost_usd": [money.exact_usd(log.effective_nano) if log.is_priced or log.voided_at else None for log in logs],
-        "original_cost_usd": [
-            money.exact_usd(log.cost_total) if log.cost_source != "unpriced" else None for log in logs
-        ],
+        "original_cost_usd": [money.exact_usd_or_none(charge_history.original_value(log).known_nano) for log in logs],
         "cost_source": [
             charge_history.current_source(log, corrected[log.id]) if log.corrected else log.cost_source for log in logs
         ],

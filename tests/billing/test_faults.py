@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, OperationalError, connection, transaction
-from django.utils import timezone
 
 from billing import ledger_check
 from billing.models import Account, PlatformDay, ProviderMinute, UsageDay, UsageLog, UsageModel
@@ -35,11 +33,6 @@ class Fault:
         if self.number == 0:
             raise self.error
         return execute(*arguments)
-
-
-@pytest.fixture(autouse=True)
-def _at_noon(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: now)
 
 
 def stored() -> list[int]:

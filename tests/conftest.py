@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 hypothesis_settings.register_profile("suite", deadline=None)  # a busy machine is no failure
 hypothesis_settings.load_profile("suite")
 APART = ("browser", "bench")  # run by targets of their own
+pytest_plugins = ["tests.frozen_clock"]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -110,11 +111,6 @@ def shared_data() -> Path:
             f"no real data: TOLLGATE_DATA names no folder, and {folder.parent.name}/{folder.name} is not beside the project"
         )
     return folder
-
-
-@pytest.fixture
-def now() -> datetime:
-    return datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture

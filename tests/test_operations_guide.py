@@ -52,6 +52,7 @@ def told(part: str) -> str:
     return lines[0]
 
 
+@pytest.mark.real_clock(reason="runs a command as a process")
 def test_its_settings_are_settings_and_check_deploy_has_nothing_to_say(tmp_path: Path) -> None:
     settings = dict(line.split("=", 1) for line in SETTINGS.splitlines())
     listed = set(re.findall(r"^# ([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
@@ -98,6 +99,7 @@ def test_granian_gives_up_within_the_time_that_it_tells() -> None:
     assert "<= 5.5" in Path(common.__file__).read_text()
 
 
+@pytest.mark.real_clock(reason="runs commands and sqlite3")
 @pytest.mark.skipif(not shutil.which("sqlite3"), reason="the sqlite3 program is not installed")
 def test_a_backup_of_sqlite_restores(tmp_path: Path) -> None:
     live, backup = tmp_path / "live", tmp_path / "backup"
@@ -124,6 +126,7 @@ def private() -> Iterator[Cluster]:
         yield started
 
 
+@pytest.mark.real_clock(reason="runs commands and a database server")
 def test_a_backup_of_postgresql_restores(private: Cluster, tmp_path: Path) -> None:
     settings = environment(SECRET_KEY="x" * 50, VAR_DIR=str(tmp_path), DATABASE_URL=private.url("postgres"))
     restored = {**settings, "DATABASE_URL": private.url("restored")}

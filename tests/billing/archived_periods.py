@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from unittest import mock
 
-from django.utils import timezone
+import time_machine
 
 from billing.archive import archive_job
 from billing.models import Account, Archive
@@ -45,7 +44,7 @@ def close() -> None:
 def run(at: datetime = DUE, *, clock: datetime | None = None) -> str:
     """The job; what it says, or its trouble. By its `clock` it may have begun a while ago."""
     try:
-        with mock.patch.object(timezone, "now", return_value=clock or at):
+        with time_machine.travel(clock or at, tick=False):
             return archive_job.run(at)
     except jobs.Trouble as trouble:
         return str(trouble)

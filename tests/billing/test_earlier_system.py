@@ -34,6 +34,10 @@ def content(database: Path) -> str:
     return hashlib.sha256(database.read_bytes()).hexdigest()
 
 
+MIGRATES = pytest.mark.real_clock(reason="runs migrate as a process")
+
+
+@MIGRATES
 @pytest.mark.shared_data
 def test_migrate_stops_and_the_file_stays_as_it_was(shared_data: Path, tmp_path: Path) -> None:
     database = tmp_path / "earlier.sqlite3"
@@ -48,6 +52,7 @@ def test_migrate_stops_and_the_file_stays_as_it_was(shared_data: Path, tmp_path:
     assert content(database) == before
 
 
+@MIGRATES
 @pytest.mark.parametrize(
     "table", ["api_usage_logs (id INTEGER, user_id VARCHAR(100))", "subscription_plans (id INTEGER, tier VARCHAR(10))"]
 )

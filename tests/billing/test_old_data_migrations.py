@@ -25,6 +25,7 @@ from tests.proof import children
 ROOT = Path(__file__).resolve().parent.parent.parent
 LOGS = 600
 BATCH = 10
+pytestmark = pytest.mark.real_clock(reason="runs migrate as a process and kills it")
 Rows = dict[str, list[list[str]]]
 
 

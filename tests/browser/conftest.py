@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,13 @@ from bench import chromium
 
 # Playwright's sync API runs a loop in this thread; Django then takes every query in it for one made from async code.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Chromium has the real clock, and drops the cookies of a server whose clock is behind it."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.real_clock(reason="drives Chromium, which has the real clock"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from billing.alerts import alerts
@@ -18,14 +17,13 @@ from monitoring import health
 from tests.billing import members
 from tests.billing.usage import record
 
-pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 11, 0, 0, tzinfo=UTC)  # ten of thirty days are over
+pytestmark = [pytest.mark.django_db, pytest.mark.frozen_at(NOW)]
 
 
 @pytest.fixture(autouse=True)
-def _now(monkeypatch: pytest.MonkeyPatch) -> None:
+def _now() -> None:
     health.measured_in.cache_clear()
-    monkeypatch.setattr(timezone, "now", lambda: NOW)
 
 
 @pytest.fixture

@@ -20,14 +20,8 @@ from tests.billing.ledger_rows import record
 from tests.conftest import Api
 from tests.monitoring.conftest import entry
 
-pytestmark = pytest.mark.django_db
-
 NOW = datetime(2026, 11, 22, 12, 0, 30, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def _now(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("config.metrics.timezone.now", lambda: NOW)
+pytestmark = [pytest.mark.django_db, pytest.mark.frozen_at(NOW)]
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.utils import timezone
 
 import billing.ledger.retention
@@ -25,8 +26,7 @@ PERSONAL = {"ip_address": "192.0.2.1", "user_agent": "x"}
 
 
 def prune(*options: str, at: datetime = NOW) -> End:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(timezone, "now", lambda: at)
+    with time_machine.travel(at, tick=False):
         return run("prune", *options)
 
 

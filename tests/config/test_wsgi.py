@@ -18,6 +18,7 @@ from config import wsgi
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MIB = 1024 * 1024
+pytestmark = pytest.mark.real_clock(reason="starts a server")
 EVENT = {"event_id": "e1", "account": "a", "provider": "openai", "model": "gpt-4o"}
 
 

@@ -7,18 +7,12 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from billing.accounts import access
-from monitoring import api
 from monitoring.recorder import Recorder
 from tests.monitoring.conftest import entry
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.monitoring.urls")]
 AT = datetime(2026, 11, 22, 9, 30, 45, tzinfo=UTC)
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.monitoring.urls"), pytest.mark.frozen_at(AT)]
 ROUTE = {"route": "/api/v1/usage/", "requests": 20, "errors": 2, "error_rate": 10.0, "p95_ms": 48.8}
-
-
-@pytest.fixture(autouse=True)
-def _now(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "now", lambda: AT)
 
 
 def bearer(scope: str) -> dict[str, str]:
@@ -74,10 +68,7 @@ def test_without_requests_counts_are_0_and_the_rest_is_null(request_log: Recorde
     }
 
 
-def test_it_measures_what_the_middleware_wrote(
-    request_log: Recorder, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(api, "now", lambda: datetime.now(UTC))
+def test_it_measures_what_the_middleware_wrote(request_log: Recorder, client: Client) -> None:
     headers = bearer("read")
     for path in ("/plain/", "/plain/", "/plain/", "/nowhere/"):
         client.get(path)

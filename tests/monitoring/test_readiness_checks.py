@@ -22,7 +22,6 @@ MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
 
 @pytest.fixture(autouse=True)
 def _at_noon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("monitoring.readiness_checks.timezone.now", lambda: NOW)
     monkeypatch.setattr(jobs, "_jobs", {})
     for name in ("sweep", "verify"):
         jobs.register(name, lambda _at: "", every=MINUTE)

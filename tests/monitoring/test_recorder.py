@@ -305,6 +305,7 @@ def test_a_fault_between_rows_and_minutes_leaves_neither(
     assert (ApiRequest.objects.count(), RequestMinute.objects.get().requests) == (1, 1)
 
 
+@pytest.mark.real_clock(reason="forks")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_a_forked_process_starts_empty_and_without_a_thread(request_log: Recorder) -> None:
     request_log.add(entry())

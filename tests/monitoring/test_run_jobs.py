@@ -137,6 +137,7 @@ def test_the_last_runs_are_seen_in_the_admin(work: Work, admin_client: Client) -
     assert "3 differences" in page
 
 
+@pytest.mark.real_clock(reason="runs the command as a process")
 @pytest.mark.django_db(transaction=True)
 def test_the_loop_runs_what_is_registered_and_stops_on_sigterm() -> None:
     """A process of its own, ended at a random moment after its first round: SIGTERM ends it, and the ledger was verified."""

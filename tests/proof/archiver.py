@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from datetime import timedelta
-from unittest import mock
 
 import django
+import time_machine
 
 PART = 20
 
@@ -14,14 +14,13 @@ PART = 20
 def main() -> None:
     django.setup()
     from django.conf import settings
-    from django.utils import timezone
 
     from billing.archive import archive_job
     from tests.billing.archived_periods import DUE, HOUR
 
     vars(archive_job)["PART"] = PART
     for at in (DUE, DUE + HOUR):
-        with mock.patch.object(timezone, "now", return_value=at):
+        with time_machine.travel(at, tick=False):
             while archive_job.RULE.step(at - timedelta(days=settings.KEEP_LOGS_DAYS)) is not None:
                 sys.stdout.write("step\n")
                 sys.stdout.flush()

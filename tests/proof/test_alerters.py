@@ -16,7 +16,10 @@ from tests.billing.receiver import receiving
 from tests.proof import children
 from tests.proof.alerter import AT
 
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True, serialized_rollback=True),
+    pytest.mark.real_clock(reason="starts processes that sweep"),
+]
 
 
 def answers(*whats: str) -> list[str]:

@@ -29,7 +29,11 @@ from tests.proof import children
 from tests.providers.test_prices_admin import price as price_form
 from tests.providers.test_prices_admin import rates
 
-pytestmark = [pytest.mark.shared_data, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.shared_data,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.real_clock(reason="starts a command and kills it"),
+]
 
 CALLS = 8_819
 FROM, TO = datetime(2023, 11, 16, 18, 30, tzinfo=UTC), datetime(2023, 11, 16, 18, 45, tzinfo=UTC)

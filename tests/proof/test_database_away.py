@@ -24,6 +24,7 @@ from tests.proof.cluster import Cluster
 
 PATIENCE = 20.0
 HEALTH = "from django.utils import timezone; from monitoring import health; print(health.system(timezone.now()).status)"
+pytestmark = pytest.mark.real_clock(reason="starts a database server and a service")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,10 @@ from tests.billing.caps import cap
 from tests.proof import children
 from tests.proof.reserver import ACCOUNT, AT
 
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True, serialized_rollback=True),
+    pytest.mark.real_clock(reason="starts sixteen processes that reserve"),
+]
 
 PROCESSES, ATTEMPTS, CAP = 16, 50, 100
 

@@ -24,7 +24,10 @@ from tests.billing.ledger_rows import assert_equal, record, rollups
 from tests.proof import children
 from tests.proof.repeater import events_of
 
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True, serialized_rollback=True),
+    pytest.mark.real_clock(reason="starts processes and kills them"),
+]
 
 LOGS, KILLS, VOIDED = 300, 5, 7
 STEP = 0.05  # seconds after a step within which the next is killed

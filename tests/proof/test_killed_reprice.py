@@ -14,7 +14,10 @@ from billing.models import CorrectionBatch, UsageAdjustment, UsageLog
 from tests.billing.ledger_rows import assert_equal, record, rollups, set_price
 from tests.proof import children
 
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True, serialized_rollback=True),
+    pytest.mark.real_clock(reason="starts a command and kills it"),
+]
 
 NEW, LOGS, KILLS = "brand-new-1", 600, 2
 STEP = 0.15  # seconds after a committed part within which the next is killed

@@ -18,7 +18,10 @@ from monitoring import recorder
 from monitoring.models import ApiRequest, RequestHour, RequestMinute
 from tests.proof import children
 
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True, serialized_rollback=True),
+    pytest.mark.real_clock(reason="starts a server and kills it"),
+]
 
 SECONDS = 4.0  # under load
 WRITE = 1.0  # what one write of the log may take on a busy machine

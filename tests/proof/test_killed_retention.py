@@ -13,7 +13,10 @@ from billing.models import ErasureCursor, UsageLog
 from tests.billing.ledger_rows import assert_equal, record, rollups
 from tests.proof import children
 
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True, serialized_rollback=True),
+    pytest.mark.real_clock(reason="starts a process and kills it"),
+]
 
 LOGS, KILLS = 1_000, 3
 STEP = 0.05  # seconds after a committed batch within which the next is killed

@@ -18,7 +18,10 @@ from billing.accounts import access
 from tests.proof import children, sent
 from tests.proof.senders import Sender
 
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True, serialized_rollback=True),
+    pytest.mark.real_clock(reason="starts servers and kills them"),
+]
 
 CLIENTS, KILLS = 4, 4
 NO_ANSWER = {

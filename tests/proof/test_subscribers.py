@@ -21,7 +21,10 @@ from tests.billing.usage import record
 from tests.proof import children
 from tests.proof.subscriber import AT, CLOSES
 
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True, serialized_rollback=True),
+    pytest.mark.real_clock(reason="starts processes that subscribe and close periods"),
+]
 
 ACCOUNTS, PERIODS = 16, 4  # November to February
 

@@ -10,7 +10,10 @@ import pytest
 
 from tests.proof import children, sent
 
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True, serialized_rollback=True),
+    pytest.mark.real_clock(reason="starts four processes that write"),
+]
 
 WRITERS, EVENTS = 4, 1_500
 

@@ -9,16 +9,15 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
-from django.utils import timezone
 
 from providers import price_edits, price_history
 from providers.models import Price, PriceRate, Provider
 from tests.providers.test_prices_admin import price, rates, stored_rates
 
-pytestmark = pytest.mark.django_db
 PRICES = "/admin/providers/price/"
-TODAY = timezone.now().date()
+TODAY = date(2026, 11, 22)
 SOON = TODAY + timedelta(days=10)
+pytestmark = [pytest.mark.django_db, pytest.mark.frozen_at(TODAY)]
 
 
 @pytest.fixture

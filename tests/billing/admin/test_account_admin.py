@@ -6,7 +6,6 @@ from datetime import datetime
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 
 from billing.models import Account
 from lib import ids
@@ -60,9 +59,8 @@ def test_an_account_cannot_be_deleted(admin_client: Client, account: Account) ->
 
 
 def test_a_new_anchor_and_zone_count_from_the_next_period_on(
-    admin_client: Client, account: Account, monkeypatch: pytest.MonkeyPatch, now: datetime
+    admin_client: Client, account: Account, now: datetime
 ) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: now)
     form = {"unpriced_policy": "", "timezone": "Asia/Tokyo", "anchor_day": "20", "active": "on", **NO_MEMBERS}
     answer = admin_client.post(f"{ACCOUNTS}{account.pk}/change/", form, follow=True)
 

@@ -9,20 +9,15 @@ from typing import Any
 import pytest
 from django.core import mail
 from django.test import Client
-from django.utils import timezone
 
 from billing.accounts import invitations
 from billing.models import Account, Invitation
 from tests.billing import members
+from tests.frozen_clock import Clock
 
 pytestmark = pytest.mark.django_db
 ADDRESS = "/admin/billing/invitation/"
 FORM = {"email": "New@Example.com", "role": "owner"}
-
-
-@pytest.fixture(autouse=True)
-def _clock(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: now)
 
 
 def invite(client: Client, account: Account, **form: str) -> Any:
@@ -60,16 +55,14 @@ def test_it_is_confirmed_first(operator: Client, account: Account) -> None:
     assert mail.outbox == []
 
 
-def test_sent_again_with_another_token(
-    operator: Client, account: Account, monkeypatch: pytest.MonkeyPatch, now: datetime
-) -> None:
+def test_sent_again_with_another_token(operator: Client, account: Account, clock: Clock, now: datetime) -> None:
     invite(operator, account)
     first, one = token(), Invitation.objects.get()
     refused = operator.post(f"{ADDRESS}{one.pk}/again/").content.decode()
     assert "A letter went to this address less than a minute ago." in refused
     assert len(mail.outbox) == 1
 
-    monkeypatch.setattr(timezone, "now", lambda: now + timedelta(minutes=1))
+    clock.move_to(now + timedelta(minutes=1))
     operator.post(f"{ADDRESS}{one.pk}/again/")
     assert len(mail.outbox) == 2
     assert invitations.find(first) is None

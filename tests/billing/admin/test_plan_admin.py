@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 
 from billing.limits import limits
 from billing.models import Account, LimitOverride, Meter, Plan, PlanLimit, UsageReservation
@@ -18,11 +17,6 @@ from tests.conftest import Api
 pytestmark = pytest.mark.django_db
 PLANS, METERS, ACCOUNTS = "/admin/billing/plan/", "/admin/billing/meter/", "/admin/billing/account/"
 RESERVATIONS = "/admin/billing/usagereservation/"
-
-
-@pytest.fixture(autouse=True)
-def _at_noon(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: now)
 
 
 def line(meter: str, allowance: str, quantity: str = "", *, per: str = "period", kind: str = "hard") -> dict[str, str]:

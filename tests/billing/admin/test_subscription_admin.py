@@ -7,7 +7,6 @@ from datetime import datetime
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from django.utils import timezone
 
 from billing.models import Account, Statement, Subscription, SubscriptionEvent
 from billing.plans import subscriptions
@@ -17,11 +16,6 @@ from tests.billing.usage import record
 
 pytestmark = pytest.mark.django_db
 SUBSCRIPTIONS, STATEMENTS = "/admin/billing/subscription/", "/admin/billing/statement/"
-
-
-@pytest.fixture(autouse=True)
-def _at_noon(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: now)
 
 
 @pytest.fixture

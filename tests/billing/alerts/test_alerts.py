@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -20,6 +19,7 @@ from lib.money import NANO
 from tests.billing.caps import cap, override
 from tests.billing.subscribers import on, soft_plan
 from tests.billing.usage import record
+from tests.frozen_clock import Clock
 
 pytestmark = pytest.mark.django_db
 
@@ -142,22 +142,22 @@ def test_a_void_back_below_takes_nothing_back_and_the_way_up_again_raises_nothin
     assert [threshold for threshold, _, _ in raised(account) if threshold] == [50, 80]
 
 
-def test_a_correction_that_makes_it_dearer_alerts(account: Account) -> None:
+def test_a_correction_that_makes_it_dearer_alerts(account: Account, clock: Clock) -> None:
     cap({"monthly_cost": NANO})
     (log,) = record(account, NOW, spend("0.5"))
     corrections.void(log, reason="wrong", actor="", at=NOW)
     assert alerts.sweep(NOW).alerts == 0
     adjustment = UsageAdjustment.objects.get()
-    forget()
+    forget(clock)
     corrections.revert_one(adjustment, reason="right after all", actor="", at=NOW)
     alerts.sweep(NOW)
 
     assert [threshold for threshold, _, _ in raised(account) if threshold] == [50]
 
 
-def forget() -> None:
+def forget(clock: Clock) -> None:
     """As if the last sweep were later than all that was recorded up to here."""
-    time.sleep(0.002)  # ids are told apart by the millisecond
+    clock.shift(0.002)  # ids are told apart by the millisecond
     AlertSweepState.objects.update(sweep=ids.new_id())
 
 
@@ -177,22 +177,22 @@ def test_a_raised_limit_lets_the_same_thresholds_alert_again(account: Account) -
     ]
 
 
-def test_a_lowered_limit_alerts_without_any_new_usage(account: Account) -> None:
+def test_a_lowered_limit_alerts_without_any_new_usage(account: Account, clock: Clock) -> None:
     cap({"monthly_cost": 10 * NANO})
     record(account, NOW, spend("0.8"))
     alerts.sweep(NOW)
-    forget()
+    forget(clock)
     override(account, "monthly_cost", NANO)
     alerts.sweep(NOW)
 
     assert [one[:2] for one in raised(account) if one[0]] == [(50, NANO), (80, NANO)]
 
 
-def test_a_new_version_of_the_default_plan_alerts_without_any_new_usage(account: Account) -> None:
+def test_a_new_version_of_the_default_plan_alerts_without_any_new_usage(account: Account, clock: Clock) -> None:
     cap({"monthly_cost": 10 * NANO})
     record(account, NOW, spend("0.8"))
     alerts.sweep(NOW)
-    forget()
+    forget(clock)
     cap({"monthly_cost": NANO})
     alerts.sweep(NOW)
 
@@ -290,22 +290,23 @@ def test_a_deactivated_account_is_left_alone(account: Account) -> None:
     assert alerts.sweep(NOW) == (0, 0)
 
 
-def test_only_accounts_with_something_new_are_looked_at(account: Account) -> None:
+def test_only_accounts_with_something_new_are_looked_at(account: Account, clock: Clock) -> None:
     accounts.ensure([f"quiet-{number}" for number in range(5)], at=NOW)
     assert alerts.sweep(NOW).accounts == 6
     assert alerts.sweep(NOW).accounts == 0
     record(account, NOW, spend("1"))
+    clock.shift(1)
 
     assert alerts.sweep(NOW).accounts == 1
     assert alerts.sweep(NOW).accounts == 0
 
 
 def test_a_log_that_was_seen_later_than_its_id_was_made_is_not_missed(
-    account: Account, monkeypatch: pytest.MonkeyPatch
+    account: Account, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     cap({"monthly_cost": NANO})
     record(account, NOW, spend("1"))  # as if its transaction had ended only after the sweep
-    forget()
+    forget(clock)
     alerts.sweep(NOW)
     UsageAlert.objects.all().delete()
     assert alerts.sweep(NOW).accounts == 0

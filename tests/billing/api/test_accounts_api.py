@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from django.utils import timezone
 
 from billing.models import Account
 from tests.conftest import Api
@@ -16,11 +14,6 @@ pytestmark = pytest.mark.django_db
 
 WANTED = {"external_id": "acct_7", "name": "Seven", "timezone": "Europe/Berlin", "anchor_day": 31}
 SHOWN = {**WANTED, "active": True, "billed_from": "2026-10-31", "created_at": "2026-11-22T12:00:00Z"}
-
-
-@pytest.fixture(autouse=True)
-def _at_noon(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: now)
 
 
 def shown(service: Api) -> dict[str, Any]:

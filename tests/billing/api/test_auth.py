@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
-from django.utils import timezone
 
 from billing.accounts import access, accounts
 from billing.models import Account, ApiKey, Membership, UsageLog
 from lib import rate_limit
 from tests.conftest import Api
+from tests.frozen_clock import Clock
 
 pytestmark = pytest.mark.django_db
 
@@ -107,11 +107,8 @@ def test_a_revoked_key_is_refused_by_the_next_call(service: Api, now: datetime) 
 
 
 @pytest.mark.parametrize(("left", "status"), [(timedelta(microseconds=1), 200), (timedelta(), 401)])
-def test_a_key_ends_at_the_moment_that_it_expires(
-    db: None, monkeypatch: pytest.MonkeyPatch, now: datetime, left: timedelta, status: int
-) -> None:
+def test_a_key_ends_at_the_moment_that_it_expires(db: None, now: datetime, left: timedelta, status: int) -> None:
     _key, token = access.create_key(name="k", scopes=["read"], at=now - timedelta(days=1), expires_at=now + left)
-    monkeypatch.setattr(timezone, "now", lambda: now)
 
     assert with_token(f"Bearer {token}").get("/api/v1/usage/logs/").status_code == status
 
@@ -121,13 +118,11 @@ def test_a_key_of_an_inactive_account_is_refused(bound: Api, account: Account) -
     assert_refused(bound.post("usage/", EVENT), 401, "authentication_failed")
 
 
-def test_the_last_use_of_a_key_is_noted_once_a_minute(
-    service: Api, monkeypatch: pytest.MonkeyPatch, now: datetime
-) -> None:
+def test_the_last_use_of_a_key_is_noted_once_a_minute(service: Api, clock: Clock, now: datetime) -> None:
     noted = []
     for seconds in (0, 59, 60, 61):
         at = now + timedelta(seconds=seconds)
-        monkeypatch.setattr(timezone, "now", lambda at=at: at)
+        clock.move_to(at)
         service.get("usage/logs/")
         noted.append(ApiKey.objects.get().last_used_at)
     later = now + timedelta(minutes=1)

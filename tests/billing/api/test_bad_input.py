@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import pytest
-from django.utils import timezone
 
 from billing.models import Account, PlatformDay, UsageDay, UsageLog, UsageModel
 from tests.billing.bad_input import BODIES, FIELDS, GOOD, BadBody, BadField
 from tests.conftest import Api
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _at_noon(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: now)
 
 
 def _assert_nothing_stored() -> None:

@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from billing.accounts import access, accounts
@@ -23,14 +22,9 @@ from lib.periods import CALENDAR_UTC
 from tests.billing.usage import record
 from tests.conftest import Api
 
-pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 11, 11, 0, 0, tzinfo=UTC)  # ten of thirty days are over
+pytestmark = [pytest.mark.django_db, pytest.mark.frozen_at(NOW)]
 NOVEMBER = period_from(CALENDAR_UTC, date(2026, 11, 1))
-
-
-@pytest.fixture(autouse=True)
-def _now(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: NOW)
 
 
 @pytest.fixture

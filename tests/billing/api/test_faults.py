@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, OperationalError, connection, transaction
-from django.utils import timezone
 
 from billing.models import Account, PlatformDay, ProviderMinute, UsageDay, UsageLog, UsageModel
 from billing.verification import rollup_check
@@ -19,11 +17,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 EVENT = {"account": "a", "provider": "openai", "model": "gpt-4o", "usage": {"input_tokens": 5}}
 BATCH = {"events": [{**EVENT, "event_id": f"e{n}", "account": f"a{n % 3}"} for n in range(9)]}
 MOST_QUERIES = 20
-
-
-@pytest.fixture(autouse=True)
-def _at_noon(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: now)
 
 
 def stored() -> list[int]:

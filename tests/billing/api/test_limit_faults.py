@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError, connection, transaction
-from django.utils import timezone
 
 from billing.events import events
 from billing.limits import reservations
@@ -27,11 +26,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 VIDEO = {"provider": "video", "category": "video", "model": "wan-2.5", "endpoint": "/video-generation/wavespeed"}
 EVENT = {**VIDEO, "event_id": "e1"}
 MOST_QUERIES = 30
-
-
-@pytest.fixture(autouse=True)
-def _at_noon(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: now)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import json
 from typing import Any
 
 import pytest
-from django.utils import timezone
 
 from billing.api.schema import LOG_FIELDS
 from billing.models import UsageAdjustment, UsageLog
@@ -17,11 +16,6 @@ from tests.billing.ledger_rows import NOW, record
 from tests.conftest import Api
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _at_noon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: NOW)
 
 
 def lines(api: Api, **query: str) -> list[dict[str, str]]:

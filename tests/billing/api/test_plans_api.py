@@ -45,11 +45,6 @@ KEYS = [row[0] for row in ROWS]
 PRICES = {"free": ("0", "0"), "basic": ("29", "290"), "pro": ("79", "790"), "enterprise": ("199", "1990")}
 
 
-@pytest.fixture(autouse=True)
-def _at_noon(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: now)
-
-
 def test_the_shipped_plans_are_told_to_everybody_with_every_limit(db: None) -> None:
     answer = Client().get("/api/v1/plans/")
 

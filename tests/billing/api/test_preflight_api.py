@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from billing.accounts import accounts
@@ -18,6 +17,7 @@ from tests.billing.caps import cap, override
 from tests.billing.ledger_rows import set_price
 from tests.billing.usage import record
 from tests.conftest import Api
+from tests.frozen_clock import Clock
 
 pytestmark = pytest.mark.django_db
 
@@ -25,11 +25,6 @@ VIDEO = {"provider": "video", "category": "video", "model": "wan-2.5", "endpoint
 TEXT = {"provider": "gemini", "category": "text", "model": "gemini-2.5-flash"}
 UNKNOWN = {"provider": "gemini", "category": "text", "model": "nobody-knows"}
 CENT = 10_000_000
-
-
-@pytest.fixture(autouse=True)
-def _at_noon(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: now)
 
 
 def preflight(api: Api, *operations: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -182,7 +177,7 @@ def test_a_soft_limit_shows_and_refuses_nothing(bound: Api, account: Account, no
 
 
 def test_a_change_of_plan_an_override_and_its_end_count_for_the_next_decision(
-    bound: Api, account: Account, monkeypatch: pytest.MonkeyPatch
+    bound: Api, account: Account, clock: Clock
 ) -> None:
     def allowed() -> object:
         return preflight(bound, VIDEO)["allowed"]
@@ -196,7 +191,7 @@ def test_a_change_of_plan_an_override_and_its_end_count_for_the_next_decision(
     row.save(update_fields=["expires_on"])
     plans.configuration_changed(account)
     assert allowed() is True
-    monkeypatch.setattr(timezone, "now", lambda: datetime(2026, 11, 23, 0, 0, tzinfo=UTC))
+    clock.move_to(datetime(2026, 11, 23, 0, 0, tzinfo=UTC))
     assert allowed() is False
 
 
@@ -216,9 +211,7 @@ def test_a_void_and_a_re_pricing_count_for_the_next_decision(bound: Api, account
     assert preflight(bound, VIDEO)["operations"][0]["reason"].startswith("Monthly cost")
 
 
-def test_a_daily_limit_counts_the_accounts_local_day_across_a_change_of_clocks(
-    service: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_daily_limit_counts_the_accounts_local_day_across_a_change_of_clocks(service: Api, clock: Clock) -> None:
     """On 25 October 2026 Berlin has 25 hours: from 22:00 UTC on the 24th to 23:00 UTC on the 25th."""
     berlin = accounts.new(external_id="b", at=datetime(2026, 10, 1, tzinfo=UTC), timezone="Europe/Berlin")
     berlin.save(force_insert=True)
@@ -227,7 +220,7 @@ def test_a_daily_limit_counts_the_accounts_local_day_across_a_change_of_clocks(
     record(berlin, first, {**VIDEO, "occurred_at": first.isoformat()})
 
     for at, allowed in ((first, False), (last, False), (datetime(2026, 10, 25, 23, 0, tzinfo=UTC), True)):
-        monkeypatch.setattr(timezone, "now", lambda at=at: at)
+        clock.move_to(at)
         told = preflight(service, VIDEO, account="b")
         daily = next(line for line in told["operations"][0]["meters"] if line["per"] == "day")
         assert (told["allowed"], daily["used"]) == (allowed, 0 if allowed else 1)
@@ -235,7 +228,7 @@ def test_a_daily_limit_counts_the_accounts_local_day_across_a_change_of_clocks(
 
 
 def test_use_of_the_last_period_is_over_at_its_end_to_the_microsecond(
-    bound: Api, account: Account, monkeypatch: pytest.MonkeyPatch
+    bound: Api, account: Account, clock: Clock
 ) -> None:
     cap({"video_calls": 1})
     record(account, datetime(2026, 11, 30, 23, 59, tzinfo=UTC), VIDEO)
@@ -244,7 +237,7 @@ def test_use_of_the_last_period_is_over_at_its_end_to_the_microsecond(
         (datetime(2026, 11, 30, 23, 59, 59, 999_999, tzinfo=UTC), False),
         (datetime(2026, 12, 1, tzinfo=UTC), True),
     ):
-        monkeypatch.setattr(timezone, "now", lambda at=at: at)
+        clock.move_to(at)
         assert preflight(bound, VIDEO)["allowed"] is allowed
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from billing.accounts import access
@@ -29,9 +28,8 @@ EVENT = {"event_id": "e1", "account": "a", "provider": "openai", "model": "gpt-4
 
 
 @pytest.fixture(autouse=True)
-def _warm(service: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def _warm(service: Api) -> None:
     """The key was used this minute, the account exists, and the books are in memory."""
-    monkeypatch.setattr(timezone, "now", lambda: NOW)
     record({"event_id": "warm"})
     access.note_use(service.key, at=NOW)
     service.get("usage/logs/")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -13,26 +13,12 @@ from billing.models import Account, UsageHold, UsageLog, UsageReservation
 from tests.billing.caps import cap, override, standing
 from tests.billing.usage import record
 from tests.conftest import Api
+from tests.frozen_clock import Clock
 
 pytestmark = pytest.mark.django_db
 
 VIDEO = {"provider": "video", "category": "video", "model": "wan-2.5", "endpoint": "/video-generation/wavespeed"}
 TEXT = {"provider": "gemini", "category": "text", "model": "gemini-2.5-flash"}
-
-
-class Clock:
-    def __init__(self, at: datetime) -> None:
-        self.at = at
-
-    def pass_seconds(self, seconds: float) -> None:
-        self.at += timedelta(seconds=seconds)
-
-
-@pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch, now: datetime) -> Clock:
-    clock = Clock(now)
-    monkeypatch.setattr(timezone, "now", lambda: clock.at)
-    return clock
 
 
 def reserve(api: Api, name: str, *operations: dict[str, Any], **more: Any) -> Any:
@@ -169,7 +155,7 @@ def test_a_repeat_gets_the_first_grant_whatever_became_of_it(bound: Api, account
         assert (again.status_code, again.json()) == (200, {**first, "state": state})
         bound.post(f"reservations/{first['id']}/release/", {})
     reserve(bound, "r2")
-    clock.pass_seconds(900)
+    clock.shift(900)
     assert reserve(bound, "r2").json()["state"] == "expired"
     override(account, "video_calls", 0)
     assert reserve(bound, "r1").status_code == 200
@@ -212,9 +198,9 @@ def test_a_leaked_reservation_frees_itself_at_its_end_without_any_job(bound: Api
     cap({"video_calls": 1})
     reserve(bound, "r1", ttl_seconds=60)
 
-    clock.pass_seconds(59.999_999)
+    clock.shift(59.999_999)
     assert reserve(bound, "r2").status_code == 429
-    clock.pass_seconds(0.000_001)
+    clock.shift(0.000_001)
     assert reserve(bound, "r2").status_code == 201
     assert UsageReservation.objects.get(reservation_id="r1").state == "held"  # nobody has looked at it yet
 
@@ -222,9 +208,9 @@ def test_a_leaked_reservation_frees_itself_at_its_end_without_any_job(bound: Api
 def test_the_sweep_marks_what_expired_and_nothing_else(bound: Api, clock: Clock) -> None:
     reserve(bound, "short", TEXT, ttl_seconds=60)
     reserve(bound, "long", TEXT, ttl_seconds=61)
-    clock.pass_seconds(60)
+    clock.shift(60)
 
-    assert (reservations.expire(clock.at), reservations.expire(clock.at)) == (1, 0)
+    assert (reservations.expire(timezone.now()), reservations.expire(timezone.now())) == (1, 0)
     states = dict(UsageReservation.objects.values_list("reservation_id", "state"))
     assert states == {"short": "expired", "long": "held"}
 
@@ -232,11 +218,11 @@ def test_the_sweep_marks_what_expired_and_nothing_else(bound: Api, clock: Clock)
 def test_what_is_held_counts_in_the_period_that_follows_as_well(bound: Api, clock: Clock) -> None:
     """The call may end on either side of the border; no room is given away that it may need."""
     cap({"video_calls": 1})
-    clock.at = datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC)
+    clock.move_to("2026-11-30T23:59:59")
     reserve(bound, "r1", ttl_seconds=60)
-    clock.pass_seconds(30)
+    clock.shift(30)
     assert reserve(bound, "r2").status_code == 429
-    clock.pass_seconds(30)
+    clock.shift(30)
     assert reserve(bound, "r2").status_code == 201
 
 
@@ -265,7 +251,7 @@ def test_release_frees_the_room_once(bound: Api, account: Account, now: datetime
 
 def test_release_after_the_end_changes_nothing(bound: Api, clock: Clock) -> None:
     first = reserve(bound, "r1", TEXT).json()["id"]
-    clock.pass_seconds(900)
+    clock.shift(900)
     assert bound.post(f"reservations/{first}/release/", {}).json()["state"] == "expired"
     assert UsageReservation.objects.get().decided_at is None
 

@@ -6,24 +6,19 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.utils import timezone
 
 from billing.limits import reservations
 from billing.models import Account, UsageLog, UsageReservation
 from billing.verification import rollup_check
 from tests.billing.caps import cap, standing
 from tests.conftest import Api
+from tests.frozen_clock import Clock
 
 pytestmark = pytest.mark.django_db
 
 VIDEO = {"provider": "video", "category": "video", "model": "wan-2.5", "endpoint": "/video-generation/wavespeed"}
 EVENT = {**VIDEO, "event_id": "e1"}  # costs $0.25
 LIVE = (0, 1)
-
-
-@pytest.fixture(autouse=True)
-def _at_noon(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: now)
 
 
 @pytest.fixture
@@ -43,9 +38,9 @@ def state() -> tuple[str, bool]:
     return row.state, row.over
 
 
-def expire(monkeypatch: pytest.MonkeyPatch, now: datetime) -> datetime:
+def expire(clock: Clock, now: datetime) -> datetime:
     later = now + timedelta(seconds=900)
-    monkeypatch.setattr(timezone, "now", lambda: later)
+    clock.move_to(later)
     return later
 
 
@@ -124,9 +119,9 @@ def test_usage_above_the_hold_of_what_is_not_limited_is_no_matter(bound: Api, ro
 
 @pytest.mark.parametrize("swept", [False, True])
 def test_after_expiry_it_is_recorded_in_full_and_flagged(
-    bound: Api, room: str, account: Account, now: datetime, monkeypatch: pytest.MonkeyPatch, swept: bool
+    bound: Api, room: str, account: Account, now: datetime, clock: Clock, swept: bool
 ) -> None:
-    later = expire(monkeypatch, now)
+    later = expire(clock, now)
     if swept:
         reservations.expire(later)
 

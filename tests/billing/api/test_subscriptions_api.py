@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
-from django.utils import timezone
 
 from billing.models import Account, IdempotencyKey, Membership, Plan, Subscription, SubscriptionEvent
 from billing.plans import idempotency, subscriptions
@@ -16,6 +15,7 @@ from billing.statements import statements
 from tests.billing.subscribers import at, on, soft_plan
 from tests.billing.usage import record
 from tests.conftest import Api
+from tests.frozen_clock import Clock
 
 pytestmark = pytest.mark.django_db
 
@@ -27,11 +27,6 @@ KEYS = [
     *("gemini_tokens", "openai_tokens", "anthropic_tokens", "mistral_tokens", "monthly_cost"),
 ]
 BASIC = {"plan": "basic", "cycle": "monthly"}
-
-
-@pytest.fixture(autouse=True)
-def _at_noon(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: now)
 
 
 def stored() -> tuple[int, int, int, list[int]]:
@@ -105,14 +100,14 @@ def test_an_account_without_a_subscription_has_the_default_plan(bound: Api) -> N
     assert (body["period_start"], body["period_end"]) == ("2026-11-01", "2026-12-01")
 
 
-def test_a_yearly_subscribers_budget_resets_monthly(bound: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_yearly_subscribers_budget_resets_monthly(bound: Api, clock: Clock) -> None:
     body = bound.post(SUBSCRIBE, {"plan": "basic", "cycle": "yearly"}).json()
 
     assert (body["period_end"], {line["resets_at"] for line in body["meters"]}) == (
         "2027-11-01",
         {"2026-12-01T00:00:00Z"},
     )
-    monkeypatch.setattr(timezone, "now", lambda: at("2027-03-10"))
+    clock.move_to(at("2027-03-10"))
     assert {line["resets_at"] for line in bound.get(SHOW).json()["meters"]} == {"2027-04-01T00:00:00Z"}
 
 

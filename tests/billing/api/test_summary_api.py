@@ -8,18 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.utils import timezone
 
 from billing.models import Account, UsageDay, UsageLog
 from tests.billing.ledger_rows import NOW, record
 from tests.conftest import Api
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _at_noon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: NOW)
 
 
 def summary(api: Api, **query: str) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from django.utils import timezone
 
 from billing.accounts import accounts
 from billing.models import Account
@@ -14,13 +13,8 @@ from billing.plans import anchor_changes
 from tests.billing.usage import record
 from tests.conftest import Api
 
-pytestmark = pytest.mark.django_db
 NOW = datetime(2026, 3, 31, 22, 30, tzinfo=UTC)  # the first of April in Berlin
-
-
-@pytest.fixture(autouse=True)
-def _now(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: NOW)
+pytestmark = [pytest.mark.django_db, pytest.mark.frozen_at(NOW)]
 
 
 def used(account: Account, *times: str) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
-from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from billing.accounts import access
@@ -25,11 +23,6 @@ USAGE = {"input_tokens": 1000, "output_tokens": 500}  # 0.0075 USD
 REASON = {"reason": "sent twice"}
 QUERIES = 14 + CORRECTED  # the transaction: lock, closed periods, log, log, adjustment, batch, the rollups, its ends
 EMPTY = "usage_days", "usage_models", "platform_days"
-
-
-@pytest.fixture(autouse=True)
-def _at_noon(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: now)
 
 
 def recorded(**event: Any) -> str:

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from django.db.models import F
-from django.utils import timezone
 
 from billing.archive import archive_file, archive_job
 from billing.corrections import corrections
@@ -30,6 +29,7 @@ from tests.billing.archived_periods import CALLS, CLOSED, DUE, HOUR, IN_OCTOBER
 from tests.billing.caps import cap
 from tests.billing.ledger_rows import NOW, assert_equal, record, rollups, run, set_price, unnamed
 from tests.conftest import Api
+from tests.frozen_clock import Clock
 
 pytestmark = pytest.mark.django_db
 
@@ -327,15 +327,15 @@ def test_a_repeat_of_an_archived_event_frees_the_room_that_it_names() -> None:
     assert_equal()
 
 
-def test_a_repeat_over_http_has_the_first_answer(service: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repeat_over_http_has_the_first_answer(service: Api, clock: Clock) -> None:
     event = {"event_id": "once", "account": "a", "provider": "tavily", "category": "search"}
-    monkeypatch.setattr(timezone, "now", lambda: IN_OCTOBER)
+    clock.move_to(IN_OCTOBER)
     first = service.post("usage/", event)
     assert first.status_code == 201
     archived_periods.close()
     archived_periods.archive()
 
-    monkeypatch.setattr(timezone, "now", lambda: DUE + 2 * HOUR)
+    clock.move_to(DUE + 2 * HOUR)
     again, other = service.post("usage/", event), service.post("usage/", {**event, "status_code": 500})
     assert (again.status_code, again.json()) == (200, {**first.json(), "status": "duplicate"})
     assert (other.status_code, other.json()["errors"][0]["code"]) == (409, "event_conflict")

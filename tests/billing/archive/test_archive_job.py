@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.utils import timezone
 
 from billing.models import Account, Archive, ArchivedEvent, Statement, UsageLog, UsageModel
 from billing.statements import statements
 from tests.billing import archived_periods
 from tests.billing.archived_periods import CALLS, DUE, HOUR, IN_OCTOBER, NOVEMBER, OCTOBER
 from tests.billing.ledger_rows import assert_equal, record, rollups, run
+from tests.frozen_clock import Clock
 
 pytestmark = pytest.mark.django_db
 
@@ -194,16 +194,16 @@ def test_what_came_late_goes_with_the_period_in_which_it_counts() -> None:
     assert_equal()
 
 
-def test_a_dry_run_says_what_would_go(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_says_what_would_go(clock: Clock) -> None:
     archived_periods.october()
-    monkeypatch.setattr(timezone, "now", lambda: DUE)
+    clock.move_to(DUE)
     end = run("prune", "--dry-run")
     assert end.lines[-2:] == ["5 logs of closed periods older than 60 days", "Nothing was changed."]
     assert (logs(), Archive.objects.count()) == (ALL, 0)
 
     run("prune")
     assert archived_periods.states() == {"a": "exported", "b": "exported"}
-    monkeypatch.setattr(timezone, "now", lambda: DUE + HOUR)
+    clock.move_to(DUE + HOUR)
     assert run("prune").out.endswith("5 logs of closed periods.\n")
     assert run("prune", "--dry-run").lines[-2] == "0 logs of closed periods older than 60 days"
 

@@ -9,7 +9,6 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from django.utils import timezone
 
 from billing.corrections import corrections, repricing
 from billing.corrections.repricing import Choice
@@ -23,11 +22,6 @@ pytestmark = pytest.mark.django_db
 
 LATER = NOW + timedelta(hours=1)
 USED = {"input_tokens": 1000, "output_tokens": 500}
-
-
-@pytest.fixture(autouse=True)
-def _at_noon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: NOW)
 
 
 @pytest.fixture(autouse=True)

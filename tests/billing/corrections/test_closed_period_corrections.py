@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.db.models import F
-from django.utils import timezone
 
 from billing.corrections import corrections, repricing
 from billing.corrections.repricing import Choice
@@ -31,11 +30,6 @@ CALLS: tuple[dict[str, Any], ...] = (
     {"model": NEW, "cost_usd": None, "usage": USAGE},
     {"model": NEW, "cost_usd": None, "usage": USAGE},
 )
-
-
-@pytest.fixture(autouse=True)
-def _in_november(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: NOW)
 
 
 @pytest.fixture

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
-from django.utils import timezone
 
 from billing.corrections import repricing
 from billing.corrections.repricing import Choice
@@ -22,11 +20,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 NEW = "brand-new-1"
 CALL = {"model": NEW, "cost_usd": None, "usage": {"input_tokens": 1000}}
-
-
-@pytest.fixture(autouse=True)
-def _at_noon(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: now)
 
 
 def state() -> tuple[Any, ...]:

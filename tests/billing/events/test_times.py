@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from django.utils import timezone
 
 from billing.accounts import accounts
 from billing.events.events import parse
@@ -13,14 +12,14 @@ from billing.models import UsageDay, UsageLog
 from billing.recording import metering
 from billing.recording.metering import Source
 from tests.conftest import Api
+from tests.frozen_clock import Clock
 
 pytestmark = pytest.mark.django_db
 
 US = timedelta(microseconds=1)
 
 
-def _send(api: Api, monkeypatch: pytest.MonkeyPatch, at: datetime, **event: str) -> int:
-    monkeypatch.setattr(timezone, "now", lambda: at)
+def _send(api: Api, **event: str) -> int:
     answer = api.post("usage/", {"event_id": "e1", "provider": "openai", "account": "acct_42", **event})
     return int(answer.status_code)
 
@@ -36,9 +35,9 @@ def _send(api: Api, monkeypatch: pytest.MonkeyPatch, at: datetime, **event: str)
     ],
 )
 def test_35_days_back_and_5_minutes_ahead_are_the_limits(
-    service: Api, monkeypatch: pytest.MonkeyPatch, now: datetime, age: timedelta, status: int
+    service: Api, now: datetime, age: timedelta, status: int
 ) -> None:
-    assert _send(service, monkeypatch, now, occurred_at=(now - age).isoformat(timespec="microseconds")) == status
+    assert _send(service, occurred_at=(now - age).isoformat(timespec="microseconds")) == status
     assert UsageLog.objects.count() == int(status == 201)
 
 
@@ -55,10 +54,8 @@ def test_35_days_back_and_5_minutes_ahead_are_the_limits(
         "2026-11-23T09:29:00+23:59",
     ],
 )
-def test_every_form_of_rfc_3339_is_the_same_moment(
-    service: Api, monkeypatch: pytest.MonkeyPatch, now: datetime, text: str
-) -> None:
-    assert _send(service, monkeypatch, now, occurred_at=text) == 201
+def test_every_form_of_rfc_3339_is_the_same_moment(service: Api, text: str) -> None:
+    assert _send(service, occurred_at=text) == 201
     assert UsageLog.objects.get().timestamp == datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
     (shown,) = service.get("usage/logs/", account="acct_42").json()["results"]
     assert shown["timestamp"] == "2026-11-22T09:30:00Z"
@@ -80,7 +77,7 @@ BORDERS = [
 @pytest.mark.parametrize(("zone", "anchor", "border", "last_day", "before", "after"), BORDERS)
 def test_a_border_of_periods_is_exact_to_the_microsecond(
     service: Api,
-    monkeypatch: pytest.MonkeyPatch,
+    clock: Clock,
     zone: str,
     anchor: int,
     border: str,
@@ -90,7 +87,7 @@ def test_a_border_of_periods_is_exact_to_the_microsecond(
 ) -> None:
     moment = datetime.fromisoformat(f"{border}+00:00")
     at = moment + timedelta(hours=1)
-    monkeypatch.setattr(timezone, "now", lambda: at)
+    clock.move_to(at)
     service.post("accounts/", {"external_id": "a", "timezone": zone, "anchor_day": anchor})
     batch = [
         {"event_id": f"{step}", "account": "a", "provider": "openai", "occurred_at": (moment + step * US).isoformat()}
@@ -132,12 +129,17 @@ def test_every_hour_of_a_day_counts_in_that_day_once(day: str, hours: int, now: 
     ids=["the last moment of grace", "after the grace"],
 )
 def test_a_late_event_counts_in_the_open_period(
-    service: Api, monkeypatch: pytest.MonkeyPatch, received: str, period: str, day: str, late_for: str | None
+    service: Api,
+    clock: Clock,
+    received: str,
+    period: str,
+    day: str,
+    late_for: str | None,
 ) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: datetime(2026, 10, 1, tzinfo=UTC))
+    clock.move_to(datetime(2026, 10, 1, tzinfo=UTC))
     service.post("accounts/", {"external_id": "acct_42"})
-    at = datetime.fromisoformat(f"{received}+00:00")
-    assert _send(service, monkeypatch, at, occurred_at="2026-10-31T23:00:00Z") == 201
+    clock.move_to(received)
+    assert _send(service, occurred_at="2026-10-31T23:00:00Z") == 201
 
     (shown,) = service.get("usage/logs/", account="acct_42").json()["results"]
     assert (shown["period"], shown["late_for"], shown["timestamp"]) == (period, late_for, "2026-10-31T23:00:00Z")
@@ -145,11 +147,9 @@ def test_a_late_event_counts_in_the_open_period(
     assert service.get("usage/summary/", account="acct_42", period=period).json()["total_calls"] == 1
 
 
-def test_what_happened_before_the_account_was_billed_is_history(
-    service: Api, monkeypatch: pytest.MonkeyPatch, now: datetime
-) -> None:
+def test_what_happened_before_the_account_was_billed_is_history(service: Api) -> None:
     """The first event makes the account, billed from 1 November on: the one of October was never late for anything."""
-    assert _send(service, monkeypatch, now, occurred_at="2026-10-20T00:00:00Z") == 201
+    assert _send(service, occurred_at="2026-10-20T00:00:00Z") == 201
 
     (shown,) = service.get("usage/logs/", account="acct_42").json()["results"]
     assert (shown["period"], shown["late_for"]) == ("2026-10", None)

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from billing.models import Account, Statement, UsageAlert, UsageLog
@@ -17,11 +16,6 @@ from tests.billing.subscribers import at, on, soft_plan
 from tests.billing.usage import record
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _clock(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: now)
 
 
 @pytest.fixture

@@ -10,21 +10,16 @@ from auditlog.models import LogEntry
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.test import Client
-from django.utils import timezone
 
 from billing.accounts import invitations
 from billing.errors import Refused
 from billing.models import Account, Invitation, Membership
 from tests.billing import members
+from tests.frozen_clock import Clock
 
 pytestmark = pytest.mark.django_db
 EMAIL = "new@example.com"
 GOOD = {"password": "a-long-password", "again": "a-long-password"}
-
-
-@pytest.fixture(autouse=True)
-def _clock(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: now)
 
 
 def invited(account: Account, now: datetime, email: str = EMAIL, role: str = "member") -> tuple[Invitation, str]:
@@ -105,10 +100,10 @@ def test_it_works_once(account: Account, now: datetime) -> None:
 
 @pytest.mark.parametrize(("left", "status"), [(timedelta(microseconds=1), 200), (timedelta(), 410)])
 def test_it_ends_at_the_moment_that_it_expires(
-    account: Account, now: datetime, monkeypatch: pytest.MonkeyPatch, left: timedelta, status: int
+    account: Account, now: datetime, clock: Clock, left: timedelta, status: int
 ) -> None:
     _, token = invited(account, now)
-    monkeypatch.setattr(timezone, "now", lambda: now + timedelta(days=7) - left)
+    clock.move_to(now + timedelta(days=7) - left)
     client, page = opened(token)
 
     assert page.status_code == status

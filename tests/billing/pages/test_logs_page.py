@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 
 from billing.corrections import corrections
 from billing.models import Account, UsageLog
@@ -29,9 +28,8 @@ EVENTS: tuple[dict[str, Any], ...] = (
 
 
 @pytest.fixture
-def member(account: Account, now: datetime, monkeypatch: pytest.MonkeyPatch) -> Client:
+def member(account: Account, now: datetime) -> Client:
     """Of an account in Tokyo, with four calls of this minute."""
-    monkeypatch.setattr(timezone, "now", lambda: now)
     Account.objects.update(timezone="Asia/Tokyo")
     account.refresh_from_db()
     record(account, now, *EVENTS)

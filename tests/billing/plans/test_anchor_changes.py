@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.utils import timezone
 
 from billing.accounts import usage_periods
 from billing.limits import limits
@@ -18,6 +17,7 @@ from lib.periods import Schedule
 from tests.billing.subscribers import at, on
 from tests.billing.usage import record
 from tests.conftest import Api
+from tests.frozen_clock import Clock
 
 pytestmark = pytest.mark.django_db
 
@@ -66,9 +66,7 @@ def test_a_boundary_within_the_hour_counts_as_past(account: Account) -> None:
     assert change(account, 1, "Asia/Tokyo", "2026-11-30T14:00:01") == "2027-01-01"
 
 
-def test_usage_counts_by_the_schedule_of_its_time(
-    account: Account, bound: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_usage_counts_by_the_schedule_of_its_time(account: Account, bound: Api, clock: Clock) -> None:
     on(account, billed_from="2026-11-01")
     use(account, "first", "2026-11-10")
     change(account, 20, "Asia/Tokyo", "2026-11-22")
@@ -78,7 +76,7 @@ def test_usage_counts_by_the_schedule_of_its_time(
         ("2026-11-01", "2026-12-19"),
         ("2026-12-20", "2026-12-20"),
     ]
-    monkeypatch.setattr(timezone, "now", lambda: at("2026-12-21"))
+    clock.move_to(at("2026-12-21"))
     november, december = summary(bound, "2026-11"), summary(bound, "2026-12")
     assert [(one["total_calls"], one["starts_at"], one["ends_at"]) for one in (november, december)] == [
         (2, "2026-11-01T00:00:00Z", "2026-12-19T15:00:00Z"),
@@ -109,9 +107,9 @@ def test_days_of_the_old_zone_go_on_until_the_new_ones_first_midnight(account: A
     assert [(str(day), calls) for day, calls in days] == [("2026-11-30", 3), ("2026-12-01", 1)]
 
 
-def test_limits_reset_on_the_new_boundary(account: Account, bound: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_reset_on_the_new_boundary(account: Account, bound: Api, clock: Clock) -> None:
     change(account, 20, "Asia/Tokyo", "2026-11-22")
-    monkeypatch.setattr(timezone, "now", lambda: at("2026-11-23"))
+    clock.move_to(at("2026-11-23"))
 
     (reset,) = {one["resets_at"] for one in bound.get("accounts/acct_42/").json()["meters"]}
     assert reset == "2026-12-19T15:00:00Z"

@@ -7,7 +7,6 @@ from datetime import datetime
 import pytest
 from django.core.management import call_command
 from django.db import IntegrityError, OperationalError, connection
-from django.utils import timezone
 
 from billing.models import Account, ClosedPeriod, IdempotencyKey, Statement, Subscription, SubscriptionEvent
 from billing.plans import subscriptions
@@ -22,11 +21,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 MOST_QUERIES = 90
 BASIC = {"plan": "basic", "cycle": "monthly"}
 CLOSES = at("2026-12-04T01:00")
-
-
-@pytest.fixture(autouse=True)
-def _at_noon(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: now)
 
 
 def stored() -> tuple[int, ...]:

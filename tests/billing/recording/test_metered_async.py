@@ -12,7 +12,6 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import connection
-from django.utils import timezone
 
 from billing.models import Account, UsageLog, UsageReservation
 from billing.recording.metered_call import CallRefused, metered_call
@@ -26,8 +25,7 @@ CAP, ATTEMPTS = 7, 30
 
 
 @pytest.fixture(autouse=True)
-def _no_limits(monkeypatch: pytest.MonkeyPatch, account: Account, now: datetime) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: now)
+def _no_limits(account: Account) -> None:
     cap({})
 
 

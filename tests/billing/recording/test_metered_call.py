@@ -20,6 +20,7 @@ from billing.verification import rollup_check
 from tests.billing.caps import cap, standing
 from tests.billing.faults import ROLLUPS
 from tests.billing.usage import record
+from tests.frozen_clock import Clock
 
 pytestmark = pytest.mark.django_db
 
@@ -36,20 +37,9 @@ ANSWER = {"usage": {"prompt_tokens": 100, "completion_tokens": 10}}
 RESERVED, RECORDED = 16 + ROLLUPS, 6 + ROLLUPS
 
 
-class Clock:
-    def __init__(self, at: datetime) -> None:
-        self.at = at
-
-    def pass_seconds(self, seconds: int) -> None:
-        self.at += timedelta(seconds=seconds)
-
-
 @pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch, now: datetime, account: Account) -> Clock:
-    clock = Clock(now)
-    monkeypatch.setattr(timezone, "now", lambda: clock.at)
+def _no_limits(account: Account) -> None:
     cap({})
-    return clock
 
 
 class Provider:
@@ -80,7 +70,7 @@ def test_a_call_is_held_while_it_runs_and_counted_afterwards(account: Account, c
             (0, 1),
             (0, 750_000_000),
         )
-        clock.pass_seconds(5)
+        clock.shift(5)
         call.response(Provider().run())
 
     log = UsageLog.objects.get()
@@ -223,10 +213,13 @@ def test_more_than_was_held_is_recorded_in_full_and_flagged(account: Account, no
 def test_a_call_that_outlives_its_hold_is_recorded_and_flagged(account: Account, clock: Clock) -> None:
     cap({"video_calls": 1})
     with metered_call(**VIDEO, ttl_seconds=60):
-        clock.pass_seconds(60)
+        clock.shift(60)
         with metered_call(**VIDEO):  # the room is free again
             pass
-    assert (standing(account, clock.at, "video_calls"), rooms()) == ((2, 0), [("settled", True), ("settled", False)])
+    assert (standing(account, timezone.now(), "video_calls"), rooms()) == (
+        (2, 0),
+        [("settled", True), ("settled", False)],
+    )
 
 
 class StatusError(Exception):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.utils import timezone
 
 from billing.models import Account, UsageLog, UsageReservation
 from tests.billing.caps import cap
@@ -25,8 +23,7 @@ TEXT, STREAM, FUNCTION, VIDEO, IMAGE, AUDIO, REFUSED = re.findall(
 
 
 @pytest.fixture(autouse=True)
-def _plan(monkeypatch: pytest.MonkeyPatch, account: Account, now: datetime) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: now)
+def _plan(account: Account) -> None:
     cap({})
 
 

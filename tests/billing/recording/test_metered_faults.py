@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.db import OperationalError, connection, transaction
-from django.utils import timezone
 
 from billing.models import Account, UsageLog, UsageReservation
 from billing.recording.metered_call import CallRefused, NotRecorded, metered_call
@@ -30,8 +29,7 @@ CAP, THREADS = 3, 8
 
 
 @pytest.fixture(autouse=True)
-def _no_limits(monkeypatch: pytest.MonkeyPatch, account: Account, now: datetime) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: now)
+def _no_limits(account: Account) -> None:
     cap({})
 
 

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.utils import timezone
 
 from billing.models import Account, UsageDay, UsageLog
 from tests.conftest import Api
+from tests.frozen_clock import Clock
 
 pytestmark = pytest.mark.django_db
 
@@ -73,11 +73,6 @@ OTHER = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _at_noon(monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: now)
-
-
 @pytest.mark.parametrize("change", [change for _, change in SAME], ids=[name for name, _ in SAME])
 def test_the_same_content_in_other_words_is_a_duplicate(service: Api, change: dict[str, Any]) -> None:
     first = service.post("usage/", EVENT)
@@ -130,9 +125,9 @@ def test_a_bound_key_repeats_what_a_service_key_sent(service: Api) -> None:
     assert (again.status_code, again.json()) == (200, {**first, "status": "duplicate"})
 
 
-def test_a_retry_after_40_days_is_a_success(service: Api, monkeypatch: pytest.MonkeyPatch, now: datetime) -> None:
+def test_a_retry_after_40_days_is_a_success(service: Api, clock: Clock, now: datetime) -> None:
     first = service.post("usage/", EVENT).json()
-    monkeypatch.setattr(timezone, "now", lambda: now + timedelta(days=40))
+    clock.move_to(now + timedelta(days=40))
     fresh = service.post("usage/", {**EVENT, "event_id": "e2"})
     again = service.post("usage/", EVENT)
     conflict = service.post("usage/", {**EVENT, "model": "gpt-4o-mini"})
@@ -155,10 +150,10 @@ def test_a_retry_counts_where_it_may_no_longer_be_sent(service: Api) -> None:
 
 
 def test_an_event_without_a_time_happened_when_it_came_and_repeats_later(
-    service: Api, monkeypatch: pytest.MonkeyPatch, now: datetime
+    service: Api, clock: Clock, now: datetime
 ) -> None:
     service.post("usage/", {**EVENT, "occurred_at": None})
-    monkeypatch.setattr(timezone, "now", lambda: now + timedelta(days=40))
+    clock.move_to(now + timedelta(days=40))
     again = service.post("usage/", {**EVENT, "occurred_at": None})
 
     assert (again.status_code, again.json()["status"]) == (200, "duplicate")

@@ -12,7 +12,6 @@ import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.core.management import call_command
 from django.test import Client
-from django.utils import timezone
 
 from billing.accounts import accounts
 from billing.models import Account, UsageLog
@@ -20,6 +19,7 @@ from billing.plans import anchor_changes
 from billing.reports import unpriced
 from providers.models import Provider
 from tests.billing.usage import record
+from tests.frozen_clock import Clock
 
 pytestmark = pytest.mark.django_db
 PAGE = "/admin/billing/unpriced/"
@@ -137,9 +137,9 @@ def test_the_list_takes_a_fixed_number_of_queries(
 
 @pytest.mark.parametrize("later", [timedelta(0), timedelta(days=100)])
 def test_show_logs_leads_to_the_newest_of_the_calls_that_are_counted(
-    admin_client: Client, calls: None, monkeypatch: pytest.MonkeyPatch, now: datetime, later: timedelta
+    admin_client: Client, calls: None, clock: Clock, now: datetime, later: timedelta
 ) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: now + later)
+    clock.move_to(now + later)
     admin_client.force_login(User.objects.get(username="admin"))
     shown = {
         line.row.key: [log.event_id for log in admin_client.get(line.logs_url).context["cl"].result_list]

@@ -50,6 +50,7 @@ def test_a_dry_run_tells_and_changes_nothing() -> None:
     assert UsageDay.objects.count() == 0
 
 
+@pytest.mark.real_clock(reason="runs the command as a process beside itself")
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_two_at_once_put_right_once(monkeypatch: pytest.MonkeyPatch) -> None:
     record(*DAYS)

@@ -8,15 +8,18 @@ from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from billing import demo
+from billing.accounts import accounts
 
 
 class Command(BaseCommand):
-    help = "Fill three accounts named “Demo: …” with 45 days of usage. A second time it changes nothing."
+    help = "Fill three accounts named “Demo: …” with up to three months of usage. Where there are accounts it changes nothing."
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
-        stored = [result for result in demo.seed(timezone.now()) if result.status == "accepted"]
-        accounts = ", ".join(demo.ACCOUNTS)
-        if stored:
-            self.stdout.write(f"{len(stored)} demonstration calls made for {accounts}")
+        calls = demo.seed(timezone.now())
+        names = ", ".join(demo.ACCOUNTS)
+        if calls:
+            self.stdout.write(f"{calls} demonstration calls made for {names}")
+        elif accounts.find(demo.ACCOUNTS):
+            self.stdout.write(f"demonstration data is there already: {names}")
         else:
-            self.stdout.write(f"demonstration data is there already: {accounts}")
+            self.stdout.write("There are accounts already: no demonstration data was made.")

@@ -1,18 +1,114 @@
-"""`manage.py seed_demo`: labelled, rated, corrected, and made once."""
+"""`manage.py seed_demo`: labelled, rated, corrected, made once, and worth looking at on every date."""
 
 from __future__ import annotations
 
+import socket
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
+from django.core import mail
 from django.core.management import call_command
-from django.db.models import Count, Sum
+from django.db.models import Count, Q, Sum
+from django.utils import timezone
 
-from billing.models import Account, CorrectionBatch, Subscription, UsageAdjustment, UsageLog
-from providers.models import Price
+from billing import demo
+from billing.accounts import usage_periods
+from billing.dashboards import needs_attention
+from billing.demo import calls
+from billing.limits import limits, reservations
+from billing.models import (
+    Account,
+    CorrectionBatch,
+    Delivery,
+    Invitation,
+    LimitOverride,
+    Statement,
+    Subscription,
+    UsageAdjustment,
+    UsageAlert,
+    UsageLog,
+    UsageReservation,
+    Webhook,
+)
+from billing.reports import provider_health, reports, unpriced
+from lib import money
+from providers.models import Price, PriceProposal
 from tests.billing import ledger_rows
 
 pytestmark = pytest.mark.django_db
+
+NOW = datetime(2026, 11, 15, 10, 30, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the platform's months hold (calls, cost in cents), and the statements (account, month, state, cents)."""
+
+    previous: tuple[int, int]
+    current: tuple[int, int]
+    statements: list[tuple[str, str, str, int]]
+
+
+def two_months_of_statements(
+    first: str, previous: str, acme: int, orbit: int, state: str
+) -> list[tuple[str, str, str, int]]:
+    return [
+        *first_month_of_statements(first, acme, orbit),
+        ("demo-acme", previous, state, 8044),
+        ("demo-orbit", previous, "nothing_due", 0),
+        ("demo-solo", previous, "nothing_due", 0),
+    ]
+
+
+def first_month_of_statements(first: str, acme: int, orbit: int) -> list[tuple[str, str, str, int]]:
+    return [
+        ("demo-acme", first, "paid", acme),
+        ("demo-orbit", first, "paid", orbit),
+        ("demo-solo", first, "nothing_due", 0),
+    ]
+
+
+DATES = {
+    "the middle of a month": (
+        NOW,
+        Expected((481, 1013), (231, 769), two_months_of_statements("2026-09", "2026-10", 7607, 28841, "open")),
+    ),
+    "the first instant of a year": (
+        datetime(2027, 1, 1, tzinfo=UTC),
+        Expected((482, 1014), (60, 359), first_month_of_statements("2026-11", 7607, 28841)),
+    ),
+    "two minutes after a month began": (
+        datetime(2026, 12, 1, 0, 2, tzinfo=UTC),
+        Expected((482, 1014), (60, 303), first_month_of_statements("2026-10", 7624, 28841)),
+    ),
+    "the 3rd": (
+        datetime(2026, 12, 3, 18, 0, tzinfo=UTC),
+        Expected((481, 1013), (61, 304), first_month_of_statements("2026-10", 7624, 28841)),
+    ),
+    "the last minute of a month": (
+        datetime(2026, 10, 31, 23, 59, tzinfo=UTC),
+        Expected((481, 1013), (480, 1418), two_months_of_statements("2026-08", "2026-09", 7624, 28841, "paid")),
+    ),
+    "a leap day": (
+        datetime(2028, 2, 29, 12, 0, tzinfo=UTC),
+        Expected((481, 1013), (472, 1261), two_months_of_statements("2027-12", "2028-01", 7624, 28842, "paid")),
+    ),
+    "the day on which summer time ends": (
+        datetime(2026, 10, 25, 1, 30, tzinfo=UTC),
+        Expected((481, 1013), (373, 1132), two_months_of_statements("2026-08", "2026-09", 7624, 28841, "paid")),
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_args: Any, **_kwargs: Any) -> None:
+        raise AssertionError("the demonstration sends nothing")
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
 
 
 def run() -> str:
@@ -21,56 +117,170 @@ def run() -> str:
     return out.getvalue()
 
 
-def test_the_demonstration_is_labelled_and_made_once() -> None:
-    assert run() == "900 demonstration calls made for demo-acme, demo-orbit, demo-solo\n"
-    made = (UsageLog.objects.count(), UsageAdjustment.objects.count(), Price.objects.count())
+@pytest.mark.parametrize(("at", "expected"), DATES.values(), ids=DATES.keys())
+def test_pages_have_something_to_show_on_any_date(at: datetime, expected: Expected) -> None:
+    demo.seed(at)
+
+    assert [month_of(at, back) for back in (1, 0)] == [expected.previous, expected.current]
+    assert nothing_is_in_the_future(at)
+    assert statements() == expected.statements
+    assert_accounts_are_near_their_budgets(at)
+    assert_states(at)
+    ledger_rows.assert_equal()
+
+
+def month_of(at: datetime, back: int) -> tuple[int, int]:
+    """Calls and cost in cents of the platform's month, so many months before that of `at`."""
+    summary = reports.summary(None, reports.periods_of(None, at)[back], at)
+    return summary.calls, money.half_even(summary.cost_nano, money.CENT)
+
+
+def nothing_is_in_the_future(at: datetime) -> bool:
+    late = UsageLog.objects.filter(Q(timestamp__gt=at) | Q(received_at__gt=at) | Q(late_for__isnull=False))
+    times = [UsageAlert.objects.filter(raised_at__gt=at), UsageReservation.objects.filter(created_at__gt=at)]
+    times += [
+        Statement.objects.filter(Q(closed_at__gt=at) | Q(paid_at__gt=at)),
+        Delivery.objects.filter(ended_at__gt=at),
+    ]
+    return not any(found.exists() for found in (late, *times))
+
+
+def statements() -> list[tuple[str, str, str, int]]:
+    found = Statement.objects.select_related("account").order_by("period", "account__external_id")
+    return [(one.account.external_id, str(one), one.state, one.total_cents) for one in found]
+
+
+def assert_accounts_are_near_their_budgets(at: datetime) -> None:
+    orbit = Account.objects.get(external_id="demo-orbit")
+    budget = reports.summary(orbit, usage_periods.current_period(orbit, at), at).budget
+    assert budget.percent is not None
+    assert budget.percent > 80
+    assert budget.status in ("warning", "critical")
+    assert "demo-orbit" in [near.account.external_id for near in needs_attention.near_limit(at)]
+    unread = UsageAlert.objects.filter(account=orbit, meter="monthly_cost", read_at=None, raised_at=at)
+    assert {50, 80} <= set(unread.values_list("threshold", flat=True))
+
+
+def assert_states(at: datetime) -> None:
+    states = {one.reservation_id: reservations.state_at(one, at) for one in UsageReservation.objects.all()}
+    prefix = "demo-reservation-"
+    assert states == {prefix + state: state for state in ("held", "expired", "settled", "released")}
+    held = UsageReservation.objects.get(state="held")
+    assert (held.created_at, held.expires_at) == (at, at + timedelta(days=1))
+    assert limits.budget(limits.standing(held.account, at))[1] > 0
+
+    [failed] = Delivery.objects.filter(state="failed")
+    assert (failed.attempts, failed.error) == (
+        1,
+        "192.0.2.10 is a private or special address (WEBHOOK_ALLOW_PRIVATE).",
+    )
+    assert mail.outbox == []
+    assert {("azure", "gpt-4o"), ("openai", "demo-preview-1")} <= {row.key for row in unpriced.rows()}
+    assert [one.state(at) for one in Invitation.objects.all()] == ["open"]
+    assert sum(one.calls for one in provider_health.measured(at).providers) == 16
+
+
+def test_the_demonstration_is_labelled_and_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timezone, "now", lambda: NOW)
+    assert run() == "1094 demonstration calls made for demo-acme, demo-orbit, demo-solo\n"
+    created = counts()
     assert run() == "demonstration data is there already: demo-acme, demo-orbit, demo-solo\n"
 
-    assert (UsageLog.objects.count(), UsageAdjustment.objects.count(), Price.objects.count()) == made
-    assert made[:2] == (900, 20)
+    assert counts() == created
+    assert UsageLog.objects.count() == 1094
     assert all(log.metadata == {"demo": True} for log in UsageLog.objects.only("metadata"))
     assert all(account.name.startswith("Demo: ") for account in Account.objects.all())
     assert all(batch.reason.startswith("Demo: ") for batch in CorrectionBatch.objects.all())
+    assert all(limit.reason.startswith("Demo: ") for limit in LimitOverride.objects.all())
+    assert all(
+        statement.payment_note.startswith("Demo: ")
+        for statement in Statement.objects.filter(state=Statement.State.PAID)
+    )
     assert Price.objects.get(shipped=False).source == "demonstration, no real price"
+    assert {one.edition for one in PriceProposal.objects.all()} == {"demonstration, no real price"}
+
+
+def counts() -> list[int]:
+    tables = (Account, UsageLog, UsageAdjustment, Price, Statement, UsageAlert, Delivery, UsageReservation, Invitation)
+    return [table._default_manager.count() for table in tables]
+
+
+def test_beside_other_accounts_nothing_is_made(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timezone, "now", lambda: NOW)
+    before = counts()
+    assert run() == "There are accounts already: no demonstration data was made.\n"
+    assert counts() == before
+
+
+def test_the_same_date_makes_the_same_calls() -> None:
+    def events() -> list[dict[str, Any]]:
+        caller = calls.Caller()
+        return list(caller.events(caller.moments(NOW - timedelta(days=9), NOW, 100)))
+
+    made = events()
+    assert made == events()
+    assert [one["event_id"] for one in made] == [f"demo-{number:04d}" for number in range(1, 101)]
 
 
 def test_two_accounts_are_subscribed() -> None:
-    run()
+    demo.seed(NOW)
     found = Subscription.objects.order_by("account__external_id")
-    assert list(found.values_list("account__external_id", "plan__slug", "cycle", "status")) == [
-        ("demo-acme", "pro", "monthly", "active"),
-        ("demo-orbit", "basic", "yearly", "active"),
+    assert list(found.values_list("account__external_id", "plan__slug", "cycle", "status", "period_start")) == [
+        ("demo-acme", "pro", "monthly", "active", datetime(2026, 11, 1, tzinfo=UTC).date()),
+        ("demo-orbit", "basic", "yearly", "active", datetime(2026, 9, 1, tzinfo=UTC).date()),
     ]
 
 
 def test_it_shows_every_kind_of_call_and_state() -> None:
-    run()
+    demo.seed(NOW)
     assert set(UsageLog.objects.values_list("category", flat=True)) == {
         *("text", "video", "audio", "image", "image_edit", "search", "crawl")
     }
     by_source = UsageLog.objects.order_by("cost_source").values_list("cost_source")
     assert list(by_source.annotate(Count("id"), Sum("cost_total"))) == [
-        ("caller", 12, 1_500_000_000),
-        ("free", 20, 0),
-        ("price_book", 813, 24_157_379_500),
-        ("unpriced", 55, 0),
+        ("caller", 13, 6_110_000_000),
+        ("free", 33, 0),
+        ("price_book", 1011, 22_620_190_850),
+        ("unpriced", 37, 0),
     ]
-    assert UsageLog.objects.filter(is_priced=False).count() == 38
-    assert UsageLog.objects.filter(tokens_cached__gt=0).count() == 148
-    assert UsageLog.objects.filter(status_code=503, error_message="demo: upstream unavailable").count() == 20
-    tiered = UsageLog.objects.filter(model_used="gemini-2.5-pro").order_by("tokens_input")
-    assert [tokens > 200_000 for tokens in tiered.values_list("tokens_input", flat=True)] == [False] * 3 + [True] * 6
+    assert UsageLog.objects.filter(is_priced=False).count() == 32
+    assert UsageLog.objects.filter(tokens_cached__gt=0).count() == 128
+    assert UsageLog.objects.filter(status_code=503, error_message="demo: upstream unavailable").count() == 33
+    tiered = UsageLog.objects.filter(model_used="gemini-2.5-pro", status_code=200).order_by("tokens_input")
+    assert {tokens > 200_000 for tokens in tiered.values_list("tokens_input", flat=True)} == {False, True}
 
 
-def test_some_of_it_is_corrected_and_the_ledger_holds() -> None:
-    run()
+def test_some_of_it_is_corrected() -> None:
+    demo.seed(NOW)
     by_kind = UsageAdjustment.objects.order_by("kind").values_list("kind")
     assert list(by_kind.annotate(Count("id"), Sum("delta_nano"))) == [
-        ("reprice", 17, 323_071_800),
-        ("revert", 1, 1_000_000),
-        ("void", 2, -18_317_500),
+        ("reprice", 5, 86_977_200),
+        ("revert", 1, 250_000_000),
+        ("void", 3, -750_000_000),
     ]
-    assert list(UsageLog.objects.exclude(voided_at=None).values_list("event_id", flat=True)) == ["demo-0899"]
+    assert UsageAdjustment.objects.filter(late_at=NOW).count() == 1  # of a closed month
+    assert UsageLog.objects.exclude(voided_at=None).count() == 2
     (worth,) = UsageLog.objects.aggregate(Sum("effective_nano")).values()
-    assert worth == 1_500_000_000 + 24_157_379_500 + 323_071_800 - 17_317_500
-    assert ledger_rows.run("verify_ledger").status == 0
+    assert worth == 6_110_000_000 + 22_620_190_850 + 86_977_200 - 500_000_000
+
+
+def test_a_statement_of_usage_above_what_the_plan_includes() -> None:
+    demo.seed(NOW)
+    statement = Statement.objects.get(account__external_id="demo-acme", period="2026-10-01")
+    assert [(line["kind"], line["text"], line["cents"]) for line in statement.lines] == [
+        ("fee", "Pro, monthly, 2026-10-01 to 2026-10-31", 7900),
+        ("overage", "Usage of $7.44, of which the plan includes $6.00", 144),
+    ]
+
+
+@pytest.mark.parametrize("name", ["e-mail", "private addresses", "another webhook"])
+def test_nothing_is_sent_where_it_could_arrive(name: str, settings: Any) -> None:
+    if name == "e-mail":
+        settings.ALERT_EMAILS = ["operator@example.com"]
+    elif name == "private addresses":
+        settings.WEBHOOK_ALLOW_PRIVATE = True
+    else:
+        Webhook.objects.create(account=None, url="https://example.com/", created_at=NOW)
+    demo.seed(NOW)
+    assert set(Delivery.objects.values_list("state", "attempts")) == {("pending", 0)}
+    assert mail.outbox == []

@@ -1,4 +1,4 @@
-# Everything a developer runs. `make run` and `make test` need Python >= 3.11 and make, and nothing else.
+# All commands for developers. `make run` and `make test` need only Python >= 3.11 and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,19 +10,24 @@ MARIADB_URL ?= mysql://root@127.0.0.1:3306/tollgate
 PYTEST := $(BIN)/pytest
 PY := git ls-files -co --exclude-standard '*.py'
 
-.PHONY: run test test-databases test-postgresql test-mariadb test-browser proof lint format audit bench shots venv venv-all lock password clean
+.PHONY: run test test-dates test-databases test-postgresql test-mariadb test-browser proof lint format audit bench shots venv venv-all lock password clean
 
-run: $(VENV)/.run var/secret_key ## The service with demo data on http://127.0.0.1:8000
+run: $(VENV)/.run var/secret_key ## Run the service with demo data on http://127.0.0.1:8000
 	@$(BIN)/python manage.py migrate --verbosity 0
 	@$(BIN)/python manage.py seed_demo
 	@$(BIN)/python manage.py ensure_admin --address http://$(ADDRESS):$(PORT)
 	@$(BIN)/python manage.py run_jobs --loop & jobs=$$!; trap "kill $$jobs 2>/dev/null" EXIT; trap exit INT TERM; \
 	  $(BIN)/granian --interface wsgi --host $(ADDRESS) --port $(PORT) --workers 1 --blocking-threads 4 --workers-kill-timeout 5 --no-ws config.wsgi:application
 
-test: venv ## The suite on SQLite, in two processes
+test: venv ## Run the tests on SQLite, in two processes
 	$(PYTEST) -q -n 2
 
-test-databases: venv-all ## The suite on PostgreSQL and MariaDB, side by side; fails where a server is missing
+# A leap year's last second of February, the last day of a year, and a day of which Europe skips an hour.
+DATES ?= 2028-02-29T23:59:59 2026-12-31 2027-03-28
+test-dates: venv ## What runs in this process and has no date of its own, at each of DATES, in two processes
+	@for date in $(DATES); do echo "== $$date"; $(PYTEST) -q -n 2 -m "not real_clock and not frozen_at" --today $$date || exit 1; done
+
+test-databases: venv-all ## Run the tests on PostgreSQL and MariaDB in parallel; fails if a server is missing
 	@$(MAKE) --jobs=2 --output-sync=target test-postgresql test-mariadb
 
 test-postgresql: venv-all
@@ -31,13 +36,13 @@ test-postgresql: venv-all
 test-mariadb: venv-all
 	VAR_DIR=$(or $(VAR_DIR),var)/mariadb DATABASE_URL=$(MARIADB_URL) $(PYTEST) -q
 
-test-browser: venv-all ## Pages in Chromium; fails where it is missing
+test-browser: venv-all ## Run the page tests in Chromium; fails if it is missing
 	$(PYTEST) -q -m browser tests/browser
 
-proof: venv ## The proofs of tests/proof at length: 1,000 examples of the state machines
+proof: venv ## Run tests/proof with 1,000 examples per state machine
 	PROOF_EXAMPLES=1000 $(PYTEST) -q tests/proof
 
-lint: venv-all ## Everything that reads code without running it
+lint: venv-all ## Run all linters and the type checker
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
@@ -52,20 +57,20 @@ format: venv-all
 	$(BIN)/ruff format .
 	git ls-files -co --exclude-standard 'templates/*.html' | xargs -r $(BIN)/djade --target-version 5.2
 
-audit: venv-all ## Known weaknesses of what is locked; needs the network
+audit: venv-all ## Check the locked packages for known vulnerabilities; needs the network
 	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements-all.lock
 
-bench: venv-all ## Ratios of targets.md; CHECK=1 fails where one is missed
+bench: venv-all ## Measure the ratios of targets.md; CHECK=1 fails if a target is missed
 	$(BIN)/python -m bench $(if $(CHECK),--check)
 
-shots: venv-all ## A PNG of every page at both widths and in both themes, into shots/
+shots: venv-all ## Write a PNG of every page to shots/, at both widths and in both themes
 	$(BIN)/python -m bench.shots
 
-password: $(VENV)/.run ## A new password for the admin user that `make run` made
+password: $(VENV)/.run ## Set a new password for the admin user of `make run`
 	@$(BIN)/python manage.py ensure_admin --new-password --address http://$(ADDRESS):$(PORT)
 
-venv: $(VENV)/.dev ## .venv with what tests need
-venv-all: $(VENV)/.all ## .venv with browsers' and databases' clients as well
+venv: $(VENV)/.dev ## Create .venv with what the tests need
+venv-all: $(VENV)/.all ## Create .venv with the browser and database clients as well
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
@@ -84,7 +89,7 @@ var/secret_key:
 	@mkdir -p var && umask 077 && $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(50))' > $@
 
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
-lock: ## The three lock files anew (needs uv)
+lock: ## Rebuild the three lock files (needs uv)
 	$(LOCK) -o requirements.lock
 	$(LOCK) --group dev -c requirements.lock -o requirements-dev.lock
 	$(LOCK) --group dev --group browser --group bench --all-extras -c requirements-dev.lock -o requirements-all.lock

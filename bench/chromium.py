@@ -1,4 +1,4 @@
-"""How the browser is started: by the browser tests and by `make shots`."""
+"""Launches Chromium for the browser tests and `make shots`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 from playwright.sync_api import Browser, Playwright
 
-PATH = "/usr/bin/chromium"  # Debian's package; Playwright's own download isn't needed
+PATH = "/usr/bin/chromium"  # Debian's package; no download by Playwright
 FLAGS = [
     "--headless",
     "--no-sandbox",

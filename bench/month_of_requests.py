@@ -1,8 +1,6 @@
-"""A month of this service's own requests and an hour of live calls, for `make shots`.
+"""`python -m bench.month_of_requests`: adds a month of service requests and the AI calls of an hour, for `make shots`.
 
-Run as `python -m bench.month_of_requests`.
-
-Written by the recorder's own code into a throw-away database; the same every time but for the clock.
+The data is seeded: only its times depend on the clock.
 """
 
 from __future__ import annotations
@@ -37,50 +35,52 @@ def main() -> None:
     from django.utils import timezone
 
     at = timezone.now()
-    _requests(at)
-    _calls(at)
+    _record_requests(at)
+    _record_calls(at)
 
 
-def _requests(at: datetime) -> None:
+def _record_requests(at: datetime) -> None:
     from monitoring import request_rows
 
-    chance = random.Random(7)
-    for back in range(HOURS):
-        request_rows.store(request_rows.batch(list(_of_hour(at - timedelta(hours=back), chance))))
-    request_rows.store(request_rows.batch(list(_of_hour(at, chance, minutes=4))))
+    rng = random.Random(7)
+    for hours_ago in range(HOURS):
+        requests = list(_requests_of_hour(at - timedelta(hours=hours_ago), rng))
+        request_rows.store(request_rows.build_batch(requests))
+    request_rows.store(request_rows.build_batch(list(_requests_of_hour(at, rng, minutes=4))))
 
 
-def _of_hour(end: datetime, chance: random.Random, *, minutes: int = 60) -> Iterator[Any]:
-    """Fewer by night; once in a while an hour goes badly."""
-    from monitoring.request_rows import Entry
+def _requests_of_hour(end: datetime, rng: random.Random, *, minutes: int = 60) -> Iterator[Any]:
+    """Fewer requests by night, and occasionally an hour with many errors."""
+    from monitoring.request_rows import RequestEntry
 
-    busy = 20 + int(60 * max(0.0, math.sin((end.hour - 5) / 24 * 2 * math.pi)))
-    bad = chance.choices((0.01, 0.07, 0.15), (30, 3, 1))[0]
-    for _ in range(busy):
-        route, method, _, usual = chance.choices(ROUTES, [route[2] for route in ROUTES])[0]
-        status = 404 if route == "unmatched" else chance.choice((422, 429, 503)) if chance.random() < bad else 200
-        took = int(usual * chance.lognormvariate(0, 0.7))
-        when = end - timedelta(minutes=minutes * chance.random())
-        at_us = int(when.timestamp() * 1e6)
-        yield Entry(at_us, route, method, status, took, 800, 1_200, None, None, "192.0.2.7", "python-httpx/0.28", False)
+    count = 20 + int(60 * max(0.0, math.sin((end.hour - 5) / 24 * 2 * math.pi)))
+    error_share = rng.choices((0.01, 0.07, 0.15), (30, 3, 1))[0]
+    for _ in range(count):
+        route, method, _, typical_us = rng.choices(ROUTES, [route[2] for route in ROUTES])[0]
+        status = 404 if route == "unmatched" else rng.choice((422, 429, 503)) if rng.random() < error_share else 200
+        duration_us = int(typical_us * rng.lognormvariate(0, 0.7))
+        answered_at = end - timedelta(minutes=minutes * rng.random())
+        at_us = int(answered_at.timestamp() * 1e6)
+        client = ("192.0.2.7", "python-httpx/0.28")
+        yield RequestEntry(at_us, route, method, status, duration_us, 800, 1_200, None, None, *client, False)
 
 
-def _calls(at: datetime) -> None:
+def _record_calls(at: datetime) -> None:
     from billing.accounts import accounts
     from billing.events import events
     from billing.recording import metering
-    from billing.recording.metering import Source
+    from billing.recording.metering import EventSource
 
-    account, chance = accounts.find(["demo-acme"])["demo-acme"], random.Random(7)
-    for call, count, failing, usual in PROVIDERS:
+    account, rng = accounts.find(["demo-acme"])["demo-acme"], random.Random(7)
+    for call, count, error_share, typical_ms in PROVIDERS:
         batch = []
         for number in range(count):
-            failed = chance.random() < failing
-            one = {"event_id": f"live-{call['provider']}-{number}", "status_code": 503 if failed else 200}
-            took = int(usual * chance.lognormvariate(0, 0.5))
+            failed = rng.random() < error_share
+            outcome = {"event_id": f"live-{call['provider']}-{number}", "status_code": 503 if failed else 200}
+            response_ms = int(typical_ms * rng.lognormvariate(0, 0.5))
             message = "upstream unavailable" if failed else ""
-            batch.append(events.parse({**call, **one, "response_time_ms": took, "error_message": message}))
-        metering.record(batch, source=Source(account=account), at=at)
+            batch.append(events.parse({**call, **outcome, "response_time_ms": response_ms, "error_message": message}))
+        metering.record(batch, source=EventSource(account=account), at=at)
 
 
 if __name__ == "__main__":

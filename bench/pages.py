@@ -1,14 +1,14 @@
-"""Every page that people see, by name: for the browser tests and for `make shots`. A newly registered model is in at once."""
+"""All pages by name, for the browser tests and `make shots`. Models registered in the admin are included automatically."""
 
 from __future__ import annotations
 
 from django.contrib import admin
 
-FIRST_ROW = "#result_list tbody a[href*='/change/']"  # a list's first record, where it has one
+FIRST_RECORD = "#result_list tbody a[href*='/change/']"  # the link to the first record of a list
 
-FIRST_LOG = "table.data tbody a[href^='/usage/']"  # a customer's first log, or statement
+FIRST_LOG = "table.data tbody a[href^='/usage/']"  # the link to a customer's first log or statement
 
-STRANGER = {
+ANONYMOUS = {
     "login": "/admin/login/",
     "not-found": "/nothing-is-here/",
     "customer-login": "/usage/login/",
@@ -43,11 +43,11 @@ OPERATOR = {
     "api-not-found": "/api/v1/nothing-is-here/",
     "api-docs": "/api/v1/docs/",
 }
-# On demo data only, where the first account is there.
-SEEDED = {"account-usage": "/admin/billing/account/1/usage/"}
+# Pages that exist only with demo data.
+DEMO_DATA_ONLY = {"account-usage": "/admin/billing/account/1/usage/"}
 
 
-def lists() -> dict[str, str]:
+def changelists() -> dict[str, str]:
     """The changelist of every model in the admin."""
-    metas = [model._meta for model in admin.site._registry]  # noqa: SLF001 - there is no public way to ask
+    metas = [model._meta for model in admin.site._registry]  # noqa: SLF001 - no public API
     return {f"{meta.app_label}-{meta.model_name}": f"/admin/{meta.app_label}/{meta.model_name}/" for meta in metas}

@@ -1,6 +1,6 @@
-"""One process that reserves and settles: prints ready, waits for a line, prints done.
+"""`python -m bench.reserve_worker tollgate|updates COUNT`: a process that reserves and settles COUNT times.
 
-Run as `python -m bench.reserve_worker ours|bare COUNT`.
+It prints ready, waits for a line, and prints done at the end.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import psycopg
 
 ACCOUNT = "hot"
 CALL = {"provider": "gemini", "model": "gemini-2.5-flash", "usage": {"input_tokens": 900}}
-Pair = Callable[[int], object]
+ReserveAndSettle = Callable[[int], object]
 
 
-def ours(at: datetime) -> Pair:
+def tollgate_pairs(at: datetime) -> ReserveAndSettle:
     from billing.accounts import accounts
     from billing.events import events
     from billing.limits import reservations
@@ -26,39 +26,39 @@ def ours(at: datetime) -> Pair:
     from billing.recording import metering
 
     account = accounts.find([ACCOUNT])[ACCOUNT]
-    source = metering.Source(account=account)
-    wanted = [Operation(provider="gemini", model="gemini-2.5-flash", estimate=Estimate(input_tokens=900))]
+    source = metering.EventSource(account=account)
+    operations = [Operation(provider="gemini", model="gemini-2.5-flash", estimate=Estimate(input_tokens=900))]
 
-    def pair(number: int) -> None:
+    def reserve_and_settle(number: int) -> None:
         name = f"{os.getpid()}-{number}"
-        reservations.reserve(account, reservations.Wanted(name, wanted, 900), at)
+        reservations.reserve(account, reservations.ReservationRequest(name, operations, 900), at)
         event = events.parse({**CALL, "event_id": name, "reservation_id": name})
         metering.record([event], source=source, at=at)
 
-    return pair
+    return reserve_and_settle
 
 
-def bare() -> Pair:
-    """A hold and its settling as two durable statements on one row; no idempotency, no log, no totals, no expiry."""
+def update_pairs() -> ReserveAndSettle:
+    """Reserve and settle as two durable updates of one row; without idempotency, log, totals or expiry."""
     connection = psycopg.connect(os.environ["DATABASE_URL"], autocommit=True)
 
-    def pair(_number: int) -> None:
+    def reserve_and_settle(_number: int) -> None:
         connection.execute("UPDATE bare_quota SET reserved = reserved + 1 WHERE used + reserved + 1 <= cap")
         connection.execute("UPDATE bare_quota SET reserved = reserved - 1, used = used + 1")
 
-    return pair
+    return reserve_and_settle
 
 
-def main(who: str, count: int) -> None:
+def main(contender: str, count: int) -> None:
     django.setup()
     from django.utils import timezone
 
-    pair = ours(timezone.now()) if who == "ours" else bare()
+    reserve_and_settle = tollgate_pairs(timezone.now()) if contender == "tollgate" else update_pairs()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
     for number in range(count):
-        pair(number)
+        reserve_and_settle(number)
     sys.stdout.write("done\n")
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""The service under granian on a free loopback port, as `make run` starts it: for measuring, and for killing."""
+"""Runs the service under granian on a free loopback port, for measurements and for tests that kill it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 30.0  # seconds for a start or a stop on a busy machine
+TIMEOUT_SECONDS = 30.0  # for a start or a stop on a busy machine
 
 
 class Server:
-    """One granian with its workers, in a process group of its own. It may be killed and started again on its port."""
+    """Granian with its workers in their own process group. It can be killed and restarted on the same port."""
 
     def __init__(
         self,
@@ -52,12 +52,12 @@ class Server:
         self._process = subprocess.Popen(self._command, cwd=ROOT, env=self._environment, start_new_session=True)
 
     def wait(self) -> None:
-        """Return when it answers. Raises TimeoutError.
+        """Wait until the service answers. Raises TimeoutError.
 
-        Granian gives up when a new worker dies within 5.5 s; it is started again, as a service manager would.
+        Granian exits when a new worker dies within 5.5 s; it is restarted then, as a service manager would do.
         """
-        until = time.monotonic() + PATIENCE
-        while time.monotonic() < until:
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while time.monotonic() < deadline:
             if self._process and self._process.poll() is not None:
                 self.start()
             with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)) as connection:
@@ -68,12 +68,12 @@ class Server:
                     time.sleep(0.05)
                 else:
                     return
-        raise TimeoutError(f"no answer on port {self.port} within {PATIENCE} s")
+        raise TimeoutError(f"no answer on port {self.port} within {TIMEOUT_SECONDS} s")
 
     def kill(self) -> None:
-        """SIGKILL for all of it at once."""
+        """Send SIGKILL to all processes at once."""
         if self._process:
-            with suppress(ProcessLookupError):  # it gave up by itself
+            with suppress(ProcessLookupError):  # it has already exited
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
@@ -81,16 +81,16 @@ class Server:
         """The process ids of its workers, oldest first (Linux)."""
         if self._process is None:
             return []
-        listed = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-        return [int(pid) for pid in listed.read_text().split()] if listed.exists() else []
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()] if children.exists() else []
 
     def stop(self) -> None:
-        """As an operator stops it: SIGTERM, and only when that does not help, SIGKILL."""
+        """Stop with SIGTERM, or with SIGKILL after TIMEOUT_SECONDS."""
         if self._process is None:
             return
         self._process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(PATIENCE)
+            self._process.wait(TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
         self._process = None

@@ -1,4 +1,4 @@
-"""`make shots`: a PNG of every page, at both widths and in both themes, into shots/. Serves a throw-away database."""
+"""`make shots`: writes a PNG of every page to shots/, at both widths and in both themes, from a temporary database."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ WAIT_SECONDS = 30
 def main() -> int:
     SHOTS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        password = _prepare(folder)
+        password = _create_database(folder)
         import django
 
         django.setup()
-        _make_customer(password)
+        _create_customer(password)
         with _server(), sync_playwright() as playwright:
             browser = chromium.launch(playwright)
             page = browser.new_page()
-            taken = list(_shoot_all(page, password))
+            files = list(_shoot_all(page, password))
             browser.close()
-    print(f"{len(taken)} pictures in {SHOTS.relative_to(ROOT)}/")
+    print(f"{len(files)} screenshots in {SHOTS.relative_to(ROOT)}/")
     return 0
 
 
-def _prepare(folder: str) -> str:
-    """A database with demo data and one operator; the operator's password."""
+def _create_database(folder: str) -> str:
+    """Create a database with demo data and one operator. Returns the operator's password."""
     password = secrets.token_urlsafe()
     os.environ |= {
         "VAR_DIR": folder,
@@ -56,13 +56,13 @@ def _prepare(folder: str) -> str:
     sync, jobs = ["sync_prices", "--source", "genai"], ["run_jobs", "--once"]
     for command in (["migrate", "--verbosity", "0"], ["seed_demo"], sync, jobs, operator):
         subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, check=True)
-    for history in ("bench.month_of_requests", "bench.closed_account"):
-        subprocess.run([sys.executable, "-m", history], cwd=ROOT, check=True)
+    for module in ("bench.month_of_requests", "bench.archive_demo"):
+        subprocess.run([sys.executable, "-m", module], cwd=ROOT, check=True)
     return password
 
 
-def _make_customer(password: str) -> None:
-    """A member of two of the demonstration's accounts."""
+def _create_customer(password: str) -> None:
+    """Create a member of two demo accounts."""
     from django.contrib.auth.models import User
 
     from billing import demo
@@ -89,20 +89,20 @@ def _server() -> Iterator[None]:
     ]
     process = subprocess.Popen(command, cwd=ROOT)
     try:
-        _wait_until_it_answers()
+        _wait_for_server()
         yield
     finally:
         process.terminate()
         process.wait()
 
 
-def _wait_until_it_answers() -> None:
-    until = time.monotonic() + WAIT_SECONDS
+def _wait_for_server() -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
     while True:
         try:
             urllib.request.urlopen(f"{SITE}/livez", timeout=2).close()
         except OSError:
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 raise
             time.sleep(0.2)
         else:
@@ -112,16 +112,21 @@ def _wait_until_it_answers() -> None:
 def _shoot_all(page: Page, password: str) -> Iterator[Path]:
     from bench import pages
 
-    for name, path in pages.STRANGER.items():
+    for name, path in pages.ANONYMOUS.items():
         page.goto(SITE + path)
         yield from _shoot(page, name)
-    for user, login, those, first in (
+    for user, login, paths, first_link in (
         ("customer@example.com", "/usage/login/", pages.CUSTOMER, pages.FIRST_LOG),
-        ("operator", "/admin/login/", {**pages.OPERATOR, **pages.SEEDED, **pages.lists()}, pages.FIRST_ROW),
+        (
+            "operator",
+            "/admin/login/",
+            {**pages.OPERATOR, **pages.DEMO_DATA_ONLY, **pages.changelists()},
+            pages.FIRST_RECORD,
+        ),
     ):
         page.context.clear_cookies()
         _log_in(page, login, user, password)
-        yield from _shoot_those(page, those, first)
+        yield from _shoot_pages(page, paths, first_link)
 
 
 def _log_in(page: Page, path: str, user: str, password: str) -> None:
@@ -132,12 +137,12 @@ def _log_in(page: Page, path: str, user: str, password: str) -> None:
     page.wait_for_load_state("networkidle")
 
 
-def _shoot_those(page: Page, those: dict[str, str], first: str) -> Iterator[Path]:
-    """Each page, and the first record of a list."""
-    for name, path in those.items():
+def _shoot_pages(page: Page, paths: dict[str, str], first_link: str) -> Iterator[Path]:
+    """Shoot each page, and the first record of each list."""
+    for name, path in paths.items():
         page.goto(SITE + path)
         yield from _shoot(page, name)
-        record = page.locator(first).first
+        record = page.locator(first_link).first
         if record.count():
             record.click()
             yield from _shoot(page, f"{name}-record")

@@ -1,4 +1,4 @@
-"""The service's settings with django-silk installed, as its peer in bench.rows_middleware needs it."""
+"""The service's settings with django-silk installed, for bench.silk_overhead."""
 
 from config.settings import *  # noqa: F403
 from config.settings import INSTALLED_APPS

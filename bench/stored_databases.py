@@ -1,7 +1,7 @@
-"""The large data sets, each in a database of its own that is made once and stays: for rows that compare sizes.
+"""The large data sets, each in a database that is created once and kept, for benchmarks that compare sizes.
 
-`python -m bench.stored_databases [LOGS] [--full] [--drop]` makes those of PostgreSQL and, a tenth as large, of SQLite,
-or drops them.
+`python -m bench.stored_databases [LOGS] [--full] [--drop]` creates those of PostgreSQL and, a tenth as large, of SQLite, or
+drops them.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from bench.rows import FULL, MODERATE
-from bench.scratch import ROOT, Scratch, Vendor, with_name
+from bench.benchmarks import DEFAULT_SIZES, FULL_SIZES
+from bench.scratch_databases import ROOT, ScratchDatabases, Vendor, database_url
 
-SMALL = 10_000  # logs of the data set that all others are compared with
-PEER = "SMALL_DATABASE"  # in a row's environment: its name, or its file
+SMALL_LOGS = 10_000  # in the small data set, with which the others are compared
+SMALL_DATABASE_VARIABLE = "SMALL_DATABASE"  # in a benchmark's environment: the database name or file
 PREFIX = "tollgate_data_"
 FOLDER = ROOT / "var"  # of the SQLite files
 VENDORS: tuple[Vendor, ...] = ("postgresql", "sqlite")
@@ -31,47 +31,49 @@ MIB = 1024 * 1024
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.stored_databases", description=__doc__)
-    parser.add_argument("logs", nargs="?", type=int, default=MODERATE.logs, help="in PostgreSQL")
-    parser.add_argument("--full", action="store_true", help=f"the sizes of the targets: {FULL.logs:,} logs")
-    parser.add_argument("--drop", action="store_true", help="drop every data set that was kept")
-    asked = parser.parse_args()
-    if asked.drop:
+    parser.add_argument("logs", nargs="?", type=int, default=DEFAULT_SIZES.logs, help="number of logs in PostgreSQL")
+    parser.add_argument("--full", action="store_true", help=f"the sizes of the targets: {FULL_SIZES.logs:,} logs")
+    parser.add_argument("--drop", action="store_true", help="drop all stored data sets")
+    arguments = parser.parse_args()
+    if arguments.drop:
         drop()
         return
     with tempfile.TemporaryDirectory(prefix="tollgate-bench-") as folder:
         for vendor in VENDORS:
-            environment(Scratch(Path(folder)), vendor, FULL.logs if asked.full else asked.logs)
+            logs = FULL_SIZES.logs if arguments.full else arguments.logs
+            environment(ScratchDatabases(Path(folder)), vendor, logs)
 
 
-def environment(scratch: Scratch, vendor: Vendor, logs: int) -> dict[str, str]:
-    """Of a row that runs on the data set of `logs` (in SQLite a tenth), beside the small one."""
+def environment(scratch: ScratchDatabases, vendor: Vendor, logs: int) -> dict[str, str]:
+    """The environment of a benchmark that runs on the data set of `logs` (SQLite: a tenth) and the small one."""
     large = data_set(scratch, vendor, logs if vendor == "postgresql" else logs // 10)
-    small = data_set(scratch, vendor, SMALL)
-    return {**scratch.environment(large), PEER: urlsplit(small).path[1:]}
+    small = data_set(scratch, vendor, SMALL_LOGS)
+    return {**scratch.environment(large), SMALL_DATABASE_VARIABLE: urlsplit(small).path[1:]}
 
 
-def data_set(scratch: Scratch, vendor: Vendor, logs: int) -> str:
-    """The URL of the data set with so many logs: made where it is not there yet, migrated where it is."""
+def data_set(scratch: ScratchDatabases, vendor: Vendor, logs: int) -> str:
+    """The URL of the data set with `logs` logs, which is created if it is missing, else migrated."""
     name, started = f"{PREFIX}{logs}", time.monotonic()
-    made = not _bytes(vendor, name)
-    if made:
-        _make(scratch, vendor, name, logs)
+    missing = not _bytes(vendor, name)
+    if missing:
+        _create(scratch, vendor, name, logs)
     else:
         scratch.migrate(_url(vendor, name))
-    how = f"made in {time.monotonic() - started:.0f} s" if made else "used again"
+    how = f"created in {time.monotonic() - started:.0f} s" if missing else "reused"
     print(f"{name} ({vendor}): {how}, {_bytes(vendor, name) // MIB:,} MiB", file=sys.stderr, flush=True)
     return _url(vendor, name)
 
 
-def _make(scratch: Scratch, vendor: Vendor, name: str, logs: int) -> None:
-    """Under another name until it is whole."""
+def _create(scratch: ScratchDatabases, vendor: Vendor, name: str, logs: int) -> None:
+    """Create under another name, and rename when complete."""
     unfinished = f"{name}_unfinished"
     _drop(vendor, unfinished)
     if vendor == "postgresql":
         _postgres("CREATE DATABASE {}", unfinished)
     url = _url(vendor, unfinished)
     scratch.migrate(url)
-    subprocess.run([sys.executable, "-m", "bench.fill", str(logs)], cwd=ROOT, env=scratch.environment(url), check=True)
+    command = [sys.executable, "-m", "bench.fill_data_set", str(logs)]
+    subprocess.run(command, cwd=ROOT, env=scratch.environment(url), check=True)
     if vendor == "postgresql":
         _postgres("ALTER DATABASE {} RENAME TO {}", unfinished, name)
     else:
@@ -95,7 +97,7 @@ def _drop(vendor: Vendor, name: str) -> None:
 
 
 def _bytes(vendor: Vendor, name: str) -> int:
-    """How much it takes; 0 where it is not there."""
+    """The size on disk; 0 if it does not exist."""
     if vendor == "sqlite":
         return _file(name).stat().st_size if _file(name).exists() else 0
     sizes = dict(_postgres("SELECT datname, pg_database_size(datname) FROM pg_database"))
@@ -103,7 +105,7 @@ def _bytes(vendor: Vendor, name: str) -> int:
 
 
 def _url(vendor: Vendor, name: str) -> str:
-    return f"sqlite:///{_file(name)}" if vendor == "sqlite" else with_name(vendor, name)
+    return f"sqlite:///{_file(name)}" if vendor == "sqlite" else database_url(vendor, name)
 
 
 def _file(name: str) -> Path:
@@ -113,7 +115,7 @@ def _file(name: str) -> Path:
 
 def _postgres(statement: str, *names: str) -> list[tuple[Any, ...]]:
     query = sql.SQL(statement).format(*map(sql.Identifier, names))
-    with psycopg.connect(with_name("postgresql", "postgres"), autocommit=True) as connection:
+    with psycopg.connect(database_url("postgresql", "postgres"), autocommit=True) as connection:
         cursor = connection.execute(query)
         return cursor.fetchall() if cursor.description else []
 

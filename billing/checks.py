@@ -1,4 +1,4 @@
-"""System checks of the database. An earlier system's database is not migrated over: its log is imported into a new one."""
+"""System check: refuses the database of an earlier system, whose logs have to be imported into a new database."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 
-TABLE = "api_usage_logs"  # of both systems; the older one names its accounts `user_id`
-EARLIER = (TABLE, "subscription_plans")
+TABLE = "api_usage_logs"  # in both systems; only the earlier one has a column `user_id`
+EARLIER_TABLES = (TABLE, "subscription_plans")
 
 
 @register(Tags.database)
 def earlier_system(databases: Sequence[str] | None = None, **_kwargs: object) -> list[CheckMessage]:
-    """`migrate` runs this before it touches anything."""
-    return [message for alias in databases or () for message in _of(connections[alias])]
+    """Runs before `migrate` changes anything."""
+    return [message for alias in databases or () for message in _check_database(connections[alias])]
 
 
-def _of(connection: BaseDatabaseWrapper) -> list[CheckMessage]:
+def _check_database(connection: BaseDatabaseWrapper) -> list[CheckMessage]:
     try:
-        earlier = _is_earlier(connection)
+        earlier = _is_earlier_system(connection)
     except DatabaseError:
-        return []  # whoever needs the database says better what is wrong with it
+        return []  # the next query reports a broken database more precisely
     if not earlier:
         return []
     return [
         Error(
-            "DATABASE_URL names a database of an earlier system. Nothing was changed.",
-            hint="Give Tollgate a database of its own, migrate that, and bring the old log in with "
-            "`manage.py import_legacy_logs URL`, URL being this database.",
+            "DATABASE_URL points to the database of an earlier system. Nothing was changed.",
+            hint="Create a separate database for Tollgate, run `manage.py migrate` on it, and import the old logs with "
+            "`manage.py import_legacy_logs URL`, where URL is this database.",
             id="billing.E001",
         )
     ]
 
 
-def _is_earlier(connection: BaseDatabaseWrapper) -> bool:
+def _is_earlier_system(connection: BaseDatabaseWrapper) -> bool:
     with connection.cursor() as cursor:
         tables = connection.introspection.table_names(cursor)
-        if not any(table in tables for table in EARLIER) or _migrated(connection):
+        if not any(table in tables for table in EARLIER_TABLES) or _migrated(connection):
             return False
         if TABLE not in tables:
             return True

@@ -1,10 +1,10 @@
-"""The refusal that every part of billing raises: a request, an event or a field of it that is not accepted."""
+"""The exception for input that is refused: a request, an event or one of its fields. Pure."""
 
 from __future__ import annotations
 
 
 class Refused(ValueError):
-    """An event, or a field of it, that can't be taken. `attr` is the field's path, "" for the whole event."""
+    """Input that is not accepted. `attr` is the path of the field, "" for the whole request or event."""
 
     def __init__(self, code: str, detail: str, attr: str = "") -> None:
         super().__init__(detail)

@@ -1,6 +1,7 @@
-"""What billing does by itself, again and again: registered with lib.jobs, run by `run_jobs`.
+"""Recurring jobs of billing, registered with lib.jobs and run by `run_jobs`.
 
-Each does what is due by what is stored, part by part, so that it may be killed, repeated, and run by several at once.
+Each job derives the work that is due from stored data and does it in small steps, so it may be killed, repeated and run
+concurrently.
 """
 
 from __future__ import annotations
@@ -19,39 +20,39 @@ from billing.plans import idempotency, subscriptions
 from billing.statements import statements
 from billing.verification import verify
 from lib import jobs
-from lib.jobs import Trouble
+from lib.jobs import ProblemFound
 
-LEFT = timedelta(minutes=10)  # a batch that is as old was left by whoever began it; going on beside him does no harm
-CORRECTED = 1_000  # logs that a correction takes at a time
+ABANDONED_AFTER = timedelta(minutes=10)  # of an unfinished batch; continuing one that still runs does no harm
+CORRECTION_BATCH_SIZE = 1_000  # logs per transaction
 
 
 def verify_ledger(_at: datetime) -> str:
-    """`verify_ledger` by night. Raises Trouble where something differs from the ledger."""
+    """The command `verify_ledger` as a job. Raises ProblemFound where totals differ from the ledger."""
     rows = differences = 0
-    for part in verify.parts():
+    for part in verify.check_all():
         rows, differences = rows + part.rows, differences + len(part.differences)
-    found = f"{rows} rows compared, {differences} differences"
+    summary = f"{rows} rows compared, {differences} differences"
     if differences:
-        raise Trouble(f"{found}: `manage.py verify_ledger` tells which.")
-    return found
+        raise ProblemFound(f"{summary}: run `manage.py verify_ledger` to list them.")
+    return summary
 
 
 def find_undetected(_at: datetime) -> str:
-    """Logs of before the provider's name was kept, or of a stopped backfill. No index tells them: once a day is enough."""
+    """Find logs without a detected provider, from before detection existed or a stopped backfill. No index: runs once a day."""
     undetected = UsageLog.objects.filter(actual_provider_name=None).count()
     if undetected:
-        raise Trouble(f"{undetected} logs not yet detected: `manage.py backfill_actual_providers` names them.")
+        raise ProblemFound(f"{undetected} logs not yet detected: run `manage.py backfill_actual_providers`.")
     return "0 logs not yet detected"
 
 
 def sweep_alerts(at: datetime) -> str:
-    swept = alerts.sweep(at)
-    return f"{swept.accounts} accounts looked at, {swept.alerts} alerts raised"
+    result = alerts.sweep(at)
+    return f"{result.accounts} accounts checked, {result.alerts} alerts raised"
 
 
 def deliver_alerts(at: datetime) -> str:
-    ran = deliveries.deliver(at)
-    return f"{ran.delivered} delivered, {ran.failed} attempts failed"
+    result = deliveries.deliver(at)
+    return f"{result.delivered} delivered, {result.failed} attempts failed"
 
 
 def expire_reservations(at: datetime) -> str:
@@ -60,65 +61,66 @@ def expire_reservations(at: datetime) -> str:
 
 def close_periods(at: datetime) -> str:
     closed = statements.close_due(at)
-    return f"{closed} periods closed, {statements.fall_due(at)} accounts past due"
+    return f"{closed} periods closed, {statements.mark_past_due(at)} accounts past due"
 
 
 def renew_subscriptions(at: datetime) -> str:
-    return f"{subscriptions.roll(at)} subscriptions brought up to date"
+    return f"{subscriptions.renew_due(at)} subscriptions updated"
 
 
 def finish_corrections(at: datetime) -> str:
-    """Those that were stopped or killed; one that shall not go on is reverted."""
-    left = CorrectionBatch.objects.filter(kind__in=FINISH, finished_at=None, created_at__lte=at - LEFT)
-    batches = list(left.order_by("created_at"))
+    """Continue abandoned correction batches. To stop one for good, revert it."""
+    abandoned = CorrectionBatch.objects.filter(
+        kind__in=FINISHERS, finished_at=None, created_at__lte=at - ABANDONED_AFTER
+    )
+    batches = list(abandoned.order_by("created_at"))
     for batch in batches:
         try:
-            for _ in FINISH[batch.kind](batch, at):
+            for _ in FINISHERS[batch.kind](batch, at):
                 pass
-        except BatchClosed:  # somebody else finished or reverted it meanwhile
+        except BatchClosed:  # another process finished or reverted it meanwhile
             continue
-    return f"{len(batches)} batches gone on with"
+    return f"{len(batches)} batches continued"
 
 
-def _price(batch: CorrectionBatch, at: datetime) -> Iterable[object]:
-    return repricing.go_on(batch, size=CORRECTED, at=at)
+def _finish_repricing(batch: CorrectionBatch, at: datetime) -> Iterable[object]:
+    return repricing.run(batch, size=CORRECTION_BATCH_SIZE, at=at)
 
 
-def _name(batch: CorrectionBatch, at: datetime) -> Iterable[object]:
-    return redetection.run(redetection.Choice.of(batch.choice), size=CORRECTED, at=at)
+def _finish_redetection(batch: CorrectionBatch, at: datetime) -> Iterable[object]:
+    return redetection.run(redetection.RedetectionChoice.from_json(batch.choice), size=CORRECTION_BATCH_SIZE, at=at)
 
 
-def _revert(undo: CorrectionBatch, at: datetime) -> Iterable[object]:
-    batch = CorrectionBatch.objects.get(pk=undo.choice["batch"])
-    return corrections.revert(batch, actor=undo.actor, size=CORRECTED, at=at)
+def _finish_revert(revert: CorrectionBatch, at: datetime) -> Iterable[object]:
+    batch = CorrectionBatch.objects.get(pk=revert.choice["batch"])
+    return corrections.revert(batch, actor=revert.actor, size=CORRECTION_BATCH_SIZE, at=at)
 
 
-FINISH: dict[str, Callable[[CorrectionBatch, datetime], Iterable[object]]] = {
-    UsageAdjustment.Kind.REPRICE: _price,
-    UsageAdjustment.Kind.REDETECT: _name,
-    UsageAdjustment.Kind.REVERT: _revert,
+FINISHERS: dict[str, Callable[[CorrectionBatch, datetime], Iterable[object]]] = {
+    UsageAdjustment.Kind.REPRICE: _finish_repricing,
+    UsageAdjustment.Kind.REDETECT: _finish_redetection,
+    UsageAdjustment.Kind.REVERT: _finish_revert,
 }
 
 
-def gather_days(at: datetime) -> str:
-    return f"{slot_compaction.compact(at)} platform days gathered"
+def compact_platform_days(at: datetime) -> str:
+    return f"{slot_compaction.compact(at)} platform days compacted"
 
 
 def prune(at: datetime) -> str:
-    """What nobody asks for any more."""
     return f"{idempotency.prune(at)} idempotency keys and {deliveries.prune(at)} deliveries deleted"
 
 
 def register() -> None:
-    jobs.register("verify_ledger", verify_ledger, every=timedelta(days=1), lease=timedelta(hours=3))
-    jobs.register("find_undetected", find_undetected, every=timedelta(days=1), lease=timedelta(hours=1))
-    jobs.register("sweep_alerts", sweep_alerts, every=timedelta(seconds=30))
-    jobs.register("deliver_alerts", deliver_alerts, every=timedelta(seconds=10))
-    jobs.register("expire_reservations", expire_reservations, every=timedelta(minutes=1))
-    jobs.register("renew_subscriptions", renew_subscriptions, every=timedelta(minutes=10))
-    jobs.register("close_periods", close_periods, every=timedelta(minutes=10), lease=timedelta(hours=3))
-    jobs.register("finish_corrections", finish_corrections, every=timedelta(minutes=1), lease=timedelta(hours=3))
-    jobs.register("gather_days", gather_days, every=timedelta(days=1), lease=timedelta(hours=1))
-    jobs.register("prune", prune, every=timedelta(days=1), lease=timedelta(hours=1))
-    jobs.register("erase_addresses", retention.prune, every=timedelta(minutes=10))
-    jobs.register("archive_logs", archive_job.run, every=timedelta(minutes=10), lease=timedelta(hours=3))
+    jobs.register("verify_ledger", verify_ledger, interval=timedelta(days=1), lease=timedelta(hours=3))
+    jobs.register("find_undetected", find_undetected, interval=timedelta(days=1), lease=timedelta(hours=1))
+    jobs.register("sweep_alerts", sweep_alerts, interval=timedelta(seconds=30))
+    jobs.register("deliver_alerts", deliver_alerts, interval=timedelta(seconds=10))
+    jobs.register("expire_reservations", expire_reservations, interval=timedelta(minutes=1))
+    jobs.register("renew_subscriptions", renew_subscriptions, interval=timedelta(minutes=10))
+    jobs.register("close_periods", close_periods, interval=timedelta(minutes=10), lease=timedelta(hours=3))
+    jobs.register("finish_corrections", finish_corrections, interval=timedelta(minutes=1), lease=timedelta(hours=3))
+    jobs.register("gather_days", compact_platform_days, interval=timedelta(days=1), lease=timedelta(hours=1))
+    jobs.register("prune", prune, interval=timedelta(days=1), lease=timedelta(hours=1))
+    jobs.register("erase_addresses", retention.prune, interval=timedelta(minutes=10))
+    jobs.register("archive_logs", archive_job.run, interval=timedelta(minutes=10), lease=timedelta(hours=3))

@@ -1,4 +1,4 @@
-"""The operators' admin site: its name, its sidebar in groups that follow the work, and what its first page shows."""
+"""The admin site: its title, its sidebar groups, and its index page."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from config import dashboard, monitoring_page, service_page
 
-# What is registered and stands in no group is shown under "More", so that a new model is never hidden.
+# A registered model that is in no group appears under "More", so that no model is hidden.
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Usage", ("billing.UsageLog", "billing.CorrectionBatch", "monitoring.ApiRequest")),
     ("Providers", ("providers.Provider", "providers.DetectionRule", "providers.Price", "providers.PriceProposal")),
@@ -39,7 +39,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
 )
-# Pages without a model of their own: group, name, address, and the permission that shows them.
+# Pages without a model: group, name, URL name, and the required permission.
 PAGES = (
     ("Providers", "Unpriced models", "admin:billing_unpriced", "billing.view_usagelog"),
     ("Service", "Monitoring", "admin:monitoring", "monitoring.view_apirequest"),
@@ -53,19 +53,19 @@ class TollgateAdminSite(admin.AdminSite):
     index_title = "Overview"
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
-        """Models by group; one app's own page (`app_label`) keeps to that app."""
+        """Models by group; the page of a single app (`app_label`) is not grouped."""
         apps = super().get_app_list(request, app_label)
         return apps if app_label else _grouped(apps, request)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:  # type: ignore[override]  # a CSV too
-        """What templates/admin/index.html shows besides the models, or one of its tables as CSV."""
+        """The dashboard, or one of its tables as CSV."""
         at = timezone.now()
         return dashboard.csv(request, at) or super().index(
             request, {**dashboard.context(request, at), **(extra_context or {})}
         )
 
     def get_urls(self) -> list[Any]:
-        from billing.admin import provider_health, unpriced  # registers models, which needs this site
+        from billing.admin import provider_health, unpriced  # imports billing's admin pages, which need this site
 
         card = path("health-card/", self.admin_view(dashboard.health_card), name="health_card")
         pages = (provider_health, unpriced, monitoring_page, service_page)
@@ -83,22 +83,22 @@ def _grouped(apps: list[Any], request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _pages(group: str, request: HttpRequest) -> list[dict[str, Any]]:
-    """A group's pages, in the shape that the admin's templates expect of a model."""
+    """The group's pages, as dicts like those the admin's templates expect for models."""
     return [
         {
             "name": name,
             "object_name": name.replace(" ", ""),
-            "admin_url": reverse(address),
+            "admin_url": reverse(url_name),
             "add_url": None,
             "page": True,
         }
-        for of, name, address, permission in PAGES
-        if of == group and request.user.has_perm(permission)
+        for page_group, name, url_name, permission in PAGES
+        if page_group == group and request.user.has_perm(permission)
     ]
 
 
 def _group(name: str, models: list[Any]) -> dict[str, Any]:
-    """The shape that the admin's templates expect of an app; a group has no page of its own."""
+    """A dict like the one the admin's templates expect for an app; a group has no page."""
     return {
         "name": name,
         "app_label": name.lower().replace(" ", "-"),

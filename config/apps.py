@@ -16,11 +16,11 @@ class ConfigConfig(AppConfig):
         from lib import readiness
         from monitoring import readiness_checks
 
-        self._audit()
-        readiness.register("ledger", partial(readiness_checks.last_check, "verify_ledger"))
+        self._register_audited_models()
+        readiness.register("ledger", partial(readiness_checks.last_result, "verify_ledger"))
 
-    def _audit(self) -> None:
-        """The audit trail: who changed configuration. Usage has its own history, the log and its adjustments."""
+    def _register_audited_models(self) -> None:
+        """Register the models of the audit trail, which records configuration changes. Usage has its own history."""
         from auditlog.registry import auditlog
 
         from billing.models import (

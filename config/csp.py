@@ -1,6 +1,6 @@
-"""Content-Security-Policy of every answer: only what this host itself serves may run, load, frame or be posted to.
+"""Middleware that sets one Content-Security-Policy on every response: pages may load, run and post to this host only.
 
-Called by Django as a middleware. There is no way to loosen it for one page: a page that needs that is written otherwise.
+There are no exceptions for single pages.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 POLICY = "; ".join(
     (
         "default-src 'self'",
-        "img-src 'self' data:",  # Swagger UI's and Bootstrap's own style sheets draw their arrows as data: images
+        "img-src 'self' data:",  # the style sheets of Swagger UI and Bootstrap use data: images for arrows
         "object-src 'none'",
         "base-uri 'self'",
         "form-action 'self'",

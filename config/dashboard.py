@@ -1,6 +1,6 @@
-"""The operators' first page: spend of a month by provider and category, what needs a look, and the service's health.
+"""The admin's index page: a month's spend by provider and category, what needs attention, and health.
 
-Every figure comes from billing and monitoring, as in the API; this module only brings the two together.
+Billing and monitoring compute the figures; this module combines them.
 """
 
 from __future__ import annotations
@@ -20,43 +20,43 @@ from billing.reports.trends import Trend
 from monitoring import health
 from providers import rulebook
 
-MAY_SEE = "billing.view_usagelog"
+VIEW_PERMISSION = "billing.view_usagelog"
 
 
 def context(request: HttpRequest, at: datetime) -> dict[str, Any]:
-    """What templates/admin/index.html shows; an impossible `period` in the address is the current one."""
-    if not request.user.has_perm(MAY_SEE):
+    """The context of templates/admin/index.html. An invalid `period` parameter means the current period."""
+    if not request.user.has_perm(VIEW_PERMISSION):
         return {}
     summary, days = _figures(request, at)
-    unread, _ = alerts.page(None, unread=True, size=dashboards.NEWEST_ALERTS)
+    unread, _ = alerts.list_page(None, unread=True, size=dashboards.MAX_ALERTS)
     return {
-        **account_page.shared(summary, reports.pace(summary, at), days),
+        **account_page.shared_context(summary, reports.compare_periods(summary, at), days),
         "what": "month",
-        "periods": reports.periods_of(None, at),
-        "links": account_page.links(summary.period, None),
+        "periods": reports.list_periods(None, at),
+        "links": account_page.log_links(summary.period, None),
         "unpriced_models": reverse("admin:billing_unpriced"),
         "near": needs_attention.near_limit(at),
         "alerts": unread,
         "subscriptions": needs_attention.subscriptions(at),
-        "health": health.snapshot(),
-        "providers": provider_health.snapshot(),
+        "health": health.latest(),
+        "providers": provider_health.latest(),
         "api_url": request.build_absolute_uri("/api/v1/usage/"),
     }
 
 
 def csv(request: HttpRequest, at: datetime) -> HttpResponseBase | None:
-    """A table of the page, where the address asks for one."""
-    if not (request.GET.get("csv") and request.user.has_perm(MAY_SEE)):
+    """A table of the page as CSV if the `csv` parameter names one; else None."""
+    if not (request.GET.get("csv") and request.user.has_perm(VIEW_PERMISSION)):
         return None
     summary, days = _figures(request, at)
-    return cards.csv(request, summary, [days])
+    return cards.csv_response(request, summary, [days])
 
 
 def _figures(request: HttpRequest, at: datetime) -> tuple[Summary, Trend]:
-    period, labels = account_page.period_of(request, None, at), rulebook.current().labels
-    return reports.summary(None, period, at, labels=labels), trends.of_period(None, period, at, labels)
+    period, labels = account_page.requested_period(request, None, at), rulebook.current().labels
+    return reports.summary(None, period, at, labels=labels), trends.for_period(None, period, at, labels)
 
 
 def health_card(request: HttpRequest) -> HttpResponse:
-    """The live part of the health card; one measurement serves every open tab."""
-    return render(request, "admin/health_card.html", {"health": health.snapshot()})
+    """The live part of the System health card: the latest cached measurement, which all open tabs share."""
+    return render(request, "admin/health_card.html", {"health": health.latest()})

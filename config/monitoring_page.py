@@ -1,6 +1,6 @@
-"""The operators' Monitoring page: how the service and the providers do now, how it went, and single requests to look into.
+"""The admin's Monitoring page: current health of the service and the providers, history, and single requests.
 
-Every figure comes from monitoring and from billing.reports.provider_health; this module only arranges them.
+The figures come from monitoring and billing.reports.provider_health.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from django.utils import timezone
 
 from billing.reports import provider_health
 from monitoring import charts, filters, health, history, request_log, traffic
-from monitoring.history import Step
+from monitoring.history import TrafficInterval
 
-MOST_ROUTES = 50
-SPANS = {"24h": "24 hours", "30d": "30 days"}
+MAX_ROUTES = 50
+SPANS = {"24h": "Last 24 hours", "30d": "Last 30 days"}
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A step of the history as the table shows it, and the requests behind it."""
+class HistoryRow:
+    """A row of the history table, with a link to its requests."""
 
-    step: Step
+    step: TrafficInterval
     name: str
     requests_url: str
 
 
 def urls(site: admin.AdminSite) -> list[Any]:
     return [
-        path("monitoring/", site.admin_view(_page), name="monitoring"),
-        path("monitoring/now/", site.admin_view(_now), name="monitoring_now"),
+        path("monitoring/", site.admin_view(_render_page), name="monitoring"),
+        path("monitoring/now/", site.admin_view(_render_health), name="monitoring_now"),
     ]
 
 
 @permission_required("monitoring.view_apirequest", raise_exception=True)
-def _page(request: HttpRequest) -> HttpResponse:
+def _render_page(request: HttpRequest) -> HttpResponse:
     at, span = timezone.now(), request.GET.get("span", "")
     span = span if span in SPANS else "24h"
     context = {
@@ -52,45 +52,45 @@ def _page(request: HttpRequest) -> HttpResponse:
         "title": "Monitoring",
         "span": span,
         "spans": SPANS,
-        "health": health.snapshot(),
+        "health": health.latest(),
         "providers": _providers(request),
         **_history(at, span),
-        "slowest": request_log.slowest(at),
+        "slowest": request_log.slowest_requests(at),
         "errors": request_log.recent_errors(at),
     }
     return TemplateResponse(request, "admin/monitoring/page.html", context)
 
 
 @permission_required("monitoring.view_apirequest", raise_exception=True)
-def _now(request: HttpRequest) -> HttpResponse:
-    """The live part of the page's first card; one measurement serves every open tab."""
-    return render(request, "admin/monitoring/now.html", {"health": health.snapshot()})
+def _render_health(request: HttpRequest) -> HttpResponse:
+    """The live part of the System health card: the latest cached measurement, which all open tabs share."""
+    return render(request, "admin/monitoring/now.html", {"health": health.latest()})
 
 
-def _providers(request: HttpRequest) -> provider_health.Providers | None:
-    return provider_health.snapshot() if request.user.has_perm("billing.view_usagelog") else None
+def _providers(request: HttpRequest) -> provider_health.ProviderHealthReport | None:
+    return provider_health.latest() if request.user.has_perm("billing.view_usagelog") else None
 
 
 def _history(at: datetime, span: str) -> dict[str, Any]:
-    steps = history.hours(at) if span == "24h" else history.days(at)
-    whole, routes = traffic.routes_by_hours(steps[0].start, at)
+    steps = history.last_24_hours(at) if span == "24h" else history.last_30_days(at)
+    total, routes = traffic.route_traffic_from_hours(steps[0].start, at)
     return {
         "charts": _charts(steps, "per hour" if span == "24h" else "per day"),
-        "lines": [_line(step) for step in reversed(steps)],
-        "whole": whole,
-        "routes": routes[:MOST_ROUTES],
-        "more_routes": max(len(routes) - MOST_ROUTES, 0),
+        "history": [_history_row(step) for step in reversed(steps)],
+        "total": total,
+        "routes": routes[:MAX_ROUTES],
+        "more_routes": max(len(routes) - MAX_ROUTES, 0),
     }
 
 
-def _charts(steps: Sequence[Step], pace: str) -> list[charts.Chart]:
+def _charts(steps: Sequence[TrafficInterval], rate_unit: str) -> list[charts.Chart]:
     return [
-        charts.of("Error rate", "%", steps, lambda step: step.traffic.error_rate, toned=True),
-        charts.of("Requests", pace, steps, lambda step: step.traffic.requests),
-        charts.of("p95 response time", "ms", steps, lambda step: step.traffic.p95_ms),
+        charts.bar_chart("Error rate", "%", steps, lambda step: step.traffic.error_rate, toned=True),
+        charts.bar_chart("Requests", rate_unit, steps, lambda step: step.traffic.requests),
+        charts.bar_chart("p95 response time", "ms", steps, lambda step: step.traffic.p95_ms),
     ]
 
 
-def _line(step: Step) -> Line:
-    query = urlencode({"time": filters.between(step.start, step.end)})
-    return Line(step, charts.name(step), f"{reverse('admin:monitoring_apirequest_changelist')}?{query}")
+def _history_row(step: TrafficInterval) -> HistoryRow:
+    query = urlencode({"time": filters.format_range(step.start, step.end)})
+    return HistoryRow(step, charts.interval_label(step), f"{reverse('admin:monitoring_apirequest_changelist')}?{query}")

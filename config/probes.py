@@ -1,4 +1,4 @@
-"""What a load balancer asks: is the process alive (`/livez`), and may it be given requests (`/readyz`)?"""
+"""Probes for load balancers: whether the process is alive (`/livez`) and ready for requests (`/readyz`)."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from lib import readiness
 @require_safe
 @never_cache
 def livez(_request: HttpRequest) -> HttpResponse:
-    """Touches nothing: a process that is restarted because the database is away would be away as well."""
+    """Checks nothing, not even the database: restarting this process would not bring the database back."""
     return HttpResponse("ok\n", content_type="text/plain")
 
 
 @require_safe
 @never_cache
 def readyz(_request: HttpRequest) -> HttpResponse:
-    """Every check with its finding; 503 when one is critical. A warning still takes requests."""
-    findings = readiness.run()
-    status = readiness.worst(findings.values())
-    body = {"status": status, "checks": {name: asdict(finding) for name, finding in findings.items()}}
+    """The result of every check; status 503 if one is critical. With a warning, the process still takes requests."""
+    results = readiness.run_checks()
+    status = readiness.worst_status(results.values())
+    body = {"status": status, "checks": {name: asdict(result) for name, result in results.items()}}
     return JsonResponse(body, status=503 if status == "critical" else 200)

@@ -1,6 +1,6 @@
-"""One line of the log a request, and the id that it shares with whoever sent it: `X-Request-ID`, in and out.
+"""Middleware that writes one log line per request, with a request id: `X-Request-ID` of the request and the response.
 
-A middleware outside of all that answers. A line holds no path, query, address or user agent: those may be personal, or secret.
+The line has no path, query, address or user agent, because these may be personal or secret.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from django.http.response import HttpResponseBase
 from lib import ids, log_lines
 
 HEADER = "X-Request-ID"
-WELL_FORMED = re.compile(r"[\w.:-]{1,64}", re.ASCII)
-PROBES = frozenset({"/livez", "/readyz", "/metrics"})  # asked every few seconds by machines
+VALID_REQUEST_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+PROBES = frozenset({"/livez", "/readyz", "/metrics"})  # requested by machines every few seconds
 Error = BaseException | None
 
 logger = logging.getLogger("tollgate.request")
@@ -30,14 +30,16 @@ _error: ContextVar[Error] = ContextVar("error", default=None)
 class RequestLineMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
-        got_request_exception.connect(_note, dispatch_uid="request line")  # Django's own way to tell what became a 500
+        got_request_exception.connect(
+            _remember_error, dispatch_uid="request line"
+        )  # the only way to learn which exception became a 500
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        id_, started = _id_of(request), time.perf_counter_ns()
+        id_, started = _request_id(request), time.perf_counter_ns()
         tokens = log_lines.request_id.set(id_), _error.set(None)
         try:
             response = self.get_response(request)
-            _tell(request, response.status_code, _error.get(), started)
+            _log_request(request, response.status_code, _error.get(), started)
         finally:
             log_lines.request_id.reset(tokens[0])
             _error.reset(tokens[1])
@@ -45,18 +47,18 @@ class RequestLineMiddleware:
         return response
 
 
-def _id_of(request: HttpRequest) -> str:
-    """The sender's, where it is short and plain; else one that is made."""
-    sent = request.headers.get("x-request-id", "")
-    return sent if WELL_FORMED.fullmatch(sent) else str(ids.new_id())
+def _request_id(request: HttpRequest) -> str:
+    """The client's id if it is well-formed, else a new one."""
+    client_id = request.headers.get("x-request-id", "")
+    return client_id if VALID_REQUEST_ID.fullmatch(client_id) else str(ids.new_id())
 
 
-def _note(**_signal: object) -> None:
+def _remember_error(**_signal: object) -> None:
     _error.set(sys.exc_info()[1])
 
 
-def _tell(request: HttpRequest, status: int, error: Error, started: int) -> None:
-    """A fault is an error, with its traceback; a database that is away is a warning, with no more than the error's name."""
+def _log_request(request: HttpRequest, status: int, error: Error, started: int) -> None:
+    """A 500 is logged as an error with its traceback; a 503, such as a lost database, as a warning with the error's name."""
     level = logging.ERROR if status == 500 else logging.WARNING if status > 500 else logging.INFO
     if not logger.isEnabledFor(level) or (level == logging.INFO and request.path_info in PROBES):
         return
@@ -67,7 +69,7 @@ def _tell(request: HttpRequest, status: int, error: Error, started: int) -> None
         "status": status,
         "ms": (time.perf_counter_ns() - started) // 1_000_000,
     }
-    named = {"error": type(error).__name__} if error else {}
-    told = " ".join(map(str, (*fields.values(), *named.values())))
-    trace = error if status == 500 else None
-    logger.log(level, "%s", told, extra={"fields": {**fields, **named}}, exc_info=trace)
+    if error:
+        fields["error"] = type(error).__name__
+    line = " ".join(map(str, fields.values()))
+    logger.log(level, "%s", line, extra={"fields": fields}, exc_info=error if status == 500 else None)

@@ -8,25 +8,25 @@ from django.core.exceptions import ImproperlyConfigured
 from config import env
 
 ROOT = Path(__file__).resolve().parent.parent
-env.read_file()
+env.load_dotenv()
 
-DEBUG = env.flag("DEBUG", default=False)
-VAR_DIR = Path(env.text("VAR_DIR", str(ROOT / "var")))  # the SQLite file, and the secret key that `make run` makes
+DEBUG = env.boolean("DEBUG", default=False)
+VAR_DIR = Path(env.text("VAR_DIR", str(ROOT / "var")))  # for the SQLite file and the secret key that `make run` creates
 
 
 def _secret_key() -> str:
-    """SECRET_KEY, or the one that `make run` wrote to var/secret_key; a service never runs on a built-in one."""
+    """SECRET_KEY, or the key that `make run` wrote to var/secret_key. There is no built-in key."""
     stored = VAR_DIR / "secret_key"
     key = env.text("SECRET_KEY") or (stored.read_text().strip() if stored.exists() else "")
     if not key:
-        raise ImproperlyConfigured("SECRET_KEY: not set. `make run` makes one for you; a service needs its own.")
+        raise ImproperlyConfigured("SECRET_KEY: not set. `make run` creates one; for a service, set your own.")
     return key
 
 
 SECRET_KEY = _secret_key()
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
-CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
-TRUSTED_PROXIES = env.words("TRUSTED_PROXIES")  # addresses or networks whose X-Forwarded-For is believed
+ALLOWED_HOSTS = env.string_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env.string_list("CSRF_TRUSTED_ORIGINS")
+TRUSTED_PROXIES = env.string_list("TRUSTED_PROXIES")  # addresses or networks whose X-Forwarded-For is trusted
 
 INSTALLED_APPS = [
     "config.apps.TollgateAdminConfig",
@@ -88,13 +88,13 @@ FORM_RENDERER = "django.forms.renderers.DjangoTemplates"
 
 
 def _database() -> dict[str, Any]:
-    """DATABASE_URL with the options that each vendor needs to be right under concurrent writers."""
+    """DATABASE_URL with the options that each vendor needs for correct results under concurrent writers."""
     database = env.database("DATABASE_URL", f"sqlite:///{VAR_DIR / 'tollgate.sqlite3'}")
     engine, options = database["ENGINE"], database.setdefault("OPTIONS", {})
     if engine.endswith("sqlite3"):
         VAR_DIR.mkdir(parents=True, exist_ok=True)
         options |= {
-            "transaction_mode": "IMMEDIATE",  # or concurrent writers fail at once instead of waiting
+            "transaction_mode": "IMMEDIATE",  # otherwise concurrent writers fail at once instead of waiting
             "timeout": 20,
             "init_command": "PRAGMA synchronous=FULL; PRAGMA cache_size=-64000",
         }
@@ -102,9 +102,9 @@ def _database() -> dict[str, Any]:
     elif engine.endswith("mysql"):
         options |= {"charset": "utf8mb4", "isolation_level": "read committed"}
         options["init_command"] = "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
-        database["CONN_MAX_AGE"] = env.whole("CONN_MAX_AGE", 60)
+        database["CONN_MAX_AGE"] = env.integer("CONN_MAX_AGE", 60)
     else:
-        database["CONN_MAX_AGE"] = env.whole("CONN_MAX_AGE", 60)
+        database["CONN_MAX_AGE"] = env.integer("CONN_MAX_AGE", 60)
     database["CONN_HEALTH_CHECKS"] = True
     return database
 
@@ -122,14 +122,14 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
-LOGIN_URL = "usage:login"  # the customers'; the admin sends to its own
-LOGIN_REDIRECT_URL = "home"  # staff to the admin, customers to their account
-AXES_FAILURE_LIMIT = env.whole("LOGIN_FAILURE_LIMIT", 5, least=1)
-AXES_COOLOFF_TIME = env.whole("LOGIN_COOLOFF_HOURS", 1, least=1)
+LOGIN_URL = "usage:login"  # for customers; the admin redirects to its own
+LOGIN_REDIRECT_URL = "home"  # which sends staff to the admin and customers to their account
+AXES_FAILURE_LIMIT = env.integer("LOGIN_FAILURE_LIMIT", 5, minimum=1)
+AXES_COOLOFF_TIME = env.integer("LOGIN_COOLOFF_HOURS", 1, minimum=1)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_LOCKOUT_TEMPLATE = "registration/locked.html"
 AXES_VERBOSE = False
-AXES_CLIENT_IP_CALLABLE = "lib.client_address.of_request"
+AXES_CLIENT_IP_CALLABLE = "lib.client_address.from_request"
 
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -137,13 +137,13 @@ CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-HTTPS = env.flag("HTTPS", default=False)  # behind TLS: secure cookies, HSTS, redirect
+HTTPS = env.boolean("HTTPS", default=False)  # behind TLS: secure cookies, HSTS, redirect
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$"]  # probes come from inside, without TLS
+SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$"]  # load balancers probe without TLS
 SECURE_HSTS_SECONDS = 31536000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
-if env.flag("TRUST_FORWARDED_PROTO", default=False):
+if env.boolean("TRUST_FORWARDED_PROTO", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 LANGUAGE_CODE = "en"
@@ -152,9 +152,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 STATIC_URL = "static/"
-STATIC_ROOT = (
-    env.text("STATIC_ROOT") or None
-)  # where `collectstatic` puts files; without it they are served from the tree
+STATIC_ROOT = env.text("STATIC_ROOT") or None  # if empty, static files are served from the source tree
 STATICFILES_DIRS = [ROOT / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -186,7 +184,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Tollgate",
     "DESCRIPTION": "AI-usage billing: what each call cost, who really served it, and a stop before the budget breaks.",
     "VERSION": "1",
-    "OAS_VERSION": "3.1.0",  # of 3.0 msgspec speaks no `nullable`
+    "OAS_VERSION": "3.1.0",  # msgspec cannot write the `nullable` of 3.0
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -197,28 +195,28 @@ vars().update(env.email("EMAIL_URL", "consolemail://"))
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM", "tollgate@localhost")
 
-# What follows is Tollgate's own; relations between them are system checks.
-CREATE_ACCOUNTS = env.flag("CREATE_ACCOUNTS", default=True)
+# Settings of Tollgate itself. System checks compare settings that depend on each other.
+CREATE_ACCOUNTS = env.boolean("CREATE_ACCOUNTS", default=True)
 UNPRICED_POLICY = env.choice("UNPRICED_POLICY", ("allow", "block"))
-DEFAULT_PLAN = env.text("DEFAULT_PLAN", "free")  # the plan of an account that has subscribed to none
-CLOSE_GRACE_HOURS = env.whole("CLOSE_GRACE_HOURS", 72)
-STATEMENT_DUE_DAYS = env.whole("STATEMENT_DUE_DAYS", 14)
-PAST_DUE_GRACE_DAYS = env.whole("PAST_DUE_GRACE_DAYS", 7)
-ALERT_COST_PERCENTS = env.percents("ALERT_COST_PERCENTS", "50,80,95,100")
-ALERT_PERCENTS = env.percents("ALERT_PERCENTS", "80,100")  # of every other meter
-ALERT_EMAILS = env.words("ALERT_EMAILS")  # operators who are told of every account's alerts
-WEBHOOK_ALLOW_PRIVATE = env.flag("WEBHOOK_ALLOW_PRIVATE", default=False)
-INVITATION_DAYS = env.whole("INVITATION_DAYS", 7, least=1)
+DEFAULT_PLAN = env.text("DEFAULT_PLAN", "free")  # the plan of accounts without a subscription
+CLOSE_GRACE_HOURS = env.integer("CLOSE_GRACE_HOURS", 72)
+STATEMENT_DUE_DAYS = env.integer("STATEMENT_DUE_DAYS", 14)
+PAST_DUE_GRACE_DAYS = env.integer("PAST_DUE_GRACE_DAYS", 7)
+ALERT_COST_PERCENTS = env.percentages("ALERT_COST_PERCENTS", "50,80,95,100")
+ALERT_PERCENTS = env.percentages("ALERT_PERCENTS", "80,100")  # for all other meters
+ALERT_EMAILS = env.string_list("ALERT_EMAILS")  # operators who receive the alerts of all accounts
+WEBHOOK_ALLOW_PRIVATE = env.boolean("WEBHOOK_ALLOW_PRIVATE", default=False)
+INVITATION_DAYS = env.integer("INVITATION_DAYS", 7, minimum=1)
 PASSWORD_RESET_TIMEOUT = 24 * 60 * 60
-HEALTH_ERROR_FROM = env.whole("HEALTH_ERROR_FROM", 400, least=400)
-HEALTH_WARNING_PERCENT = env.whole("HEALTH_WARNING_PERCENT", 5)
-HEALTH_CRITICAL_PERCENT = env.whole("HEALTH_CRITICAL_PERCENT", 10)
-HEALTH_WINDOW_MINUTES = env.whole("HEALTH_WINDOW_MINUTES", 5, least=1)
-REQUEST_LOG = env.flag("REQUEST_LOG", default=True)
-KEEP_REQUESTS_DAYS = env.whole("KEEP_REQUESTS_DAYS", 30)  # 0: for ever, as with the next three
-KEEP_MINUTES_DAYS = env.whole("KEEP_MINUTES_DAYS", 90)  # of requests and of providers
-KEEP_ADDRESSES_DAYS = env.whole("KEEP_ADDRESSES_DAYS", 90)  # and user agents, in the usage log
-KEEP_LOGS_DAYS = env.whole("KEEP_LOGS_DAYS", 0)  # usage logs, from their period's statement on; then they are archived
+HEALTH_ERROR_FROM = env.integer("HEALTH_ERROR_FROM", 400, minimum=400)
+HEALTH_WARNING_PERCENT = env.integer("HEALTH_WARNING_PERCENT", 5)
+HEALTH_CRITICAL_PERCENT = env.integer("HEALTH_CRITICAL_PERCENT", 10)
+HEALTH_WINDOW_MINUTES = env.integer("HEALTH_WINDOW_MINUTES", 5, minimum=1)
+REQUEST_LOG = env.boolean("REQUEST_LOG", default=True)
+KEEP_REQUESTS_DAYS = env.integer("KEEP_REQUESTS_DAYS", 30)  # 0 means for ever, also in the next three settings
+KEEP_MINUTES_DAYS = env.integer("KEEP_MINUTES_DAYS", 90)  # counts by minute, of requests and providers
+KEEP_ADDRESSES_DAYS = env.integer("KEEP_ADDRESSES_DAYS", 90)  # client addresses and user agents in the usage log
+KEEP_LOGS_DAYS = env.integer("KEEP_LOGS_DAYS", 0)  # usage logs after the statement; then they are archived
 ARCHIVE_DIR = env.text("ARCHIVE_DIR", str(VAR_DIR / "archive"))
 MAX_BODY_BYTES = 5 * 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
@@ -229,14 +227,14 @@ LEVELS = ("WARNING", "DEBUG", "INFO", "ERROR", "CRITICAL")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"console": {"()": "lib.log_lines.ConsoleLines"}, "json": {"()": "lib.log_lines.JsonLines"}},
+    "formatters": {"console": {"()": "lib.log_lines.ConsoleFormatter"}, "json": {"()": "lib.log_lines.JsonFormatter"}},
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": env.choice("LOG_FORMAT", ("console", "json"))}
     },
     "root": {"handlers": ["stderr"], "level": env.choice("LOG_LEVEL", LEVELS)},
     "loggers": {
-        "django": {"handlers": [], "level": "NOTSET"},  # Django's own would write every line a second time
-        # config.request_lines tells of each request once, without its path.
+        "django": {"handlers": [], "level": "NOTSET"},  # Django's own handlers would write every line twice
+        # config.request_lines logs each request, without its path.
         "django.request": {"level": "CRITICAL"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
     },

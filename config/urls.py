@@ -1,4 +1,4 @@
-"""Every address of the service, in one place."""
+"""All URLs of the service."""
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
@@ -17,7 +17,7 @@ from providers.api.prices import PricesView
 
 
 class NotFoundView(APIView):
-    """An address that the API does not have answers in the API's own shape."""
+    """Answers unknown API paths with an error in the API's format."""
 
     schema = None
 
@@ -28,13 +28,13 @@ class NotFoundView(APIView):
 
 
 def home(request: HttpRequest) -> HttpResponse:
-    """Staff go to the admin, customers to their account, strangers to the customers' log-in."""
+    """Send staff to the admin, customers to their account, and anonymous users to the customer log-in."""
     if not request.user.is_authenticated:
         return redirect("usage:login")
     return redirect("admin:index" if request.user.is_staff else "usage:overview")
 
 
-api: list[URLPattern | URLResolver] = [
+api_urls: list[URLPattern | URLResolver] = [
     path("", include("billing.api.urls")),
     path("", include("monitoring.urls")),
     path("providers/", ProvidersView.as_view(), name="providers"),
@@ -45,8 +45,8 @@ api: list[URLPattern | URLResolver] = [
     re_path(r"^(?P<rest>.*)$", NotFoundView.as_view(), name="not-found"),
 ]
 
-customers: list[URLPattern | URLResolver] = [
-    path("", customer_dashboard.page, name="overview"),
+customer_urls: list[URLPattern | URLResolver] = [
+    path("", customer_dashboard.dashboard_page, name="overview"),
     path("health-card/", customer_dashboard.health_card, name="health-card"),
     *pages.urlpatterns,
 ]
@@ -54,8 +54,8 @@ customers: list[URLPattern | URLResolver] = [
 urlpatterns = [
     path("", home, name="home"),
     path("admin/", admin.site.urls),
-    path("usage/", include((customers, "usage"))),
-    path("api/v1/", include(api)),
+    path("usage/", include((customer_urls, "usage"))),
+    path("api/v1/", include(api_urls)),
     path("livez", probes.livez, name="livez"),
     path("readyz", probes.readyz, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),

@@ -1,4 +1,4 @@
-"""Updating many rows at once, each with values of its own: one prepared statement, run for every row."""
+"""Updates many rows, each with its own values, by one prepared statement that runs once per row."""
 
 from __future__ import annotations
 
@@ -16,30 +16,31 @@ def update(
     keys: Sequence[str],
     rows: Sequence[Sequence[Any]],
     *,
-    unless: str = "",
+    only_if_null: str = "",
 ) -> int:
-    """How many rows were found. A row holds the new values of `columns`, then the values of `keys` that find it.
+    """Return how many rows matched. A row holds the new values of `columns`, then the values of `keys` to match.
 
-    `unless` names a column that must be NULL. The caller sorts the rows where others may lock the same ones.
+    `only_if_null` names a column that must be NULL. The caller sorts the rows where other writers may lock the same ones.
     """
     if not rows:
         return 0
-    fields = [_field(model, name) for name in (*columns, *keys)]
+    fields = [_model_field(model, name) for name in (*columns, *keys)]
     quote = connection.ops.quote_name
-    sets = ", ".join(f"{quote(name)} = %s" for name in columns)
-    found = " AND ".join([f"{quote(name)} = %s" for name in keys] + ([f"{quote(unless)} IS NULL"] if unless else []))
-    sql = f"UPDATE {quote(model._meta.db_table)} SET {sets} WHERE {found}"  # noqa: S608 - names of ours
+    assignments = ", ".join(f"{quote(name)} = %s" for name in columns)
+    conditions = [f"{quote(name)} = %s" for name in keys] + ([f"{quote(only_if_null)} IS NULL"] if only_if_null else [])
+    table = quote(model._meta.db_table)
+    sql = f"UPDATE {table} SET {assignments} WHERE {' AND '.join(conditions)}"  # noqa: S608 - names from our own code
     with connection.cursor() as cursor:
         cursor.executemany(
-            sql, [[_prepared(connection, *pair) for pair in zip(fields, row, strict=True)] for row in rows]
+            sql, [[_db_value(connection, *pair) for pair in zip(fields, row, strict=True)] for row in rows]
         )
         return int(cursor.rowcount)
 
 
-def _field(model: type[models.Model], attname: str) -> models.Field[Any, Any]:
+def _model_field(model: type[models.Model], attname: str) -> models.Field[Any, Any]:
     return next(field for field in model._meta.concrete_fields if field.attname == attname)
 
 
-def _prepared(connection: BaseDatabaseWrapper, field: models.Field[Any, Any], value: object) -> Any:  # noqa: ANN401
-    """The value as the driver takes it for the field's column."""
+def _db_value(connection: BaseDatabaseWrapper, field: models.Field[Any, Any], value: object) -> Any:  # noqa: ANN401
+    """The value as the driver expects it for the field's column."""
     return field.get_db_prep_save(value, connection)

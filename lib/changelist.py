@@ -1,4 +1,4 @@
-"""Admin change lists over tables that grow: no COUNT(*) of everything, no sorting by what no index serves, never edited."""
+"""Read-only admin change lists for growing tables: no COUNT(*) of the whole table, no sorting without an index."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from django.db import connection, models
 from django.http import HttpRequest
 
 from lib import keyset
-from lib.keyset import Mark, Page
+from lib.keyset import Page, PageCursor
 
 MILLION = 1_000_000
-MOST = 10_000  # how far the pages go; what lies beyond is found by filters
+MAX_COUNTED = 10_000  # numbered pages end here; filters reach the rows beyond
 
 
 def bounded_count(rows: Any) -> int:  # noqa: ANN401 - any model's queryset
-    """No further than MOST rows, and one more to know that there are more."""
-    return int(rows.order_by()[: MOST + 1].count())
+    """Count at most MAX_COUNTED + 1 rows; the extra row shows that there are more."""
+    return int(rows.order_by()[: MAX_COUNTED + 1].count())
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # cannot be subscripted at run time
@@ -32,10 +32,10 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # cannot be subscr
 
 
 class ExactFilter(admin.SimpleListFilter):
-    """A value that the query names: set by links, shown so that it can be removed."""
+    """Filters by the exact value in the query string. Links set it; the sidebar shows it so that it can be removed."""
 
     def value(self) -> str | None:
-        """Without NUL, which PostgreSQL refuses: no stored text has one."""
+        """The value without NUL characters: PostgreSQL rejects them, and no stored text contains one."""
         value = super().value()
         return value.replace("\0", "") if value else value
 
@@ -44,84 +44,85 @@ class ExactFilter(admin.SimpleListFilter):
         return [(value, value)] if value else []
 
 
-class _More(int):
-    """A number for the templates that count with it, and "10,000+" where it is shown."""
+class _AtLeast(int):
+    """An int that templates can compute with and that prints as "10,000+"."""
 
     def __str__(self) -> str:
         return f"{int(self):,}+"
 
 
 class BoundedChangeList(ChangeList):
-    """Says "10,000+" where there are more than were counted."""
+    """Shows "10,000+" where there are more rows than were counted."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        if self.result_count > MOST:
-            self.result_count = _More(MOST)
+        if self.result_count > MAX_COUNTED:
+            self.result_count = _AtLeast(MAX_COUNTED)
 
 
 class KeysetChangeList(ChangeList):
-    """Pages by key, "Older" and "Newer": a deep page costs what the first costs. The address's `p` is the place.
+    """Keyset pages with "Older" and "Newer" links: a deep page costs as much as the first. The cursor is in the query's `p`.
 
-    Only the first page says how many there are.
+    Only the first page shows the number of rows.
     """
 
     model_admin: KeysetAdmin
 
     def get_results(self, request: HttpRequest) -> None:
-        mark = _mark(request.GET.get(PAGE_VAR))
-        page = self._page(mark)
-        if mark and page.previous is None and page.next:  # what is newer does not fill a page
-            mark, page = None, self._page(None)
+        cursor = _parse_cursor(request.GET.get(PAGE_VAR))
+        page = self._load_page(cursor)
+        if cursor and page.previous is None and page.next:  # the newer rows do not fill a page
+            cursor, page = None, self._load_page(None)
         self.result_list: Any = page.rows
         self.older_url, self.newer_url = self._url(page.next), self._url(page.previous)
-        self.newest_url = self.get_query_string() if mark else None
+        self.newest_url = self.get_query_string() if cursor else None
         self.show_full_result_count = self.can_show_all = self.multi_page = self.show_admin_actions = False
 
     @cached_property
-    def result_count(self) -> int:  # type: ignore[override]  # Django writes it in the get_results that this one replaces
-        """Counted when the page shows it: an export does not."""
+    def result_count(self) -> int:  # type: ignore[override]  # Django sets it in the get_results that is overridden here
+        """Counted on first use, because an export does not show it."""
         if self.newest_url or self.older_url is None:
             return len(self.result_list)
         counted = bounded_count(self.queryset)
-        return _More(MOST) if counted > MOST else counted
+        return _AtLeast(MAX_COUNTED) if counted > MAX_COUNTED else counted
 
     @cached_property
     def full_result_count(self) -> int | None:  # type: ignore[override]  # as above
-        """A search tells its results beside the box as well."""
+        """None for a search, whose result count is shown beside the search box."""
         return None if self.query else self.result_count
 
     @cached_property
     def total(self) -> str | None:
-        return None if self.newest_url or self.older_url is None else estimated(self.model)
+        return None if self.newest_url or self.older_url is None else describe_row_estimate(self.model)
 
-    def _page(self, mark: Mark | None) -> Page:
-        return keyset.page(self.queryset, by=self.model_admin.by, size=self.list_per_page, mark=mark)
+    def _load_page(self, cursor: PageCursor | None) -> Page:
+        column = self.model_admin.time_column
+        return keyset.load_page(self.queryset, time_column=column, size=self.list_per_page, cursor=cursor)
 
-    def _url(self, mark: Mark | None) -> str | None:
-        return self.get_query_string({PAGE_VAR: str(mark)}) if mark else None
+    def _url(self, cursor: PageCursor | None) -> str | None:
+        return self.get_query_string({PAGE_VAR: str(cursor)}) if cursor else None
 
 
-def _mark(text: str | None) -> Mark | None:
-    """What is no place in the list, such as the number of a page, is its beginning."""
+def _parse_cursor(text: str | None) -> PageCursor | None:
+    """The cursor, or None (the first page) for anything else, such as a page number."""
     try:
-        return Mark.parse(text) if text else None
+        return PageCursor.parse(text) if text else None
     except ValueError:
         return None
 
 
-def estimated(model: type[models.Model]) -> str | None:
-    """How many rows the whole table has, in words, as PostgreSQL's statistics say; None where nobody knows, or few."""
+def describe_row_estimate(model: type[models.Model]) -> str | None:
+    """The table's row count in words, estimated from PostgreSQL's statistics; None when unknown or at most MAX_COUNTED."""
     if connection.vendor != "postgresql":
         return None
     with connection.cursor() as cursor:
         cursor.execute("SELECT reltuples FROM pg_class WHERE oid = %s::regclass", [f'"{model._meta.db_table}"'])
         rows = int(cursor.fetchone()[0])
-    return f"about {intword(rows) if rows >= MILLION else f'{rows:,}'}" if rows > MOST else None
+    return f"about {intword(rows) if rows >= MILLION else f'{rows:,}'}" if rows > MAX_COUNTED else None
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # as above
-    """A table that is looked at, and written by the service alone."""
+    """A table that staff can view and only the service writes."""
 
     paginator = BoundedPaginator
     show_full_result_count = False
@@ -129,7 +130,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # as above
     list_per_page = 50
     list_max_show_all = 0
     actions: Sequence[str] | None = None
-    show_facets = admin.ShowFacets.NEVER  # a count for every filter would read the table once for each
+    show_facets = admin.ShowFacets.NEVER  # each filter's count would read the whole table
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:  # noqa: ANN401
         return BoundedChangeList
@@ -145,12 +146,12 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # as above
 
 
 class KeysetAdmin(ReadOnlyAdmin):
-    """A table that grows without end, newest first: by the time in column `by`, and by id."""
+    """An ever-growing table, newest first: ordered by the datetime column `time_column`, then by id."""
 
-    by: str
+    time_column: str
 
     def get_ordering(self, _request: HttpRequest) -> tuple[str, str]:
-        return f"-{self.by}", "id"
+        return f"-{self.time_column}", "id"
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:  # noqa: ANN401
         return KeysetChangeList

@@ -1,4 +1,4 @@
-"""Whose address a request came from; X-Forwarded-For counts from configured proxies only. Asked by the log and axes."""
+"""The client address of a request. X-Forwarded-For counts only when it comes from a configured proxy."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
-def of_request(request: HttpRequest, *_ignored: object) -> str | None:
-    """The client's address in its plain form, or None where nobody trustworthy tells one.
+def from_request(request: HttpRequest, *_ignored: object) -> str | None:
+    """The client's address in its canonical form, or None where no trusted source gives a valid one.
 
-    That is REMOTE_ADDR, or, when that is in TRUSTED_PROXIES, the right-most hop of X-Forwarded-For that is not: what
-    stands left of it was written by the client. (axes hands over more arguments than the request.)
+    That is REMOTE_ADDR, or, when REMOTE_ADDR is in TRUSTED_PROXIES, the right-most hop of X-Forwarded-For that is not:
+    the client wrote everything left of it. (django-axes passes more arguments than the request.)
     """
     peer = request.META.get("REMOTE_ADDR", "")
-    trusted = settings.TRUSTED_PROXIES
-    forwarded = request.headers.get("x-forwarded-for") if trusted else None
-    return _client(peer, forwarded, tuple(trusted)) if forwarded else _plain(peer)
+    proxies = settings.TRUSTED_PROXIES
+    forwarded = request.headers.get("x-forwarded-for") if proxies else None
+    return _client_behind_proxies(peer, forwarded, tuple(proxies)) if forwarded else _normalize(peer)
 
 
-def networks(words: Iterable[str]) -> tuple[Network, ...]:
-    """TRUSTED_PROXIES as networks; an address is a network of one. Raises ValueError for what is neither."""
-    return tuple(ip_network(word, strict=False) for word in words)
+def parse_networks(addresses: Iterable[str]) -> tuple[Network, ...]:
+    """Parse addresses and networks; an address becomes a network of one. Raises ValueError for anything else."""
+    return tuple(ip_network(address, strict=False) for address in addresses)
 
 
 @lru_cache(maxsize=1024)
-def _client(peer: str, forwarded: str, trusted: tuple[str, ...]) -> str | None:
-    proxies = networks(trusted)
-    nearest = _address(peer)
+def _client_behind_proxies(peer: str, forwarded: str, proxies: tuple[str, ...]) -> str | None:
+    trusted = parse_networks(proxies)
+    address = _parse_address(peer)
     for hop in reversed(forwarded.split(",")):
-        if nearest is None or not any(nearest in network for network in proxies):
+        if address is None or not any(address in network for network in trusted):
             break
-        nearest = _address(hop.strip())
-    return str(nearest) if nearest else None
-
-
-@lru_cache(maxsize=1024)
-def _plain(peer: str) -> str | None:
-    address = _address(peer)
+        address = _parse_address(hop.strip())
     return str(address) if address else None
 
 
-def _address(text: str) -> Address | None:
-    """An address without zone or port: databases take no zone, and some proxies add the client's port."""
+@lru_cache(maxsize=1024)
+def _normalize(peer: str) -> str | None:
+    address = _parse_address(peer)
+    return str(address) if address else None
+
+
+def _parse_address(text: str) -> Address | None:
+    """Parse an address and drop its zone and port: databases reject a zone, and some proxies add the client's port."""
     host = text[1:].partition("]")[0] if text.startswith("[") else text
     if host.count(":") == 1:
         host = host.partition(":")[0]

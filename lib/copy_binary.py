@@ -1,6 +1,6 @@
-"""Rows in PostgreSQL's binary COPY format, packed column by column. Pure.
+"""Packs rows in PostgreSQL's binary COPY format. Pure.
 
-Source: PostgreSQL's documentation of COPY, "Binary Format". Numbers are big-endian; a value is its length and its bytes.
+Source: PostgreSQL's documentation of COPY, "Binary Format". Numbers are big-endian; a value is its length, then its bytes.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 EPOCH_DAY = EPOCH.date().toordinal()
 MICROSECOND = timedelta(microseconds=1)
 
-_length = Struct(">i").pack
-_int4, _int8 = Struct(">ii").pack, Struct(">iq").pack
+_pack_length = Struct(">i").pack
+_pack_int4, _pack_int8 = Struct(">ii").pack, Struct(">iq").pack
 
-Pack = Callable[[Any], bytes]
+Packer = Callable[[Any], bytes]
 
 
 def int8(value: int) -> bytes:
-    return _int8(8, value)
+    return _pack_int8(8, value)
 
 
 def boolean(value: bool) -> bytes:
@@ -39,50 +39,50 @@ def text(value: str) -> bytes:
     if not value:
         return b"\0\0\0\0"
     encoded = value.encode()
-    return _length(len(encoded)) + encoded
+    return _pack_length(len(encoded)) + encoded
 
 
-# Providers, models, endpoints and rules repeat from row to row.
+# Providers, models, endpoints and rules repeat in many rows.
 repeated_text = lru_cache(maxsize=8192)(text)
 
 
 @lru_cache(maxsize=4096)
 def day(value: date) -> bytes:
-    return _int4(4, value.toordinal() - EPOCH_DAY)
+    return _pack_int4(4, value.toordinal() - EPOCH_DAY)
 
 
-def moment(value: datetime) -> bytes:
-    return _int8(8, (value - EPOCH) // MICROSECOND)
+def timestamptz(value: datetime) -> bytes:
+    return _pack_int8(8, (value - EPOCH) // MICROSECOND)
 
 
 def jsonb(value: object) -> bytes:
     if not value:
         return b"\0\0\0\3\1{}"
     encoded = msgspec.json.encode(value)
-    return _length(len(encoded) + 1) + b"\1" + encoded
+    return _pack_length(len(encoded) + 1) + b"\1" + encoded
 
 
 def uuid(value: UUID | bytes) -> bytes:
     return b"\0\0\0\x10" + (value if isinstance(value, bytes) else value.bytes)
 
 
-def nullable(pack: Pack) -> Pack:
+def nullable(pack: Packer) -> Packer:
     return lambda value: NULL if value is None else pack(value)
 
 
-def run(codes: Sequence[str], *, width: int) -> Callable[[Sequence[Any]], bytes]:
-    """Packs the start of a row of `width` columns: those of a fixed length, by their codes in `struct`, all at once."""
+def fixed_width_packer(codes: Sequence[str], *, width: int) -> Callable[[Sequence[Any]], bytes]:
+    """A function that packs the start of a row of `width` columns: its fixed-length values, given by their `struct` codes."""
     row = Struct(">h" + "".join(f"i{code}" for code in codes))
-    lengths = [part for code in codes for part in (calcsize(f">{code}"), None)]
+    lengths = [item for code in codes for item in (calcsize(f">{code}"), None)]
 
     def pack(values: Sequence[Any]) -> bytes:
-        parts = [width, *lengths]
-        parts[2::2] = values
-        return row.pack(*parts)
+        items = [width, *lengths]
+        items[2::2] = values
+        return row.pack(*items)
 
     return pack
 
 
-def rows(packed: Iterable[bytes]) -> bytes:
-    """The whole of what COPY … FROM STDIN (FORMAT BINARY) takes, of rows that begin with their width."""
-    return b"".join([HEADER, *packed, TRAILER])
+def copy_stream(packed_rows: Iterable[bytes]) -> bytes:
+    """The complete input of COPY … FROM STDIN (FORMAT BINARY); each packed row begins with its number of columns."""
+    return b"".join([HEADER, *packed_rows, TRAILER])

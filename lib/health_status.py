@@ -1,4 +1,4 @@
-"""How well does it go, by the share of errors? One rule for the service itself and for the providers behind it."""
+"""The health status for a share of errors: one rule for the service itself and for its providers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Literal
 
 from django.conf import settings
 
-Status = Literal["healthy", "warning", "critical", "unknown"]
-Reason = Literal["no_requests", "not_measured"]
+HealthStatus = Literal["healthy", "warning", "critical", "unknown"]
+HealthReason = Literal["no_requests", "not_measured"]
 
 
-def status(requests: int, errors: int) -> Status:
-    """Judged over the thresholds of the settings, in whole numbers; without requests nothing is known."""
+def classify(requests: int, errors: int) -> HealthStatus:
+    """Compare the error rate with the settings' thresholds, in integers; "unknown" without requests."""
     if not requests:
         return "unknown"
     if 100 * errors > settings.HEALTH_CRITICAL_PERCENT * requests:

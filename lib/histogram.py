@@ -1,4 +1,4 @@
-"""Latency histograms with fixed bounds: the columns that a table has for them, and what percentile their counts say. Pure."""
+"""Latency histograms with fixed bounds: the names of their table columns, and percentiles from their counts. Pure."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 
 def columns(bounds_ms: Sequence[int]) -> tuple[str, ...]:
-    """The names of the columns: one for each bound (a bound belongs to the column that it names), and an open last one."""
+    """The column names: one per upper bound (inclusive), and a last one without a bound."""
     return (*(f"ms_{bound}" for bound in bounds_ms), "ms_more")
 
 
 def percentile(bounds_ms: Sequence[int], counts: Sequence[int], percent: int) -> float | None:
-    """Milliseconds, to a tenth, within which `percent` of what was counted ended; None where nothing was.
+    """The percentile in milliseconds, rounded to a tenth; None if all counts are 0.
 
-    Read as Prometheus' histogram_quantile does: the column that holds the rank, and a straight line within it. The
-    error is at most the column's width, and what lies in the open last column reads as that column's lower bound.
+    Computed as Prometheus' histogram_quantile does: linear interpolation in the column that contains the rank. The error
+    is at most that column's width; a rank in the last column gives that column's lower bound.
     """
     rank = sum(counts) * percent / 100
     below = 0

@@ -1,4 +1,4 @@
-"""The registry of periodic jobs. Apps register theirs when they start; `run_jobs` runs what is due, under a lease each."""
+"""The registry of periodic jobs. Each app registers its jobs when it starts."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-Run = Callable[[datetime], str]
+JobFunction = Callable[[datetime], str]
 
 
-class Trouble(Exception):
-    """What a job found that somebody must look at; its text is shown to operators. The job itself has done its work."""
+class ProblemFound(Exception):
+    """A job did its work and found a problem that an operator must look at. Operators see the text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`run` is given the time and answers one line on what it did; it may be killed and repeated at any moment.
+    """`run` takes the time and returns one line about what it did. It may be killed and repeated at any moment.
 
-    Raises Trouble for bad news. `lease`: longer than it ever takes, as another process may start it again after that.
+    It raises ProblemFound for bad news. `lease` must exceed any run time: after it, another process may start the job again.
     """
 
     name: str
-    every: timedelta
+    interval: timedelta
     lease: timedelta
-    run: Run
+    run: JobFunction
 
 
 _jobs: dict[str, Job] = {}
 
 
-def register(name: str, run: Run, *, every: timedelta, lease: timedelta = timedelta(minutes=15)) -> None:
-    _jobs[name] = Job(name, every, lease, run)
+def register(name: str, run: JobFunction, *, interval: timedelta, lease: timedelta = timedelta(minutes=15)) -> None:
+    _jobs[name] = Job(name, interval, lease, run)
 
 
 def registered() -> tuple[Job, ...]:
-    """In the order of registration."""
+    """The jobs in the order of registration."""
     return tuple(_jobs.values())

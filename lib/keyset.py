@@ -1,4 +1,4 @@
-"""Pages by key over (a time descending, id): page 100,000 costs what the first costs. The log's search and change lists ask."""
+"""Keyset pagination over (a datetime column descending, id): page 100,000 costs as much as the first."""
 
 from __future__ import annotations
 
@@ -11,53 +11,54 @@ from django.db.models import Q, QuerySet
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """A place between two rows: the row next to it, and on which side to go on."""
+class PageCursor:
+    """A position next to a row, given by its time and id, and the direction in which to read on."""
 
-    moment: datetime
+    timestamp: datetime
     id: UUID
     backwards: bool = False
 
     def __str__(self) -> str:
-        return f"{'-' if self.backwards else ''}{self.moment:%Y%m%dT%H%M%S.%f}_{self.id.hex}"
+        return f"{'-' if self.backwards else ''}{self.timestamp:%Y%m%dT%H%M%S.%f}_{self.id.hex}"
 
     @classmethod
-    def parse(cls, text: str) -> Mark:
-        """Raises ValueError."""
-        stamp, _, identity = text.removeprefix("-").partition("_")
-        moment = datetime.strptime(f"{stamp}+0000", "%Y%m%dT%H%M%S.%f%z")
-        return cls(moment, UUID(identity), backwards=text.startswith("-"))
+    def parse(cls, text: str) -> PageCursor:
+        """Parse what `str(cursor)` returns. Raises ValueError."""
+        stamp, _, id_hex = text.removeprefix("-").partition("_")
+        timestamp = datetime.strptime(f"{stamp}+0000", "%Y%m%dT%H%M%S.%f%z")
+        return cls(timestamp, UUID(id_hex), backwards=text.startswith("-"))
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     rows: list[Any]
-    next: Mark | None
-    previous: Mark | None
+    next: PageCursor | None
+    previous: PageCursor | None
 
 
-def page(found: QuerySet[Any], *, by: str, size: int, mark: Mark | None) -> Page:
-    """`size` rows from `mark` on, newest first by the column `by`; one query, and no count."""
-    backwards = mark is not None and mark.backwards
-    rows = list(beyond(found, mark, by=by)[: size + 1])
-    more = len(rows) > size
-    rows = rows[:size]
+def load_page(rows: QuerySet[Any], *, time_column: str, size: int, cursor: PageCursor | None) -> Page:
+    """Load at most `size` rows from `cursor` on, newest first; one query, and no count."""
+    backwards = cursor is not None and cursor.backwards
+    loaded = list(filter_from(rows, cursor, time_column=time_column)[: size + 1])
+    more = len(loaded) > size
+    loaded = loaded[:size]
     if backwards:
-        rows.reverse()
-    if not rows:
+        loaded.reverse()
+    if not loaded:
         return Page([], None, None)
-    older = Mark(getattr(rows[-1], by), rows[-1].id) if more or backwards else None
-    newer = Mark(getattr(rows[0], by), rows[0].id, backwards=True)
-    return Page(rows, older, newer if (more if backwards else mark is not None) else None)
+    first, last = loaded[0], loaded[-1]
+    older = PageCursor(getattr(last, time_column), last.id) if more or backwards else None
+    newer = PageCursor(getattr(first, time_column), first.id, backwards=True)
+    return Page(loaded, older, newer if (more if backwards else cursor is not None) else None)
 
 
-def beyond(found: QuerySet[Any], mark: Mark | None, *, by: str) -> QuerySet[Any]:
-    """What lies beyond `mark`, in the order in which it is read from there: oldest first where it goes backwards."""
-    if mark is None:
-        return found.order_by(f"-{by}", "id")
-    here = Q((by, mark.moment))
-    if mark.backwards:
-        after = Q((f"{by}__gt", mark.moment)) | here & Q(id__lt=mark.id)
-        return found.filter(after, (f"{by}__gte", mark.moment)).order_by(by, "-id")
-    before = Q((f"{by}__lt", mark.moment)) | here & Q(id__gt=mark.id)
-    return found.filter(before, (f"{by}__lte", mark.moment)).order_by(f"-{by}", "id")
+def filter_from(rows: QuerySet[Any], cursor: PageCursor | None, *, time_column: str) -> QuerySet[Any]:
+    """The rows behind `cursor` in reading order: newest first, or oldest first where the cursor goes backwards."""
+    if cursor is None:
+        return rows.order_by(f"-{time_column}", "id")
+    same_time = Q((time_column, cursor.timestamp))
+    if cursor.backwards:
+        newer = Q((f"{time_column}__gt", cursor.timestamp)) | same_time & Q(id__lt=cursor.id)
+        return rows.filter(newer, (f"{time_column}__gte", cursor.timestamp)).order_by(time_column, "-id")
+    older = Q((f"{time_column}__lt", cursor.timestamp)) | same_time & Q(id__gt=cursor.id)
+    return rows.filter(older, (f"{time_column}__lte", cursor.timestamp)).order_by(f"-{time_column}", "id")

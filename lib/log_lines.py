@@ -1,7 +1,4 @@
-"""How a line of the log looks: for people or as JSON, with the id of its request, without control characters and secrets.
-
-Used by LOGGING in the settings. The id is set by config.request_lines for as long as a request is answered.
-"""
+"""Log formatters, as text or JSON: they add the request id, escape control characters and redact secrets."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from datetime import UTC, datetime
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
-# Keys of ours, log-ins within addresses, and the tokens of invitations and new passwords: an error's message may hold them.
+# API keys, credentials in URLs, and the tokens of invitations and password resets: error messages may contain them.
 _SECRET = re.compile(
     r"(\btg_[0-9a-z]+_)[\w-]+|(://[^\s/:@]*:)[^\s/@]+(?=@)|(\bbearer\s+)(?!tg_)\S+"
     r"|(/usage/(?:invitation|password/reset)/)[^\s?]+",
@@ -23,48 +20,54 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _CONTROL_BUT_NEWLINE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-class ConsoleLines(logging.Formatter):
-    """`time LEVEL logger [request id] message`; a traceback follows, indented, so that no line of it passes for another."""
+class ConsoleFormatter(logging.Formatter):
+    """`time LEVEL logger [request id] message`. A traceback follows, indented so that it cannot pass for a log line."""
 
     def format(self, record: logging.LogRecord) -> str:
         id_ = request_id.get()
-        parts = (_time(record), record.levelname, record.name, f"[{id_}]" if id_ else "", _message(record))
-        line = _CONTROL.sub(_escaped, " ".join(part for part in parts if part))
-        trace = _CONTROL_BUT_NEWLINE.sub(_escaped, _trace(self, record))
+        words = (
+            _format_time(record),
+            record.levelname,
+            record.name,
+            f"[{id_}]" if id_ else "",
+            _format_message(record),
+        )
+        line = _CONTROL.sub(_escape, " ".join(word for word in words if word))
+        trace = _CONTROL_BUT_NEWLINE.sub(_escape, _format_traceback(self, record))
         return "\n    ".join([line, *trace.split("\n")]) if trace else line
 
 
-class JsonLines(logging.Formatter):
-    """One object a line, in ASCII. What the record's `fields` hold comes beside its message."""
+class JsonFormatter(logging.Formatter):
+    """One ASCII JSON object per line. The record's `fields` become keys beside its message."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
-            "time": _time(record),
+            "time": _format_time(record),
             "level": record.levelname,
             "logger": record.name,
-            "message": _message(record),
+            "message": _format_message(record),
             "request_id": request_id.get(),
             **getattr(record, "fields", {}),
-            "traceback": _trace(self, record),
+            "traceback": _format_traceback(self, record),
         }
         return json.dumps({name: value for name, value in line.items() if value != ""}, default=str)
 
 
-def _time(record: logging.LogRecord) -> str:
+def _format_time(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
 
 
-def _message(record: logging.LogRecord) -> str:
-    return _SECRET.sub(_kept, record.getMessage())
+def _format_message(record: logging.LogRecord) -> str:
+    return _SECRET.sub(_redact, record.getMessage())
 
 
-def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    return _SECRET.sub(_kept, formatter.formatException(record.exc_info)) if record.exc_info else ""
+def _format_traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    return _SECRET.sub(_redact, formatter.formatException(record.exc_info)) if record.exc_info else ""
 
 
-def _kept(secret: re.Match[str]) -> str:
-    return f"{next(part for part in secret.groups() if part)}[...]"
+def _redact(secret: re.Match[str]) -> str:
+    return f"{next(prefix for prefix in secret.groups() if prefix)}[...]"
 
 
-def _escaped(sign: re.Match[str]) -> str:
-    return ascii(sign[0])[1:-1]
+def _escape(character: re.Match[str]) -> str:
+    return ascii(character[0])[1:-1]

@@ -1,18 +1,18 @@
-"""Bounded label sets for metrics: the largest few by name, and one for all the others. Pure."""
+"""Limits the label values of a metric: the largest by name, the rest summed as "other". Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 OTHER = "other"
-MOST = 20
+MAX_LABELS = 20
 
 
-def bounded(rows: Iterable[tuple[str, Sequence[int]]], *, most: int = MOST) -> dict[str, list[int]]:
-    """Names and counts with no name twice: those with the largest first count, then `other`, which holds the rest."""
+def limit_labels(rows: Iterable[tuple[str, Sequence[int]]], *, limit: int = MAX_LABELS) -> dict[str, list[int]]:
+    """Counts by name: the `limit` names with the largest first count, then "other" with the sums of the rest."""
     largest_first = sorted(rows, key=lambda row: (-row[1][0], row[0]))
-    kept: dict[str, list[int]] = {}
+    totals: dict[str, list[int]] = {}
     for index, (name, counts) in enumerate(largest_first):
-        sums = kept.setdefault(name if index < most else OTHER, [0] * len(counts))
+        sums = totals.setdefault(name if index < limit else OTHER, [0] * len(counts))
         sums[:] = [a + b for a, b in zip(sums, counts, strict=True)]
-    return kept
+    return totals

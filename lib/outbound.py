@@ -1,7 +1,7 @@
-"""A POST to an address that somebody else chose: never into the own network, never on for long. Webhooks call it.
+"""POST requests to URLs that customers choose: never into the local network, and with a total time limit.
 
-The name is resolved once, every address that it has is checked, and a checked address is connected to, so that a name
-which resolves to something else a moment later leads nowhere. Redirects are not followed.
+The host name is resolved once, all its addresses are checked, and the connection goes to a checked address, so a name
+that resolves differently a moment later gains nothing. Redirects are not followed.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from functools import cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-CONNECT = 5  # seconds to connect to an address
-TRIED = 2  # addresses of a name
-TIMEOUT = 10  # seconds for all that follows
-READ = 2_000  # bytes of an answer that are looked at
-KEPT = 500  # characters of them that are told
+CONNECT_TIMEOUT_SECONDS = 5  # per address
+MAX_ADDRESSES_TRIED = 2
+TIMEOUT_SECONDS = 10  # for everything after connecting
+MAX_BYTES_READ = 2_000  # of the response body
+MAX_TEXT_LENGTH = 500  # characters of the body that are returned
 DEFAULT_PORTS = {"http": 80, "https": 443}
-LEAST_OTHER_PORT = 1024  # below live services that are no web servers
-# What clouds tell their machines, at addresses that are public or were until lately.
-METADATA = [ipaddress.ip_network(one) for one in ("168.63.129.16/32", "192.0.0.0/24")]
+MIN_OTHER_PORT = 1024  # services other than web servers use the ports below
+# Cloud metadata services at addresses that are public, or were until lately.
+METADATA_NETWORKS = [ipaddress.ip_network(network) for network in ("168.63.129.16/32", "192.0.0.0/24")]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-class NotAllowed(Exception):
-    """The URL, or an address that its host has, is none that is called; the message says why."""
+class AddressNotAllowed(Exception):
+    """The URL, or an address of its host, must not be called; the message says why."""
 
 
-class NoAnswer(Exception):
-    """Nobody answered, or not in time, or not in HTTP."""
+class NoResponse(Exception):
+    """No HTTP response in time."""
 
 
-class Target(NamedTuple):
-    """A URL in parts; `path` with its query."""
+class UrlParts(NamedTuple):
+    """`path` includes the query."""
 
     scheme: str
     host: str
@@ -46,52 +46,52 @@ class Target(NamedTuple):
     path: str
 
 
-class Answer(NamedTuple):
+class PostResponse(NamedTuple):
     status: int
     text: str
 
 
-def target(url: str) -> Target:
-    """Raises NotAllowed for what is no http or https URL of a host, or has a login or an unusual port."""
+def parse_url(url: str) -> UrlParts:
+    """Raises AddressNotAllowed unless `url` is an http or https URL with a host, no login and an allowed port."""
     if not url.isascii() or not url.isprintable() or " " in url:
-        raise NotAllowed("Only printable ASCII without blanks; write anything else percent-encoded.")
+        raise AddressNotAllowed("Use printable ASCII without spaces; percent-encode all other characters.")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise NotAllowed("This is no URL.") from error
+        raise AddressNotAllowed("This is not a URL.") from error
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
-        raise NotAllowed("Only http:// or https:// and a host.")
+        raise AddressNotAllowed("The URL must start with http:// or https:// and name a host.")
     if "@" in parts.netloc:
-        raise NotAllowed("No user or password.")
-    if port is not None and port not in DEFAULT_PORTS.values() and port < LEAST_OTHER_PORT:
-        raise NotAllowed(f"Only the ports 80, 443, and {LEAST_OTHER_PORT} or above.")
+        raise AddressNotAllowed("The URL must not contain a user name or password.")
+    if port is not None and port not in DEFAULT_PORTS.values() and port < MIN_OTHER_PORT:
+        raise AddressNotAllowed(f"The port must be 80, 443, or {MIN_OTHER_PORT} or above.")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(parts.scheme, parts.hostname, port or DEFAULT_PORTS[parts.scheme], path)
+    return UrlParts(parts.scheme, parts.hostname, port or DEFAULT_PORTS[parts.scheme], path)
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str], *, allow_private: bool = False) -> Answer:
-    """What the address answers, whatever the status. Raises NotAllowed or NoAnswer."""
-    to = target(url)
-    addresses = _resolved(to)
+def post(url: str, body: bytes, headers: Mapping[str, str], *, allow_private: bool = False) -> PostResponse:
+    """Send the request and return the response, whatever its status. Raises AddressNotAllowed or NoResponse."""
+    target = parse_url(url)
+    addresses = _resolve(target)
     if not allow_private:
-        check(addresses)
-    late = threading.Event()
+        check_addresses(addresses)
+    timed_out = threading.Event()
     try:
-        with _connected(addresses, to.port) as connected, _not_for_long(connected, late):
-            answer = _exchanged(to, connected, body, headers)
+        with _connect(addresses, target.port) as connection, _time_limit(connection, timed_out):
+            response = _send(target, connection, body, headers)
     except (OSError, http.client.HTTPException) as error:
-        raise NoAnswer(_in_words(error, late=late.is_set())) from error
-    if late.is_set():
-        raise NoAnswer(_in_words(TimeoutError(), late=True))
-    return answer
+        raise NoResponse(_describe_error(error, timed_out=timed_out.is_set())) from error
+    if timed_out.is_set():
+        raise NoResponse(_describe_error(TimeoutError(), timed_out=True))
+    return response
 
 
-def check(addresses: list[Address]) -> None:
-    """Raises NotAllowed where any of them is not of the public internet."""
+def check_addresses(addresses: list[Address]) -> None:
+    """Raises AddressNotAllowed if any address is outside the public internet."""
     for address in addresses:
         if not _is_public(address):
-            raise NotAllowed(f"{address} is a private or special address (WEBHOOK_ALLOW_PRIVATE).")
+            raise AddressNotAllowed(f"{address} is a private or special address (WEBHOOK_ALLOW_PRIVATE).")
 
 
 def _is_public(address: Address) -> bool:
@@ -101,78 +101,78 @@ def _is_public(address: Address) -> bool:
             return _is_public(inner)
         if address.is_site_local:
             return False
-    special = address.is_multicast or address.is_reserved or any(address in one for one in METADATA)
+    special = address.is_multicast or address.is_reserved or any(address in network for network in METADATA_NETWORKS)
     return address.is_global and not special
 
 
-def _resolved(to: Target) -> list[Address]:
-    """All addresses of the host; the system's resolver also reads 2130706433 and 0x7f.1 as addresses."""
+def _resolve(target: UrlParts) -> list[Address]:
+    """All addresses of the host. The system's resolver also accepts 2130706433 and 0x7f.1 as addresses."""
     try:
-        found = socket.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM)
+        results = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise NoAnswer(f"The name {to.host} does not resolve.") from error
-    return list(dict.fromkeys(ipaddress.ip_address(str(one[4][0])) for one in found))
+        raise NoResponse(f"The name {target.host} does not resolve.") from error
+    return list(dict.fromkeys(ipaddress.ip_address(str(result[4][0])) for result in results))
 
 
-def _connected(addresses: list[Address], port: int) -> socket.socket:
-    """The first address that takes a connection."""
-    *others, last = addresses[:TRIED]
+def _connect(addresses: list[Address], port: int) -> socket.socket:
+    """Connect to the first address that accepts."""
+    *others, last = addresses[:MAX_ADDRESSES_TRIED]
     for address in others:
         try:
-            return socket.create_connection((str(address), port), timeout=CONNECT)
+            return socket.create_connection((str(address), port), timeout=CONNECT_TIMEOUT_SECONDS)
         except OSError:
             continue
-    return socket.create_connection((str(last), port), timeout=CONNECT)
+    return socket.create_connection((str(last), port), timeout=CONNECT_TIMEOUT_SECONDS)
 
 
 @contextmanager
-def _not_for_long(connected: socket.socket, late: threading.Event) -> Iterator[None]:
-    """Ends the connection after TIMEOUT: its own time-out starts anew with each byte that trickles in."""
+def _time_limit(connection: socket.socket, timed_out: threading.Event) -> Iterator[None]:
+    """Shut the connection down after TIMEOUT_SECONDS: the socket's own time-out restarts with each byte received."""
 
-    def end() -> None:
-        late.set()
+    def shut_down() -> None:
+        timed_out.set()
         with suppress(OSError):
-            connected.shutdown(socket.SHUT_RDWR)
+            connection.shutdown(socket.SHUT_RDWR)
 
-    watch = threading.Timer(TIMEOUT, end)
-    watch.start()
+    timer = threading.Timer(TIMEOUT_SECONDS, shut_down)
+    timer.start()
     try:
         yield
     finally:
-        watch.cancel()
+        timer.cancel()
 
 
-def _exchanged(to: Target, connected: socket.socket, body: bytes, headers: Mapping[str, str]) -> Answer:
-    """One request over a connection that is there already; Host and SNI are those of the URL."""
-    connected.settimeout(TIMEOUT)
-    secure = to.scheme == "https"
-    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-    request = kind(to.host, to.port)
-    request.sock = _context().wrap_socket(connected, server_hostname=to.host) if secure else connected
+def _send(target: UrlParts, connection: socket.socket, body: bytes, headers: Mapping[str, str]) -> PostResponse:
+    """Send one request over an open connection; Host and SNI are those of the URL."""
+    connection.settimeout(TIMEOUT_SECONDS)
+    secure = target.scheme == "https"
+    client_class = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+    client = client_class(target.host, target.port)
+    client.sock = _ssl_context().wrap_socket(connection, server_hostname=target.host) if secure else connection
     try:
-        request.request("POST", to.path, body, dict(headers))
-        response = request.getresponse()
-        return Answer(response.status, _text(response))
+        client.request("POST", target.path, body, dict(headers))
+        response = client.getresponse()
+        return PostResponse(response.status, _read_text(response))
     finally:
-        request.close()
+        client.close()
 
 
 @cache
-def _context() -> ssl.SSLContext:
+def _ssl_context() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _text(response: http.client.HTTPResponse) -> str:
-    """The start of the answer as text that every database takes; the rest is not read."""
+def _read_text(response: http.client.HTTPResponse) -> str:
+    """The start of the body, as text that every database accepts; the rest is not read."""
     try:
-        read = response.read(READ)
+        body = response.read(MAX_BYTES_READ)
     except http.client.HTTPException:  # the status is what counts
         return ""
-    text = read.decode("utf-8", "replace")
-    return "".join(one if one.isprintable() or one in "\n\t" else "\ufffd" for one in text)[:KEPT]
+    text = body.decode("utf-8", "replace")
+    return "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text)[:MAX_TEXT_LENGTH]
 
 
-def _in_words(error: Exception, *, late: bool) -> str:
-    if late or isinstance(error, TimeoutError):
-        return f"No answer within {TIMEOUT} seconds."
+def _describe_error(error: Exception, *, timed_out: bool) -> str:
+    if timed_out or isinstance(error, TimeoutError):
+        return f"No answer within {TIMEOUT_SECONDS} seconds."
     return f"{type(error).__name__}: {error}"

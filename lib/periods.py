@@ -1,12 +1,12 @@
 """Usage periods: one month from an account's anchor day, in its own time zone, half-open. Pure calendar arithmetic.
 
-A schedule's period is named by the local date on which it starts. An anchor that a month does not have falls on that
-month's last day (31 January, 28 February, 31 March): the anchor itself is kept, so nothing drifts.
+A period is named by the local date on which it starts. In a month without the anchor day, the period starts on the month's
+last day (31 January, 28 February, 31 March); the anchor itself does not change, so nothing drifts.
 
-A changed schedule knows the one before it. The period that was running at the change ends where the first period of the
-new schedule starts, in a later month, so that no two periods have one name; a month may be left without a period of its
-own. Days go by the zone that is in force. Where the zone changes, the last day of the old zone ends at the first midnight
-of the new one, so it may be longer or shorter than 24 hours: each instant has one day, and each day belongs to one period.
+A changed schedule refers to the one that it replaced. The period that runs at the change ends where the first period of the
+new schedule starts, in a later month, so no two periods have the same name; a month may have no period of its own. Days
+follow the time zone in force. At a change of zone, the last day of the old zone ends at the first midnight of the new one,
+so it may be longer or shorter than 24 hours: each instant belongs to one day, and each day to one period.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from zoneinfo import ZoneInfo
 
 
 class Schedule(NamedTuple):
-    """When an account's periods start: day 1 to 31, and an IANA zone name; and what was in force before."""
+    """When an account's periods start: anchor day 1 to 31, IANA zone name, and the schedule in force before."""
 
     anchor_day: int = 1
     zone: str = "UTC"
-    earlier: Earlier | None = None
+    earlier: ReplacedSchedule | None = None
 
 
-class Earlier(NamedTuple):
-    """A schedule that was replaced: its last period starts on `last`, and the first one of its successor on `until`."""
+class ReplacedSchedule(NamedTuple):
+    """A replaced schedule, the start of its last period, and the start of its successor's first period."""
 
     schedule: Schedule
-    last: date
-    until: date
+    last_start: date
+    successor_start: date
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where an event counts: the period (its local start date), the local day, and how it came to be late."""
+class PeriodPlacement:
+    """Where an event counts: the local start date of the period, and the local day."""
 
     period: date
     day: date
-    late_for: date | None  # the period to which it would have belonged, or None
+    late_for: date | None  # for a late event: the closed period in which it occurred
 
 
 CALENDAR_UTC = Schedule()
@@ -50,122 +50,124 @@ DAY = timedelta(days=1)
 
 def local_day(schedule: Schedule, at: datetime) -> date:
     earlier = schedule.earlier
-    if earlier and at < midnight(schedule.zone, earlier.until):
-        return min(local_day(earlier.schedule, at), earlier.until - DAY)
+    if earlier and at < midnight(schedule.zone, earlier.successor_start):
+        return min(local_day(earlier.schedule, at), earlier.successor_start - DAY)
     return at.astimezone(_zone(schedule.zone)).date()
 
 
-def start_of(schedule: Schedule, day: date) -> date:
-    """The start date of the period that holds the local `day`."""
+def period_start(schedule: Schedule, day: date) -> date:
+    """The start date of the period that contains the local `day`."""
     earlier = schedule.earlier
-    if earlier and day < earlier.until:
-        return min(start_of(earlier.schedule, day), earlier.last)
-    start = _anchor_in(schedule, day.year, day.month)
+    if earlier and day < earlier.successor_start:
+        return min(period_start(earlier.schedule, day), earlier.last_start)
+    start = _anchor_date(schedule, day.year, day.month)
     if day >= start:
         return start
-    year, month = _previous(day.year, day.month)
-    return _anchor_in(schedule, year, month)
+    year, month = _previous_month(day.year, day.month)
+    return _anchor_date(schedule, year, month)
 
 
-def next_start(schedule: Schedule, start: date) -> date:
+def next_period_start(schedule: Schedule, start: date) -> date:
     """The start date of the period after the one that starts on `start`."""
     earlier = schedule.earlier
-    if earlier and start < earlier.until:
-        return earlier.until if start == earlier.last else next_start(earlier.schedule, start)
-    year, month = _following(start.year, start.month)
-    return _anchor_in(schedule, year, month)
+    if earlier and start < earlier.successor_start:
+        return earlier.successor_start if start == earlier.last_start else next_period_start(earlier.schedule, start)
+    year, month = _next_month(start.year, start.month)
+    return _anchor_date(schedule, year, month)
 
 
-def months_on(schedule: Schedule, start: date, months: int) -> date:
-    """The first period start in the month that lies `months` after that of `start`, or later where it has none."""
+def period_start_after_months(schedule: Schedule, start: date, months: int) -> date:
+    """The period start in the month `months` after that of `start`, or the next one if that month has none."""
     year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
     while (start.year, start.month) < (year, month + 1):
-        start = next_start(schedule, start)
+        start = next_period_start(schedule, start)
     return start
 
 
-def previous_start(schedule: Schedule, start: date) -> date:
+def previous_period_start(schedule: Schedule, start: date) -> date:
     earlier = schedule.earlier
-    if earlier and start <= earlier.until:
-        return earlier.last if start == earlier.until else previous_start(earlier.schedule, start)
-    year, month = _previous(start.year, start.month)
-    return _anchor_in(schedule, year, month)
+    if earlier and start <= earlier.successor_start:
+        return (
+            earlier.last_start if start == earlier.successor_start else previous_period_start(earlier.schedule, start)
+        )
+    year, month = _previous_month(start.year, start.month)
+    return _anchor_date(schedule, year, month)
 
 
-def named(schedule: Schedule, year: int, month: int) -> date | None:
-    """The start date of the period that is called `year-month`: the one that starts in that month, if one does."""
+def period_start_in_month(schedule: Schedule, year: int, month: int) -> date | None:
+    """The start date of the period named `year-month`, or None if no period starts in that month."""
     earlier = schedule.earlier
-    if earlier and (year, month) < (earlier.until.year, earlier.until.month):
-        start = named(earlier.schedule, year, month)
-        return start if start and start <= earlier.last else None
-    return _anchor_in(schedule, year, month)
+    if earlier and (year, month) < (earlier.successor_start.year, earlier.successor_start.month):
+        start = period_start_in_month(earlier.schedule, year, month)
+        return start if start and start <= earlier.last_start else None
+    return _anchor_date(schedule, year, month)
 
 
-def starts_at(schedule: Schedule, day: date) -> datetime:
-    """The first instant of a local day, and so of the period that starts on it."""
+def first_instant(schedule: Schedule, day: date) -> datetime:
+    """The first instant of a local day, as aware UTC."""
     earlier = schedule.earlier
-    if earlier and day < earlier.until:
-        return min(starts_at(earlier.schedule, day), midnight(schedule.zone, earlier.until))
+    if earlier and day < earlier.successor_start:
+        return min(first_instant(earlier.schedule, day), midnight(schedule.zone, earlier.successor_start))
     return midnight(schedule.zone, day)
 
 
-def changed(schedule: Schedule, anchor_day: int, zone: str, at: datetime) -> Schedule:
-    """The schedule that follows when an account asks `at` for another anchor or zone. What is past stays as it is.
+def change_schedule(schedule: Schedule, anchor_day: int, zone: str, at: datetime) -> Schedule:
+    """The schedule after a change of anchor or zone at `at`. Past periods stay as they are.
 
-    The period that runs `at` ends at the first boundary of the new schedule that lies in a later month than its start
-    and is not past. An earlier change that has not come into force by then is given up; what it put off does not come back
-    where that would be past.
+    The period running at `at` ends at the first boundary of the new schedule that is not past and lies in a later month
+    than the period's start. An earlier change that is not yet in force is dropped, but boundaries that it removed do not
+    return if they are past.
     """
-    running = start_of(schedule, local_day(schedule, at))
-    while schedule.earlier and running < schedule.earlier.until:
+    running = period_start(schedule, local_day(schedule, at))
+    while schedule.earlier and running < schedule.earlier.successor_start:
         schedule = schedule.earlier.schedule
-    wanted = Schedule(anchor_day, zone)
-    if wanted == schedule._replace(earlier=None) and starts_at(schedule, next_start(schedule, running)) >= at:
+    new = Schedule(anchor_day, zone)
+    if new == schedule._replace(earlier=None) and first_instant(schedule, next_period_start(schedule, running)) >= at:
         return schedule
-    until = next_start(wanted, running)
-    while midnight(zone, until) < at:
-        until = next_start(wanted, until)
-    return wanted._replace(earlier=Earlier(schedule, running, until))
+    first_start = next_period_start(new, running)
+    while midnight(zone, first_start) < at:
+        first_start = next_period_start(new, first_start)
+    return new._replace(earlier=ReplacedSchedule(schedule, running, first_start))
 
 
 @lru_cache(maxsize=4096)
 def midnight(zone: str, day: date) -> datetime:
-    """The first instant of a local day as aware UTC; where DST skips midnight, the first instant that there is."""
+    """Local midnight as aware UTC; where DST skips midnight, the day's first instant."""
     return datetime.combine(day, time.min, tzinfo=_zone(zone)).astimezone(UTC)
 
 
-def place(
+def place_event(
     schedule: Schedule, occurred_at: datetime, received_at: datetime, *, billed_from: date, grace: timedelta
-) -> Place:
-    """Decide once, at receipt, where an event counts.
+) -> PeriodPlacement:
+    """Decide at receipt, once and for all, where an event counts.
 
-    That is the period of `occurred_at` while this is open (until `grace` after its end), or for ever where it lies before
-    the account's `billed_from` (history, never statemented); else the open period, and `late_for` says which it missed.
+    It counts in the period of `occurred_at` until `grace` after that period's end, or at any time if the day is before
+    `billed_from` (history, never on a statement). Otherwise it counts in the open period, with `late_for` set.
     """
     day = local_day(schedule, occurred_at)
-    period, end = _around(schedule, day)
+    period, end = _period_bounds(schedule, day)
     if received_at < end + grace or day < billed_from:
-        return Place(period, day, None)
+        return PeriodPlacement(period, day, None)
     received_day = local_day(schedule, received_at)
-    return Place(start_of(schedule, received_day), received_day, period)
+    return PeriodPlacement(period_start(schedule, received_day), received_day, period)
 
 
 @lru_cache(maxsize=4096)
-def _around(schedule: Schedule, day: date) -> tuple[date, datetime]:
-    """The period that holds the local `day`: its start date, and its end as an instant."""
-    start = start_of(schedule, day)
-    return start, starts_at(schedule, next_start(schedule, start))
+def _period_bounds(schedule: Schedule, day: date) -> tuple[date, datetime]:
+    """The start date and the end instant of the period that contains the local `day`."""
+    start = period_start(schedule, day)
+    return start, first_instant(schedule, next_period_start(schedule, start))
 
 
-def _anchor_in(schedule: Schedule, year: int, month: int) -> date:
+def _anchor_date(schedule: Schedule, year: int, month: int) -> date:
     return date(year, month, min(schedule.anchor_day, monthrange(year, month)[1]))
 
 
-def _previous(year: int, month: int) -> tuple[int, int]:
+def _previous_month(year: int, month: int) -> tuple[int, int]:
     return (year - 1, 12) if month == 1 else (year, month - 1)
 
 
-def _following(year: int, month: int) -> tuple[int, int]:
+def _next_month(year: int, month: int) -> tuple[int, int]:
     return (year + 1, 1) if month == 12 else (year, month + 1)
 
 

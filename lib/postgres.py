@@ -1,7 +1,7 @@
-"""What PostgreSQL alone can do: psycopg's own cursors on Django's connection, and whole arrays in binary for them.
+"""PostgreSQL only: psycopg's own cursors on Django's connection, COPY, pipelines, and array parameters in binary form.
 
-Called by upsert, log_search, and the hot paths of billing. psycopg itself would dump an array value by value. Source of the
-form: `array_send` in PostgreSQL's arrayfuncs.c; elements stand as they do in COPY.
+psycopg itself would dump an array value by value. Source of the array format: `array_send` in PostgreSQL's arrayfuncs.c;
+the elements are encoded as in COPY.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from psycopg.types.numeric import Int8
 
 from lib import copy_binary
 
-_head = Struct(">iiiii").pack
+_pack_header = Struct(">iiiii").pack
 OIDS = {"bigint": 20, "text": 25, "date": 1082, "timestamptz": 1184, "uuid": 2950}
-PACKERS: dict[str, copy_binary.Pack] = {
+PACKERS: dict[str, copy_binary.Packer] = {
     "text": copy_binary.repeated_text,
     "date": copy_binary.day,
-    "timestamptz": copy_binary.moment,
+    "timestamptz": copy_binary.timestamptz,
     "uuid": copy_binary.uuid,
 }
-# A datetime is a date as well, so it comes first; a UUID comes as its 16 bytes, too.
-TYPES = (
+# datetime comes first because it is a subclass of date. A UUID may also be passed as its 16 bytes.
+TYPE_NAMES = (
     (str, "text"),
     (int, "bigint"),
     (datetime, "timestamptz"),
@@ -48,58 +48,60 @@ TYPES = (
 
 
 @contextmanager
-def cursor(connection: BaseDatabaseWrapper) -> Iterator[psycopg.Cursor[Any]]:
-    """Django's own cursor binds parameters on the client, and knows no COPY. Errors are Django's, so that callers know them."""
+def native_cursor(connection: BaseDatabaseWrapper) -> Iterator[psycopg.Cursor[Any]]:
+    """A psycopg cursor: server-side parameters and COPY, which Django's cursor lacks. It raises Django's exceptions."""
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         yield cursor
 
 
-def copy(connection: BaseDatabaseWrapper, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Insert the rows by COPY: one by one in text, which needs no types."""
+def copy_rows(
+    connection: BaseDatabaseWrapper, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
+    """Insert the rows by COPY in text format, which needs no types."""
     quote = connection.ops.quote_name
     names = ", ".join(map(quote, columns))
-    with cursor(connection) as own, own.copy(f"COPY {quote(table)} ({names}) FROM STDIN") as stream:
+    with native_cursor(connection) as cursor, cursor.copy(f"COPY {quote(table)} ({names}) FROM STDIN") as stream:
         for row in rows:
             stream.write_row(row)
 
 
-def fetch(connection: BaseDatabaseWrapper, rows: QuerySet[Any, tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """The rows of a `values_list` in binary, at half the cost of Django's text; JSON comes parsed, times in UTC."""
+def fetch_binary(connection: BaseDatabaseWrapper, rows: QuerySet[Any, tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """The rows of a `values_list`, read in binary at half the cost of Django's text format; JSON is parsed, times are UTC."""
     try:
         sql, parameters = rows.query.sql_with_params()
     except EmptyResultSet:
         return []
-    with cursor(connection) as cursor_:
-        set_json_loads(msgspec.json.decode, cursor_)  # reads whatever strict_json lets in as `json` does
-        return cursor_.execute(sql.encode(), parameters, binary=True).fetchall()
+    with native_cursor(connection) as cursor:
+        set_json_loads(msgspec.json.decode, cursor)  # same result as `json` for everything that strict_json accepts
+        return cursor.execute(sql.encode(), parameters, binary=True).fetchall()
 
 
-class _Prepared(psycopg.Cursor[Any]):
-    """Prepares each statement. All whole numbers go as bigint: by their size, one statement would be prepared many times."""
+class _PreparedCursor(psycopg.Cursor[Any]):
+    """Prepares each statement. Sends every int as bigint: otherwise a statement would be prepared once per integer size."""
 
-    def execute(self, query: Any, params: Any = None, **_: Any) -> _Prepared:  # noqa: ANN401 - psycopg's own
+    def execute(self, query: Any, params: Any = None, **_: Any) -> _PreparedCursor:  # noqa: ANN401 - psycopg's own
         typed = [Int8(value) if type(value) is int else value for value in params or ()]
         return super().execute(query, typed, prepare=True, binary=True)
 
 
-def hot_cursor(connection: BaseDatabaseWrapper) -> CursorWrapper:
-    """For statements that run for every call: prepared once a connection where the database can (PostgreSQL).
+def prepared_cursor(connection: BaseDatabaseWrapper) -> CursorWrapper:
+    """A cursor for statements that run for every AI call: prepared once per connection (PostgreSQL), Django's own elsewhere.
 
-    Planning is most of what they cost. It is Django's cursor for all that looks on: wrappers, logs and errors.
+    Planning is most of their cost. Django's wrapper stays around it, for execute wrappers, query logs and error translation.
     """
     if connection.vendor != "postgresql":
         return connection.cursor()
     connection.close_if_health_check_failed()
     connection.ensure_connection()
-    make = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
-    cursor: Any = _Prepared(connection.connection)
-    return make(cursor)
+    wrap = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
+    cursor: Any = _PreparedCursor(connection.connection)
+    return wrap(cursor)
 
 
 @contextmanager
-def one_trip(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """Statements that travel together, in order, where they can (PostgreSQL): only a fetch and the end wait for answers."""
+def pipeline(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Send statements without waiting for each answer (PostgreSQL); only a fetch and the end of the block wait."""
     if connection.vendor != "postgresql":
         yield
         return
@@ -109,45 +111,47 @@ def one_trip(connection: BaseDatabaseWrapper) -> Iterator[None]:
 
 
 @contextmanager
-def short_transaction(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """A transaction in one_trip: the COMMIT, too, travels with what precedes it, so that a lock is held for less long.
+def pipelined_transaction(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """A transaction in a pipeline: the COMMIT is sent together with the statements before it, so locks are held for less time.
 
-    Inside another transaction an error must come up before the savepoint is left: there, each statement travels alone.
+    Without a pipeline inside another transaction, where an error must be raised before the savepoint is released.
     """
     nested = connection.in_atomic_block
-    with nullcontext() if nested else one_trip(connection), transaction.atomic():
+    with nullcontext() if nested else pipeline(connection), transaction.atomic():
         yield
 
 
-class Array:
-    """A parameter for `%s::bigint[]` and the like, of one or more values of one kind, none of them None."""
+class BinaryArray:
+    """A parameter for `%s::bigint[]` and the like: one or more values of the same type, none of them None."""
 
     def __init__(self, values: Sequence[Any]) -> None:
-        self.type = next(name for kind, name in TYPES if isinstance(values[0], kind))
-        head = _head(1, 0, OIDS[self.type], len(values), 1)
-        self.packed = head + (_int8s(values) if self.type == "bigint" else b"".join(map(PACKERS[self.type], values)))
+        self.type = next(name for python_type, name in TYPE_NAMES if isinstance(values[0], python_type))
+        head = _pack_header(1, 0, OIDS[self.type], len(values), 1)
+        self.packed = head + (
+            _pack_int8s(values) if self.type == "bigint" else b"".join(map(PACKERS[self.type], values))
+        )
 
 
-class _ArrayDumper(Dumper):
-    format = Format.BINARY  # of no type of its own: the statement's cast says it
+class _BinaryArrayDumper(Dumper):
+    format = Format.BINARY  # without an OID: the cast in the statement gives the type
 
-    def dump(self, obj: Array) -> bytes:
+    def dump(self, obj: BinaryArray) -> bytes:
         return obj.packed
 
-    def quote(self, obj: Array) -> bytes:
-        """For Django's log of queries alone."""
+    def quote(self, obj: BinaryArray) -> bytes:
+        """Used only by Django's query log."""
         return f"'an array of {obj.type}'".encode()
 
 
-psycopg.adapters.register_dumper(Array, _ArrayDumper)
+psycopg.adapters.register_dumper(BinaryArray, _BinaryArrayDumper)
 
 
-def _int8s(values: Sequence[int]) -> bytes:
+def _pack_int8s(values: Sequence[int]) -> bytes:
     lengths_and_values = [8] * (2 * len(values))
     lengths_and_values[1::2] = values
-    return _pairs(len(values)).pack(*lengths_and_values)
+    return _int8_struct(len(values)).pack(*lengths_and_values)
 
 
-@lru_cache(maxsize=8)  # the columns of one statement are of one length
-def _pairs(count: int) -> Struct:
+@lru_cache(maxsize=8)  # all columns of a statement have the same length
+def _int8_struct(count: int) -> Struct:
     return Struct(">" + "iq" * count)

@@ -1,31 +1,31 @@
-"""How often somebody may do something: fixed windows, counted per process (no cache server needed). Called at the edges."""
+"""Rate limits in fixed windows, counted per process, so that no cache server is needed."""
 
 from __future__ import annotations
 
 import time
 
-SECONDS = {"second": 1, "minute": 60, "hour": 3600}
-MOST_NAMES = 10_000
+WINDOW_SECONDS = {"second": 1, "minute": 60, "hour": 3600}
+MAX_NAMES = 10_000
 
 _counts: dict[tuple[str, int], int] = {}
 
 
-def within(name: str, rate: str) -> bool:
-    """Count one more by `name`; whether that is within a rate such as "60/minute"."""
-    most, per = _parts(rate)
-    window = int(time.monotonic() // per)
-    if len(_counts) > MOST_NAMES:
+def allow(name: str, rate: str) -> bool:
+    """Count one request for `name`. Returns whether it is within `rate`, such as "60/minute"."""
+    limit, seconds = _parse_rate(rate)
+    window = int(time.monotonic() // seconds)
+    if len(_counts) > MAX_NAMES:
         _counts.clear()
     count = _counts[name, window] = _counts.get((name, window), 0) + 1
-    return count <= most
+    return count <= limit
 
 
-def wait(rate: str) -> float:
+def seconds_until_reset(rate: str) -> float:
     """Seconds until the next window."""
-    _, per = _parts(rate)
-    return per - time.monotonic() % per
+    _, seconds = _parse_rate(rate)
+    return seconds - time.monotonic() % seconds
 
 
-def _parts(rate: str) -> tuple[int, int]:
-    most, _, per = rate.partition("/")
-    return int(most), SECONDS[per]
+def _parse_rate(rate: str) -> tuple[int, int]:
+    limit, _, unit = rate.partition("/")
+    return int(limit), WINDOW_SECONDS[unit]

@@ -1,4 +1,4 @@
-"""The registry of readiness checks. Apps register theirs when they start; /readyz and the `health` command run them."""
+"""The registry of readiness checks. Each app registers its checks when it starts."""
 
 from __future__ import annotations
 
@@ -6,57 +6,57 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
 from django.db import connections
 
-Status = Literal["ok", "warning", "critical"]
+CheckStatus = Literal["ok", "warning", "critical"]
 
-_SEVERITY: tuple[Status, ...] = ("ok", "warning", "critical")
-LIMIT = timedelta(seconds=2)
+_SEVERITY: tuple[CheckStatus, ...] = ("ok", "warning", "critical")
+DEFAULT_TIMEOUT = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What a check found. `/readyz` is open to all, so `detail` names no host, no account and no error message."""
+class CheckResult:
+    """`detail` names no host, account or error message, because `/readyz` is public."""
 
-    status: Status
+    status: CheckStatus
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`limit`: how long an answer waits for it."""
+    """`timeout`: how long `run_checks` waits for it."""
 
-    find: Callable[[], Finding]
-    limit: timedelta
+    run: Callable[[], CheckResult]
+    timeout: timedelta
 
 
 _checks: dict[str, Check] = {}
-_running: dict[str, Future[Finding]] = {}
+_running: dict[str, Future[CheckResult]] = {}
 _lock = threading.Lock()
 
 
-def register(name: str, find: Callable[[], Finding], *, limit: timedelta = LIMIT) -> None:
-    _checks[name] = Check(find, limit)
+def register(name: str, run: Callable[[], CheckResult], *, timeout: timedelta = DEFAULT_TIMEOUT) -> None:
+    _checks[name] = Check(run, timeout)
 
 
-def run() -> dict[str, Finding]:
-    """The finding of every check, in the order of registration. All run at once, and none is waited for beyond its limit."""
-    begun = _now()
-    running = {name: _begin(name, check) for name, check in _checks.items()}
-    return {name: _found(future, begun + _checks[name].limit) for name, future in running.items()}
+def run_checks() -> dict[str, CheckResult]:
+    """Run all checks at once. Returns their results in the order of registration; each is waited for until its timeout."""
+    started = _monotonic_now()
+    running = {name: _start(name, check) for name, check in _checks.items()}
+    return {name: _wait_for_result(future, started + _checks[name].timeout) for name, future in running.items()}
 
 
-def worst(findings: Iterable[Finding]) -> Status:
-    return max((finding.status for finding in findings), key=_SEVERITY.index, default="ok")
+def worst_status(results: Iterable[CheckResult]) -> CheckStatus:
+    return max((result.status for result in results), key=_SEVERITY.index, default="ok")
 
 
-def _begin(name: str, check: Check) -> Future[Finding]:
-    """What runs already, or a new run: a check that hangs holds one thread and one connection, however often it is asked."""
+def _start(name: str, check: Check) -> Future[CheckResult]:
+    """The unfinished run of the check, or a new one, so that a hanging check occupies only one thread and connection."""
     with _lock:
         running = _running.get(name)
         if running is None or running.done():
@@ -65,25 +65,25 @@ def _begin(name: str, check: Check) -> Future[Finding]:
         return running
 
 
-def _run(check: Check, future: Future[Finding]) -> None:
-    """In a thread of its own, whose connections are its own and end with it."""
+def _run(check: Check, future: Future[CheckResult]) -> None:
+    """Run in its own thread, with its own database connections, which it closes."""
     try:
-        finding = check.find()
-    except Exception as error:  # A check that cannot tell is the worst news.
-        finding = Finding("critical", f"could not be checked: {type(error).__name__}")
+        result = check.run()
+    except Exception as error:  # An exception counts as critical.
+        result = CheckResult("critical", f"could not be checked: {type(error).__name__}")
     try:
         connections.close_all()
     finally:
-        future.set_result(finding)
+        future.set_result(result)
 
 
-def _found(future: Future[Finding], until: timedelta) -> Finding:
+def _wait_for_result(future: Future[CheckResult], until: timedelta) -> CheckResult:
     try:
-        return future.result(max((until - _now()).total_seconds(), 0))
-    except NotYet:
-        return Finding("critical", "no answer in time")
+        return future.result(max((until - _monotonic_now()).total_seconds(), 0))
+    except FutureTimeoutError:
+        return CheckResult("critical", "no answer in time")
 
 
-def _now() -> timedelta:
-    """On a clock that nobody sets."""
+def _monotonic_now() -> timedelta:
+    """The monotonic clock, which no one can set."""
     return timedelta(seconds=time.monotonic())

@@ -1,7 +1,4 @@
-"""What is kept for a number of days: how much is older, and removing that in small batches. Each app has rules of its own.
-
-Called by the jobs and by `manage.py prune`, never inside a request.
-"""
+"""Retention rules: what to delete after a number of days, how many rows are due, and deletion in small batches."""
 
 from __future__ import annotations
 
@@ -13,59 +10,64 @@ from typing import Any
 from django.db import models
 from django.db.models import Min
 
-BATCH = 1_000  # rows in one transaction
-OF_MINUTES, OF_HOURS = timedelta(minutes=30), timedelta(days=1)  # in one batch: some hundred rows each
-BATCHES = 100  # in one run of a job, so that other jobs get their turn; the rest waits for the next run
+BATCH_ROWS = 1_000  # rows in one transaction
+MINUTES_PER_BATCH, HOURS_PER_BATCH = timedelta(minutes=30), timedelta(days=1)  # some hundred rows each
+MAX_BATCHES = 100  # in one run of a job, so that other jobs get their turn; the next run continues
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """`days`: how long it is kept, 0 for ever. `due` counts what is older than a time.
+class RetentionRule:
+    """`days`: how long rows are kept, 0 for ever. `count_older` counts the rows older than a time.
 
-    `step` commits one batch, and answers how many rows it removed, or None where nothing is left; it may be killed, and run
-    by several at once.
+    `delete_batch` commits one batch of rows older than a time and returns how many it deleted, or None where none is left.
+    It may be killed, and several processes may run it at once.
     """
 
-    what: str
+    label: str
     days: Callable[[], int]
-    due: Callable[[datetime], int]
-    step: Callable[[datetime], int | None]
+    count_older: Callable[[datetime], int]
+    delete_batch: Callable[[datetime], int | None]
 
-    def limit(self, at: datetime) -> datetime | None:
+    def cutoff(self, at: datetime) -> datetime | None:
+        """The time before which rows are due at `at`; None where they are kept for ever."""
         return at - timedelta(days=self.days()) if self.days() else None
 
 
-def of_spans(what: str, days: Callable[[], int], rows: models.Manager[Any], *, by: str, span: timedelta) -> Rule:
-    """The rule of a table that holds rows for each minute or hour, in column `by`; a batch removes those of one `span`."""
+def time_bucket_rule(
+    label: str, days: Callable[[], int], rows: models.Manager[Any], *, column: str, span: timedelta
+) -> RetentionRule:
+    """The rule of a table with rows for each minute or hour in `column`; a batch deletes the oldest `span` of them."""
 
-    def due(before: datetime) -> int:
-        return rows.filter((f"{by}__lt", before)).count()
+    def count_older(before: datetime) -> int:
+        return rows.filter((f"{column}__lt", before)).count()
 
-    def step(before: datetime) -> int | None:
-        oldest = rows.filter((f"{by}__lt", before)).aggregate(oldest=Min(by))["oldest"]
-        return None if oldest is None else rows.filter((f"{by}__lt", min(oldest + span, before))).delete()[0]
+    def delete_batch(before: datetime) -> int | None:
+        oldest = rows.filter((f"{column}__lt", before)).aggregate(oldest=Min(column))["oldest"]
+        return None if oldest is None else rows.filter((f"{column}__lt", min(oldest + span, before))).delete()[0]
 
-    return Rule(what, days, due, step)
-
-
-def due(rules: Iterable[Rule], at: datetime) -> list[tuple[Rule, int]]:
-    """What each rule would remove."""
-    limits = [(rule, rule.limit(at)) for rule in rules]
-    return [(rule, rule.due(limit) if limit else 0) for rule, limit in limits]
+    return RetentionRule(label, days, count_older, delete_batch)
 
 
-def run(rules: Iterable[Rule], at: datetime, *, batches: int = BATCHES) -> list[tuple[Rule, int]]:
-    """What each rule removed, in so many batches at most."""
-    return [(rule, some(rule, at, batches=batches) or 0) for rule in rules]
+def count_due(rules: Iterable[RetentionRule], at: datetime) -> list[tuple[RetentionRule, int]]:
+    """How many rows each rule would delete."""
+    cutoffs = [(rule, rule.cutoff(at)) for rule in rules]
+    return [(rule, rule.count_older(cutoff) if cutoff else 0) for rule, cutoff in cutoffs]
 
 
-def some(rule: Rule, at: datetime, *, batches: int) -> int | None:
-    """What so many batches of one rule removed; None where nothing was left."""
-    limit, removed = rule.limit(at), None
-    while limit and batches and (count := rule.step(limit)) is not None:
-        removed, batches = (removed or 0) + count, batches - 1
-    return removed
+def delete_due(
+    rules: Iterable[RetentionRule], at: datetime, *, batches: int = MAX_BATCHES
+) -> list[tuple[RetentionRule, int]]:
+    """How many rows each rule deleted, in at most `batches` batches per rule."""
+    return [(rule, delete_batches(rule, at, batches=batches) or 0) for rule in rules]
 
 
-def told(removed: Iterable[tuple[Rule, int]]) -> str:
-    return ", ".join(f"{count} {rule.what}" for rule, count in removed)
+def delete_batches(rule: RetentionRule, at: datetime, *, batches: int) -> int | None:
+    """How many rows at most `batches` batches of one rule deleted; None where none was left."""
+    cutoff, deleted = rule.cutoff(at), None
+    while cutoff and batches and (count := rule.delete_batch(cutoff)) is not None:
+        deleted, batches = (deleted or 0) + count, batches - 1
+    return deleted
+
+
+def describe(counts: Iterable[tuple[RetentionRule, int]]) -> str:
+    return ", ".join(f"{count} {rule.label}" for rule, count in counts)

@@ -1,4 +1,4 @@
-"""Migration operations for what Django's own cannot say: exact text on MariaDB, and the account inside primary keys."""
+"""Migration operations that Django lacks: exact text comparison on MariaDB, and the account in primary keys."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation
 
 
-class _Tables(Operation):
-    """Runs one statement a table on some vendors; nothing to undo, as the table goes away with its own migration."""
+class _TableOperation(Operation):
+    """Runs one statement per table on some vendors. Nothing to undo: the migration that creates the table drops it."""
 
     reversible = True
 
@@ -17,7 +17,7 @@ class _Tables(Operation):
         self.tables = tables
 
     def state_forwards(self, app_label: str, state: Any) -> None:  # noqa: ANN401 - Django's own types
-        """No model changes: only how the database keeps it."""
+        """The models do not change, only the table."""
 
     def database_forwards(
         self,
@@ -32,14 +32,14 @@ class _Tables(Operation):
                 schema_editor.execute(sql)
 
     def database_backwards(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        """The table is dropped by the migration that made it."""
+        """The migration that created the table drops it."""
 
     def sql(self, schema_editor: BaseDatabaseSchemaEditor, table: str) -> str:
         raise NotImplementedError
 
 
-class ExactText(_Tables):
-    """On MariaDB and MySQL, make text compare byte by byte: their defaults ignore case, accents and trailing blanks."""
+class ExactText(_TableOperation):
+    """Compares text byte by byte on MariaDB and MySQL, whose defaults ignore case, accents and trailing blanks."""
 
     def sql(self, schema_editor: BaseDatabaseSchemaEditor, table: str) -> str:
         connection: Any = schema_editor.connection
@@ -52,38 +52,38 @@ class ExactText(_Tables):
         return f"Compare text exactly in {', '.join(self.tables)}"
 
 
-class DeepJSON(_Tables):
-    """On MariaDB, keep JSON columns ("table.column") as text without its check, which refuses more than 32 levels.
+class DeepJSON(_TableOperation):
+    """Stores JSON columns ("table.column") as plain text on MariaDB, whose JSON check rejects more than 32 levels.
 
-    What comes in is JSON by then; the other databases take the depth that the service takes.
+    The service has already validated the JSON; the other databases accept the same depth as the service.
     """
 
     def sql(self, schema_editor: BaseDatabaseSchemaEditor, table: str) -> str:
         connection: Any = schema_editor.connection
         if connection.vendor != "mysql" or not connection.mysql_is_mariadb:
             return ""
-        table, column = (schema_editor.quote_name(part) for part in table.split("."))
+        table, column = (schema_editor.quote_name(name) for name in table.split("."))
         text = "longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL"
         return f"ALTER TABLE {table} MODIFY {column} {text}"
 
     def describe(self) -> str:
-        return f"Take deep JSON in {', '.join(self.tables)}"
+        return f"Allow deep JSON in {', '.join(self.tables)}"
 
 
-class AccountInPrimaryKey(_Tables):
-    """Primary key (id, account_id) instead of (id): Citus wants the account in every unique key.
+class AccountInPrimaryKey(_TableOperation):
+    """Makes the primary key (id, account_id): Citus requires the account in every unique key.
 
-    Django goes on to see `id` as the key (a composite key cannot be registered in the admin), and looking a row up by id
-    alone is still one index seek, because id comes first. SQLite is never distributed and keeps (id).
+    Django still treats `id` as the key, because the admin does not support composite keys, and a look-up by id alone is
+    still one index seek, because id comes first. SQLite is never distributed and keeps (id).
     """
 
     def sql(self, schema_editor: BaseDatabaseSchemaEditor, table: str) -> str:
-        name = schema_editor.quote_name
-        drop = {"postgresql": f"DROP CONSTRAINT {name(table + '_pkey')}", "mysql": "DROP PRIMARY KEY"}
+        quote = schema_editor.quote_name
+        drop = {"postgresql": f"DROP CONSTRAINT {quote(table + '_pkey')}", "mysql": "DROP PRIMARY KEY"}
         if schema_editor.connection.vendor not in drop:
             return ""
-        key = f"ADD PRIMARY KEY ({name('id')}, {name('account_id')})"
-        return f"ALTER TABLE {name(table)} {drop[schema_editor.connection.vendor]}, {key}"
+        key = f"ADD PRIMARY KEY ({quote('id')}, {quote('account_id')})"
+        return f"ALTER TABLE {quote(table)} {drop[schema_editor.connection.vendor]}, {key}"
 
     def describe(self) -> str:
         return f"Put the account into the primary key of {', '.join(self.tables)}"

@@ -1,6 +1,6 @@
-"""JSON as a billing service must read it: one object, no duplicate keys, no NaN, bounded depth and numbers. Pure.
+"""Strict JSON parser: one object, no duplicate keys, no NaN, bounded depth and numbers. Pure.
 
-Python's and msgspec's readers take the last of two equal keys without a word; two readers of one bill must not differ.
+Python's and msgspec's parsers silently keep the last of two equal keys; two parsers of one bill must not differ.
 """
 
 from __future__ import annotations
@@ -13,33 +13,33 @@ from typing import Any
 
 import msgspec
 
-DEPTH = 64
-DIGITS = 40
-_TOO_LONG = 10**DIGITS
+MAX_DEPTH = 64
+MAX_DIGITS = 40
+_INT_LIMIT = 10**MAX_DIGITS
 
 
 class BadJSON(ValueError):
-    """The body is not one acceptable JSON object; the message says why."""
+    """The body is not an acceptable JSON object; the message says why."""
 
 
 def loads(body: bytes, parse_float: Callable[[str], Any] | None = None) -> dict[str, Any]:
-    """The object in `body`. Depth and size of numbers are checked by `audit`, which is dearer: call it on what is free-form.
+    """Parse the object in `body`. Raises BadJSON. The costlier `check_limits` checks free-form values for depth and numbers.
 
-    `parse_float` reads numbers with a point or an exponent, where they are money. Raises BadJSON.
+    `parse_float` converts numbers with a decimal point or an exponent, for money.
     """
-    value = _at_once(body) if parse_float is None else None
+    value = _decode_fast(body) if parse_float is None else None
     if value is None:
-        value = _with_care(body, parse_float)
+        value = _decode_strict(body, parse_float)
     if not isinstance(value, dict):
         raise BadJSON("The body is not a JSON object.")
     return value
 
 
-def _at_once(body: bytes) -> object:
-    """The value, or None where anything is unusual: msgspec is quicker than `json`, and less strict.
+def _decode_fast(body: bytes) -> object:
+    """The value, or None if the body might break a rule: msgspec is faster than `json`, but less strict.
 
-    A colon stands behind each key and inside of texts. A key that stands twice is read once, so that fewer colons go out
-    again than came in; an escaped one (003a) could make up for it.
+    A colon follows each key and may occur in strings. A duplicate key is read only once, so encoding the value again gives
+    fewer colons than the body has; an escaped colon (003a) could hide that.
     """
     try:
         value: object = msgspec.json.decode(body)
@@ -49,7 +49,7 @@ def _at_once(body: bytes) -> object:
     return None if unusual else value
 
 
-def _with_care(body: bytes, parse_float: Callable[[str], Any] | None = None) -> object:
+def _decode_strict(body: bytes, parse_float: Callable[[str], Any] | None = None) -> object:
     try:
         return json.loads(
             body.decode(),
@@ -60,51 +60,51 @@ def _with_care(body: bytes, parse_float: Callable[[str], Any] | None = None) -> 
     except UnicodeDecodeError as error:
         raise BadJSON("The body is not UTF-8.") from error
     except RecursionError as error:
-        raise BadJSON(f"The body is nested more than {DEPTH} levels deep.") from error
+        raise BadJSON(f"The body is nested more than {MAX_DEPTH} levels deep.") from error
     except BadJSON:
         raise
     except ValueError as error:
         raise BadJSON(f"The body is not JSON: {error}") from error
 
 
-def audit(value: object, *, above: int = 0) -> None:
-    """Refuse what is nested too deep, and numbers that are too long to be meant. Raises BadJSON.
+def check_limits(value: object, *, depth: int = 0) -> None:
+    """Raises BadJSON if `value` is nested too deep or contains a number that is too long.
 
-    `above` is how many levels of the body the value stands in.
+    `depth` is the nesting level of the value in the body.
     """
     level = [value]
-    for _ in range(DEPTH - above):
-        level = _below(level)
+    for _ in range(MAX_DEPTH - depth):
+        level = _next_level(level)
         if not level:
             return
     if any(isinstance(item, dict | list) for item in level):
-        raise BadJSON(f"The body is nested more than {DEPTH} levels deep.")
-    _below(level)
+        raise BadJSON(f"The body is nested more than {MAX_DEPTH} levels deep.")
+    _next_level(level)
 
 
-def _below(level: list[Any]) -> list[Any]:
-    """What stands one level deeper. One plain loop: a body of 5 MiB holds millions of values."""
+def _next_level(level: list[Any]) -> list[Any]:
+    """The values one level deeper. A single plain loop, because a body of 5 MiB can contain millions of values."""
     below: list[Any] = []
     for item in level:
-        kind = type(item)
-        if kind is dict:
+        item_type = type(item)
+        if item_type is dict:
             below.extend(item.values())
-        elif kind is list:
+        elif item_type is list:
             below.extend(item)
-        elif kind is int and not -_TOO_LONG < item < _TOO_LONG:
-            raise BadJSON(f"A number has more than {DIGITS} digits.")
-        elif kind is float and isinf(item):
+        elif item_type is int and not -_INT_LIMIT < item < _INT_LIMIT:
+            raise BadJSON(f"A number has more than {MAX_DIGITS} digits.")
+        elif item_type is float and isinf(item):
             raise BadJSON("A number is out of range.")
     return below
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    result = dict(pairs)
+    if len(result) != len(pairs):
         names = Counter(name for name, _ in pairs)
-        twice = names.most_common(1)[0][0]
-        raise BadJSON(f"The key {twice[:100]!r} stands twice in one object.")
-    return found
+        duplicate = names.most_common(1)[0][0]
+        raise BadJSON(f"The key {duplicate[:100]!r} occurs twice in one object.")
+    return result
 
 
 def _refuse_constant(name: str) -> None:

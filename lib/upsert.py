@@ -1,4 +1,4 @@
-"""Many rows by one statement: added to the counters that are there, or inserted. Every rollup is written through it."""
+"""Adds many rows to counters, or inserts rows, with one statement per table."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from lib import postgres
 
-PLAIN = (str, int, type(None))  # what most values are
-PARAMETERS = 30_000  # below SQLite's 32,766 and PostgreSQL's 65,535
+PLAIN_TYPES = (str, int, type(None))  # of most values; passed to the driver unchanged
+MAX_PARAMETERS = 30_000  # per statement: below SQLite's 32,766 and PostgreSQL's 65,535
 
 
-class Sums(NamedTuple):
-    """What to add to one table: a row holds the keys' values, then the counters', in that order.
+class Increments(NamedTuple):
+    """What to add to the counters of one table: each row has the values of `keys`, then those of `counters`.
 
-    The caller groups the rows (no key twice) and sorts them by key: unsorted writers deadlock (33 times in 80,000 rows when
-    tried).
+    The caller groups the rows (no key twice) and sorts them by key: unsorted writers deadlock (33 times in 80,000 rows in a
+    test).
     """
 
     table: str
@@ -28,57 +28,57 @@ class Sums(NamedTuple):
     rows: Sequence[Sequence[Any]]
 
 
-def add(connection: BaseDatabaseWrapper, *sums: Sums) -> None:
-    """Add each row's counters to the row with the same keys, or insert it; of several tables, always in one order."""
-    filled = [one for one in sums if one.rows]
-    if connection.vendor == "postgresql" and filled:
-        _add_at_once(connection, filled)
+def increment(connection: BaseDatabaseWrapper, *increments: Increments) -> None:
+    """Add each row's counters to the row with the same keys, or insert it. Tables are written in the same order every time."""
+    nonempty = [increment for increment in increments if increment.rows]
+    if connection.vendor == "postgresql" and nonempty:
+        _increment_in_one_statement(connection, nonempty)
         return
-    for table, keys, counters, rows in filled:
-        adapted = _adapter(connection)
-        for part in _parts(rows, PARAMETERS // (len(keys) + len(counters))):
+    for table, keys, counters, rows in nonempty:
+        adapt = _adapter(connection)
+        for chunk in _chunks(rows, MAX_PARAMETERS // (len(keys) + len(counters))):
             with connection.cursor() as cursor:
                 cursor.execute(
-                    statement(connection, table, keys, counters, len(part)),
-                    [adapted(value) for row in part for value in row],
+                    values_upsert_sql(connection, table, keys, counters, len(chunk)),
+                    [adapt(value) for row in chunk for value in row],
                 )
 
 
-def statement(
+def values_upsert_sql(
     connection: BaseDatabaseWrapper, table: str, keys: Sequence[str], counters: Sequence[str], count: int
 ) -> str:
-    """The SQL for `count` rows; names come from our code only, values are parameters."""
-    row = "(" + ", ".join(["%s"] * (len(keys) + len(counters))) + ")"
-    source = "VALUES " + ", ".join([row] * count)
-    return _statement(connection, table, keys, counters, source)
+    """The SQL to add `count` rows. Table and column names come from our own code; values are parameters."""
+    placeholders = "(" + ", ".join(["%s"] * (len(keys) + len(counters))) + ")"
+    source = "VALUES " + ", ".join([placeholders] * count)
+    return _upsert_sql(connection, table, keys, counters, source)
 
 
-def _add_at_once(connection: BaseDatabaseWrapper, sums: Sequence[Sums]) -> None:
-    """One prepared statement for all tables (PostgreSQL); it alone decides in which order, so writers don't cross."""
-    source = _arrays if any(len(one.rows) > 1 for one in sums) else _single
-    parts, values = [], []
-    for number, (table, keys, counters, rows) in enumerate(sums):
-        rows_of, given = source(rows)
-        parts.append(f"t{number} AS ({_statement(connection, table, keys, counters, rows_of)})")
-        values += given
-    with postgres.hot_cursor(connection) as cursor:
-        cursor.execute(f"WITH {', '.join(parts)} SELECT", values)
+def _increment_in_one_statement(connection: BaseDatabaseWrapper, increments: Sequence[Increments]) -> None:
+    """Update all tables by one prepared statement (PostgreSQL), which fixes their order, so that writers do not deadlock."""
+    make_source = _unnest_source if any(len(increment.rows) > 1 for increment in increments) else _values_source
+    clauses, parameters = [], []
+    for number, (table, keys, counters, rows) in enumerate(increments):
+        source, source_parameters = make_source(rows)
+        clauses.append(f"t{number} AS ({_upsert_sql(connection, table, keys, counters, source)})")
+        parameters += source_parameters
+    with postgres.prepared_cursor(connection) as cursor:
+        cursor.execute(f"WITH {', '.join(clauses)} SELECT", parameters)
 
 
-def _arrays(rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
-    """One array a column: a tenth of the cost of as many parameters."""
-    columns = [postgres.Array(column) for column in zip(*rows, strict=True)]
+def _unnest_source(rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+    """One array per column: a tenth of the cost of one parameter per value."""
+    columns = [postgres.BinaryArray(column) for column in zip(*rows, strict=True)]
     casts = ", ".join(f"%s::{column.type}[]" for column in columns)
-    return f"SELECT * FROM unnest({casts})", list(columns)  # noqa: S608 - types of ours
+    return f"SELECT * FROM unnest({casts})", list(columns)  # noqa: S608 - types from our own code
 
 
-def _single(rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
-    """A row that is alone, as with one event: the server would take as long to unfold arrays as to add."""
+def _values_source(rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+    """A single row, as for one event: the server would spend as much time on unnest as on the update."""
     (row,) = rows
     return f"VALUES ({', '.join(['%s'] * len(row))})", list(row)
 
 
-def _statement(
+def _upsert_sql(
     connection: BaseDatabaseWrapper, table: str, keys: Sequence[str], counters: Sequence[str], source: str
 ) -> str:
     quote = connection.ops.quote_name
@@ -92,18 +92,18 @@ def _statement(
     return f"{insert} ON CONFLICT ({', '.join(quote(key) for key in keys)}) DO UPDATE SET {sums}"
 
 
-def insert_new(
+def insert_missing(
     connection: BaseDatabaseWrapper, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> int:
-    """Insert the rows whose keys are not there yet, and leave the others; how many were inserted."""
+    """Insert the rows whose keys do not exist yet. Returns how many were inserted."""
     ignore, tail = (" IGNORE", "") if connection.vendor == "mysql" else ("", " ON CONFLICT DO NOTHING")
     return _insert(connection, f"INSERT{ignore}", table, columns, rows, tail)
 
 
 def insert(connection: BaseDatabaseWrapper, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Insert the rows, at a tenth of what as many model instances cost. Raises IntegrityError where a key is there."""
+    """Insert the rows, at a tenth of the cost of model instances. Raises IntegrityError if a key exists."""
     if connection.vendor == "postgresql":
-        postgres.copy(connection, table, columns, rows)
+        postgres.copy_rows(connection, table, columns, rows)
     else:
         _insert(connection, "INSERT", table, columns, rows)
 
@@ -116,39 +116,39 @@ def _insert(
     rows: Sequence[Sequence[Any]],
     tail: str = "",
 ) -> int:
-    quote, adapted = connection.ops.quote_name, _adapter(connection)
-    row = "(" + ", ".join(["%s"] * len(columns)) + ")"
+    quote, adapt = connection.ops.quote_name, _adapter(connection)
+    placeholders = "(" + ", ".join(["%s"] * len(columns)) + ")"
     head = f"{verb} INTO {quote(table)} ({', '.join(map(quote, columns))}) VALUES "
     inserted = 0
-    for part in _parts(rows, PARAMETERS // len(columns)):
+    for chunk in _chunks(rows, MAX_PARAMETERS // len(columns)):
         with connection.cursor() as cursor:
-            sql = head + ", ".join([row] * len(part)) + tail
-            cursor.execute(sql, [adapted(value) for line in part for value in line])
+            sql = head + ", ".join([placeholders] * len(chunk)) + tail
+            cursor.execute(sql, [adapt(value) for row in chunk for value in row])
             inserted += cursor.rowcount
     return inserted
 
 
 def _adapter(connection: BaseDatabaseWrapper) -> Callable[[Any], Any]:
-    """Takes times and ids to what the database keeps; everything else goes through as it is.
+    """A function that converts times and ids to what the driver expects and returns other values unchanged.
 
-    Made once a table: Django looks the thread's connection up whenever it is asked for anything.
+    Created once per table, because Django looks up the thread's connection at every attribute access.
     """
     ops, native = connection.ops, connection.features.has_native_uuid_field
     naive = connection.vendor != "postgresql" and connection.timezone is UTC
 
-    def adapted(value: Any) -> Any:  # noqa: ANN401 - whatever the column takes
-        if isinstance(value, PLAIN):
+    def adapt(value: Any) -> Any:  # noqa: ANN401 - any column value
+        if isinstance(value, PLAIN_TYPES):
             return value
         if isinstance(value, datetime):
-            utc = naive and value.tzinfo is UTC  # what Django would get by way of a change of zones
+            utc = naive and value.tzinfo is UTC  # Django would convert the zone, with the same result
             return ops.adapt_datetimefield_value(value.replace(tzinfo=None) if utc else value)
         if isinstance(value, UUID):
             return value if native else value.hex
         return ops.adapt_datefield_value(value) if isinstance(value, date) else value
 
-    return adapted
+    return adapt
 
 
-def _parts(rows: Sequence[Sequence[Any]], size: int) -> Iterator[Sequence[Sequence[Any]]]:
+def _chunks(rows: Sequence[Sequence[Any]], size: int) -> Iterator[Sequence[Sequence[Any]]]:
     for start in range(0, len(rows), size):
         yield rows[start : start + size]

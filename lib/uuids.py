@@ -1,4 +1,4 @@
-"""UUIDs as each database takes and gives them outside of Django's ORM. Called where a hot path has SQL of its own."""
+"""Converts UUIDs for SQL outside Django's ORM: to and from each database's own form."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 _FIELD: models.UUIDField[Any, Any] = models.UUIDField()
 
 
-def written(connection: BaseDatabaseWrapper, value: UUID) -> Any:  # noqa: ANN401 - the driver's own
+def to_db(connection: BaseDatabaseWrapper, value: UUID) -> Any:  # noqa: ANN401 - depends on the driver
     return value if connection.vendor == "postgresql" else _FIELD.get_db_prep_value(value, connection)
 
 
-def read(value: Any) -> UUID:  # noqa: ANN401
+def from_db(value: Any) -> UUID:  # noqa: ANN401
     return value if isinstance(value, UUID) else UUID(value)

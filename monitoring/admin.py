@@ -1,4 +1,4 @@
-"""The request log and the jobs for operators: to read only."""
+"""Read-only admin pages of the request log and the jobs."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ CSV_COLUMNS = (
 
 @admin.register(ApiRequest)
 class ApiRequestAdmin(changelist.KeysetAdmin):
-    empty_state = "No request of this service was logged yet, or REQUEST_LOG is off."
-    list_display = ("time", "outcome", "asked", "duration", "account", "client_address")
+    empty_state = "No requests in the last 24 hours. If the service is in use, check that REQUEST_LOG is on."
+    list_display = ("time", "outcome", "request_line", "duration", "account", "client_address")
     list_display_links = ("time",)
     list_filter = filters.FILTERS
-    by = "at"
-    search_fields = ("route",)  # shows the box; get_search_results says what is looked for
-    search_help_text = "The start of a route, such as /api/v1/usage/, or a client's exact address"
+    time_column = "at"
+    search_fields = ("route",)  # shows the search box; get_search_results does the search
+    search_help_text = "Search by the start of a route, such as /api/v1/usage/, or by exact client address"
     change_list_template = "admin/monitoring/apirequest/change_list.html"
 
     def get_urls(self) -> list[Any]:
@@ -40,8 +40,8 @@ class ApiRequestAdmin(changelist.KeysetAdmin):
         self, request: HttpRequest, queryset: QuerySet[ApiRequest], search_term: str
     ) -> tuple[QuerySet[ApiRequest], bool]:
         term = search_term.strip()
-        found = Q(route__startswith=term) | Q(client_address=term)
-        return (queryset.filter(found) if term else queryset), False
+        matches = Q(route__startswith=term) | Q(client_address=term)
+        return (queryset.filter(matches) if term else queryset), False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         query = request.GET.urlencode()
@@ -49,19 +49,19 @@ class ApiRequestAdmin(changelist.KeysetAdmin):
         return super().changelist_view(request, {**(extra_context or {}), "export_url": export})
 
     def export(self, request: HttpRequest) -> HttpResponseBase:
-        """The requests that the page's filters show."""
+        """The filtered requests as CSV."""
         if not self.has_view_permission(request):
             return HttpResponse(status=403)
-        found = request_log.stream(self.get_changelist_instance(request).get_queryset(request))
-        lines = ([getattr(row, column) for column in CSV_COLUMNS] for row in found)
-        return csv_stream.response("requests.csv", CSV_COLUMNS, lines)
+        requests = request_log.stream(self.get_changelist_instance(request).get_queryset(request))
+        rows = ([getattr(request_row, column) for column in CSV_COLUMNS] for request_row in requests)
+        return csv_stream.response("requests.csv", CSV_COLUMNS, rows)
 
     @admin.display(description="Time (UTC)")
     def time(self, row: ApiRequest) -> str:
         return f"{row.at:%Y-%m-%d %H:%M:%S}"
 
     @admin.display(description="Request")
-    def asked(self, row: ApiRequest) -> str:
+    def request_line(self, row: ApiRequest) -> str:
         link = format_html('{} <a href="?{}">{}</a>', row.method, urlencode({"route": row.route}), row.route)
         return format_html("{} (poll)", link) if row.poll else link
 
@@ -76,7 +76,7 @@ class ApiRequestAdmin(changelist.KeysetAdmin):
 
     @admin.display(description="Account")
     def account(self, row: ApiRequest) -> str:
-        """By its number: the accounts are another app's."""
+        """The account's primary key: monitoring does not import billing's models."""
         if row.account_id is None:
             return "-"
         return format_html(
@@ -86,9 +86,9 @@ class ApiRequestAdmin(changelist.KeysetAdmin):
 
 @admin.register(JobRun)
 class JobRunAdmin(changelist.ReadOnlyAdmin):
-    """`run_jobs` writes it; a job without a row has not been seen by any process yet."""
+    """`run_jobs` writes these rows; a job without a row has never run."""
 
-    empty_state = "No job was run yet: start manage.py run_jobs --loop beside the server."
+    empty_state = "No job has run yet. Start manage.py run_jobs --loop alongside the server."
     list_display = [
         "name",
         "ended",

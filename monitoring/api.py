@@ -1,4 +1,4 @@
-"""`GET health/system/`: the same figures as the operator's card."""
+"""`GET health/system/`: the same figures as the admin's System health card."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from monitoring import health
-from monitoring.traffic import Route
+from monitoring.traffic import RouteTraffic
 
 
-class RouteSerializer(serializers.Serializer[Route]):
+class RouteSerializer(serializers.Serializer[RouteTraffic]):
     route = serializers.CharField(source="name")
     requests = serializers.IntegerField(source="traffic.requests")
     errors = serializers.IntegerField(source="traffic.errors")  # type: ignore[assignment]  # DRF takes fields off the class
@@ -26,21 +26,21 @@ class SystemHealthSerializer(serializers.Serializer[health.SystemHealth]):
     reason = serializers.ChoiceField(choices=["no_requests", "not_measured"], allow_null=True)
     recent_requests = serializers.IntegerField(allow_null=True)
     recent_errors = serializers.IntegerField(allow_null=True)
-    error_rate = serializers.FloatField(allow_null=True, help_text="Per cent, two decimals.")
-    window_seconds = serializers.IntegerField(help_text="The real span: the full minutes and the running one.")
+    error_rate = serializers.FloatField(allow_null=True, help_text="In per cent, with two decimals.")
+    window_seconds = serializers.IntegerField(help_text="Length of the window: the full minutes and the current one.")
     requests_per_minute = serializers.FloatField(allow_null=True)
     p50_ms = serializers.FloatField(allow_null=True)
     p95_ms = serializers.FloatField(allow_null=True)
     p99_ms = serializers.FloatField(allow_null=True)
     as_of = serializers.DateTimeField()
-    client_errors = serializers.IntegerField(allow_null=True, help_text="Answers of 400 to 499.")
-    server_errors = serializers.IntegerField(allow_null=True, help_text="Answers of 500 and above.")
+    client_errors = serializers.IntegerField(allow_null=True, help_text="Responses with status 400 to 499.")
+    server_errors = serializers.IntegerField(allow_null=True, help_text="Responses with status 500 and above.")
     dropped_requests = serializers.IntegerField(
         allow_null=True,
-        help_text="Answered and not logged, by any process; told when they could be. In no other figure.",
+        help_text="Requests that were answered but not logged, in all processes; included in no other figure.",
     )
     busiest_routes = RouteSerializer(many=True, help_text="Most requests first.")
-    worst_routes = RouteSerializer(many=True, help_text="Those with errors, most errors first.")
+    worst_routes = RouteSerializer(many=True, help_text="Routes with errors, most errors first.")
 
 
 class SystemHealthView(APIView):
@@ -48,4 +48,4 @@ class SystemHealthView(APIView):
 
     @extend_schema(summary="System health of the last minutes", responses=SystemHealthSerializer, tags=["health"])
     def get(self, _request: Request) -> Response:
-        return Response(SystemHealthSerializer(health.system(now())).data)
+        return Response(SystemHealthSerializer(health.measure(now())).data)

@@ -16,4 +16,4 @@ class MonitoringConfig(AppConfig):
         readiness.register("migrations", readiness_checks.migrations)
         readiness.register("jobs", readiness_checks.jobs)
         readiness.register("request_log", readiness_checks.request_log)
-        jobs.register("prune_requests", retention.prune, every=timedelta(minutes=10))
+        jobs.register("prune_requests", retention.prune, interval=timedelta(minutes=10))

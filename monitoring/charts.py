@@ -1,20 +1,20 @@
-"""Bar charts as numbers for an SVG made by the server: positions, sizes and titles."""
+"""Bar charts as numbers for an SVG that the server renders: positions, sizes and titles."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lib.health_status import Status
-from monitoring.history import Step
+from lib.health_status import HealthStatus
+from monitoring.history import TrafficInterval
 
-HEIGHT, STEP, BAR = 60, 10, 8  # of the drawing, of the room for a bar, and of a bar's width
-LEAST = 1.5  # a value above zero is always seen
+CHART_HEIGHT, BAR_SPACING, BAR_WIDTH = 60, 10, 8  # in units of the SVG's viewBox
+MIN_BAR_HEIGHT = 1.5  # so that every value above zero is visible
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """`tone` is the state that colours it, empty for none; `title` says the value in words."""
+    """`tone` is the CSS class of its status, empty for none; `title` gives the value in words."""
 
     x: int
     y: float
@@ -25,36 +25,51 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """`most` is the value at the upper edge; a step without a value has no bar."""
+    """`peak` is the value at the upper edge. An interval without a value has no bar."""
 
     title: str
     unit: str
-    most: float
+    peak: float
     width: int
     bars: tuple[Bar, ...]
 
 
-TONES: dict[Status, str] = {"healthy": "ok", "warning": "warning", "critical": "critical", "unknown": "unknown"}
+TONES: dict[HealthStatus, str] = {"healthy": "ok", "warning": "warning", "critical": "critical", "unknown": "unknown"}
 
 
-def of(
-    title: str, unit: str, steps: Sequence[Step], value: Callable[[Step], float | None], *, toned: bool = False
+def bar_chart(
+    title: str,
+    unit: str,
+    intervals: Sequence[TrafficInterval],
+    value_of: Callable[[TrafficInterval], float | None],
+    *,
+    toned: bool = False,
 ) -> Chart:
-    values = [value(step) for step in steps]
-    most = max((one for one in values if one is not None), default=0)
+    """A chart with one bar per interval; with `toned`, the interval's health status colours its bar."""
+    values = [value_of(interval) for interval in intervals]
+    peak = max((value for value in values if value is not None), default=0)
     bars = [
-        _bar(number, one, most, TONES[step.traffic.status] if toned else "", f"{name(step)}: {one:,g} {unit}")
-        for number, (step, one) in enumerate(zip(steps, values, strict=True))
-        if one
+        _bar(
+            number,
+            value,
+            peak,
+            TONES[interval.traffic.status] if toned else "",
+            f"{interval_label(interval)}: {value:,g} {unit}",
+        )
+        for number, (interval, value) in enumerate(zip(intervals, values, strict=True))
+        if value
     ]
-    return Chart(title, unit, most, len(steps) * STEP, tuple(bars))
+    return Chart(title, unit, peak, len(intervals) * BAR_SPACING, tuple(bars))
 
 
-def name(step: Step) -> str:
-    """How a step is called on the page: by its hour, or by its day."""
-    return f"{step.start:%b %d}" if (step.end - step.start).days else f"{step.start:%b %d %H:%M}"
+def interval_label(interval: TrafficInterval) -> str:
+    """The interval's day, or its day and hour."""
+    is_day = (interval.end - interval.start).days
+    return f"{interval.start:%b %d}" if is_day else f"{interval.start:%b %d %H:%M}"
 
 
-def _bar(number: int, value: float, most: float, tone: str, title: str) -> Bar:
-    height = round(max(LEAST, HEIGHT * value / most), 1)
-    return Bar(number * STEP + (STEP - BAR) // 2, round(HEIGHT - height, 1), height, tone, title)
+def _bar(number: int, value: float, peak: float, tone: str, title: str) -> Bar:
+    height = round(max(MIN_BAR_HEIGHT, CHART_HEIGHT * value / peak), 1)
+    return Bar(
+        number * BAR_SPACING + (BAR_SPACING - BAR_WIDTH) // 2, round(CHART_HEIGHT - height, 1), height, tone, title
+    )

@@ -1,4 +1,4 @@
-"""System checks of the settings that monitoring reads: a bad one stops the start instead of the first request."""
+"""System checks of monitoring's settings: a wrong value stops the start, not the first request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lib import client_address
 @register
 def trusted_proxies(**_kwargs: object) -> list[CheckMessage]:
     try:
-        client_address.networks(settings.TRUSTED_PROXIES)
+        client_address.parse_networks(settings.TRUSTED_PROXIES)
     except ValueError as error:
         return [Error(f"TRUSTED_PROXIES: {error}", id="monitoring.E001")]
     return []
@@ -20,5 +20,5 @@ def trusted_proxies(**_kwargs: object) -> list[CheckMessage]:
 @register
 def health_thresholds(**_kwargs: object) -> list[CheckMessage]:
     if settings.HEALTH_WARNING_PERCENT > settings.HEALTH_CRITICAL_PERCENT:
-        return [Error("HEALTH_WARNING_PERCENT is above HEALTH_CRITICAL_PERCENT.", id="monitoring.E002")]
+        return [Error("HEALTH_WARNING_PERCENT is greater than HEALTH_CRITICAL_PERCENT.", id="monitoring.E002")]
     return []

@@ -1,4 +1,4 @@
-"""Filters of the request log's change list: always a closed range of time, and values that need no scan to be listed."""
+"""Filters of the request log's change list: a bounded time range, and choices that are listed without a table scan."""
 
 from __future__ import annotations
 
@@ -24,72 +24,72 @@ SPANS = {
     "7d": ("Last 7 days", timedelta(days=7)),
     "30d": ("Last 30 days", timedelta(days=30)),
 }
-DEFAULT = "24h"
-STAMP = "%Y%m%dT%H%M"
+DEFAULT_SPAN = "24h"
+TIME_FORMAT = "%Y%m%dT%H%M"
 
 
 class TimeFilter(admin.SimpleListFilter):
-    """The last 24 hours unless another span is chosen; a link may name any other one, to the minute."""
+    """Time range, by default the last 24 hours; a link may set any range, to the minute."""
 
     title = "time"
     parameter_name = "time"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ANN401
-        named = _between(request.GET.get("time", ""))
-        between = [(request.GET["time"], f"{named[0]:%b %d %H:%M} to {named[1]:%b %d %H:%M} UTC")] if named else []
-        return [*((name, label) for name, (label, _) in SPANS.items()), *between]
+        custom = _parse_range(request.GET.get("time", ""))
+        choice = [(request.GET["time"], f"{custom[0]:%b %d %H:%M} to {custom[1]:%b %d %H:%M} UTC")] if custom else []
+        return [*((name, label) for name, (label, _) in SPANS.items()), *choice]
 
     def value(self) -> str:
-        chosen = super().value() or DEFAULT
-        return chosen if chosen in SPANS or _between(chosen) else DEFAULT
+        span = super().value() or DEFAULT_SPAN
+        return span if span in SPANS or _parse_range(span) else DEFAULT_SPAN
 
     def choices(self, changelist: Any) -> Iterator[Any]:  # noqa: ANN401 - Django's own
-        return islice(super().choices(changelist), 1, None)  # there is no "All"
+        return islice(super().choices(changelist), 1, None)  # without Django's "All"
 
     def queryset(self, _request: HttpRequest, queryset: Requests) -> Requests:
-        if between := _between(self.value()):
-            return queryset.filter(at__gte=between[0], at__lt=between[1])
+        if custom := _parse_range(self.value()):
+            return queryset.filter(at__gte=custom[0], at__lt=custom[1])
         return queryset.filter(at__gte=timezone.now() - SPANS[self.value()][1])
 
 
-def between(start: datetime, end: datetime) -> str:
-    """The value of `time` that means from `start` up to `end`, both to the minute."""
-    return f"{start.astimezone(UTC):{STAMP}}-{end.astimezone(UTC):{STAMP}}"
+def format_range(start: datetime, end: datetime) -> str:
+    """The value of the `time` parameter for the range from `start` up to `end`, to the minute."""
+    return f"{start.astimezone(UTC):{TIME_FORMAT}}-{end.astimezone(UTC):{TIME_FORMAT}}"
 
 
-def _between(value: str) -> tuple[datetime, datetime] | None:
+def _parse_range(value: str) -> tuple[datetime, datetime] | None:
     start, _, end = value.partition("-")
     try:
-        return _time(start), _time(end)
+        return _parse_time(start), _parse_time(end)
     except ValueError:
         return None
 
 
-def _time(text: str) -> datetime:
-    return datetime.strptime(text, STAMP).replace(tzinfo=UTC)
+def _parse_time(text: str) -> datetime:
+    return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=UTC)
 
 
 class StatusFilter(admin.SimpleListFilter):
-    """Ranges, and an exact status that a link names; a list of every status would take a read of the whole table."""
+    """Status classes, and an exact status set by a link; listing every status would scan the table."""
 
     title = "status"
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ANN401
-        named = request.GET.get("status", "")
-        exact = [(named, named)] if _is_status(named) else []
-        return [("errors", f"Errors ({settings.HEALTH_ERROR_FROM} and above)"), *CLASSES.items(), *exact]
+        status = request.GET.get("status", "")
+        exact = [(status, status)] if _is_status(status) else []
+        return [("errors", f"Errors ({settings.HEALTH_ERROR_FROM} and above)"), *STATUS_CLASSES.items(), *exact]
 
     def queryset(self, _request: HttpRequest, queryset: Requests) -> Requests:
-        chosen = self.value() or ""
-        if chosen == "errors":
+        status = self.value() or ""
+        if status == "errors":
             return queryset.filter(status__gte=settings.HEALTH_ERROR_FROM)
-        if chosen in CLASSES:
-            return queryset.filter(status__gte=int(chosen) * 100, status__lt=int(chosen) * 100 + 100)
-        return queryset.filter(status=int(chosen)) if _is_status(chosen) else queryset
+        if status in STATUS_CLASSES:
+            return queryset.filter(status__gte=int(status) * 100, status__lt=int(status) * 100 + 100)
+        return queryset.filter(status=int(status)) if _is_status(status) else queryset
 
 
-CLASSES = {str(leading): f"{leading}xx" for leading in range(2, 6)}
+STATUS_CLASSES = {str(leading): f"{leading}xx" for leading in range(2, 6)}
 
 
 def _is_status(text: str) -> bool:
@@ -105,7 +105,7 @@ class RouteFilter(ExactFilter):
 
 
 class AccountFilter(ExactFilter):
-    """By the number that the account's page has in its address."""
+    """Filters by the account's primary key."""
 
     title = "account"
     parameter_name = "account"
@@ -114,9 +114,9 @@ class AccountFilter(ExactFilter):
         value = self.value() or ""
         if not value:
             return queryset
-        known = len(value) <= MOST_DIGITS and value.isascii() and value.isdigit()
-        return queryset.filter(account_id=int(value)) if known else queryset.none()
+        is_id = len(value) <= MAX_ID_DIGITS and value.isascii() and value.isdigit()
+        return queryset.filter(account_id=int(value)) if is_id else queryset.none()
 
 
-MOST_DIGITS = 18  # of an id, so that it fits 64 bits
+MAX_ID_DIGITS = 18  # always fits 64 bits
 FILTERS = (TimeFilter, StatusFilter, RouteFilter, AccountFilter, "poll")

@@ -1,4 +1,4 @@
-"""Is the service well? Read from minutes, never from raw requests. Asked by the API and by the operator's card."""
+"""The health of the service, from the per-minute counts and never from single requests."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.utils import timezone
 
-from lib.health_status import Reason, Status
+from lib.health_status import HealthReason, HealthStatus
 from monitoring import traffic
-from monitoring.traffic import Route, Traffic
+from monitoring.traffic import RouteTraffic, Traffic
 
 logger = logging.getLogger(__name__)
 
-SNAPSHOT_SECONDS = 2
-TOP = 3
+CACHE_SECONDS = 2
+MAX_ROUTES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class SystemHealth:
-    """The last full minutes and the running one. Counts are None where nothing could be measured, not 0.
+    """Figures of the last full minutes and the current one. Counts are None, not 0, if nothing could be measured.
 
-    `error_rate` is in per cent with two decimals; percentiles are in milliseconds and read off the histogram as
-    `histogram.percentile` says. `dropped_requests` were answered and not logged, by any process: no other figure has them.
+    `error_rate` is in per cent with two decimals; percentiles are in milliseconds, estimated by `histogram.percentile`.
+    `dropped_requests` were answered but not logged, in all processes; no other figure includes them.
     """
 
-    status: Status
-    reason: Reason | None
+    status: HealthStatus
+    reason: HealthReason | None
     recent_requests: int | None
     recent_errors: int | None
     error_rate: float | None
@@ -44,53 +44,53 @@ class SystemHealth:
     client_errors: int | None = None  # 4xx
     server_errors: int | None = None  # 5xx
     dropped_requests: int | None = None
-    busiest_routes: tuple[Route, ...] = ()
-    worst_routes: tuple[Route, ...] = ()
+    busiest_routes: tuple[RouteTraffic, ...] = ()
+    worst_routes: tuple[RouteTraffic, ...] = ()
 
 
-def system(at: datetime) -> SystemHealth:
-    """How the service did in the HEALTH_WINDOW_MINUTES full minutes before `at`, and in the minute of `at` so far."""
+def measure(at: datetime) -> SystemHealth:
+    """Measure the HEALTH_WINDOW_MINUTES full minutes before `at`, and the minute of `at` so far."""
     minute = at.replace(second=0, microsecond=0)
     start = minute - timedelta(minutes=settings.HEALTH_WINDOW_MINUTES)
     seconds = int((at - start).total_seconds())
     try:
-        whole, routes = traffic.routes(start, minute)
+        total, routes = traffic.route_traffic(start, minute)
     except DatabaseFailure:
         logger.exception("System health could not be measured")
         return _unmeasured(seconds, at)
-    if not whole.requests and not settings.REQUEST_LOG:
+    if not total.requests and not settings.REQUEST_LOG:
         return _unmeasured(seconds, at)
-    return _judged(whole, routes, seconds, at)
+    return _measured(total, routes, seconds, at)
 
 
-def snapshot() -> SystemHealth:
-    """System health, measured at most once in SNAPSHOT_SECONDS by each process, however many cards watch it."""
-    return measured_in(int(time.monotonic() / SNAPSHOT_SECONDS))
+def latest() -> SystemHealth:
+    """System health, measured at most once per CACHE_SECONDS in each process, for any number of open cards."""
+    return measure_cached(int(time.monotonic() / CACHE_SECONDS))
 
 
 @lru_cache(maxsize=1)
-def measured_in(_slice: int) -> SystemHealth:
-    return system(timezone.now())
+def measure_cached(_time_slot: int) -> SystemHealth:
+    return measure(timezone.now())
 
 
-def _judged(whole: Traffic, routes: list[Route], seconds: int, at: datetime) -> SystemHealth:
+def _measured(total: Traffic, routes: list[RouteTraffic], seconds: int, at: datetime) -> SystemHealth:
     return SystemHealth(
-        status=whole.status,
-        reason=None if whole.requests else "no_requests",
-        recent_requests=whole.requests,
-        recent_errors=whole.errors,
-        error_rate=whole.error_rate,
+        status=total.status,
+        reason=None if total.requests else "no_requests",
+        recent_requests=total.requests,
+        recent_errors=total.errors,
+        error_rate=total.error_rate,
         window_seconds=seconds,
-        requests_per_minute=round(60 * whole.requests / seconds, 2),
-        p50_ms=whole.p50_ms,
-        p95_ms=whole.p95_ms,
-        p99_ms=whole.p99_ms,
+        requests_per_minute=round(60 * total.requests / seconds, 2),
+        p50_ms=total.p50_ms,
+        p95_ms=total.p95_ms,
+        p99_ms=total.p99_ms,
         as_of=at,
-        client_errors=whole.client_errors,
-        server_errors=whole.server_errors,
-        dropped_requests=whole.dropped,
-        busiest_routes=tuple(routes[:TOP]),
-        worst_routes=tuple(traffic.worst(routes)[:TOP]),
+        client_errors=total.client_errors,
+        server_errors=total.server_errors,
+        dropped_requests=total.dropped,
+        busiest_routes=tuple(routes[:MAX_ROUTES]),
+        worst_routes=tuple(traffic.most_errors(routes)[:MAX_ROUTES]),
     )
 
 

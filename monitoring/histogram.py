@@ -1,4 +1,4 @@
-"""The latency histogram of requests: which column a request falls in, and what percentile columns say. Pure."""
+"""The latency histogram of requests: the column for a duration, and percentiles from the counts. Pure."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Sequence
 
 from lib import histogram
 
-# Fixed for ever: stored minutes could not be added to differently cut ones.
+# Never change them: stored counts could not be added to counts with other bounds.
 BOUNDS_MS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 COLUMNS = histogram.columns(BOUNDS_MS)
 
 _BOUNDS_US = tuple(bound * 1000 for bound in BOUNDS_MS)
 
 
-def slot(duration_us: int) -> int:
-    """The index in COLUMNS for a duration; a bound belongs to the column that it names."""
+def column_index(duration_us: int) -> int:
+    """The index in COLUMNS for a duration in microseconds; upper bounds are inclusive."""
     return bisect_left(_BOUNDS_US, duration_us)
 
 
 def percentile(counts: Sequence[int], percent: int) -> float | None:
-    """Milliseconds, as lib.histogram reads them off."""
+    """The percentile in milliseconds; see lib.histogram."""
     return histogram.percentile(BOUNDS_MS, counts, percent)

@@ -1,4 +1,4 @@
-"""How the service did hour by hour and day by day, by the same counts as its health. Read by the Monitoring page."""
+"""The traffic of the service by hour and by day."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ HOURS, DAYS = 24, 30
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """The traffic from `start` up to `end`, both UTC; the newest step is still running."""
+class TrafficInterval:
+    """The traffic from `start` up to `end`, both UTC; the newest interval is not over yet."""
 
     start: datetime
     end: datetime
     traffic: Traffic
 
 
-def hours(at: datetime) -> list[Step]:
-    """The last 24 hours, oldest first and none missing; the running hour comes on top."""
-    return _steps(at.replace(minute=0, second=0, microsecond=0), HOUR, HOURS)
+def last_24_hours(at: datetime) -> list[TrafficInterval]:
+    """The last 24 full hours and the current one, oldest first, none missing."""
+    return _intervals(at.replace(minute=0, second=0, microsecond=0), HOUR, HOURS)
 
 
-def days(at: datetime) -> list[Step]:
-    """The last 30 days (UTC), oldest first and none missing; today comes on top."""
-    return _steps(at.replace(hour=0, minute=0, second=0, microsecond=0), DAY, DAYS)
+def last_30_days(at: datetime) -> list[TrafficInterval]:
+    """The last 30 full days (UTC) and today, oldest first, none missing."""
+    return _intervals(at.replace(hour=0, minute=0, second=0, microsecond=0), DAY, DAYS)
 
 
-def _steps(newest: datetime, length: timedelta, count: int) -> list[Step]:
+def _intervals(newest: datetime, length: timedelta, count: int) -> list[TrafficInterval]:
     first = newest - length * count
-    found: list[list[Traffic]] = [[] for _ in range(count + 1)]
-    for hour, of_hour in traffic.hours(first, newest + length - HOUR).items():
-        found[(hour - first) // length].append(of_hour)
+    hours_of: list[list[Traffic]] = [[] for _ in range(count + 1)]
+    for hour, hour_traffic in traffic.hourly_traffic(first, newest + length - HOUR).items():
+        hours_of[(hour - first) // length].append(hour_traffic)
     return [
-        Step(first + length * number, first + length * (number + 1), traffic.total(parts))
-        for number, parts in enumerate(found)
+        TrafficInterval(first + length * number, first + length * (number + 1), traffic.combine(hours))
+        for number, hours in enumerate(hours_of)
     ]

@@ -1,4 +1,4 @@
-"""How the periodic jobs stand, for people: which ended well, which are late, and which nobody has run. Reads only."""
+"""The state of each periodic job: ok, running, late, failed, killed or never run."""
 
 from __future__ import annotations
 
@@ -10,47 +10,47 @@ from lib import jobs
 from lib.jobs import Job
 from monitoring.models import JobRun
 
-State = Literal["ok", "running", "trouble", "failed", "late", "killed", "never"]
+StateName = Literal["ok", "running", "trouble", "failed", "late", "killed", "never"]
 
-GRACE = timedelta(minutes=5)  # a round of other jobs, or a restart, makes nothing late
-BAD: frozenset[State] = frozenset({"trouble", "failed", "late", "killed", "never"})
+LATE_AFTER = timedelta(minutes=5)  # so that other jobs or a restart do not make a job late
+PROBLEM_STATES: frozenset[StateName] = frozenset({"trouble", "failed", "late", "killed", "never"})
 
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """`late` and `killed` say that nobody runs the jobs, or not this one; they count more than how the last run ended."""
+    """`late` and `killed` mean that no process runs the job; they override the outcome of the last run."""
 
     name: str
-    state: State
-    every: timedelta
+    state: StateName
+    interval: timedelta
     run: JobRun | None
 
     @property
-    def is_bad(self) -> bool:
-        return self.state in BAD
+    def has_problem(self) -> bool:
+        return self.state in PROBLEM_STATES
 
 
-def states(at: datetime) -> list[JobState]:
-    """Of every registered job, in the order in which they run."""
+def load_states(at: datetime) -> list[JobState]:
+    """The states of all registered jobs, in the order in which they run."""
     runs = {run.name: run for run in JobRun.objects.all()}
     return [_state(job, runs.get(job.name), at) for job in jobs.registered()]
 
 
 def _state(job: Job, run: JobRun | None, at: datetime) -> JobState:
-    return JobState(job.name, _word(run, at), job.every, run)
+    return JobState(job.name, _state_name(run, at), job.interval, run)
 
 
-def _word(run: JobRun | None, at: datetime) -> State:
-    if run is None or (run.started_at is None and run.due_at >= at - GRACE):
+def _state_name(run: JobRun | None, at: datetime) -> StateName:
+    if run is None or (run.started_at is None and run.due_at >= at - LATE_AFTER):
         return "never"
     if run.leased_until:
         return "running" if run.leased_until > at else "killed"
-    if run.due_at < at - GRACE:
+    if run.due_at < at - LATE_AFTER:
         return "late"
-    return WORDS.get(run.outcome, "never")
+    return STATE_BY_OUTCOME.get(run.outcome, "never")
 
 
-WORDS: dict[str, State] = {
+STATE_BY_OUTCOME: dict[str, StateName] = {
     JobRun.Outcome.DONE: "ok",
     JobRun.Outcome.TROUBLE: "trouble",
     JobRun.Outcome.FAILED: "failed",

@@ -1,4 +1,4 @@
-"""What monitoring tells Prometheus: requests of the last minutes from their buckets, and the jobs. Called by config.metrics."""
+"""Figures for Prometheus: the requests of the last minutes, and the jobs."""
 
 from __future__ import annotations
 
@@ -15,49 +15,56 @@ from monitoring.traffic import Traffic
 
 
 @dataclass(frozen=True, slots=True)
-class JobState:
-    """`late`: whole seconds since it was due, 0 where it is not; `failures`: runs that did not end well, since ever."""
+class JobFigures:
+    """`late_seconds`: since it was due, 0 if it is not due; `failures`: all runs that did not end well."""
 
     name: str
-    late: int
+    late_seconds: int
     runs: int
     failures: int
-    well: bool
+    is_ok: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
-    """`routes`: requests, errors and microseconds by route, the busiest by name; `classes`: requests by status class.
+class ServiceFigures:
+    """`routes`: requests, errors and microseconds of the busiest routes, and of all others as "other".
 
-    `window` is all of it together.
+    `requests_by_class`: requests by status class. `total`: all requests of the health window.
     """
 
     routes: dict[str, list[int]]
-    classes: dict[int, int]
-    window: Traffic
-    jobs: list[JobState]
+    requests_by_class: dict[int, int]
+    total: Traffic
+    jobs: list[JobFigures]
 
 
-def read(at: datetime) -> Service:
-    """The full minutes of HEALTH_WINDOW_MINUTES before `at`, and the running one, of every process: as health reads them."""
+def load(at: datetime) -> ServiceFigures:
+    """Load the figures of the health window before `at`, of all processes, with the current minute as health does."""
     start = at.replace(second=0, microsecond=0) - timedelta(minutes=settings.HEALTH_WINDOW_MINUTES)
-    whole, routes = traffic.routes(start, at)
-    counts = [(one.name, [one.traffic.requests, one.traffic.errors, one.traffic.duration_us]) for one in routes]
-    return Service(routes=metric_labels.bounded(counts), classes=_classes(start, at), window=whole, jobs=_jobs(at))
+    total, routes = traffic.route_traffic(start, at)
+    counts = [
+        (route.name, [route.traffic.requests, route.traffic.errors, route.traffic.duration_us]) for route in routes
+    ]
+    return ServiceFigures(
+        routes=metric_labels.limit_labels(counts),
+        requests_by_class=_requests_by_class(start, at),
+        total=total,
+        jobs=_jobs(at),
+    )
 
 
-def _classes(start: datetime, end: datetime) -> dict[int, int]:
-    within = RequestMinute.objects.filter(minute__gte=start, minute__lte=end, requests__gt=0).order_by()
-    return {leading: int(count) for leading, count in within.values_list("status_class").annotate(Sum("requests"))}
+def _requests_by_class(start: datetime, end: datetime) -> dict[int, int]:
+    minutes = RequestMinute.objects.filter(minute__gte=start, minute__lte=end, requests__gt=0).order_by()
+    return {digit: int(count) for digit, count in minutes.values_list("status_class").annotate(Sum("requests"))}
 
 
-def _jobs(at: datetime) -> list[JobState]:
-    """Jobs that this code knows; a run within its lease is not late."""
-    known = {job.name for job in jobs.registered()}
-    return [_state(run, at) for run in JobRun.objects.order_by("name") if run.name in known]
+def _jobs(at: datetime) -> list[JobFigures]:
+    """The registered jobs; a job that is running within its lease is not late."""
+    registered = {job.name for job in jobs.registered()}
+    return [_job_figures(run, at) for run in JobRun.objects.order_by("name") if run.name in registered]
 
 
-def _state(run: JobRun, at: datetime) -> JobState:
-    runs_now = run.leased_until is not None and run.leased_until > at
-    late = 0 if runs_now else max(int((at - run.due_at).total_seconds()), 0)
-    return JobState(run.name, late, run.runs, run.failures, run.outcome in ("", JobRun.Outcome.DONE))
+def _job_figures(run: JobRun, at: datetime) -> JobFigures:
+    is_running = run.leased_until is not None and run.leased_until > at
+    late_seconds = 0 if is_running else max(int((at - run.due_at).total_seconds()), 0)
+    return JobFigures(run.name, late_seconds, run.runs, run.failures, run.outcome in ("", JobRun.Outcome.DONE))

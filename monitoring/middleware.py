@@ -1,4 +1,4 @@
-"""The outermost middleware: hands every answered request to the recorder. Touches no database itself."""
+"""The outermost middleware: passes each answered request to the recorder, without a database access of its own."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from django.http.response import HttpResponseBase
 
 from lib import client_address
 from monitoring import recorder
-from monitoring.request_rows import Entry
+from monitoring.request_rows import RequestEntry
 
-# Asked every few seconds by machines: they would drown the log, and make a broken service look healthy.
+# Requested by machines every few seconds: they would fill the log and make a broken service look healthy.
 PROBES = frozenset({"/livez", "/readyz", "/metrics"})
 
 
@@ -34,33 +34,33 @@ class RequestLogMiddleware:
         except BaseException:
             recorder.add(_entry(request, 500, None, started))
             raise
-        recorder.add(_entry(request, response.status_code, _length(response), started))
+        recorder.add(_entry(request, response.status_code, _response_length(response), started))
         return response
 
 
-def _entry(request: HttpRequest, status: int, length: int | None, started: int) -> Entry:
+def _entry(request: HttpRequest, status: int, length: int | None, started: int) -> RequestEntry:
     caller = getattr(request, "tollgate_caller", None)
-    match, sent = request.resolver_match, request.META  # `headers` would be made of it first
-    return Entry(
+    match, meta = request.resolver_match, request.META  # cheaper than `headers`, which Django builds from it
+    return RequestEntry(
         time.time_ns() // 1000,
         f"/{match.route}" if match else "unmatched",
         request.method or "",
         status,
         (time.perf_counter_ns() - started) // 1000,
-        _length_of(sent.get("CONTENT_LENGTH")),
+        _parse_length(meta.get("CONTENT_LENGTH")),
         length,
         getattr(caller, "account_id", None),
         getattr(caller, "key_id", None),
-        client_address.of_request(request),
-        sent.get("HTTP_USER_AGENT", "")[:500],  # or 20,000 huge ones could be held
-        sent.get("HTTP_X_TOLLGATE_POLL") == "1" and request.method == "GET",
+        client_address.from_request(request),
+        meta.get("HTTP_USER_AGENT", "")[:500],  # bounds the memory of 20,000 buffered entries
+        meta.get("HTTP_X_TOLLGATE_POLL") == "1" and request.method == "GET",
     )
 
 
-def _length_of(length: str | None) -> int | None:
-    """The declared size of the body. None for a chunked body, and for junk, which is no size."""
+def _parse_length(length: str | None) -> int | None:
+    """The declared size of the body; None for a chunked body or an invalid value."""
     return int(length) if length and len(length) < 16 and length.isascii() and length.isdigit() else None
 
 
-def _length(response: HttpResponseBase) -> int | None:
+def _response_length(response: HttpResponseBase) -> int | None:
     return len(response.content) if isinstance(response, HttpResponse) else None

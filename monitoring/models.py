@@ -1,4 +1,4 @@
-"""How the service itself behaves: a row a request to look into; minutes and hours by route and status class to judge by."""
+"""The service's own requests, one row each; their counts by minute and hour, route and status class; the periodic jobs."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from lib import ids
 
 
 class ApiRequest(models.Model):
-    """One answered request. Holds no path, query string, header (but the user agent) or body: secrets live there."""
+    """One answered request. Stores no path, query string, body or header but the user agent: they may contain secrets."""
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
-    at = models.DateTimeField(help_text="When it was answered.")
+    at = models.DateTimeField(help_text="When the request was answered.")
     route = models.CharField(max_length=200, help_text="The URL pattern, or “unmatched”.")
     method = models.CharField(max_length=16)
     status = models.PositiveSmallIntegerField()
-    duration_us = models.PositiveBigIntegerField(help_text="Microseconds until the answer was ready to be sent.")
-    request_bytes = models.PositiveBigIntegerField(null=True, help_text="Of the body; empty: sent without a length.")
-    response_bytes = models.PositiveBigIntegerField(null=True, help_text="Of the body; empty: streamed.")
-    account_id = models.BigIntegerField(null=True, help_text="Of the caller, where it is bound to one.")
-    key_id = models.BigIntegerField(null=True, help_text="Of the API key; empty: a session or nobody.")
-    client_address = models.CharField(max_length=39, blank=True, help_text="Empty: nobody trustworthy told it.")
+    duration_us = models.PositiveBigIntegerField(help_text="Microseconds until the response was ready to be sent.")
+    request_bytes = models.PositiveBigIntegerField(
+        null=True, help_text="Size of the body; empty if sent without a length."
+    )
+    response_bytes = models.PositiveBigIntegerField(null=True, help_text="Size of the body; empty if streamed.")
+    account_id = models.BigIntegerField(null=True, help_text="The caller's account, if the caller is bound to one.")
+    key_id = models.BigIntegerField(null=True, help_text="The API key; empty for a session or an anonymous request.")
+    client_address = models.CharField(max_length=39, blank=True, help_text="Empty if no trusted source gave it.")
     user_agent = models.CharField(max_length=500, blank=True)
-    poll = models.BooleanField(default=False, help_text="Made by a live card on its own; not counted in health.")
+    poll = models.BooleanField(default=False, help_text="Automatic request of a live card; not counted in health.")
 
     class Meta:
         db_table = "api_requests"
@@ -39,17 +41,17 @@ class ApiRequest(models.Model):
 
 
 class RequestCounts(models.Model):
-    """What is counted of the requests that one route answered with one status class (2 for 2xx), of every process."""
+    """Counts of the requests that a route answered with a status class (2 for 2xx), in all processes."""
 
     route = models.CharField(max_length=200)
     status_class = models.PositiveSmallIntegerField()
     requests = models.PositiveBigIntegerField()
     errors = models.PositiveBigIntegerField(
-        help_text="Status of HEALTH_ERROR_FROM or above, as set when they were answered."
+        help_text="Requests with a status of HEALTH_ERROR_FROM or above, by its value at the time."
     )
-    duration_us = models.PositiveBigIntegerField(help_text="Sum of the microseconds.")
+    duration_us = models.PositiveBigIntegerField(help_text="Sum of the durations in microseconds.")
     ms_1 = models.PositiveBigIntegerField(
-        help_text="Requests that took up to 1 ms; each next column, above the one before it."
+        help_text="Requests that took up to 1 ms. Each later column counts from the previous bound up to its own."
     )
     ms_2 = models.PositiveBigIntegerField()
     ms_5 = models.PositiveBigIntegerField()
@@ -65,7 +67,8 @@ class RequestCounts(models.Model):
     ms_10000 = models.PositiveBigIntegerField()
     ms_more = models.PositiveBigIntegerField()
     dropped = models.PositiveBigIntegerField(
-        db_default=0, help_text="Requests that a process had no room to log, told when it could."
+        db_default=0,
+        help_text="Requests that a process could not log, stored in the minute in which it could report them.",
     )
 
     class Meta:
@@ -73,7 +76,7 @@ class RequestCounts(models.Model):
 
 
 class RequestMinute(RequestCounts):
-    """A UTC minute: what health reads."""
+    """The counts of a UTC minute, from which health is computed."""
 
     pk = models.CompositePrimaryKey("minute", "route", "status_class")
     minute = models.DateTimeField()
@@ -86,7 +89,7 @@ class RequestMinute(RequestCounts):
 
 
 class RequestHour(RequestCounts):
-    """The sum of an hour's minutes, written with them: a month of minutes would take seconds to add up."""
+    """The sum of an hour's minutes, written together with them: adding up a month of minutes would take seconds."""
 
     pk = models.CompositePrimaryKey("hour", "route", "status_class")
     hour = models.DateTimeField()
@@ -99,23 +102,23 @@ class RequestHour(RequestCounts):
 
 
 class JobRun(models.Model):
-    """A periodic job: when it is due, who runs it now, and how its last run ended."""
+    """A periodic job: when it is due, the lease of its current run, and the result of its last run."""
 
     class Outcome(models.TextChoices):
         DONE = "done", "done"
-        TROUBLE = "trouble", "found trouble"
+        TROUBLE = "trouble", "problems found"
         FAILED = "failed", "failed"
 
     name = models.CharField(max_length=50, primary_key=True)
     due_at = models.DateTimeField()
-    holder = models.UUIDField(null=True, help_text="The run that holds the lease.")
-    leased_until = models.DateTimeField(null=True, help_text="Until then no other process starts it.")
+    holder = models.UUIDField(null=True, help_text="Id of the run that holds the lease.")
+    leased_until = models.DateTimeField(null=True, help_text="No other process starts the job before this time.")
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     outcome = models.CharField(max_length=10, choices=Outcome, blank=True)
     summary = models.CharField(max_length=500, blank=True)
     runs = models.PositiveBigIntegerField(default=0)
-    failures = models.PositiveBigIntegerField(default=0, help_text="Runs that did not end as done.")
+    failures = models.PositiveBigIntegerField(default=0, help_text="Runs that did not end as “done”.")
 
     class Meta:
         db_table = "job_runs"

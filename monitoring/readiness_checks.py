@@ -1,6 +1,6 @@
-"""What must hold before this process takes requests, and what an operator must know: the checks of /readyz and `health`.
+"""The readiness checks of /readyz and the `health` command.
 
-Only what this process cannot work without is critical: a load balancer takes it out of service then.
+Only a failure that makes this process unusable is critical, because a load balancer then takes it out of service.
 """
 
 from __future__ import annotations
@@ -14,61 +14,63 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from lib import jobs as registry
-from lib.readiness import Finding
+from lib.readiness import CheckResult
 from monitoring import recorder
 from monitoring.models import JobRun
 
-LATE = timedelta(minutes=10)  # how long after it was due a job may start; one that takes long holds the others up
-STALE = timedelta(days=2)  # a nightly check that did not run for so long
+LATE_AFTER = timedelta(minutes=10)  # after its due time; a long job delays the others
+STALE_AFTER = timedelta(days=2)  # since the last run of a nightly check
 
 
-def database() -> Finding:
+def database() -> CheckResult:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
-    return Finding("ok", "answers")
+    return CheckResult("ok", "reachable")
 
 
-def migrations() -> Finding:
+def migrations() -> CheckResult:
     applied = MigrationRecorder.Migration.objects.values_list("app", "name")
-    missing = len(_shipped() - set(applied))
-    return Finding("critical", f"{missing} not applied") if missing else Finding("ok", "all applied")
+    missing = len(_latest_migrations() - set(applied))
+    return CheckResult("critical", f"{missing} not applied") if missing else CheckResult("ok", "all applied")
 
 
-def jobs() -> Finding:
-    """Whether somebody runs the periodic jobs. A job that is running within its lease is not late."""
+def jobs() -> CheckResult:
+    """Whether the periodic jobs run. A job that is running within its lease is not late."""
     at = timezone.now()
     runs = {run.name: run for run in JobRun.objects.all()}
-    known = [runs[job.name] for job in registry.registered() if job.name in runs]
-    if not known:
-        return Finding("warning", "no job was ever run")
-    late = [run.name for run in known if run.due_at < at - LATE and not (run.leased_until and run.leased_until > at)]
-    failed = [run.name for run in known if run.outcome == JobRun.Outcome.FAILED]
-    told = [f"{what}: {', '.join(names)}" for what, names in (("late", late), ("failed", failed)) if names]
-    return Finding("warning", "; ".join(told)) if told else Finding("ok", f"{len(known)} on time")
+    started = [runs[job.name] for job in registry.registered() if job.name in runs]
+    if not started:
+        return CheckResult("warning", "no job has ever run")
+    late = [
+        run.name for run in started if run.due_at < at - LATE_AFTER and not (run.leased_until and run.leased_until > at)
+    ]
+    failed = [run.name for run in started if run.outcome == JobRun.Outcome.FAILED]
+    problems = [f"{state}: {', '.join(names)}" for state, names in (("late", late), ("failed", failed)) if names]
+    return CheckResult("warning", "; ".join(problems)) if problems else CheckResult("ok", f"{len(started)} on time")
 
 
-def last_check(job: str) -> Finding:
-    """How a job that checks something ended when it last ran."""
+def last_result(job: str) -> CheckResult:
+    """The result of the last run of a job that compares data."""
     run = JobRun.objects.filter(name=job).first()
     if run is None or run.finished_at is None:
-        return Finding("warning", "not checked yet")
-    when = f"on {run.finished_at:%Y-%m-%d %H:%M} UTC"
+        return CheckResult("warning", "has not run yet")
+    time = f"on {run.finished_at:%Y-%m-%d %H:%M} UTC"
     if run.outcome == JobRun.Outcome.TROUBLE:
-        return Finding("warning", f"differences were found {when}")
+        return CheckResult("warning", f"differences found {time}")
     if run.outcome == JobRun.Outcome.FAILED:
-        return Finding("warning", f"the check failed {when}")
-    stale = run.finished_at < timezone.now() - STALE
-    return Finding("warning" if stale else "ok", f"last found equal {when}")
+        return CheckResult("warning", f"the check failed {time}")
+    stale = run.finished_at < timezone.now() - STALE_AFTER
+    return CheckResult("warning" if stale else "ok", f"no differences {time}")
 
 
-def request_log() -> Finding:
+def request_log() -> CheckResult:
     dropped = recorder.dropped()
     if dropped:
-        return Finding("warning", f"{dropped} requests dropped since this process started")
-    return Finding("ok", "no requests dropped")
+        return CheckResult("warning", f"{dropped} requests dropped since this process started")
+    return CheckResult("ok", "no requests dropped")
 
 
 @cache
-def _shipped() -> frozenset[tuple[str, str]]:
-    """The last migrations of every app, read from disk once: a running process never gets other code."""
+def _latest_migrations() -> frozenset[tuple[str, str]]:
+    """The latest migrations of all apps, read from disk once: the code of a running process does not change."""
     return frozenset(MigrationLoader(None).graph.leaf_nodes())

@@ -1,7 +1,7 @@
-"""Buffers answered requests and writes them behind the scenes: rows to look into, minutes to judge by.
+"""Buffers answered requests and writes their rows and counts in a background thread; no request waits for it.
 
-The middleware feeds it, and a request never waits for it. What a process holds when it is killed is lost, and so is
-what comes while the database is away for long: that is counted, and right for a request log. Billing never is.
+A killed process loses its buffer, and requests are dropped, and counted as dropped, while the database is away for long.
+That is acceptable for a request log; billing never works this way.
 """
 
 from __future__ import annotations
@@ -18,104 +18,108 @@ from django.db import IntegrityError, InterfaceError, OperationalError, connecti
 from django.utils import timezone
 
 from monitoring import request_rows
-from monitoring.request_rows import Batch, Entry
+from monitoring.request_rows import RequestBatch, RequestEntry
 
-LIMIT = 20_000  # entries held at most, some 10 MB
-BATCH = 500
-SECONDS = 1.0
-PATIENCE = 5.0  # seconds that the end of a process waits for the last write
+MAX_BUFFERED = 20_000  # entries, about 10 MB
+BATCH_SIZE = 500
+FLUSH_SECONDS = 1.0
+STOP_TIMEOUT_SECONDS = 5.0  # how long the end of a process waits for the last write
 
 logger = logging.getLogger(__name__)
 
 
 class Recorder:
-    """One process' buffer, and the thread that empties it."""
+    """The buffer of a process, and the thread that writes it."""
 
     def __init__(self) -> None:
-        self._begin()
-        os.register_at_fork(before=self._pause, after_in_parent=self._resume, after_in_child=self._begin)
+        self._reset()
+        os.register_at_fork(before=self._block_writes, after_in_parent=self._allow_writes, after_in_child=self._reset)
 
-    def _begin(self) -> None:
-        """Empty, without a thread: what a fork inherits is its parent's to write, and threads are not inherited."""
-        self._held: deque[Entry] = deque()
-        self._batch: Batch | None = None
-        self._dropped = self._told = 0
+    def _reset(self) -> None:
+        """Start empty and without a thread. After a fork, the parent writes its own entries; threads are not inherited."""
+        self._buffer: deque[RequestEntry] = deque()
+        self._batch: RequestBatch | None = None
+        self._dropped = self._stored_drops = 0
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._flushing = threading.Lock()
         self._wake = threading.Event()
-        self._ending = threading.Event()
+        self._stopping = threading.Event()
 
-    def _pause(self) -> None:
-        """No process forks in the middle of a write: SQLite loses data where a child inherits an open file."""
+    def _block_writes(self) -> None:
+        """Wait for the current write before a fork: SQLite can lose data if a child inherits the open file."""
         self._flushing.acquire()
 
-    def _resume(self) -> None:
+    def _allow_writes(self) -> None:
         self._flushing.release()
 
     @property
     def dropped(self) -> int:
-        """Requests that this process answered and could not log."""
+        """Number of requests that this process answered but could not log."""
         return self._dropped
 
-    def add(self, entry: Entry) -> None:
-        """Hold an entry for the thread; drop it where too many are held already."""
-        if len(self._held) >= LIMIT:
+    def add(self, entry: RequestEntry) -> None:
+        """Buffer an entry for the thread, or drop it if the buffer is full."""
+        if len(self._buffer) >= MAX_BUFFERED:
             self._drop(1)
             return
-        self._held.append(entry)
+        self._buffer.append(entry)
         if self._thread is None:
             self._start()
-        if len(self._held) >= BATCH and not self._wake.is_set():
+        if len(self._buffer) >= BATCH_SIZE and not self._wake.is_set():
             self._wake.set()
 
     def flush(self) -> bool:
-        """Write what is held now. False where the database is away: it is kept, and written by a later flush."""
+        """Write the buffer. Returns False if the database is away; a later flush writes the entries then."""
         with self._flushing:
             return self._write()
 
-    def end(self) -> None:
-        """Write what is left, within PATIENCE. Registered for the end of the process when its thread is made."""
-        self._ending.set()
+    def stop(self) -> None:
+        """Write the rest of the buffer, for at most STOP_TIMEOUT_SECONDS. Runs at the end of the process."""
+        self._stopping.set()
         self._wake.set()
         if self._thread:
-            self._thread.join(PATIENCE)
+            self._thread.join(STOP_TIMEOUT_SECONDS)
 
     def _write(self) -> bool:
-        due = len(self._held)
-        while self._batch or due > 0:
+        remaining = len(self._buffer)
+        while self._batch or remaining > 0:
             if self._batch is None:
-                self._batch = self._take()
-                due -= BATCH
-            if not (self._store(self._batch) or self._store(self._batch)):  # twice: a deadlock, a restarted database
+                self._batch = self._next_batch()
+                remaining -= BATCH_SIZE
+            if not (self._store(self._batch) or self._store(self._batch)):  # retried once: deadlock, database restart
                 return False
             self._batch = None
-        return self._tell_drops()
+        return self._store_drops()
 
-    def _tell_drops(self) -> bool:
-        """What was dropped since the last time, for every process to see."""
+    def _store_drops(self) -> bool:
+        """Store the number of requests dropped since the last time, for all processes to read."""
         dropped = self._dropped
-        if dropped == self._told:
+        if dropped == self._stored_drops:
             return True
         try:
-            request_rows.store_drops(dropped - self._told, timezone.now())
+            request_rows.store_drops(dropped - self._stored_drops, timezone.now())
         except DatabaseFailure as error:
-            logger.warning("%d dropped requests wait to be told: %s", dropped - self._told, type(error).__name__)
+            logger.warning(
+                "%d dropped requests are not stored yet: %s", dropped - self._stored_drops, type(error).__name__
+            )
             _disconnect()
             return False
-        self._told = dropped
+        self._stored_drops = dropped
         return True
 
-    def _take(self) -> Batch:
-        return request_rows.batch([self._held.popleft() for _ in range(min(BATCH, len(self._held)))])
+    def _next_batch(self) -> RequestBatch:
+        return request_rows.build_batch([self._buffer.popleft() for _ in range(min(BATCH_SIZE, len(self._buffer)))])
 
-    def _store(self, batch: Batch) -> bool:
+    def _store(self, batch: RequestBatch) -> bool:
         try:
             request_rows.store(batch)
         except IntegrityError:
-            return True  # Its ids are there: the answer to an earlier commit was lost, not the commit.
+            return True  # The ids exist: an earlier commit succeeded, only its answer was lost.
         except (OperationalError, InterfaceError) as error:
-            logger.warning("%d requests wait to be logged: %s", len(batch.rows) + len(self._held), type(error).__name__)
+            logger.warning(
+                "%d requests are not logged yet: %s", len(batch.rows) + len(self._buffer), type(error).__name__
+            )
             _disconnect()
             return False
         except Exception:
@@ -133,25 +137,25 @@ class Recorder:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
                 self._thread.start()
-                # Finalize, not atexit alone: a server's worker made by multiprocessing ends without running atexit.
-                Finalize(None, self.end, exitpriority=1)
+                # Finalize, not atexit: a worker process created by multiprocessing does not run atexit handlers.
+                Finalize(None, self.stop, exitpriority=1)
 
     def _run(self) -> None:
-        while not self._ending.is_set():
-            self._wake.wait(SECONDS)
+        while not self._stopping.is_set():
+            self._wake.wait(FLUSH_SECONDS)
             self._wake.clear()
             with self._flushing:
                 written = self._write()
                 with suppress(DatabaseFailure):
                     connection.close_if_unusable_or_obsolete()  # as Django does after each request
             if not written:
-                self._ending.wait(SECONDS)
+                self._stopping.wait(FLUSH_SECONDS)
         self.flush()
         _disconnect()
 
 
 def _disconnect() -> None:
-    """Let go of this thread's connection; the next write makes a new one, whatever state the old one was in."""
+    """Close this thread's connection, whatever its state; the next write opens a new one."""
     with suppress(DatabaseFailure):
         connection.close()
 
@@ -162,4 +166,5 @@ flush = _recorder.flush
 
 
 def dropped() -> int:
+    """Number of requests that this process could not log."""
     return _recorder.dropped

@@ -1,4 +1,4 @@
-"""What is known of one answered request, and how many of them become rows and minutes. Called by the recorder."""
+"""Turns answered requests into rows of the request log and counts by minute and hour, and stores them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from lib import ids, upsert
 from monitoring import histogram
 from monitoring.models import ApiRequest
 
-MINUTES, HOURS = ("request_minutes", "minute"), ("request_hours", "hour")
-ROW = (
+MINUTE_TABLE, HOUR_TABLE = ("request_minutes", "minute"), ("request_hours", "hour")
+ROW_COLUMNS = (
     "id",
     "at",
     "route",
@@ -34,16 +34,16 @@ ROW = (
 )
 KEYS = ("route", "status_class")
 COUNTERS = ("requests", "errors", "duration_us", *histogram.COLUMNS)
-DROPPED = "(not logged)"  # stands for the route of requests of which nothing else is known
+DROPPED_ROUTE = "(not logged)"  # the route of dropped requests, of which nothing else is known
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE_US = 60_000_000
 
 
-class Entry(NamedTuple):
-    """One answered request, as cheap to make as can be: it is made while the client waits."""
+class RequestEntry(NamedTuple):
+    """One answered request. As cheap as possible, because it is created while the client waits."""
 
-    at_us: int  # microseconds since 1970, when it was answered
+    at_us: int  # time of the answer in microseconds since 1970
     route: str
     method: str
     status: int
@@ -58,59 +58,59 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """What one transaction stores. The rows have ids before the first attempt, so that no second one counts twice."""
+class RequestBatch:
+    """The content of one transaction. Rows get their ids before the first attempt, so that a retry does not count twice."""
 
     rows: list[tuple[Any, ...]]
     minutes: list[tuple[Any, ...]]
     hours: list[tuple[Any, ...]]
 
 
-def batch(entries: Sequence[Entry]) -> Batch:
+def build_batch(entries: Sequence[RequestEntry]) -> RequestBatch:
     minutes = _minutes(entries)
-    return Batch(_rows(entries), minutes, _hours(minutes))
+    return RequestBatch(_rows(entries), minutes, _hours(minutes))
 
 
-def store(batch: Batch) -> None:
+def store(batch: RequestBatch) -> None:
     with transaction.atomic():
-        upsert.insert(connection, ApiRequest._meta.db_table, ROW, batch.rows)
-        _add(MINUTES, COUNTERS, batch.minutes)
-        _add(HOURS, COUNTERS, batch.hours)
+        upsert.insert(connection, ApiRequest._meta.db_table, ROW_COLUMNS, batch.rows)
+        _increment(MINUTE_TABLE, COUNTERS, batch.minutes)
+        _increment(HOUR_TABLE, COUNTERS, batch.hours)
 
 
 def store_drops(count: int, at: datetime) -> None:
-    """So many requests of this process could not be logged: told in the minute `at`, to all processes."""
+    """Add `count` dropped requests to the minute and the hour of `at`."""
     minute = at.replace(second=0, microsecond=0)
-    counts = (DROPPED, 0, *[0] * len(COUNTERS), count)
+    counts = (DROPPED_ROUTE, 0, *[0] * len(COUNTERS), count)
     with transaction.atomic():
-        _add(MINUTES, (*COUNTERS, "dropped"), [(minute, *counts)])
-        _add(HOURS, (*COUNTERS, "dropped"), [(minute.replace(minute=0), *counts)])
+        _increment(MINUTE_TABLE, (*COUNTERS, "dropped"), [(minute, *counts)])
+        _increment(HOUR_TABLE, (*COUNTERS, "dropped"), [(minute.replace(minute=0), *counts)])
 
 
-def _add(to: tuple[str, str], counters: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    table, span = to
-    upsert.add(connection, upsert.Sums(table, (span, *KEYS), counters, rows))
+def _increment(table: tuple[str, str], counters: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    table_name, time_column = table
+    upsert.increment(connection, upsert.Increments(table_name, (time_column, *KEYS), counters, rows))
 
 
-def _rows(entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
-    """As ROW names their columns. No model instances: these cost ten times as much."""
+def _rows(entries: Sequence[RequestEntry]) -> list[tuple[Any, ...]]:
+    """Rows in the order of ROW_COLUMNS. No model instances, which cost ten times as much."""
     return [
         (
             UUID(bytes=id_),
-            _time(entry.at_us),
+            _to_datetime(entry.at_us),
             entry.route[:200],
-            _storable(entry.method, 16),
+            _clean_text(entry.method, 16),
             *entry[3:9],
             entry.client_address or "",
-            _storable(entry.user_agent, 500),
+            _clean_text(entry.user_agent, 500),
             entry.poll,
         )
         for id_, entry in zip(ids.new_ids(len(entries)), entries, strict=True)
     ]
 
 
-def _minutes(entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
-    """Keys and counters of each minute, sorted by key. Polls stay out: a watching card would answer for the service."""
+def _minutes(entries: Sequence[RequestEntry]) -> list[tuple[Any, ...]]:
+    """Keys and counters of each minute, sorted by key. Without polls: an open card would make an idle service look healthy."""
     minutes: dict[tuple[int, str, int], list[int]] = {}
     for entry in entries:
         if not entry.poll:
@@ -119,12 +119,12 @@ def _minutes(entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
             counters[0] += 1
             counters[1] += entry.status >= settings.HEALTH_ERROR_FROM
             counters[2] += entry.duration_us
-            counters[3 + histogram.slot(entry.duration_us)] += 1
-    return [(_time(key[0]), *key[1:], *counters) for key, counters in sorted(minutes.items())]
+            counters[3 + histogram.column_index(entry.duration_us)] += 1
+    return [(_to_datetime(key[0]), *key[1:], *counters) for key, counters in sorted(minutes.items())]
 
 
 def _hours(minutes: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """The same sums by hour, sorted by key."""
+    """Keys and counters of each hour, sorted by key."""
     hours: dict[tuple[datetime, str, int], list[int]] = {}
     for minute, route, status_class, *counters in minutes:
         key = (minute.replace(minute=0), route, status_class)
@@ -132,10 +132,10 @@ def _hours(minutes: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return [(*key, *counters) for key, counters in sorted(hours.items())]
 
 
-def _time(microseconds: int) -> datetime:
+def _to_datetime(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
-def _storable(text: str, length: int) -> str:
-    """Cut, and without what a database refuses (NUL, lone surrogates): one client's header must not spoil a batch."""
+def _clean_text(text: str, length: int) -> str:
+    """Cut the text and remove what databases reject (NUL, lone surrogates): one client's header must not break a batch."""
     return text[:length].encode("utf-8", "replace").decode().replace("\0", "")

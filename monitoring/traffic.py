@@ -1,6 +1,6 @@
-"""What minutes and hours of requests add up to: counts, error rate, percentiles. Read by health, history and the pages.
+"""Sums of the request counts by route or hour: requests, error rate, percentiles.
 
-Everything is summed in the database: what comes out is a row a route or an hour, however many there were.
+The database does the summing and returns one row per route or hour.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from django.db.models import Q, QuerySet, Sum
 
 from lib import health_status
-from lib.health_status import Status
+from lib.health_status import HealthStatus
 from monitoring import histogram
 from monitoring.models import RequestHour, RequestMinute
 
@@ -27,9 +27,9 @@ SUMS = {
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Requests of a span. `errors` are those of HEALTH_ERROR_FROM or above; 4xx and 5xx are counted apart beside them.
+    """Request counts of a span. `errors` have a status of HEALTH_ERROR_FROM or above; 4xx and 5xx are also counted separately.
 
-    `dropped` were answered and could not be logged: they are in no other figure. `latency` is a histogram's columns.
+    `dropped` requests were answered but not logged; no other figure includes them. `latency` holds the histogram counts.
     """
 
     requests: int
@@ -41,12 +41,12 @@ class Traffic:
     latency: tuple[int, ...]
 
     @property
-    def status(self) -> Status:
-        return health_status.status(self.requests, self.errors)
+    def status(self) -> HealthStatus:
+        return health_status.classify(self.requests, self.errors)
 
     @property
     def error_rate(self) -> float | None:
-        """In per cent with two decimals; None without requests."""
+        """In per cent, with two decimals; None without requests."""
         return round(100 * self.errors / self.requests, 2) if self.requests else None
 
     @property
@@ -63,55 +63,59 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """One route's part; `share` is its requests in per cent of all."""
+class RouteTraffic:
+    """The traffic of one route; `share` is its requests in per cent of all."""
 
     name: str
     traffic: Traffic
     share: float | None
 
 
-def of(row: Mapping[str, Any]) -> Traffic:
-    """A row with SUMS, where the database says NULL for a sum of nothing."""
+def from_row(row: Mapping[str, Any]) -> Traffic:
+    """Traffic from a row annotated with SUMS; the database returns NULL for an empty sum."""
     counts = {name: int(row[f"{name}_sum"] or 0) for name in COUNTS}
     return Traffic(latency=tuple(int(row[f"{name}_sum"] or 0) for name in histogram.COLUMNS), **counts)
 
 
-def total(parts: Iterable[Traffic]) -> Traffic:
+def combine(parts: Iterable[Traffic]) -> Traffic:
     parts = list(parts)
     sums = {name: sum(getattr(part, name) for part in parts) for name in COUNTS}
     latency = [sum(column) for column in zip(*(part.latency for part in parts), strict=True)]
     return Traffic(latency=tuple(latency or [0] * len(histogram.COLUMNS)), **sums)
 
 
-def routes(start: datetime, end: datetime) -> tuple[Traffic, list[Route]]:
-    """All that was answered in the minutes from `start` up to and with `end`, and each route's part, the busiest first."""
-    return _by_route(RequestMinute.objects.filter(minute__gte=start, minute__lte=end))
+def route_traffic(start: datetime, end: datetime) -> tuple[Traffic, list[RouteTraffic]]:
+    """The traffic of the minutes from `start` to `end` inclusive: the total, and by route, busiest first."""
+    return _group_by_route(RequestMinute.objects.filter(minute__gte=start, minute__lte=end))
 
 
-def routes_by_hours(start: datetime, end: datetime) -> tuple[Traffic, list[Route]]:
-    """The same of the hours from `start` up to and with `end`: for long spans."""
-    return _by_route(RequestHour.objects.filter(hour__gte=start, hour__lte=end))
+def route_traffic_from_hours(start: datetime, end: datetime) -> tuple[Traffic, list[RouteTraffic]]:
+    """Like `route_traffic`, from the counts of the hours from `start` to `end` inclusive: for long spans."""
+    return _group_by_route(RequestHour.objects.filter(hour__gte=start, hour__lte=end))
 
 
-def hours(start: datetime, end: datetime) -> dict[datetime, Traffic]:
-    """The traffic of each hour from `start` up to and with `end` in which there was any."""
-    within = RequestHour.objects.filter(hour__gte=start, hour__lte=end).order_by()
-    return {row["hour"]: of(row) for row in within.values("hour").annotate(**SUMS)}
+def hourly_traffic(start: datetime, end: datetime) -> dict[datetime, Traffic]:
+    """The traffic of each hour from `start` to `end` inclusive; hours without requests are missing."""
+    hours = RequestHour.objects.filter(hour__gte=start, hour__lte=end).order_by()
+    return {row["hour"]: from_row(row) for row in hours.values("hour").annotate(**SUMS)}
 
 
-def _by_route(counts: QuerySet[Any]) -> tuple[Traffic, list[Route]]:
-    found = [(row["route"], of(row)) for row in counts.order_by().values("route").annotate(**SUMS)]
-    whole = total(part for _, part in found)
-    named = [Route(name, part, _share(part.requests, whole.requests)) for name, part in found if part.requests]
-    return whole, sorted(named, key=lambda route: (-route.traffic.requests, route.name))
+def _group_by_route(counts: QuerySet[Any]) -> tuple[Traffic, list[RouteTraffic]]:
+    rows = [(row["route"], from_row(row)) for row in counts.order_by().values("route").annotate(**SUMS)]
+    total = combine(traffic for _, traffic in rows)
+    routes = [
+        RouteTraffic(name, traffic, _share(traffic.requests, total.requests))
+        for name, traffic in rows
+        if traffic.requests
+    ]
+    return total, sorted(routes, key=lambda route: (-route.traffic.requests, route.name))
 
 
-def worst(found: Iterable[Route]) -> list[Route]:
-    """Those with errors, most errors first."""
-    failing = [route for route in found if route.traffic.errors]
+def most_errors(routes: Iterable[RouteTraffic]) -> list[RouteTraffic]:
+    """The routes with errors, most errors first."""
+    failing = [route for route in routes if route.traffic.errors]
     return sorted(failing, key=lambda route: (-route.traffic.errors, route.name))
 
 
-def _share(part: int, whole: int) -> float | None:
-    return round(100 * part / whole, 2) if whole else None
+def _share(part: int, total: int) -> float | None:
+    return round(100 * part / total, 2) if total else None

@@ -1,4 +1,4 @@
-"""The API's addresses of monitoring, under /api/v1/."""
+"""URLs of the monitoring API, under /api/v1/."""
 
 from django.urls import path
 

@@ -1,9 +1,9 @@
-"""What one call costs: the units of its usage times the rates of one price, in integers, rounded once. Pure.
+"""Computes the cost of one call: units of usage times the rates of one price, in integers, rounded once. Pure.
 
-Tokens are billed as sent, each exactly once. The wholes are all input (cached and cache-write tokens included, whatever
-the caller's convention) and all output. A part with a rate of its own is taken out of its whole; any other part stays
-in it and bills at the whole's rate. Parts of the input: cached, cache-write (its one-hour part inside it), audio and
-image tokens. Parts of the output: reasoning and audio tokens. No part is larger than what is left of its whole.
+Every token is billed exactly once. There are two totals: all input (including cached and cache-write tokens, whatever
+the caller's convention) and all output. A part with its own rate is subtracted from its total; other parts stay in it
+and are billed at the total's rate. Parts of the input: cached, cache-write (including the one-hour ones), audio and
+image tokens. Parts of the output: reasoning and audio tokens. A part never exceeds what is left of its total.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from lib.money import half_even
+from lib.money import divide_half_even
 
-Part = Literal["input", "output", "other"]
-Source = Literal["price_book", "free", "unpriced"]
+CostPart = Literal["input", "output", "other"]
+CostSource = Literal["price_book", "free", "unpriced"]
 
 MICRO = 1_000_000
-MICRO_UNITS = frozenset({"seconds", "megapixels"})  # decimals with up to six places: held as integer millionths
-OWN_CATEGORY = {"images": ("image", "image_edit"), "searches": ("search",), "pages": ("crawl",)}
+MICRO_UNITS = frozenset({"seconds", "megapixels"})  # decimals with up to six places, stored as integer millionths
+CATEGORIES_BY_UNIT = {"images": ("image", "image_edit"), "searches": ("search",), "pages": ("crawl",)}
 INPUT_PARTS = (
     "cached_input_tokens",
     "cache_write_1h_tokens",
@@ -41,7 +41,7 @@ UNITS = ("input_tokens", *INPUT_PARTS, "output_tokens", *OUTPUT_PARTS, *OTHER_UN
 
 
 class Variant(NamedTuple):
-    """What distinguishes calls of one model; None or empty is "not stated"."""
+    """What distinguishes the prices of one model's calls; None or "" means not stated."""
 
     resolution: str | None = None
     quality: str | None = None
@@ -49,7 +49,7 @@ class Variant(NamedTuple):
 
 
 class Quantities(Struct, frozen=True):
-    """The usage of one call by the API's field names; `seconds` and `megapixels` are integer millionths."""
+    """The usage of one call, with the API's field names; `seconds` and `megapixels` are integer millionths."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -76,8 +76,8 @@ class Quantities(Struct, frozen=True):
 class Rate:
     """One unit's rate in nano-USD per million units.
 
-    `variant` is empty (any) or conditions such as "resolution=720p,quality=hd"; "resolution=": where none is stated.
-    `above` makes a tier: the rate counts when the call's total input is strictly above so many tokens.
+    `variant` is "" (any) or holds conditions such as "resolution=720p,quality=hd"; "resolution=" means not stated.
+    `above` defines a tier: the rate applies if the call's total input is strictly above this many tokens.
     """
 
     unit: str
@@ -90,27 +90,27 @@ _KEYS = Variant._fields
 _Conditions = tuple[tuple[str, str], ...]
 
 
-class _Charge(NamedTuple):
-    """One rated unit of a card, and how a call's usage tells its quantity."""
+class _RatedUnit(NamedTuple):
+    """One unit of a rate card; `quantity` reads how much of it a call used."""
 
     unit: str
     nano_per_million: int
     quantity: Callable[[Quantities], int]
 
 
-class _Card(NamedTuple):
-    """The rates of one price that hold for one call."""
+class _RateCard(NamedTuple):
+    """The rates of one price that apply to one call, in nano-USD per million units."""
 
-    input_parts: tuple[_Charge, ...]
+    input_parts: tuple[_RatedUnit, ...]
     input_rate: int | None
-    output_parts: tuple[_Charge, ...]
+    output_parts: tuple[_RatedUnit, ...]
     output_rate: int | None
-    others: tuple[_Charge, ...]
+    others: tuple[_RatedUnit, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class PricedModel:
-    """One price in force; `service_tier` is what the asked-for id itself says ("gpt-4o:batch")."""
+    """One price of a model; `service_tier` is set if the requested model id names one ("gpt-4o:batch")."""
 
     id: int
     provider: str
@@ -120,207 +120,216 @@ class PricedModel:
     rates: tuple[Rate, ...]
     matched_by: str = "exact"
     service_tier: str = ""
-    _wanted: tuple[_Conditions, ...] = field(init=False, repr=False, compare=False)  # of each rate
+    _conditions: tuple[_Conditions, ...] = field(init=False, repr=False, compare=False)  # one per rate
     _tiers: tuple[int, ...] = field(init=False, repr=False, compare=False)
-    _by_tier: tuple[_Card, ...] | None = field(init=False, repr=False, compare=False)  # None: it depends on the variant
-    _by_holding: dict[tuple[bool, ...], _Card] = field(init=False, repr=False, compare=False)
+    _cards_by_tier: tuple[_RateCard, ...] | None = field(init=False, repr=False, compare=False)  # None: variants differ
+    _cards: dict[tuple[bool, ...], _RateCard] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         tiers = sorted({rate.above for rate in self.rates if rate.above})
-        reached = [[rate for rate in self.rates if rate.above <= tier] for tier in (0, *tiers)]
-        wanted = tuple(conditions(rate.variant) for rate in self.rates)
-        object.__setattr__(self, "_wanted", wanted)
+        by_tier = [[rate for rate in self.rates if rate.above <= tier] for tier in (0, *tiers)]
+        conditions = tuple(parse_conditions(rate.variant) for rate in self.rates)
+        cards = None if any(conditions) else tuple(_build_card(rates) for rates in by_tier)
+        object.__setattr__(self, "_conditions", conditions)
         object.__setattr__(self, "_tiers", tuple(tiers))
-        object.__setattr__(self, "_by_tier", None if any(wanted) else tuple(_card(rates) for rates in reached))
-        object.__setattr__(self, "_by_holding", {})
+        object.__setattr__(self, "_cards_by_tier", cards)
+        object.__setattr__(self, "_cards", {})
 
-    def card(self, quantities: Quantities, total_input: int) -> _Card:
-        """The rates that hold for this call."""
-        if self._by_tier is not None:
-            return self._by_tier[bisect_left(self._tiers, total_input)] if self._tiers else self._by_tier[0]
-        holding = self._holding(quantities, total_input)
-        card = self._by_holding.get(holding)
-        if card is None:  # as many as the price's own values, whatever callers state
-            card = self._by_holding[holding] = _card(compress(self.rates, holding))
+    def rate_card(self, quantities: Quantities, total_input: int) -> _RateCard:
+        """Returns the rates that apply to this call."""
+        if self._cards_by_tier is not None:
+            return self._cards_by_tier[bisect_left(self._tiers, total_input)] if self._tiers else self._cards_by_tier[0]
+        applicable = self._applicable(quantities, total_input)
+        card = self._cards.get(applicable)
+        if card is None:  # the price's own conditions bound the number of cards, whatever callers state
+            card = self._cards[applicable] = _build_card(compress(self.rates, applicable))
         return card
 
     def rates_for(self, quantities: Quantities) -> dict[str, Rate]:
-        """The rate of each unit that holds for this call: for explanations."""
-        return _best(compress(self.rates, self._holding(quantities, input_total(quantities))))
+        """Returns the rate of each unit that applies to this call, for explanations."""
+        return _best_rates(compress(self.rates, self._applicable(quantities, input_total(quantities))))
 
-    def _holding(self, quantities: Quantities, total_input: int) -> tuple[bool, ...]:
-        """Of each rate, whether its tier is reached and its conditions are met."""
+    def _applicable(self, quantities: Quantities, total_input: int) -> tuple[bool, ...]:
+        """Tells for each rate whether its tier is reached and its conditions are met."""
         stated = {key: (value or "").strip().lower() for key, value in zip(_KEYS, quantities.variant, strict=True)}
         stated["service_tier"] = self.service_tier or stated["service_tier"]
         return tuple(
-            (not rate.above or total_input > rate.above) and all(stated.get(key) == value for key, value in wanted)
-            for rate, wanted in zip(self.rates, self._wanted, strict=True)
+            (not rate.above or total_input > rate.above) and all(stated.get(key) == value for key, value in conditions)
+            for rate, conditions in zip(self.rates, self._conditions, strict=True)
         )
 
 
-class Line(Struct, frozen=True):
-    """One billed unit, for explanations; `quantity` is in millionths for the units of MICRO_UNITS."""
+class CostLine(Struct, frozen=True):
+    """One billed unit; `quantity` is in millionths for the units of MICRO_UNITS."""
 
     unit: str
     quantity: int
     nano_per_million: int
-    part: Part
+    part: CostPart
 
     @property
-    def scaled(self) -> int:
+    def scaled_amount(self) -> int:
         """The exact amount in 10^-12 nano-USD."""
         return self.quantity * self.nano_per_million * (1 if self.unit in MICRO_UNITS else MICRO)
 
     @property
-    def amount(self) -> Decimal:
+    def decimal_quantity(self) -> Decimal:
         """The exact quantity in whole units."""
         return Decimal(f"{self.quantity}E-6" if self.unit in MICRO_UNITS else self.quantity)
 
     @property
     def usd(self) -> Decimal:
         """The exact amount in USD, not rounded."""
-        return Decimal(f"{self.scaled}E-21")
+        return Decimal(f"{self.scaled_amount}E-21")
 
 
 class Cost(NamedTuple):
-    """Nano-USD, with input + output + other = total; `billed` is False where no rated unit is above zero (unpriced)."""
+    """A cost in nano-USD; input + output + other = total. `billed` is False if the call used no rated unit (unpriced)."""
 
     input_nano: int
     output_nano: int
     other_nano: int
     total_nano: int
-    lines: tuple[Line, ...]
+    lines: tuple[CostLine, ...]
     billed: bool
 
     @property
-    def source(self) -> Source:
-        """`free` is a known price of zero; a cost that only rounds to zero is still the price book's."""
+    def source(self) -> CostSource:
+        """Returns "free" for a known price of zero; a cost that merely rounds to zero is "price_book"."""
         if not self.billed:
             return "unpriced"
         return "price_book" if any(line.nano_per_million for line in self.lines) else "free"
 
     @property
     def unrounded_usd(self) -> Decimal:
-        """The exact sum of the lines in USD; the total less this is the rounding."""
-        return Decimal(f"{sum(line.scaled for line in self.lines)}E-21")
+        """The exact sum of the lines in USD; the total minus this is the rounding."""
+        return Decimal(f"{sum(line.scaled_amount for line in self.lines)}E-21")
 
 
 def cost(price: PricedModel, quantities: Quantities) -> Cost:
-    """Units times rates, rounded half-even once, on the total; the remainder goes to the largest part."""
-    whole = input_total(quantities)
-    card = price.card(quantities, whole)
-    lines: list[Line] = []
-    for_input = _tokens(lines, "input", whole, card.input_parts, card.input_rate, quantities)
-    for_output = _tokens(lines, "output", quantities.output_tokens, card.output_parts, card.output_rate, quantities)
+    """Multiplies units by rates and rounds the total once, half-even; the remainder goes to the largest part."""
+    total_input = input_total(quantities)
+    card = price.rate_card(quantities, total_input)
+    lines: list[CostLine] = []
+    total_output = quantities.output_tokens
+    input_amount = _add_token_lines(lines, "input", total_input, card.input_parts, card.input_rate, quantities)
+    output_amount = _add_token_lines(lines, "output", total_output, card.output_parts, card.output_rate, quantities)
     if not card.others:
-        return _rounded(for_input, for_output, 0, MICRO, lines)
-    for_other = _others(lines, card.others, quantities)
-    return _rounded(for_input * MICRO, for_output * MICRO, for_other, MICRO * MICRO, lines)
+        return _round_cost(input_amount, output_amount, 0, MICRO, lines)
+    other_amount = _add_other_lines(lines, card.others, quantities)
+    return _round_cost(input_amount * MICRO, output_amount * MICRO, other_amount, MICRO * MICRO, lines)
 
 
 def input_total(quantities: Quantities) -> int:
-    """All input tokens, cached and cache-write ones included under either convention."""
+    """Returns all input tokens, including cached and cache-write tokens under either convention."""
     if quantities.cached_included:
         return quantities.input_tokens
-    return quantities.input_tokens + quantities.cached_input_tokens + _written(quantities)
+    return quantities.input_tokens + quantities.cached_input_tokens + _cache_writes(quantities)
 
 
 def tokens_total(quantities: Quantities) -> int:
-    """All input, cached included under either convention, plus output."""
+    """Returns all input tokens (see input_total) plus all output tokens."""
     return input_total(quantities) + quantities.output_tokens
 
 
 def has_usage(quantities: Quantities) -> bool:
-    """Whether anything but the request itself was used: a failed call without usage costs nothing."""
+    """Tells whether anything but the request itself was used: a failed call without usage costs nothing."""
     return any(getattr(quantities, unit) for unit in UNITS if unit != "requests")
 
 
-def _rounded(for_input: int, for_output: int, for_other: int, scale: int, lines: list[Line]) -> Cost:
-    """The exact amounts of the parts, in nano-USD divided by `scale`, as whole nano-USD."""
-    total = half_even(for_input + for_output + for_other, scale)
-    inputs, outputs, others = for_input // scale, for_output // scale, for_other // scale
-    rest = total - inputs - outputs - others
-    if rest and for_input >= for_output and for_input >= for_other:
-        inputs += rest
-    elif rest and for_output >= for_other:
-        outputs += rest
+def _round_cost(input_: int, output: int, other: int, scale: int, lines: list[CostLine]) -> Cost:
+    """Rounds exact amounts, in nano-USD times `scale`, to whole nano-USD."""
+    total = divide_half_even(input_ + output + other, scale)
+    input_nano, output_nano, other_nano = input_ // scale, output // scale, other // scale
+    remainder = total - input_nano - output_nano - other_nano
+    if remainder and input_ >= output and input_ >= other:
+        input_nano += remainder
+    elif remainder and output >= other:
+        output_nano += remainder
     else:
-        others += rest
-    return Cost(inputs, outputs, others, total, tuple(lines), bool(lines))
+        other_nano += remainder
+    return Cost(input_nano, output_nano, other_nano, total, tuple(lines), bool(lines))
 
 
-def _tokens(
-    lines: list[Line], part: Part, whole: int, parts: Iterable[_Charge], rate: int | None, quantities: Quantities
+def _add_token_lines(
+    lines: list[CostLine],
+    part: CostPart,
+    total: int,
+    parts: Iterable[_RatedUnit],
+    rate: int | None,
+    quantities: Quantities,
 ) -> int:
-    """Adds the lines of the parts that have a rate, and of the rest of the whole; the amount in 10^-6 nano-USD."""
-    amount = 0
+    """Adds a line for each rated part and for the rest of the total. Returns the amount in 10^-6 nano-USD."""
+    amount, rest = 0, total
     for unit, nano_per_million, quantity in parts:
-        taken = min(quantity(quantities), whole)
-        if taken:
-            lines.append(Line(unit, taken, nano_per_million, part))
-            amount += taken * nano_per_million
-            whole -= taken
-    if whole and rate is not None:
-        lines.append(Line("input_tokens" if part == "input" else "output_tokens", whole, rate, part))
-        amount += whole * rate
+        tokens = min(quantity(quantities), rest)
+        if tokens:
+            lines.append(CostLine(unit, tokens, nano_per_million, part))
+            amount += tokens * nano_per_million
+            rest -= tokens
+    if rest and rate is not None:
+        lines.append(CostLine("input_tokens" if part == "input" else "output_tokens", rest, rate, part))
+        amount += rest * rate
     return amount
 
 
-def _others(lines: list[Line], charges: Iterable[_Charge], quantities: Quantities) -> int:
-    """Adds the lines of all other rated units; the amount in 10^-12 nano-USD."""
-    found = [Line(c.unit, c.quantity(quantities), c.nano_per_million, "other") for c in charges]
-    billed = [line for line in found if line.quantity]
+def _add_other_lines(lines: list[CostLine], units: Iterable[_RatedUnit], quantities: Quantities) -> int:
+    """Adds the lines of all other rated units. Returns the amount in 10^-12 nano-USD."""
+    all_lines = [CostLine(rated.unit, rated.quantity(quantities), rated.nano_per_million, "other") for rated in units]
+    billed = [line for line in all_lines if line.quantity]
     lines += billed
-    return sum(line.scaled for line in billed)
+    return sum(line.scaled_amount for line in billed)
 
 
-def _best(holding: Iterable[Rate]) -> dict[str, Rate]:
-    """For each unit the rate with most conditions, then of the highest tier, then the first by text."""
+def _best_rates(applicable: Iterable[Rate]) -> dict[str, Rate]:
+    """Returns for each unit the rate with the most conditions, then the highest tier, then the first variant by text."""
     best: dict[str, Rate] = {}
-    for rate in sorted(holding, key=lambda rate: (-len(conditions(rate.variant)), -rate.above, rate.variant)):
+    for rate in sorted(applicable, key=lambda rate: (-len(parse_conditions(rate.variant)), -rate.above, rate.variant)):
         best.setdefault(rate.unit, rate)
     return best
 
 
-def _card(holding: Iterable[Rate]) -> _Card:
-    best = _best(holding)
-    own = {unit: _Charge(unit, best[unit].nano_per_million, _quantity(unit, best)) for unit in UNITS if unit in best}
-    wholes = [best[unit].nano_per_million if unit in best else None for unit in ("input_tokens", "output_tokens")]
-    inputs, outputs, others = (
-        tuple(own[unit] for unit in units if unit in own) for units in (INPUT_PARTS, OUTPUT_PARTS, OTHER_UNITS)
+def _build_card(applicable: Iterable[Rate]) -> _RateCard:
+    best = _best_rates(applicable)
+    nano = {unit: best[unit].nano_per_million for unit in UNITS if unit in best}
+    rated = {unit: _RatedUnit(unit, rate, _quantity_reader(unit, best)) for unit, rate in nano.items()}
+    input_parts, output_parts, others = (
+        tuple(rated[unit] for unit in units if unit in rated) for units in (INPUT_PARTS, OUTPUT_PARTS, OTHER_UNITS)
     )
-    return _Card(inputs, wholes[0], outputs, wholes[1], others)
+    return _RateCard(input_parts, nano.get("input_tokens"), output_parts, nano.get("output_tokens"), others)
 
 
-def conditions(variant: str) -> _Conditions:
-    """The conditions of a rate as pairs in lower case."""
+def parse_conditions(variant: str) -> _Conditions:
+    """Parses a rate's conditions into (key, value) pairs in lower case."""
     pairs = (term.partition("=") for term in variant.lower().split(",") if term.strip())
     return tuple((key.strip(), value.strip()) for key, _, value in pairs)
 
 
-def _quantity(unit: str, rated: Container[str]) -> Callable[[Quantities], int]:
-    """How much of a unit a call used."""
+def _quantity_reader(unit: str, rated: Container[str]) -> Callable[[Quantities], int]:
+    """Returns a function that reads how much of a unit a call used."""
     if unit == "cache_write_tokens":
-        return _written_short if "cache_write_1h_tokens" in rated else _written
-    categories = OWN_CATEGORY.get(unit)
+        return _short_cache_writes if "cache_write_1h_tokens" in rated else _cache_writes
+    categories = CATEGORIES_BY_UNIT.get(unit)
     if categories is None:
-        sent = attrgetter(unit)
-        return lambda quantities: sent(quantities) or 0
-    return partial(_counted, attrgetter(unit), categories)
+        stated = attrgetter(unit)
+        return lambda quantities: stated(quantities) or 0
+    return partial(_count_or_requests, attrgetter(unit), categories)
 
 
-def _counted(sent: Callable[[Quantities], int | None], categories: Container[str], quantities: Quantities) -> int:
-    """Nothing sent for the unit that the call's own category counts means one a request; a sent 0 stays 0."""
-    count = sent(quantities)
+def _count_or_requests(
+    stated: Callable[[Quantities], int | None], categories: Container[str], quantities: Quantities
+) -> int:
+    """Returns the stated count. If none is stated, a call of the unit's own category counts one per request."""
+    count = stated(quantities)
     if count is None and quantities.category in categories:
         return quantities.requests
     return count or 0
 
 
-def _written(quantities: Quantities) -> int:
-    """Cache-write tokens; those kept for an hour are a part of them, also where a caller reports only these."""
+def _cache_writes(quantities: Quantities) -> int:
+    """Returns the cache-write tokens. They include the one-hour ones, even if a caller reports only those."""
     return max(quantities.cache_write_tokens, quantities.cache_write_1h_tokens)
 
 
-def _written_short(quantities: Quantities) -> int:
-    return _written(quantities) - quantities.cache_write_1h_tokens
+def _short_cache_writes(quantities: Quantities) -> int:
+    return _cache_writes(quantities) - quantities.cache_write_1h_tokens

@@ -1,8 +1,8 @@
-"""Who really served a call: one provider for what is known of it, with the rule, the evidence and how sure that is.
+"""Detects the provider that really served a call, with the rule, the evidence and the confidence. Pure.
 
-Pure, and without imports of ours: rulebook.py brings the rules, and a frozen copy stands beside billing's backfill.
-Evidence, strongest first: the caller's own statement, endpoint host, path of a relative endpoint, model namespace,
-model family, declared label. Patterns match whole labels, tokens and segments or are globs, and never substrings.
+Evidence, strongest first: `served_by` as stated by the caller, endpoint host, path of a relative endpoint, model
+namespace, model family, declared label. Patterns are globs or match whole labels, tokens and segments, never substrings.
+Imports nothing of Tollgate, because a migration of billing uses a frozen copy of this module.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ EVIDENCE = HOST, PATH, NAMESPACE, FAMILY, DECLARED = "host", "path", "namespace"
 UNKNOWN, LOCAL = "unknown", "local"
 CONFIDENCE = {HOST: "exact", PATH: "strong", NAMESPACE: "strong", FAMILY: "weak", DECLARED: "fallback"}
 CATEGORIES = ("text", "embedding", "image", "image_edit", "video", "audio", "search", "crawl", "other")
-LONGEST_EVIDENCE = 200
+MAX_EVIDENCE_LENGTH = 200
 
-_NO_HOST = "?"  # an authority that names no host, such as `exa mple`: an address all the same, and nobody's
+_NO_HOST = "?"  # for an authority that is not a valid host, such as `exa mple`: it belongs to no provider
 _SCHEME = re.compile(r"(?:https?|wss?|grpcs?):/{0,2}|[a-z][a-z0-9+.-]*://|//(?=[^/]*\.)", re.IGNORECASE)
 _AUTHORITY = re.compile(r"(?:([a-z0-9_-]+(?:\.[a-z0-9_-]+)*)\.?|\[([0-9a-f:.]+)[^\]]*\])(?::[0-9]{0,5})?")
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]+")  # browsers take http://134744072/ for an address, and we take it for none
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]+")  # http://134744072/ is an address to browsers; here it is not
 _TOP_LEVELS = frozenset(
     {"com", "net", "org", "dev", "app", "cloud", "xyz", "example", "internal", "local", "localhost"}
 )
@@ -37,7 +37,7 @@ _PRIVATE = tuple(
 
 
 class Call(NamedTuple):
-    """What is known of a call; the key of every memo, so that it holds text only."""
+    """What a caller reports about a call. Text only, because it is the key of the caches."""
 
     declared: str
     model: str
@@ -47,7 +47,7 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row of evidence. Without a provider it only tells a category, or takes a host or path out of the evidence."""
+    """Maps evidence to a provider. Without a provider it only sets a category, or excludes a host or path."""
 
     slug: str
     evidence: str
@@ -69,14 +69,14 @@ class Detection:
     evidence: str
 
 
-class Place(NamedTuple):
-    """Where an endpoint points: `host` is empty for a relative one; `path` starts with a slash, in lower case."""
+class Endpoint(NamedTuple):
+    """A parsed endpoint. `host` is empty for a relative one; `path` is in lower case and starts with a slash."""
 
     host: str
     path: str
 
 
-class _Found(NamedTuple):
+class _Attribution(NamedTuple):
     provider: str
     confidence: str
     rule: str
@@ -84,8 +84,8 @@ class _Found(NamedTuple):
     category: str = ""
 
 
-class _Label(NamedTuple):
-    """What a declared label stands for, and the rules that are for it."""
+class _LabelInfo(NamedTuple):
+    """What a declared label means, and the rules that apply to it."""
 
     matchers: _Matchers
     rule: Rule | None
@@ -97,45 +97,45 @@ class _Label(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def label_key(text: str) -> str:
-    """The label without case, blanks and punctuation: `Hugging Face` and `hugging_face` are one."""
+    """Returns the label without case, spaces and punctuation: `Hugging Face` and `hugging_face` are equal."""
     return re.sub(r"[\W_]+", "", text.lower())
 
 
 def slugify(text: str) -> str:
-    """A provider slug for a name that nobody knows yet; empty when no letter or digit of ASCII is in it."""
+    """Makes a provider slug from an unknown name; empty if the name has no ASCII letter or digit."""
     return re.sub(r"[^a-z0-9_]+", "-", text.lower())[:50].strip("-_")
 
 
-def place(endpoint: str) -> Place:
-    """Split an endpoint, whole URL or path, without query and fragment. Never raises."""
+def parse_endpoint(endpoint: str) -> Endpoint:
+    """Parses an endpoint (URL or path), ignoring query and fragment. Never raises."""
     text = endpoint.partition("?")[0].partition("#")[0].strip()
     scheme = _SCHEME.match(text)
     if scheme:
         authority, _, path = text[scheme.end() :].partition("/")
-        return Place(_host(authority) or _NO_HOST, "/" + path.lower())
+        return Endpoint(_parse_host(authority) or _NO_HOST, "/" + path.lower())
     authority, slash, path = text.partition("/")
-    host = _host(authority) if "." in authority or ":" in authority else ""
+    host = _parse_host(authority) if "." in authority or ":" in authority else ""
     if host and _is_bare_host(host, followed=bool(slash) or ":" in authority):
-        return Place(host, "/" + path.lower())
-    return Place("", "/" + text.lower().lstrip("/"))
+        return Endpoint(host, "/" + path.lower())
+    return Endpoint("", "/" + text.lower().lstrip("/"))
 
 
-def _host(authority: str) -> str:
-    if not authority.isascii() or "\\" in authority:  # clients disagree on what such a host is
+def _parse_host(authority: str) -> str:
+    if not authority.isascii() or "\\" in authority:  # clients disagree on the host here
         return ""
-    found = _AUTHORITY.fullmatch(authority.rpartition("@")[2].lower())
-    return (found[1] or found[2]) if found else ""
+    match = _AUTHORITY.fullmatch(authority.rpartition("@")[2].lower())
+    return (match[1] or match[2]) if match else ""
 
 
 def _is_bare_host(host: str, *, followed: bool) -> bool:
-    """Whether text without a scheme is a host: `api.openai.com/v1`, and neither `chat.completions` nor `v1.0/chat`."""
+    """Tells whether text without a scheme is a host: `api.openai.com/v1` is, `chat.completions` and `v1.0/chat` are not."""
     top = host.rpartition(".")[2]
-    if top in _TOP_LEVELS or _address(host):
+    if top in _TOP_LEVELS or _parse_ip(host):
         return True
     return len(top) == 2 and top.isalpha() and (followed or host.count(".") > 1)
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _parse_ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(host)
     except ValueError:
@@ -143,16 +143,16 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _is_private(host: str) -> bool:
-    """A private address, or a name of one label, which only a private network resolves."""
-    address = _address(host) if host[-1].isdigit() or ":" in host else None
+    """Tells whether it is a private address, or a single-label name that only a private network resolves."""
+    address = _parse_ip(host) if host[-1].isdigit() or ":" in host else None
     if address is None:
         return "." not in host and host != _NO_HOST and not _NUMBER.fullmatch(host)
     address = getattr(address, "ipv4_mapped", None) or address
     return any(address in network for network in _PRIVATE)
 
 
-def _glob(pattern: str, any_text: str) -> str:
-    """A glob as a regular expression that matches in linear time: each middle part is taken where it first stands."""
+def _glob_pattern(pattern: str, any_text: str) -> str:
+    """Converts a glob to a regular expression that runs in linear time: each middle part takes its first match."""
     first, *rest = (re.escape(part) for part in pattern.split("*"))
     if not rest:
         return first
@@ -160,135 +160,141 @@ def _glob(pattern: str, any_text: str) -> str:
     return f"{first}{middle}{any_text}*{rest[-1]}"
 
 
-class _Hit(NamedTuple):
+class _RuleMatch(NamedTuple):
     rank: tuple[bool, int, int]
     rule: Rule
     end: int
 
 
-class _Search:
-    """Rules as few regular expressions: the rule with the best rank wins, then the leftmost match.
+class _RuleSearch:
+    """Rules compiled into a few regular expressions: the rule with the best rank wins, then the leftmost match.
 
-    `frame` begins with the character that stands before a match, so that a search skips all else at the speed of C.
+    `frame` begins with the character before a match, so that the regex engine skips everything else fast.
     """
 
-    def __init__(self, rules: Iterable[Rule], form: Callable[[str], str], frame: str) -> None:
+    def __init__(self, rules: Iterable[Rule], to_regex: Callable[[str], str], frame: str) -> None:
         ranks: dict[tuple[bool, int], list[tuple[str, Rule]]] = {}
         for rule in rules:
-            if expression := form(rule.pattern):  # one without letter or digit would fit everything
+            if expression := to_regex(rule.pattern):  # a pattern without letter or digit would match everything
                 ranks.setdefault((rule.shipped, rule.order), []).append((expression, rule))
-        # The empty group behind each alternative tells which one matched; in front it would cost ten times as much.
+        # The empty group after each alternative identifies the match; before it, it would cost ten times as much.
         self._ranks = [
             (
                 rank,
-                re.compile(frame % "|".join(f"{form}()" for form, _ in pairs), re.DOTALL),
+                re.compile(frame % "|".join(f"{expression}()" for expression, _ in pairs), re.DOTALL),
                 [rule for _, rule in pairs],
             )
             for rank, pairs in sorted(ranks.items(), key=lambda item: item[0])
         ]
 
-    def find(self, text: str, start: int = 0) -> _Hit | None:
+    def find(self, text: str, start: int = 0) -> _RuleMatch | None:
         for rank, expression, rules in self._ranks:
-            found = expression.search(text, start)
-            if found and found.lastindex:
-                return _Hit((*rank, found.start()), rules[found.lastindex - 1], found.end())
+            match = expression.search(text, start)
+            if match and match.lastindex:
+                return _RuleMatch((*rank, match.start()), rules[match.lastindex - 1], match.end())
         return None
 
 
-def _tokens(pattern: str) -> str:
-    return r"(?:[^\w/]|_)".join(_glob(token, r"[^\W_]") for token in re.findall(r"(?:[^\W_]|\*)+", pattern))
+def _token_pattern(pattern: str) -> str:
+    return r"(?:[^\w/]|_)".join(_glob_pattern(token, r"[^\W_]") for token in re.findall(r"(?:[^\W_]|\*)+", pattern))
 
 
-class _Paths:
-    """Path rules: tokens inside one segment, or, with a slash in the pattern, whole segments."""
+class _PathRules:
+    """Path rules. They match tokens inside a segment, or whole segments if the pattern has a slash."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         rules = list(rules)
-        whole = [rule for rule in rules if "/" in rule.pattern]
-        single = [rule for rule in rules if "/" not in rule.pattern]
-        self._segments = _Search(whole, lambda pattern: _glob(pattern.strip("/"), "[^/]"), r"/(?:%s)(?![^/])")
-        self._tokens = _Search(single, _tokens, r"[\W_](?:%s)(?![^\W_])")
+        segment_rules = [rule for rule in rules if "/" in rule.pattern]
+        token_rules = [rule for rule in rules if "/" not in rule.pattern]
+        self._segments = _RuleSearch(
+            segment_rules, lambda pattern: _glob_pattern(pattern.strip("/"), "[^/]"), r"/(?:%s)(?![^/])"
+        )
+        self._tokens = _RuleSearch(token_rules, _token_pattern, r"[\W_](?:%s)(?![^\W_])")
 
-    def hit(self, path: str, start: int = 0) -> _Hit | None:
+    def match(self, path: str, start: int = 0) -> _RuleMatch | None:
         segment, token = self._segments.find(path, start), self._tokens.find(path, start)
-        return min(segment, token, key=lambda hit: hit.rank) if segment and token else segment or token
+        return min(segment, token, key=lambda match: match.rank) if segment and token else segment or token
 
     def first(self, path: str) -> Rule | None:
-        """The best rule that isn't there to be ignored: `/openai/v1` is a dialect that many speak, and names nobody."""
-        hit = self.hit(path)
-        while hit and not (hit.rule.provider or hit.rule.category):
-            hit = self.hit(path, hit.end)
-        return hit.rule if hit else None
+        """Returns the best rule, skipping exclusions: `/openai/v1` is a protocol of many servers, not a provider."""
+        match = self.match(path)
+        while match and not (match.rule.provider or match.rule.category):
+            match = self.match(path, match.end)
+        return match.rule if match else None
 
 
-class _Models:
-    """Globs over the whole model. Those that begin with a star are read from the end, where they have a letter."""
+class _ModelRules:
+    """Globs on the whole model id. Globs that begin with a star are matched from the end, where they have text."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         rules = list(rules)
-        back = [rule for rule in rules if rule.pattern[:1] == "*" and rule.pattern[-1:] != "*"]
+        suffix_rules = [rule for rule in rules if rule.pattern[:1] == "*" and rule.pattern[-1:] != "*"]
         frame = r"\A(?:%s)\Z"
-        self._forwards = _Search((rule for rule in rules if rule not in back), lambda text: _glob(text, "."), frame)
-        self._backwards = _Search(back, lambda text: _glob(text[::-1], "."), frame)
+        other_rules = (rule for rule in rules if rule not in suffix_rules)
+        self._forwards = _RuleSearch(other_rules, lambda text: _glob_pattern(text, "."), frame)
+        self._backwards = _RuleSearch(suffix_rules, lambda text: _glob_pattern(text[::-1], "."), frame)
 
     def best(self, model: str) -> Rule | None:
-        forth, back = self._forwards.find(model), self._backwards.find(model[::-1])
-        hit = min(forth, back, key=lambda hit: _rank(hit.rule)) if forth and back else forth or back
-        return hit.rule if hit else None
+        forward, backward = self._forwards.find(model), self._backwards.find(model[::-1])
+        matches = [match for match in (forward, backward) if match]
+        return min((match.rule for match in matches), key=_rank, default=None)
 
 
 class _Matchers:
-    """The rules that are for one label, ready to be asked."""
+    """The rules that apply to one label, compiled."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         rules = sorted(rules, key=_rank)
-        of = {kind: [rule for rule in rules if rule.evidence == kind] for kind in EVIDENCE}
-        self._hosts = _Search(of[HOST], lambda pattern: _glob(pattern.removeprefix("*."), "[^.]"), r"\.(?:%s)\Z")
-        self._paths = _Paths(rule for rule in of[PATH] if rule.provider or not rule.category)
-        self._namespaces = _Models(rule for rule in of[NAMESPACE] if rule.provider)
-        self._families = _Models(rule for rule in of[FAMILY] if rule.provider)
-        self._path_kinds = _Paths(rule for rule in of[PATH] if rule.category)
-        self._model_kinds = _Models(rule for rule in of[FAMILY] if rule.category)
-        # Hosts and models repeat even where whole calls don't, so a new call seldom pays for all of them.
+        by_evidence = {name: [rule for rule in rules if rule.evidence == name] for name in EVIDENCE}
+        self._hosts = _RuleSearch(
+            by_evidence[HOST], lambda pattern: _glob_pattern(pattern.removeprefix("*."), "[^.]"), r"\.(?:%s)\Z"
+        )
+        self._paths = _PathRules(rule for rule in by_evidence[PATH] if rule.provider or not rule.category)
+        self._namespaces = _ModelRules(rule for rule in by_evidence[NAMESPACE] if rule.provider)
+        self._families = _ModelRules(rule for rule in by_evidence[FAMILY] if rule.provider)
+        self._path_categories = _PathRules(rule for rule in by_evidence[PATH] if rule.category)
+        self._model_categories = _ModelRules(rule for rule in by_evidence[FAMILY] if rule.category)
+        # Hosts and models repeat even if whole calls do not, so a new call seldom runs all searches.
         self.path = self._paths.first
         self.host = lru_cache(maxsize=1024)(self._host)
         self.model = lru_cache(maxsize=4096)(self._model)
-        self._kind_of_model = lru_cache(maxsize=4096)(self._model_kind)
+        self._category_of_model = lru_cache(maxsize=4096)(self._model_category)
 
     def _host(self, host: str) -> Rule | None:
-        hit = self._hosts.find("." + host)
-        return hit.rule if hit else None
+        match = self._hosts.find("." + host)
+        return match.rule if match else None
 
     def _model(self, model: str) -> Rule | None:
         return self._namespaces.best(model) or self._families.best(model)
 
-    def _model_kind(self, model: str) -> Rule | None:
+    def _model_category(self, model: str) -> Rule | None:
         name = model.rpartition("/")[2]
-        return self._model_kinds.best(model) or self._model_kinds.best(name) or self._path_kinds.first("/" + model)
+        by_model = self._model_categories.best(model) or self._model_categories.best(name)
+        return by_model or self._path_categories.first("/" + model)
 
     def category(self, path: str, model: str) -> str:
-        """What path and model say of the kind of call; a chat path says least, as chat models also draw and speak."""
-        kind = self._path_kinds.first(path)
-        if kind is None or kind.category == "text":
-            kind = self._kind_of_model(model) or kind
-        return kind.category if kind else ""
+        """Returns the category from path and model. A chat path is weak evidence: chat models also draw and speak."""
+        rule = self._path_categories.first(path)
+        if rule is None or rule.category == "text":
+            rule = self._category_of_model(model) or rule
+        return rule.category if rule else ""
 
     def fits(self, host: str, path: str, model: str) -> bool:
-        """Whether any rule fits, also one that is there to be ignored."""
-        by_place = (host and self._host(host)) or self._paths.hit(path) or self._path_kinds.hit(path)
-        return bool(by_place or self._model(model) or self._model_kind(model))
+        """Tells whether any rule matches, including exclusions."""
+        by_endpoint = (host and self._host(host)) or self._paths.match(path) or self._path_categories.match(path)
+        return bool(by_endpoint or self._model(model) or self._model_category(model))
 
 
 def _rank(rule: Rule) -> tuple[bool, int, int, str]:
-    """An operator's own rules come first, then the lower order, then the longer pattern."""
+    """Sorts an operator's own rules first, then by order, then longer patterns first."""
     return rule.shipped, rule.order, -len(rule.pattern), rule.slug
 
 
 class RuleSet:
-    """All rules and names, ready to answer; built once for a version of the rule book.
+    """All rules and provider names, compiled once per version of the rule book.
 
-    `names` maps every slug, alias and shown name of a provider to its slug. `gateways` are the slugs that serve other
-    companies' models: under such a label, a model's name says who made it, and nothing about who served it.
+    `names` maps every slug, alias and display name of a provider to its slug. `gateways` are the slugs of providers that
+    serve other companies' models: under such a label, a model's name says who made it, not who served it.
     """
 
     def __init__(self, rules: Iterable[Rule], names: Mapping[str, str], gateways: Collection[str] = ()) -> None:
@@ -298,39 +304,40 @@ class RuleSet:
         self._declared = [rule for rule in self._rules if rule.evidence == DECLARED]
         self._restricted = {label_key(label) for rule in self._rules for label in rule.declared}
         self._matchers = lru_cache(maxsize=len(self._restricted) + 1)(self._build)
-        self._label = lru_cache(maxsize=1024)(self._read_label)
+        self._label = lru_cache(maxsize=1024)(self._resolve_label)
 
     def detect(self, call: Call) -> Detection:
-        label, (host, path) = self._label(call.declared), place(call.endpoint)
+        label, (host, path) = self._label(call.declared), parse_endpoint(call.endpoint)
         model = call.model.strip().lower()
-        found = (
-            self._by_statement(call.served_by)
+        attribution = (
+            self._by_served_by(call.served_by)
             or self._by_endpoint(label, host, path)
             or self._by_model(label, model)
             or self._by_label(label, call.declared)
         )
-        confidence = "fallback" if found.provider == UNKNOWN else found.confidence
+        provider, rule, evidence = attribution.provider, attribution.rule, attribution.evidence
+        confidence = "fallback" if provider == UNKNOWN else attribution.confidence
         category = label.category if label.is_modality else label.matchers.category(path, model)
-        category = category or found.category or label.category or "other"
-        return Detection(found.provider, confidence, category, found.rule, found.evidence[:LONGEST_EVIDENCE])
+        category = category or attribution.category or label.category or "other"
+        return Detection(provider, confidence, category, rule, evidence[:MAX_EVIDENCE_LENGTH])
 
     def considered(self, call: Call) -> list[tuple[Rule, bool]]:
-        """Every rule that is for this label, in the order in which they are asked, and whether it fits the call."""
-        label, (host, path) = self._label(call.declared), place(call.endpoint)
+        """Returns every rule that applies to the label, in order of precedence, and whether it matches the call."""
+        label, (host, path) = self._label(call.declared), parse_endpoint(call.endpoint)
         model = call.model.strip().lower()
-        rules = [rule for rule in self._rules if _is_for(rule, label_key(call.declared))]
+        rules = [rule for rule in self._rules if _applies_to(rule, label_key(call.declared))]
         rules.sort(key=lambda rule: (EVIDENCE.index(rule.evidence), _rank(rule)))
         return [(rule, rule is label.rule or _Matchers([rule]).fits(host, path, model)) for rule in rules]
 
     def _build(self, key: str) -> _Matchers:
-        return _Matchers(rule for rule in self._rules if _is_for(rule, key))
+        return _Matchers(rule for rule in self._rules if _applies_to(rule, key))
 
-    def _read_label(self, declared: str) -> _Label:
+    def _resolve_label(self, declared: str) -> _LabelInfo:
         key = label_key(declared)
         slug = self._names.get(key, "")
         rule = self._declared_rule(key) or (self._declared_rule(label_key(slug)) if slug else None)
         provider = (rule.provider or "") if rule else slug
-        return _Label(
+        return _LabelInfo(
             matchers=self._matchers(key if key in self._restricted else ""),
             rule=rule,
             provider=provider,
@@ -342,44 +349,44 @@ class RuleSet:
     def _declared_rule(self, key: str) -> Rule | None:
         return next((rule for rule in self._declared if label_key(rule.pattern) == key), None)
 
-    def _by_statement(self, served_by: str) -> _Found | None:
+    def _by_served_by(self, served_by: str) -> _Attribution | None:
         key = label_key(served_by)
         if not key or key == UNKNOWN:
             return None
         known = self._names.get(key)
         slug = known or slugify(served_by)
         rule = "served_by" if known else "served_by-unreviewed"
-        category = next((r.category for r in self._declared if r.pattern == slug), "")
-        return _Found(slug, "exact", rule, f"caller's statement {served_by.strip()}", category) if slug else None
+        category = next((declared.category for declared in self._declared if declared.pattern == slug), "")
+        return _Attribution(slug, "exact", rule, f"caller's statement {served_by.strip()}", category) if slug else None
 
-    def _by_endpoint(self, label: _Label, host: str, path: str) -> _Found | None:
+    def _by_endpoint(self, label: _LabelInfo, host: str, path: str) -> _Attribution | None:
         if host:
             rule = label.matchers.host(host)
             if rule is None and _is_private(host):
-                return _Found(LOCAL, "exact", "private-host", f"host {host}")
+                return _Attribution(LOCAL, "exact", "private-host", f"host {host}")
             if rule is None:
-                return _Found(UNKNOWN, "fallback", "unknown-host", f"host {host}")
+                return _Attribution(UNKNOWN, "fallback", "unknown-host", f"host {host}")
             if rule.provider and not rule.ignore_host:
-                return _Found(rule.provider, "exact", rule.slug, f"host {host}", rule.category)
+                return _Attribution(rule.provider, "exact", rule.slug, f"host {host}", rule.category)
         rule = label.matchers.path(path)
         if rule is None or rule.provider is None:
             return None
-        return _Found(rule.provider, "strong", rule.slug, f"path {rule.pattern}", rule.category)
+        return _Attribution(rule.provider, "strong", rule.slug, f"path {rule.pattern}", rule.category)
 
-    def _by_model(self, label: _Label, model: str) -> _Found | None:
+    def _by_model(self, label: _LabelInfo, model: str) -> _Attribution | None:
         if not model or label.is_gateway:
             return None
         rule = label.matchers.model(model)
         if rule is None or rule.provider is None:
             return None
-        return _Found(rule.provider, CONFIDENCE[rule.evidence], rule.slug, f"model {model}", rule.category)
+        return _Attribution(rule.provider, CONFIDENCE[rule.evidence], rule.slug, f"model {model}", rule.category)
 
-    def _by_label(self, label: _Label, declared: str) -> _Found:
+    def _by_label(self, label: _LabelInfo, declared: str) -> _Attribution:
         if not label.provider:
-            return _Found(UNKNOWN, "fallback", "no-evidence", f"label {declared.strip()} alone")
+            return _Attribution(UNKNOWN, "fallback", "no-evidence", f"label {declared.strip()} alone")
         slug = label.rule.slug if label.rule else "declared-label"
-        return _Found(label.provider, "fallback", slug, f"label {declared.strip()}")
+        return _Attribution(label.provider, "fallback", slug, f"label {declared.strip()}")
 
 
-def _is_for(rule: Rule, key: str) -> bool:
+def _applies_to(rule: Rule, key: str) -> bool:
     return not rule.declared or any(label_key(label) == key for label in rule.declared)

@@ -1,8 +1,8 @@
-"""Other ids under which one provider sells the same model: dated, namespaced, regional. The price book asks. Pure.
+"""Other ids under which one provider sells the same model: dated, namespaced, regional. Pure.
 
-Only what the vendors document as the same model at the same price. Never another vendor's model, and never a suffix
-that changes who serves it or what is asked (":groq", "-0613", "-preview"). ":free" is another offer, of other limits
-and at no charge: it is never priced as the model that is paid for, also not by a glob that does not end in ":free".
+Covers only what vendors document as the same model at the same price: never another vendor's model, and never a suffix
+that changes who serves it or its price (":groq", "-0613", "-preview"). ":free" is a separate free offer with its own
+limits: it never gets the price of the paid model, nor that of a glob that does not end in ":free".
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ FINE_TUNE = "ft:"
 BATCH, FREE = ":batch", ":free"
 
 
-def normal(model: str) -> str:
-    """The form in which ids are compared."""
+def normalize(model: str) -> str:
+    """Returns the form in which ids are compared."""
     return model.strip().lower()
 
 
 def vendor_names(slug: str, aliases: Iterable[str]) -> frozenset[str]:
-    """What a provider is called in front of a model, in one spelling: "vertex ai", "vertex_ai" and "Vertex-AI"."""
-    return frozenset(_spoken(name) for name in (slug, *aliases))
+    """Returns a provider's namespaces in one spelling: "vertex ai", "vertex_ai" and "Vertex-AI" become one."""
+    return frozenset(_normalize_vendor(name) for name in (slug, *aliases))
 
 
 def own_forms(model: str, vendor: Container[str]) -> Iterator[str]:
-    """The id (normal form) and its other names, nearest first; `vendor` are the provider's own names."""
-    for whole in _without_suffix(model):
-        for bare in _without_path(whole, vendor):
+    """Yields the id (normalized) and its other names, closest first; `vendor` is the result of vendor_names()."""
+    for unsuffixed in _without_suffix(model):
+        for bare in _without_path(unsuffixed, vendor):
             yield from _without_date(bare)
 
 
 def base_forms(model: str, vendor: Container[str]) -> Iterator[str]:
-    """The names of the model that a fine-tune (`ft:base:organisation::id`) was made from."""
+    """Yields the names of the base model of a fine-tune (`ft:base:organisation::id`)."""
     for form in own_forms(model, vendor):
         if form.startswith(FINE_TUNE):
             yield from own_forms(form.removeprefix(FINE_TUNE), vendor)
@@ -51,18 +51,18 @@ def _without_suffix(model: str) -> Iterator[str]:
 
 
 def after_models(model: str) -> str:
-    """Without `models/`, `publishers/x/models/` and the like in front."""
+    """Strips a prefix such as `models/` or `publishers/x/models/`."""
     return _MODELS.sub("", model)
 
 
 def _without_path(model: str, vendor: Container[str]) -> Iterator[str]:
-    """Without a folder of models, an ARN's head, the provider's own namespace, a Bedrock region."""
+    """Yields the id, then without its models folder or ARN, the provider's own namespace, and the Bedrock region."""
     yield model
     bare = model.rpartition("/")[2] if model.startswith("arn:") else after_models(model)
     if bare != model:
         yield bare
     head, slash, tail = bare.partition("/")
-    if slash and _spoken(head) in vendor:
+    if slash and _normalize_vendor(head) in vendor:
         yield tail
         bare = tail
     if "bedrock" in vendor and _BEDROCK_REGION.match(bare):
@@ -76,5 +76,5 @@ def _without_date(model: str) -> Iterator[str]:
         yield undated
 
 
-def _spoken(name: str) -> str:
-    return re.sub(r"[-_ ]+", " ", normal(name))
+def _normalize_vendor(name: str) -> str:
+    return re.sub(r"[-_ ]+", " ", normalize(name))

@@ -1,4 +1,4 @@
-"""Providers, the evidence that names them, and what they ask: configuration, read through rulebook.py and price_book.py."""
+"""Providers, detection rules and prices. Read them through rulebook.py and price_book.py."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ from django.db import models
 
 from providers.costing import Rate
 
-SLUG = RegexValidator(r"^[a-z0-9][a-z0-9_-]*$", "Lower-case letters, digits, - and _ only.")
+SLUG = RegexValidator(r"^[a-z0-9][a-z0-9_-]*$", "Use lower-case letters, digits, hyphens and underscores only.")
 
 
 class Provider(models.Model):
-    """A company whose API serves calls and sends invoices; `slug` is what stands in `actual_provider_name`."""
+    """A company whose API serves calls and sends invoices. Logs store its `slug` in `actual_provider_name`."""
 
     slug = models.CharField(max_length=50, unique=True, validators=[SLUG])
-    name = models.CharField(max_length=100, help_text="Shown on pages, e.g. WaveSpeed.")
-    aliases = models.JSONField(
-        default=list, blank=True, help_text="Other names under which callers know it, lower case."
-    )
+    name = models.CharField(max_length=100, help_text="Display name, e.g. WaveSpeed.")
+    aliases = models.JSONField(default=list, blank=True, help_text="Other names that callers use, in lower case.")
     is_gateway = models.BooleanField(default=False, help_text="Serves and bills other companies' models.")
     shipped = models.BooleanField(default=False, editable=False)
 
@@ -31,7 +29,7 @@ class Provider(models.Model):
 
 
 class DetectionRule(models.Model):
-    """One row of evidence -> provider. Matching is on whole tokens and globs, never on substrings or regular expressions."""
+    """Maps evidence to a provider. Patterns match whole tokens or are globs, never substrings or regular expressions."""
 
     class Evidence(models.TextChoices):
         HOST = "host", "endpoint host"
@@ -41,27 +39,31 @@ class DetectionRule(models.Model):
         DECLARED = "declared", "declared label"
 
     slug = models.CharField(
-        max_length=100, unique=True, help_text="Stable name; logs keep it as the rule that named them."
+        max_length=100, unique=True, help_text="Stable name. Logs store it as the rule that identified their provider."
     )
     evidence = models.CharField(max_length=20, choices=Evidence.choices)
     pattern = models.CharField(
-        max_length=200, help_text="A host, path segment, namespace, model glob or label; * stands for any text."
+        max_length=200, help_text="A host, path segment, namespace, model glob or label; * matches any text."
     )
-    declared = models.JSONField(default=list, blank=True, help_text="Declared labels that it is for; empty: all.")
+    declared = models.JSONField(
+        default=list, blank=True, help_text="Declared labels that the rule applies to; empty: all."
+    )
     provider = models.ForeignKey(
         Provider,
         on_delete=models.PROTECT,
         null=True,
         blank=True,
-        help_text="Empty: names nobody, only a category, or something to ignore.",
+        help_text="Empty: the rule only sets a category or marks evidence to ignore.",
     )
     ignore_host = models.BooleanField(
-        default=False, help_text="This host is our own proxy: look at the other evidence instead."
+        default=False, help_text="This host is our own proxy: use the other evidence instead."
     )
     category = models.CharField(
-        max_length=20, blank=True, help_text="Category of such a call, where the label does not tell."
+        max_length=20, blank=True, help_text="Category of the call if the label does not give one."
     )
-    order = models.IntegerField(default=1000, help_text="Lower is tried first among rules of the same evidence.")
+    order = models.IntegerField(
+        default=1000, help_text="Rules with a lower number are tried first, within the same kind of evidence."
+    )
     active = models.BooleanField(default=True)
     shipped = models.BooleanField(default=False, editable=False)
     note = models.CharField(max_length=200, blank=True)
@@ -75,17 +77,17 @@ class DetectionRule(models.Model):
 
 
 class Price(models.Model):
-    """What one provider asks for one model (an id or a glob) from a UTC date on; the next row ends the one before."""
+    """What one provider charges for one model (an id or a glob) from a UTC date until the next price's date."""
 
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT)
     pattern = models.CharField(max_length=200, help_text="Model id or glob, lower case.")
     aliases = models.JSONField(default=list, blank=True, help_text="Other ids of the same model, lower case.")
     category = models.CharField(max_length=20, blank=True)
-    valid_from = models.DateField(help_text="First UTC day on which it is asked.")
+    valid_from = models.DateField(help_text="First day of this price (UTC).")
     revision = models.PositiveIntegerField(
-        default=1, help_text="A correction of the same day's price; the highest counts."
+        default=1, help_text="Corrections of the same day's price; the highest revision applies."
     )
-    source = models.CharField(max_length=200, help_text="Where the figure was read.")
+    source = models.CharField(max_length=200, help_text="Where the price was found.")
     created_at = models.DateTimeField(auto_now_add=True)
     shipped = models.BooleanField(default=False, editable=False)
 
@@ -103,16 +105,16 @@ class Price(models.Model):
 
 
 class PriceRate(models.Model):
-    """One unit of a price: integer nano-USD per million units, for a variant and above a total input (strictly)."""
+    """The rate of one unit: nano-USD per million units, for a variant and above a total of input tokens."""
 
     price = models.ForeignKey(Price, on_delete=models.CASCADE, related_name="rates")
     unit = models.CharField(max_length=30, help_text="A usage field of an event: input_tokens, images, seconds, ...")
-    variant = models.CharField(max_length=60, blank=True, help_text="e.g. resolution=720p; empty: any.")
+    variant = models.CharField(max_length=60, blank=True, help_text="For example resolution=720p; empty: any.")
     above = models.PositiveBigIntegerField(
-        default=0, help_text="Counts when the call's total input is strictly above this many tokens."
+        default=0, help_text="Applies if the call's total input is strictly above this many tokens."
     )
     nano_per_million = models.PositiveBigIntegerField(
-        help_text="Nano-USD for a million units: $2.50 per million tokens is 2500000000."
+        help_text="Nano-USD per million units: $2.50 per million tokens is 2500000000."
     )
 
     class Meta:
@@ -126,7 +128,7 @@ class PriceRate(models.Model):
 
 
 class PriceProposal(models.Model):
-    """What a price source states and the book does not say. It prices nothing until an operator accepts it."""
+    """A difference between a price source and the price book. It has no effect until an operator accepts it."""
 
     class Source(models.TextChoices):
         GENAI = "genai", "genai-prices"
@@ -144,31 +146,36 @@ class PriceProposal(models.Model):
         SUPERSEDED = "superseded", "superseded"
 
     source = models.CharField(max_length=20, choices=Source.choices)
-    edition = models.CharField(max_length=200, help_text="What the price will name as its source.")
+    edition = models.CharField(max_length=200, help_text="Becomes the source of the price.")
     kind = models.CharField(max_length=20, choices=Kind.choices)
     state = models.CharField(max_length=20, choices=State.choices, default=State.OPEN)
-    provider = models.CharField(max_length=50, help_text="A slug; accepting makes the provider where it is missing.")
+    provider = models.CharField(
+        max_length=50, help_text="A slug. Accepting the proposal creates the provider if it does not exist."
+    )
     provider_name = models.CharField(max_length=100)
     pattern = models.CharField("model", max_length=200)
     aliases = models.JSONField(default=list)
     category = models.CharField(max_length=20, blank=True)
-    stated_from = models.DateField(null=True, help_text="The source's own date; empty: it states none.")
+    stated_from = models.DateField(null=True, help_text="The source's own date; empty if it gives none.")
     valid_from = models.DateField()
-    rates = models.JSONField(default=list, help_text="Of each: unit, variant, above, nano-USD per million units.")
+    rates = models.JSONField(default=list, help_text="A list of [unit, variant, above, nano-USD per million units].")
     base = models.ForeignKey(
-        Price, on_delete=models.PROTECT, null=True, related_name="+", help_text="The price that it was compared with."
+        Price, on_delete=models.PROTECT, null=True, related_name="+", help_text="The price it was compared with."
     )
     over_20 = models.BooleanField("over 20 %", default=False)
     sources_disagree = models.BooleanField(default=False)
     new_provider = models.BooleanField(default=False)
     open_key = models.UUIDField(
-        null=True, unique=True, editable=False, help_text="One open proposal for a statement; empty once it is closed."
+        null=True,
+        unique=True,
+        editable=False,
+        help_text="Allows one open proposal per model and date of a source; empty once it is closed.",
     )
     created_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True)
     decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     price = models.ForeignKey(
-        Price, on_delete=models.PROTECT, null=True, related_name="+", help_text="The price that accepting it made."
+        Price, on_delete=models.PROTECT, null=True, related_name="+", help_text="The price created by accepting it."
     )
 
     class Meta:
@@ -180,13 +187,13 @@ class PriceProposal(models.Model):
         return f"{self.provider} {self.pattern}, {self.kind} from {self.valid_from}"
 
     @property
-    def offered(self) -> tuple[Rate, ...]:
-        """The rates as the other modules know them; none where the price is gone."""
+    def proposed_rates(self) -> tuple[Rate, ...]:
+        """The proposed rates; empty if the source no longer lists the model."""
         return tuple(Rate(*row) for row in self.rates)
 
 
 class CatalogVersion(models.Model):
-    """Grows with each change of the rule book or the price book, so that every worker sees it with its next request."""
+    """The version of one catalog (rules, prices, plans). It grows with each change, so that every process reloads."""
 
     book = models.CharField(max_length=20, primary_key=True)
     version = models.PositiveBigIntegerField(default=1)

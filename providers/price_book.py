@@ -1,7 +1,7 @@
-"""Which price a call has: provider, model and day -> one price. In memory by version; the write path asks each time.
+"""Finds the price of a call: provider, model and day -> one price. Cached in memory by version.
 
-The order is exact id, then alias (the operator's list, then the vendor's own other names; last, for a fine-tune without
-a price of its own, its base model), then the closest glob. Always within one provider: never a guess across vendors.
+Order of matching: exact id, then alias (the operator's list, then the vendor's own other names; last, for a fine-tune
+without its own price, its base model), then the closest glob. Always within one provider, never across vendors.
 """
 
 from __future__ import annotations
@@ -21,149 +21,149 @@ from providers.costing import PricedModel, Rate
 from providers.models import Price, Provider
 from providers.versioned_cache import VersionedCache
 
-MEMO = 16_384  # answers kept per book; an event's model is the caller's text, so this must have an end
+LOOKUP_CACHE_SIZE = 16_384  # bounded, because models are free text from callers
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One price with the other ids that it is for."""
+class PriceEntry:
+    """One price with its aliases (other ids of the same model)."""
 
     price: PricedModel
     aliases: frozenset[str]
 
 
-class _Shelf:
-    """The prices of one provider."""
+class _ProviderPrices:
+    """The prices of one provider; `vendor` are its names as a namespace of model ids."""
 
-    def __init__(self, vendor: frozenset[str], entries: Iterable[Entry]) -> None:
+    def __init__(self, vendor: frozenset[str], entries: Iterable[PriceEntry]) -> None:
         self.vendor = vendor
-        self.lines: dict[str, list[Entry]] = defaultdict(list)
-        self.named: dict[str, set[str]] = defaultdict(set)
-        self.asked: dict[tuple[int, str, str], PricedModel] = {}
+        self.by_pattern: dict[str, list[PriceEntry]] = defaultdict(list)  # newest first
+        self.patterns_of_alias: dict[str, set[str]] = defaultdict(set)
+        self.matches: dict[tuple[int, str, str], PricedModel] = {}
         for entry in sorted(entries, key=lambda entry: entry.price.valid_from, reverse=True):
-            self.lines[entry.price.pattern].append(entry)
+            self.by_pattern[entry.price.pattern].append(entry)
             for alias in entry.aliases:
-                self.named[alias].add(entry.price.pattern)
-        globs = [pattern for pattern in self.lines if "*" in pattern]
-        self.globs = [(pattern, _compiled(pattern)) for pattern in sorted(globs, key=_closeness)]
+                self.patterns_of_alias[alias].add(entry.price.pattern)
+        globs = [pattern for pattern in self.by_pattern if "*" in pattern]
+        self.globs = [(pattern, _compile_glob(pattern)) for pattern in sorted(globs, key=_glob_sort_key)]
 
-    def find(self, model: str, on: date) -> PricedModel | None:
+    def find(self, model: str, day: date) -> PricedModel | None:
         own = list(model_ids.own_forms(model, self.vendor))
         base = list(model_ids.base_forms(model, self.vendor))
         return (
-            self._named(model, own, on)
-            or self._covered(model, own, on, model_ids.FINE_TUNE)  # the fine-tunes' own price, before the base model's
-            or self._named(model, base, on)
-            or self._covered(model, own + base, on)
+            self._find_by_id(model, own, day)
+            or self._find_by_glob(model, own, day, model_ids.FINE_TUNE)  # before the price of the base model
+            or self._find_by_id(model, base, day)
+            or self._find_by_glob(model, own + base, day)
         )
 
-    def in_force(self, on: date) -> list[PricedModel]:
-        return [entry.price for pattern in sorted(self.lines) if (entry := self.on(pattern, on))]
+    def prices_on(self, day: date) -> list[PricedModel]:
+        return [entry.price for pattern in sorted(self.by_pattern) if (entry := self.entry_on(pattern, day))]
 
-    def _named(self, model: str, forms: list[str], on: date) -> PricedModel | None:
-        """The price of the first of the forms that is a price's id or alias."""
+    def _find_by_id(self, model: str, forms: list[str], day: date) -> PricedModel | None:
+        """Returns the price of the first form that is a price's id or alias."""
         for form in forms:
-            entry = self.on(form, on) if "*" not in form else None
+            entry = self.entry_on(form, day) if "*" not in form else None
             if entry:
-                return self._as_asked(entry, model, "exact" if form == model else "alias")
-            for pattern in sorted(self.named.get(form, ())):
-                entry = self.on(pattern, on)
+                return self._matched(entry, model, "exact" if form == model else "alias")
+            for pattern in sorted(self.patterns_of_alias.get(form, ())):
+                entry = self.entry_on(pattern, day)
                 if entry and form in entry.aliases:
-                    return self._as_asked(entry, model, "alias")
+                    return self._matched(entry, model, "alias")
         return None
 
-    def _covered(self, model: str, forms: list[str], on: date, start: str = "") -> PricedModel | None:
-        """The price of the closest glob, of those with that start, that covers one of the forms."""
+    def _find_by_glob(self, model: str, forms: list[str], day: date, prefix: str = "") -> PricedModel | None:
+        """Returns the price of the closest glob, of those with the prefix, that matches one of the forms."""
         free = model.endswith(model_ids.FREE)
-        for pattern, matches in self.globs:
-            if not pattern.startswith(start) or (free and not pattern.endswith(model_ids.FREE)):
+        for pattern, regex in self.globs:
+            if not pattern.startswith(prefix) or (free and not pattern.endswith(model_ids.FREE)):
                 continue
-            entry = self.on(pattern, on) if any(matches.match(form) for form in forms) else None
+            entry = self.entry_on(pattern, day) if any(regex.match(form) for form in forms) else None
             if entry:
-                return self._as_asked(entry, model, "glob")
+                return self._matched(entry, model, "glob")
         return None
 
-    def on(self, pattern: str, on: date) -> Entry | None:
-        return next((entry for entry in self.lines.get(pattern, ()) if entry.price.valid_from <= on), None)
+    def entry_on(self, pattern: str, day: date) -> PriceEntry | None:
+        return next((entry for entry in self.by_pattern.get(pattern, ()) if entry.price.valid_from <= day), None)
 
-    def _as_asked(self, entry: Entry, model: str, step: str) -> PricedModel:
-        """One object for all the ids that end at one price in one way: the ids are the callers' text, and many."""
-        key = (entry.price.id, step, _tier_of(model))
-        if key not in self.asked:
-            self.asked[key] = replace(entry.price, matched_by=step, service_tier=key[2])
-        return self.asked[key]
+    def _matched(self, entry: PriceEntry, model: str, matched_by: str) -> PricedModel:
+        """Returns one shared object for all ids that match a price in the same way, as there may be many ids."""
+        key = (entry.price.id, matched_by, _tier_of(model))
+        if key not in self.matches:
+            self.matches[key] = replace(entry.price, matched_by=matched_by, service_tier=key[2])
+        return self.matches[key]
 
 
 class PriceBook:
-    """All prices as they stood at one version of the book."""
+    """All prices at one version of the book."""
 
-    def __init__(self, version: int, entries: Iterable[Entry], vendors: Mapping[str, frozenset[str]]) -> None:
+    def __init__(self, version: int, entries: Iterable[PriceEntry], vendors: Mapping[str, frozenset[str]]) -> None:
         self.version = version
-        by_provider: dict[str, list[Entry]] = defaultdict(list)
+        by_provider: dict[str, list[PriceEntry]] = defaultdict(list)
         for entry in entries:
             by_provider[entry.price.provider].append(entry)
-        self._shelves = {
-            slug: _Shelf(vendors.get(slug, frozenset({slug})), found) for slug, found in by_provider.items()
+        self._providers = {
+            slug: _ProviderPrices(vendors.get(slug, frozenset({slug})), prices) for slug, prices in by_provider.items()
         }
-        self._memo = lru_cache(maxsize=MEMO)(self._look_up)
+        self._find_cached = lru_cache(maxsize=LOOKUP_CACHE_SIZE)(self._find)
 
-    def find(self, provider: str, model: str, on: date) -> PricedModel | None:
-        """The price that the provider asks for the model on that UTC day, and by which step it was found."""
-        return self._memo(provider, model, on)
+    def find(self, provider: str, model: str, day: date) -> PricedModel | None:
+        """Returns the provider's price of the model on a UTC day; `matched_by` says how it was found."""
+        return self._find_cached(provider, model, day)
 
-    def entry(self, provider: str, pattern: str, on: date) -> Entry | None:
-        """The price of exactly that pattern in force on the day, with its aliases."""
-        shelf = self._shelves.get(provider)
-        return shelf.on(pattern, on) if shelf else None
+    def find_entry(self, provider: str, pattern: str, day: date) -> PriceEntry | None:
+        """Returns the price of exactly this pattern on a UTC day, with its aliases."""
+        prices = self._providers.get(provider)
+        return prices.entry_on(pattern, day) if prices else None
 
-    def asked(self, on: date, provider: str = "", model: str = "") -> list[PricedModel]:
-        """The prices of that UTC day: of one provider or all, for one model or all of them."""
-        slugs = [slug for slug in sorted(self._shelves) if provider in ("", slug)]
+    def prices_on(self, day: date, provider: str = "", model: str = "") -> list[PricedModel]:
+        """Returns the prices of a UTC day, of one provider or all, for one model or all."""
+        slugs = [slug for slug in sorted(self._providers) if provider in ("", slug)]
         if model:
-            return [price for slug in slugs if (price := self.find(slug, model, on))]
-        return [price for slug in slugs for price in self._shelves[slug].in_force(on)]
+            return [price for slug in slugs if (price := self.find(slug, model, day))]
+        return [price for slug in slugs for price in self._providers[slug].prices_on(day)]
 
-    def _look_up(self, provider: str, model: str, on: date) -> PricedModel | None:
-        shelf = self._shelves.get(provider)
-        return shelf.find(model_ids.normal(model), on) if shelf else None
+    def _find(self, provider: str, model: str, day: date) -> PricedModel | None:
+        prices = self._providers.get(provider)
+        return prices.find(model_ids.normalize(model), day) if prices else None
 
 
-def stored(price_id: int, model: str, on: date) -> PricedModel | None:
-    """A price by its id, in force or not, as the model asks for it: what an old log was rated with.
+def load_price(price_id: int, model: str, day: date) -> PricedModel | None:
+    """Loads the price that rated an old log, in force or not, as matched by the log's model on a UTC day.
 
-    `matched_by` is empty where the model's other names have changed since, so that no step leads to the price now.
+    `matched_by` is "" if the model's ids or aliases have changed since, so that the model no longer matches the price.
     """
-    entry = next(_entries(Price.objects.filter(pk=price_id)), None)
+    entry = next(_load_entries(Price.objects.filter(pk=price_id)), None)
     if entry is None:
         return None
     aliases = Provider.objects.values_list("aliases", flat=True).get(slug=entry.price.provider)
-    shelf = _Shelf(model_ids.vendor_names(entry.price.provider, aliases), [entry])
-    asked = model_ids.normal(model)
-    return shelf.find(asked, on) or replace(entry.price, matched_by="", service_tier=_tier_of(asked))
+    prices = _ProviderPrices(model_ids.vendor_names(entry.price.provider, aliases), [entry])
+    model_id = model_ids.normalize(model)
+    return prices.find(model_id, day) or replace(entry.price, matched_by="", service_tier=_tier_of(model_id))
 
 
 def _tier_of(model: str) -> str:
-    """The service tier that a model's id (normal form) itself asks for ("gpt-4o:batch"), or ""."""
+    """Returns the service tier named by a normalized model id ("gpt-4o:batch"), or ""."""
     return "batch" if model.endswith(model_ids.BATCH) else ""
 
 
 def rates_of(price: Price) -> tuple[Rate, ...]:
-    """A stored price's rates, sorted."""
+    """Returns a stored price's rates, sorted."""
     rates = sorted(price.rates.all(), key=lambda rate: (rate.unit, rate.variant, rate.above))
     return tuple(Rate(rate.unit, rate.variant, rate.above, rate.nano_per_million) for rate in rates)
 
 
-def _loaded(version: int) -> PriceBook:
+def _load(version: int) -> PriceBook:
     latest = {
         (entry.price.provider, entry.price.pattern, entry.price.valid_from): entry
-        for entry in _entries(Price.objects.order_by("revision"))
+        for entry in _load_entries(Price.objects.order_by("revision"))
     }
     names = Provider.objects.values_list("slug", "aliases")
     vendors = {slug: model_ids.vendor_names(slug, aliases) for slug, aliases in names}
     return PriceBook(version, latest.values(), vendors)
 
 
-def _entries(prices: QuerySet[Price]) -> Iterator[Entry]:
+def _load_entries(prices: QuerySet[Price]) -> Iterator[PriceEntry]:
     for price in prices.select_related("provider").prefetch_related("rates"):
         priced = PricedModel(
             id=price.pk,
@@ -173,18 +173,18 @@ def _entries(prices: QuerySet[Price]) -> Iterator[Entry]:
             source=price.source,
             rates=rates_of(price),
         )
-        yield Entry(priced, frozenset(price.aliases))
+        yield PriceEntry(priced, frozenset(price.aliases))
 
 
-def _closeness(pattern: str) -> tuple[int, str]:
-    """The glob with most fixed text first."""
+def _glob_sort_key(pattern: str) -> tuple[int, str]:
+    """Sorts the glob with the most fixed text first."""
     return -len(pattern.replace("*", "")), pattern
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
-    """Only * is special; fnmatch's translation cannot be made to backtrack without end."""
+def _compile_glob(pattern: str) -> re.Pattern[str]:
+    """Compiles a glob in which only * is special; fnmatch's translation is safe from catastrophic backtracking."""
     return re.compile(fnmatch.translate(re.sub(r"[\[?]", r"[\g<0>]", pattern)))
 
 
-_editions = VersionedCache("prices", _loaded)
-current, read_version, changed = _editions.current, _editions.read_version, _editions.changed
+_cache = VersionedCache("prices", _load)
+current, read_version, invalidate = _cache.current, _cache.read_version, _cache.invalidate

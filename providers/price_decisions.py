@@ -1,7 +1,7 @@
-"""An operator's decisions on price proposals: accepted, rejected, reopened. The admin calls it.
+"""An operator's decisions on price proposals: accept, reject, reopen.
 
-An acceptance writes the price through price_edits.py, so it is in force for the next request of every worker, and
-leaves the prices that rated old logs as they are. Every decision stands in the audit trail, with the actor.
+Accepting adds a price through price_edits.py: it is in force from each worker's next request, and the prices that rated
+old logs stay. Every decision is in the audit trail, with its actor.
 """
 
 from __future__ import annotations
@@ -20,128 +20,135 @@ from providers import price_book, price_edits, price_sync, rulebook
 from providers.models import Price, PriceProposal, Provider
 from providers.price_book import PriceBook
 
-ROWS = 200  # of one statement
+BATCH_SIZE = 200  # rows per SQL statement
 STATE = PriceProposal.State
 
 
-class Decided(NamedTuple):
-    """The proposals that were decided, and those left as they are because what they rest on has changed."""
+class DecisionResult(NamedTuple):
+    """The proposals that were decided, and those left unchanged because the book or another proposal changed."""
 
     done: Sequence[PriceProposal]
     stale: Sequence[PriceProposal]
 
 
 @transaction.atomic
-def accept(ids: Collection[int], *, actor: User, at: datetime) -> Decided:
-    """Makes a price of each proposal that is open; one that the book has moved away from is left as it is."""
-    chosen = _locked(ids, STATE.OPEN)
-    fresh = list(_fresh(chosen, price_book.current(), at.date()))
-    made = list(_prices(fresh))
-    price_edits.record_all([(price, one.offered) for price, one in zip(made, fresh, strict=True)])
-    for price, one in zip(made, fresh, strict=True):
-        one.price = price
-    _decide(fresh, STATE.ACCEPTED, actor, at)
-    PriceProposal.objects.bulk_update(fresh, ["price"], batch_size=ROWS)
-    new = [_entry(price, LogEntry.Action.CREATE, model_instance_diff(None, price), actor, at) for price in made]
-    LogEntry.objects.bulk_create(new, batch_size=ROWS)
-    return Decided(fresh, _others(chosen, fresh))
+def accept(ids: Collection[int], *, actor: User, at: datetime) -> DecisionResult:
+    """Creates a price from each open proposal; a proposal whose base price has changed is left as it is."""
+    selected = _lock(ids, STATE.OPEN)
+    valid = list(_still_valid(selected, price_book.current(), at.date()))
+    prices = list(_new_prices(valid))
+    price_edits.add_revisions([(price, item.proposed_rates) for price, item in zip(prices, valid, strict=True)])
+    for price, proposal in zip(prices, valid, strict=True):
+        proposal.price = price
+    _set_state(valid, STATE.ACCEPTED, actor, at)
+    PriceProposal.objects.bulk_update(valid, ["price"], batch_size=BATCH_SIZE)
+    entries = [
+        _audit_entry(price, LogEntry.Action.CREATE, model_instance_diff(None, price), actor, at) for price in prices
+    ]
+    LogEntry.objects.bulk_create(entries, batch_size=BATCH_SIZE)
+    return DecisionResult(valid, _remaining(selected, valid))
 
 
 @transaction.atomic
-def reject(ids: Collection[int], *, actor: User, at: datetime) -> Decided:
-    """Closes the open ones; the same statement does not come back."""
-    chosen = _locked(ids, STATE.OPEN)
-    _decide(chosen, STATE.REJECTED, actor, at)
-    return Decided(chosen, [])
+def reject(ids: Collection[int], *, actor: User, at: datetime) -> DecisionResult:
+    """Rejects the open proposals; the same statement is not proposed again."""
+    selected = _lock(ids, STATE.OPEN)
+    _set_state(selected, STATE.REJECTED, actor, at)
+    return DecisionResult(selected, [])
 
 
 @transaction.atomic
-def reopen(ids: Collection[int], *, actor: User, at: datetime) -> Decided:
-    """Opens rejected ones again, where no newer proposal is about the same."""
-    chosen = _locked(ids, STATE.REJECTED)
+def reopen(ids: Collection[int], *, actor: User, at: datetime) -> DecisionResult:
+    """Reopens rejected proposals unless a newer open one is about the same model and date."""
+    selected = _lock(ids, STATE.REJECTED)
     taken = set(PriceProposal.objects.filter(state=STATE.OPEN).values_list("open_key", flat=True))
-    free = [one for one in chosen if price_sync.open_key(one) not in taken]
-    _decide(free, STATE.OPEN, actor, at)
-    for one in free:
-        one.open_key = price_sync.open_key(one)
-    PriceProposal.objects.bulk_update(free, ["open_key"], batch_size=ROWS)
-    return Decided(free, _others(chosen, free))
+    reopened = [proposal for proposal in selected if price_sync.open_key(proposal) not in taken]
+    _set_state(reopened, STATE.OPEN, actor, at)
+    for proposal in reopened:
+        proposal.open_key = price_sync.open_key(proposal)
+    PriceProposal.objects.bulk_update(reopened, ["open_key"], batch_size=BATCH_SIZE)
+    return DecisionResult(reopened, _remaining(selected, reopened))
 
 
-def _locked(ids: Collection[int], state: str) -> list[PriceProposal]:
-    """Those in that state, in the order of their dates; first their providers, as every edit of prices does."""
-    chosen = PriceProposal.objects.filter(pk__in=ids, state=state)
-    slugs = set(chosen.order_by().values_list("provider", flat=True))
+def _lock(ids: Collection[int], state: str) -> list[PriceProposal]:
+    """Locks the proposals in that state, sorted by date. Providers are locked first, as in every edit of prices."""
+    selected = PriceProposal.objects.filter(pk__in=ids, state=state)
+    slugs = set(selected.order_by().values_list("provider", flat=True))
     list(Provider.objects.select_for_update().filter(slug__in=slugs).order_by("pk"))
-    locked = chosen.select_for_update().prefetch_related("base").order_by("pk")
-    return sorted(locked, key=lambda one: (one.valid_from, one.pk))
+    locked = selected.select_for_update().prefetch_related("base").order_by("pk")
+    return sorted(locked, key=lambda proposal: (proposal.valid_from, proposal.pk))
 
 
-def _fresh(chosen: Iterable[PriceProposal], book: PriceBook, today: date) -> Iterator[PriceProposal]:
-    """Those whose base is still what the book asks; of two sources that price one model, the first."""
-    slugs = {one.provider for one in chosen}
+def _still_valid(selected: Iterable[PriceProposal], book: PriceBook, today: date) -> Iterator[PriceProposal]:
+    """Yields the proposals whose base price is unchanged; if two sources price one model, only the first source's."""
+    slugs = {proposal.provider for proposal in selected}
     accepted = PriceProposal.objects.filter(state=STATE.ACCEPTED, provider__in=slugs).order_by()
-    made = {pk: source for pk, source in accepted.values_list("price_id", "source") if pk}
-    taken: dict[tuple[str, str], str] = {}
-    for one in chosen:
-        if _holds(one, book, today, made) and taken.setdefault((one.provider, one.pattern), one.source) == one.source:
-            yield one
+    source_of_price = {pk: source for pk, source in accepted.values_list("price_id", "source") if pk}
+    chosen_source: dict[tuple[str, str], str] = {}
+    for proposal in selected:
+        if not _base_unchanged(proposal, book, today, source_of_price):
+            continue
+        if chosen_source.setdefault((proposal.provider, proposal.pattern), proposal.source) == proposal.source:
+            yield proposal
 
 
-def _holds(one: PriceProposal, book: PriceBook, today: date, made: dict[int, str]) -> bool:
-    """Whether the price that it was compared with is still in force, or an earlier one of the same dated list is."""
-    entry = book.entry(one.provider, one.pattern, one.stated_from or today)
-    if entry is None or entry.price.id == one.base_id:
-        return entry is not None or one.base_id is None
-    earlier = made.get(entry.price.id) == one.source and entry.price.valid_from < one.valid_from
-    return one.stated_from is not None and earlier
+def _base_unchanged(proposal: PriceProposal, book: PriceBook, today: date, source_of_price: dict[int, str]) -> bool:
+    """Tells whether the base price is still in force, or an earlier price of the same dated list is."""
+    entry = book.find_entry(proposal.provider, proposal.pattern, proposal.stated_from or today)
+    if entry is None or entry.price.id == proposal.base_id:
+        return entry is not None or proposal.base_id is None
+    same_source = source_of_price.get(entry.price.id) == proposal.source
+    return proposal.stated_from is not None and same_source and entry.price.valid_from < proposal.valid_from
 
 
-def _prices(accepted: Sequence[PriceProposal]) -> Iterator[Price]:
-    """What the proposals become; a provider that is not in our table is made, and its name is known at once."""
-    owners = {one.provider: one.provider_name for one in accepted}
-    found = {slug: Provider.objects.get_or_create(slug=slug, defaults={"name": name}) for slug, name in owners.items()}
-    if any(new for _, new in found.values()):
-        rulebook.changed()
-    for one in accepted:
+def _new_prices(accepted: Sequence[PriceProposal]) -> Iterator[Price]:
+    """Yields the prices of the proposals; creates missing providers and invalidates the rule book for them."""
+    names = {proposal.provider: proposal.provider_name for proposal in accepted}
+    providers = {
+        slug: Provider.objects.get_or_create(slug=slug, defaults={"name": name}) for slug, name in names.items()
+    }
+    if any(created for _, created in providers.values()):
+        rulebook.invalidate()
+    for proposal in accepted:
+        base = proposal.base
         yield Price(
-            provider=found[one.provider][0],
-            pattern=one.pattern,
-            aliases=sorted({*one.aliases, *(one.base.aliases if one.base else ())}),
-            category=one.category or (one.base.category if one.base else ""),
-            valid_from=one.valid_from,
-            source=one.edition,
+            provider=providers[proposal.provider][0],
+            pattern=proposal.pattern,
+            aliases=sorted({*proposal.aliases, *(base.aliases if base else ())}),
+            category=proposal.category or (base.category if base else ""),
+            valid_from=proposal.valid_from,
+            source=proposal.edition,
         )
 
 
-def _decide(chosen: Sequence[PriceProposal], state: PriceProposal.State, actor: User, at: datetime) -> None:
-    """Moves the locked proposals into the state, and says so in the audit trail."""
+def _set_state(proposals: Sequence[PriceProposal], state: PriceProposal.State, actor: User, at: datetime) -> None:
+    """Sets the state of locked proposals and records it in the audit trail."""
     entries = []
-    for one in chosen:
-        changes = {"state": [one.state, state.value]}
-        if one.price:
-            changes["price"] = ["None", str(one.price.pk)]
-        entries.append(_entry(one, LogEntry.Action.UPDATE, changes, actor, at))
-        one.state = state
+    for proposal in proposals:
+        changes = {"state": [proposal.state, state.value]}
+        if proposal.price:
+            changes["price"] = ["None", str(proposal.price.pk)]
+        entries.append(_audit_entry(proposal, LogEntry.Action.UPDATE, changes, actor, at))
+        proposal.state = state
     reopened = state == STATE.OPEN
-    PriceProposal.objects.filter(pk__in=[one.pk for one in chosen]).update(
+    PriceProposal.objects.filter(pk__in=[proposal.pk for proposal in proposals]).update(
         state=state,
         open_key=None,
         decided_at=None if reopened else at,
         decided_by=None if reopened else actor,
     )
-    LogEntry.objects.bulk_create(entries, batch_size=ROWS)
+    LogEntry.objects.bulk_create(entries, batch_size=BATCH_SIZE)
 
 
-def _entry(
-    of: Price | PriceProposal, action: int, changes: dict[str, list[str]], actor: User, at: datetime
+def _audit_entry(
+    subject: Price | PriceProposal, action: int, changes: dict[str, list[str]], actor: User, at: datetime
 ) -> LogEntry:
-    """One row of the audit trail: rows that are written in bulk make none by themselves."""
+    """Builds a row of the audit trail, because bulk writes do not create one."""
     return LogEntry(
-        content_type=ContentType.objects.get_for_model(of),
-        object_pk=str(of.pk),
-        object_id=of.pk,
-        object_repr=str(of),
+        content_type=ContentType.objects.get_for_model(subject),
+        object_pk=str(subject.pk),
+        object_id=subject.pk,
+        object_repr=str(subject),
         action=action,
         changes=changes,
         actor=actor,
@@ -150,6 +157,6 @@ def _entry(
     )
 
 
-def _others(chosen: Iterable[PriceProposal], done: Iterable[PriceProposal]) -> list[PriceProposal]:
-    ids = {one.pk for one in done}
-    return [one for one in chosen if one.pk not in ids]
+def _remaining(selected: Iterable[PriceProposal], done: Iterable[PriceProposal]) -> list[PriceProposal]:
+    ids = {proposal.pk for proposal in done}
+    return [proposal for proposal in selected if proposal.pk not in ids]

@@ -1,4 +1,4 @@
-"""The prices of one model in order of date: what is asked when, and which revisions were superseded. Price pages ask."""
+"""The price history of a model: what it costs on which day, and which revisions were superseded."""
 
 from __future__ import annotations
 
@@ -15,77 +15,76 @@ from django.db.models.functions import Coalesce
 from lib import money
 from providers.models import Price, PriceRate
 
-State = Literal["in force", "to come", "ended", "superseded"]
-DAY = timedelta(days=1)
+RevisionState = Literal["in force", "upcoming", "ended", "superseded"]
+ONE_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One revision of one price. `until` is its last day, None where no later price is known or it never counts."""
+class PriceRevision:
+    """One revision of a price. `until` is its last UTC day; None if it is superseded or no later price is known."""
 
     price: Price
     until: date | None
-    state: State
+    state: RevisionState
     recorded_by: str
 
     @property
-    def asked(self) -> str:
-        return in_words(self.price)
+    def rates_text(self) -> str:
+        return describe(self.price)
 
 
-def standing(prices: QuerySet[Price], on: date) -> QuerySet[Price]:
-    """Among `prices`, one for each provider and pattern: the one in force on that day, or the first to come where none is.
+def current_prices(prices: QuerySet[Price], day: date) -> QuerySet[Price]:
+    """Filters `prices` to one per provider and pattern: the one in force on the UTC day, or else the next upcoming one.
 
-    `changes_on` is the day of the next price, if one is known.
+    Annotates `changes_on`: the day of the next price, or None.
     """
     same = Price.objects.filter(provider=OuterRef("provider"), pattern=OuterRef("pattern"))
-    in_force = same.filter(valid_from__lte=on).order_by("-valid_from", "-revision").values("pk")[:1]
-    to_come = same.filter(valid_from__gt=on).order_by("valid_from", "-revision")
-    later = to_come.filter(valid_from__gt=OuterRef("valid_from"))
-    chosen = Coalesce(Subquery(in_force), Subquery(to_come.values("pk")[:1]))
+    in_force = same.filter(valid_from__lte=day).order_by("-valid_from", "-revision").values("pk")[:1]
+    upcoming = same.filter(valid_from__gt=day).order_by("valid_from", "-revision")
+    later = upcoming.filter(valid_from__gt=OuterRef("valid_from"))
+    chosen = Coalesce(Subquery(in_force), Subquery(upcoming.values("pk")[:1]))
     return prices.filter(pk=chosen).annotate(changes_on=Subquery(later.values("valid_from")[:1]))
 
 
-def of(price: Price, on: date) -> list[Entry]:
-    """All prices of its provider and pattern, newest first; a superseded revision stands below the one that counts."""
+def revisions(price: Price, today: date) -> list[PriceRevision]:
+    """Returns all prices of the same provider and pattern, newest first, with their state on the UTC day `today`."""
     same = Price.objects.filter(provider=price.provider_id, pattern=price.pattern)
     rows = list(same.order_by("-valid_from", "-revision").prefetch_related("rates"))
     days = sorted({row.valid_from for row in rows}, reverse=True)
-    until = {earlier: later - DAY for later, earlier in pairwise(days)}
+    until = {earlier: later - ONE_DAY for later, earlier in pairwise(days)}
     newest: dict[date, Price] = {}
     for row in rows:
         newest.setdefault(row.valid_from, row)
-    asked_now = next((day for day in days if day <= on), None)
-    people = _recorded_by(rows)
+    current = next((day for day in days if day <= today), None)
+    authors = _recorded_by(rows)
     return [
-        Entry(row, None, "superseded", people[row.pk])
+        PriceRevision(row, None, "superseded", authors[row.pk])
         if row is not newest[row.valid_from]
-        else Entry(row, until.get(row.valid_from), _state(row.valid_from, asked_now, on), people[row.pk])
+        else PriceRevision(row, until.get(row.valid_from), _state(row.valid_from, current, today), authors[row.pk])
         for row in rows
     ]
 
 
-def _state(day: date, asked_now: date | None, on: date) -> State:
-    if day > on:
-        return "to come"
-    return "in force" if day == asked_now else "ended"
+def _state(day: date, current: date | None, today: date) -> RevisionState:
+    if day > today:
+        return "upcoming"
+    return "in force" if day == current else "ended"
 
 
 def _recorded_by(prices: Iterable[Price]) -> dict[int, str]:
-    """Who recorded each price, as the audit trail says."""
-    people = {price.pk: "shipped with Tollgate" if price.shipped else "–" for price in prices}  # noqa: RUF001
-    made = LogEntry.objects.get_for_model(Price).filter(object_id__in=people, action=LogEntry.Action.CREATE)
-    made = made.filter(actor__isnull=False).values_list("object_id", "actor__username")
-    return people | dict(made)
+    """Returns who recorded each price, according to the audit trail."""
+    authors = {price.pk: "shipped with Tollgate" if price.shipped else "–" for price in prices}  # noqa: RUF001
+    created = LogEntry.objects.get_for_model(Price).filter(object_id__in=authors, action=LogEntry.Action.CREATE)
+    return authors | dict(created.filter(actor__isnull=False).values_list("object_id", "actor__username"))
 
 
-def in_words(price: Price) -> str:
-    """ "input_tokens 2.5 (above 200000)", in USD per million units; a price without rates is none."""
+def describe(price: Price) -> str:
+    """Returns the rates as text, in USD per million units: "input_tokens 2.5 (above 200000)"."""
     rates = sorted(price.rates.all(), key=lambda rate: (rate.above, rate.variant, rate.unit))
-    return ", ".join(map(_rate_in_words, rates)) or "nothing: out of force"
+    return ", ".join(map(_describe_rate, rates)) or "no rates: withdrawn"
 
 
-def _rate_in_words(rate: PriceRate) -> str:
-    limits = [rate.variant, f"above {rate.above}" if rate.above else ""]
-    stated = ", ".join(limit for limit in limits if limit)
+def _describe_rate(rate: PriceRate) -> str:
+    conditions = [rate.variant, f"above {rate.above}" if rate.above else ""]
+    stated = ", ".join(condition for condition in conditions if condition)
     return f"{rate.unit} {money.exact_usd(rate.nano_per_million)}" + (f" ({stated})" if stated else "")

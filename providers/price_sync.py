@@ -1,7 +1,7 @@
-"""What a price source states, compared with the book: `sync_prices` turns each difference into a proposal.
+"""Compares a price source with the price book and stores each difference as a proposal.
 
-Nothing here prices a call: price_decisions.py does, where an operator says so. A run is one transaction and may be
-repeated: what is open already stays as it is, what no longer holds is superseded, what was rejected stays rejected.
+No price changes until an operator accepts a proposal (price_decisions.py). A run is one transaction and can be
+repeated: open proposals stay, outdated ones are superseded, rejected ones stay rejected.
 """
 
 from __future__ import annotations
@@ -19,76 +19,77 @@ from django.db.models import Q
 from lib import ids
 from providers import price_book, price_diff
 from providers.models import PriceProposal, Provider
+from providers.offer_checks import OfferChecker
 from providers.price_book import PriceBook
-from providers.price_fitness import Fitness
-from providers.price_sources import Left, Offer
+from providers.price_sources import Offer, Omission
 
-EVENT_AGE = timedelta(days=35)  # a new price without a date covers every event that can still arrive
+MAX_EVENT_AGE = timedelta(days=35)  # a new price without a date applies to every event that can still arrive
 FLAGGED = Q(over_20=True) | Q(sources_disagree=True) | Q(new_provider=True)
 KIND, STATE = PriceProposal.Kind, PriceProposal.State
-REFRESHED = ("edition", "kind", "category", "provider_name", "valid_from", "base_id", "over_20", "new_provider")
-ROWS = 200  # of one statement
+REFRESHED_FIELDS = ("edition", "kind", "category", "provider_name", "valid_from", "base_id", "over_20", "new_provider")
+BATCH_SIZE = 200  # rows per SQL statement
 
-Statement = tuple[str, str, date | None]  # provider, model, the source's own date
+StatementKey = tuple[str, str, date | None]  # provider, model, the source's own date
 
 
 @dataclass(slots=True)
-class Counts:
-    """What a run read, and what came of it."""
+class SyncCounts:
+    """The result of a run, in numbers of statements or proposals."""
 
     read: int = 0
     unchanged: int = 0
     proposed: Counter[str] = field(default_factory=Counter)  # open now, by kind
     flagged: int = 0
-    rejected: int = 0  # stated as it was rejected before
+    rejected: int = 0  # the same statement was rejected before
     superseded: int = 0
-    left: Counter[str] = field(default_factory=Counter)  # by reason
+    omitted: Counter[str] = field(default_factory=Counter)  # by reason
 
 
 @dataclass(slots=True)
-class _Stated:
-    """What the source states now: the offers that can become prices, and every id that it names at all."""
+class _SourceList:
+    """The source's current list: the offers that can become prices, and every model that it lists at all."""
 
-    offers: dict[Statement, Offer] = field(default_factory=dict)
-    named: set[tuple[str, str]] = field(default_factory=set)
+    offers: dict[StatementKey, Offer] = field(default_factory=dict)
+    listed: set[tuple[str, str]] = field(default_factory=set)  # provider, model
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
-    """What every draft of one run needs to know."""
+class _SyncRun:
+    """What all steps of one run share."""
 
     source: str
     at: datetime
     new_from: date | None
     book: PriceBook
-    providers: dict[str, str]  # the name of each slug
+    providers: dict[str, str]  # slug -> name
 
     @property
     def today(self) -> date:
         return self.at.date()
 
     @property
-    def new_day(self) -> date:
-        return self.new_from or self.today - EVENT_AGE
+    def default_start(self) -> date:
+        """The first day of a new price without a date."""
+        return self.new_from or self.today - MAX_EVENT_AGE
 
 
 @transaction.atomic
 def run(
-    statements: Iterable[Offer | Left], *, source: str, at: datetime, new_from: date | None, dry_run: bool = False
-) -> Counts:
-    """Brings the open proposals of one source up to date. `new_from`: where a new price begins that has no date.
+    statements: Iterable[Offer | Omission], *, source: str, at: datetime, new_from: date | None, dry_run: bool = False
+) -> SyncCounts:
+    """Updates the open proposals of one source. `new_from` is the first day of new prices without a date.
 
-    Raises ValueError where no statement can be taken over: that is no price list, and no reason to end prices.
+    Raises ValueError if no statement can be imported: such a list must not end existing prices.
     """
-    counts = Counts()
-    this = _Run(source, at, new_from, price_book.current(), dict(Provider.objects.values_list("slug", "name")))
-    stated = _stated(statements, counts)
-    if not stated.offers:
-        raise ValueError(f"None of the {counts.read} statements is a price that can be taken over.")
-    _date_the_first(stated.offers, this, counts)
-    differing = [draft for offer in stated.offers.values() if (draft := _draft(offer, this))]
-    counts.unchanged = len(stated.offers) - len(differing)
-    _reconcile([*differing, *_gone(stated, this)], this, counts)
+    counts = SyncCounts()
+    sync_run = _SyncRun(source, at, new_from, price_book.current(), dict(Provider.objects.values_list("slug", "name")))
+    source_list = _collect(statements, counts)
+    if not source_list.offers:
+        raise ValueError(f"None of the {counts.read} statements can be imported as a price.")
+    _date_undated_offers(source_list.offers, sync_run, counts)
+    drafts = [draft for offer in source_list.offers.values() if (draft := _draft(offer, sync_run))]
+    counts.unchanged = len(source_list.offers) - len(drafts)
+    _reconcile([*drafts, *_withdrawn(source_list, sync_run)], sync_run, counts)
     _mark_disagreements()
     counts.flagged = PriceProposal.objects.filter(FLAGGED, source=source, state=STATE.OPEN).count()
     transaction.set_rollback(dry_run)
@@ -96,95 +97,98 @@ def run(
 
 
 def open_key(proposal: PriceProposal) -> UUID:
-    """What only one open proposal may be about."""
-    return ids.key_of(json.dumps([proposal.source, *_statement(proposal)], default=str))
+    """Returns the key that allows one open proposal per source, provider, model and date."""
+    return ids.lookup_key(json.dumps([proposal.source, *_statement_key(proposal)], default=str))
 
 
-def _statement(one: PriceProposal | Offer) -> Statement:
-    return one.provider, one.pattern, one.valid_from if isinstance(one, Offer) else one.stated_from
+def _statement_key(item: PriceProposal | Offer) -> StatementKey:
+    return item.provider, item.pattern, item.valid_from if isinstance(item, Offer) else item.stated_from
 
 
-def _stated(statements: Iterable[Offer | Left], counts: Counts) -> _Stated:
-    stated, fitness = _Stated(), Fitness()
-    for one in statements:
+def _collect(statements: Iterable[Offer | Omission], counts: SyncCounts) -> _SourceList:
+    source_list, checker = _SourceList(), OfferChecker()
+    for statement in statements:
         counts.read += 1
-        if isinstance(one, Left):
-            stated.named.add((one.provider, one.model.lower()))
-            counts.left[one.reason] += 1
+        if isinstance(statement, Omission):
+            source_list.listed.add((statement.provider, statement.model.lower()))
+            counts.omitted[statement.reason] += 1
             continue
-        stated.named.update((one.provider, name) for name in (one.pattern, *one.aliases))
-        reason = "it is stated twice" if _statement(one) in stated.offers else fitness.fault(one)
+        source_list.listed.update((statement.provider, name) for name in (statement.pattern, *statement.aliases))
+        key = _statement_key(statement)
+        reason = "a duplicate" if key in source_list.offers else checker.problem(statement)
         if reason:
-            counts.left[reason] += 1
+            counts.omitted[reason] += 1
         else:
-            stated.offers[_statement(one)] = one
-    return stated
+            source_list.offers[key] = statement
+    return source_list
 
 
-def _date_the_first(offers: dict[Statement, Offer], this: _Run, counts: Counts) -> None:
-    """A price without a date beside dated ones is what was asked before the first of these, not what is asked today."""
+def _date_undated_offers(offers: dict[StatementKey, Offer], run: _SyncRun, counts: SyncCounts) -> None:
+    """Dates the undated price of a model that has dated ones: it applied before the first of them, not today."""
     firsts: dict[tuple[str, str], date] = {}
     for provider, pattern, day in offers:
-        if day and day <= this.today:
+        if day and day <= run.today:
             firsts[provider, pattern] = min(day, firsts.get((provider, pattern), day))
     for (provider, pattern), first in firsts.items():
         offer = offers.pop((provider, pattern, None), None)
-        if offer and this.new_day < first:
-            offers[provider, pattern, this.new_day] = replace(offer, valid_from=this.new_day)
+        if offer and run.default_start < first:
+            offers[provider, pattern, run.default_start] = replace(offer, valid_from=run.default_start)
         elif offer:
-            counts.left["a later price has taken its place"] += 1
+            counts.omitted["superseded by a later price"] += 1
 
 
-def _draft(offer: Offer, this: _Run) -> PriceProposal | None:
-    """What the offer would change in the book as it is on the offer's day, or None."""
-    base = this.book.entry(offer.provider, offer.pattern, offer.valid_from or this.today)
+def _draft(offer: Offer, run: _SyncRun) -> PriceProposal | None:
+    """Returns a proposal if the offer differs from the book on the offer's day, else None."""
+    base = run.book.find_entry(offer.provider, offer.pattern, offer.valid_from or run.today)
     if base and set(base.price.rates) == set(offer.rates) and base.aliases.issuperset(offer.aliases):
         return None
-    begins = this.today if base else this.new_day
     return PriceProposal(
-        source=this.source,
+        source=run.source,
         edition=offer.source,
         kind=KIND.CHANGED if base else KIND.NEW,
         provider=offer.provider,
-        provider_name=this.providers.get(offer.provider, offer.provider_name),
+        provider_name=run.providers.get(offer.provider, offer.provider_name),
         pattern=offer.pattern,
         aliases=sorted(offer.aliases),
         category=offer.category,
         stated_from=offer.valid_from,
-        valid_from=offer.valid_from or begins,
+        valid_from=offer.valid_from or (run.today if base else run.default_start),
         rates=sorted([rate.unit, rate.variant, rate.above, rate.nano_per_million] for rate in offer.rates),
         base_id=base.price.id if base else None,
-        over_20=bool(base and any(one.is_large for one in price_diff.changes(base.price.rates, offer.rates))),
-        new_provider=offer.provider not in this.providers,
-        created_at=this.at,
+        over_20=bool(
+            base and any(change.is_large for change in price_diff.rate_changes(base.price.rates, offer.rates))
+        ),
+        new_provider=offer.provider not in run.providers,
+        created_at=run.at,
     )
 
 
-def _gone(stated: _Stated, this: _Run) -> Iterator[PriceProposal]:
-    """The prices in force that came from this source, where it no longer names the model at all."""
-    edition = next(iter(stated.offers.values())).source
-    taken = PriceProposal.objects.filter(source=this.source, state=STATE.ACCEPTED).exclude(kind=KIND.GONE)
-    ids = set(taken.values_list("price_id", flat=True))
-    for price in this.book.asked(this.today):
-        if price.id in ids and (price.provider, price.pattern) not in stated.named:
+def _withdrawn(source_list: _SourceList, run: _SyncRun) -> Iterator[PriceProposal]:
+    """Yields proposals to end the prices imported from this source whose model it no longer lists."""
+    edition = next(iter(source_list.offers.values())).source
+    accepted = PriceProposal.objects.filter(source=run.source, state=STATE.ACCEPTED).exclude(kind=KIND.GONE)
+    price_ids = set(accepted.values_list("price_id", flat=True))
+    for price in run.book.prices_on(run.today):
+        if price.id in price_ids and (price.provider, price.pattern) not in source_list.listed:
             yield PriceProposal(
-                source=this.source,
+                source=run.source,
                 edition=edition,
                 kind=KIND.GONE,
                 provider=price.provider,
-                provider_name=this.providers[price.provider],
+                provider_name=run.providers[price.provider],
                 pattern=price.pattern,
-                valid_from=this.today,
+                valid_from=run.today,
                 base_id=price.id,
-                created_at=this.at,
+                created_at=run.at,
             )
 
 
-def _reconcile(drafts: Iterable[PriceProposal], this: _Run, counts: Counts) -> None:
-    """Makes the drafts the source's open proposals. Other content is another proposal: nobody accepts it unseen."""
-    ours = PriceProposal.objects.filter(source=this.source)
-    held = {open_key(one): one for one in ours.select_for_update().filter(state=STATE.OPEN).order_by("pk")}
-    rejected = {(open_key(one), _content(one)) for one in ours.filter(state=STATE.REJECTED)}
+def _reconcile(drafts: Iterable[PriceProposal], run: _SyncRun, counts: SyncCounts) -> None:
+    """Makes the drafts the open proposals of the source. Changed content becomes a new proposal, to be reviewed again."""
+    proposals = PriceProposal.objects.filter(source=run.source)
+    locked = proposals.select_for_update().filter(state=STATE.OPEN).order_by("pk")
+    current = {open_key(proposal): proposal for proposal in locked}
+    rejected = {(open_key(proposal), _content(proposal)) for proposal in proposals.filter(state=STATE.REJECTED)}
     added, refreshed = [], []
     for draft in drafts:
         key = draft.open_key = open_key(draft)
@@ -192,48 +196,52 @@ def _reconcile(drafts: Iterable[PriceProposal], this: _Run, counts: Counts) -> N
             counts.rejected += 1
             continue
         counts.proposed[draft.kind] += 1
-        if key in held and _content(held[key]) == _content(draft):
-            refreshed += _refreshed(held.pop(key), draft, this)
+        if key in current and _content(current[key]) == _content(draft):
+            refreshed += _refresh(current.pop(key), draft, run)
         else:
             added.append(draft)
-    closed = [one.pk for one in held.values()]
-    ours.filter(pk__in=closed).update(state=STATE.SUPERSEDED, open_key=None, decided_at=this.at)
-    PriceProposal.objects.bulk_update(refreshed, REFRESHED, batch_size=ROWS)
-    PriceProposal.objects.bulk_create(added, batch_size=ROWS)
-    counts.superseded = len(closed)
+    outdated = [proposal.pk for proposal in current.values()]
+    proposals.filter(pk__in=outdated).update(state=STATE.SUPERSEDED, open_key=None, decided_at=run.at)
+    PriceProposal.objects.bulk_update(refreshed, REFRESHED_FIELDS, batch_size=BATCH_SIZE)
+    PriceProposal.objects.bulk_create(added, batch_size=BATCH_SIZE)
+    counts.superseded = len(outdated)
 
 
 def _content(proposal: PriceProposal) -> str:
-    """What an operator decides on: the same text is the same decision."""
+    """Returns what an operator decides on, as text: equal texts need one decision."""
     ended = proposal.base_id if proposal.kind == KIND.GONE else None
     return json.dumps([proposal.rates, proposal.aliases, ended])
 
 
-def _refreshed(old: PriceProposal, draft: PriceProposal, this: _Run) -> list[PriceProposal]:
-    """The open proposal where the draft says something new of it; an undated one keeps the day it was first seen on."""
+def _refresh(old: PriceProposal, draft: PriceProposal, run: _SyncRun) -> list[PriceProposal]:
+    """Updates the open proposal from the draft. Returns it if changed; an undated one keeps its first day."""
     same = (old.kind, old.base_id) == (draft.kind, draft.base_id)
-    if draft.stated_from is None and same and not (this.new_from and draft.kind == KIND.NEW):
+    if draft.stated_from is None and same and not (run.new_from and draft.kind == KIND.NEW):
         draft.valid_from = old.valid_from
-    if all(getattr(old, name) == getattr(draft, name) for name in REFRESHED):
+    if all(getattr(old, name) == getattr(draft, name) for name in REFRESHED_FIELDS):
         return []
-    for name in REFRESHED:
+    for name in REFRESHED_FIELDS:
         setattr(old, name, getattr(draft, name))
     return [old]
 
 
 def _mark_disagreements() -> None:
-    """Flags the open proposals whose source's latest word contradicts another source's, and takes old flags away."""
+    """Flags the open proposals whose source contradicts the latest proposal of another source, and clears old flags."""
     latest: dict[tuple[str, str], dict[str, PriceProposal]] = defaultdict(dict)
-    held = PriceProposal.objects.filter(state__in=[STATE.OPEN, STATE.ACCEPTED]).order_by("valid_from", "pk")
-    for one in held:
-        latest[one.provider, one.pattern][one.source] = one
-    flagged = {
-        one.pk
-        for words in latest.values()
-        for one in words.values()
-        if one.kind != KIND.GONE
-        and any(price_diff.contradict(one.offered, other.offered) for other in words.values() if other is not one)
-    }
-    wrong = [one.pk for one in held if one.state == STATE.OPEN and one.sources_disagree != (one.pk in flagged)]
+    proposals = PriceProposal.objects.filter(state__in=[STATE.OPEN, STATE.ACCEPTED]).order_by("valid_from", "pk")
+    for proposal in proposals:
+        latest[proposal.provider, proposal.pattern][proposal.source] = proposal
+    flagged = {proposal.pk for by_source in latest.values() for proposal in _disagreeing(list(by_source.values()))}
+    open_proposals = [proposal for proposal in proposals if proposal.state == STATE.OPEN]
+    wrong = [proposal.pk for proposal in open_proposals if proposal.sources_disagree != (proposal.pk in flagged)]
     PriceProposal.objects.filter(pk__in=flagged.intersection(wrong)).update(sources_disagree=True)
     PriceProposal.objects.filter(pk__in=set(wrong) - flagged).update(sources_disagree=False)
+
+
+def _disagreeing(proposals: list[PriceProposal]) -> Iterator[PriceProposal]:
+    """Yields the proposals whose rates contradict those of another source."""
+    for proposal in proposals:
+        other_rates = [item.proposed_rates for item in proposals if item is not proposal]
+        disagrees = any(price_diff.contradict(proposal.proposed_rates, rates) for rates in other_rates)
+        if proposal.kind != KIND.GONE and disagrees:
+            yield proposal

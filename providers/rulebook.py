@@ -1,4 +1,4 @@
-"""The rules in force: read from the tables, held in memory by version, asked by the write path for every event."""
+"""The detection rules and providers in force, loaded from the tables and cached by version."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from providers.detection import Call, Detection, Rule, RuleSet
 from providers.models import DetectionRule, Provider
 from providers.versioned_cache import VersionedCache
 
-MEMO = 65_536  # answers kept per book; models and endpoints are the caller's text, so this must have an end
+DETECTION_CACHE_SIZE = 65_536  # bounded, because models and endpoints are free text from callers
 
 
 @dataclass(frozen=True, eq=False)
 class RuleBook:
-    """All rules as they stood at one version; `labels` are the names that pages show, by slug."""
+    """All rules at one version; `labels` maps a provider's slug to its display name."""
 
     version: int
     rules: RuleSet
@@ -23,22 +23,22 @@ class RuleBook:
     detect: Callable[[Call], Detection] = field(init=False, repr=False, compare=False)  # memoised
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "detect", lru_cache(maxsize=MEMO)(self.rules.detect))
+        object.__setattr__(self, "detect", lru_cache(maxsize=DETECTION_CACHE_SIZE)(self.rules.detect))
 
     def label(self, slug: str) -> str:
-        """The shown name; a provider that nobody has reviewed yet is shown by its slug."""
+        """Returns the display name; the slug for a provider without a row (not reviewed yet)."""
         return self.labels.get(slug, slug)
 
 
-def _loaded(version: int) -> RuleBook:
+def _load(version: int) -> RuleBook:
     providers = list(Provider.objects.all())
-    names = {name: one.slug for one in providers for name in (*one.aliases, one.name)}
-    names |= {one.slug: one.slug for one in providers}  # a slug is nobody else's alias
-    rules = RuleSet(_rules(), names, [one.slug for one in providers if one.is_gateway])
-    return RuleBook(version, rules, {one.slug: one.name for one in providers})
+    names = {name: provider.slug for provider in providers for name in (*provider.aliases, provider.name)}
+    names |= {provider.slug: provider.slug for provider in providers}  # a slug wins over another provider's alias
+    rules = RuleSet(_load_rules(), names, [provider.slug for provider in providers if provider.is_gateway])
+    return RuleBook(version, rules, {provider.slug: provider.name for provider in providers})
 
 
-def _rules() -> Iterator[Rule]:
+def _load_rules() -> Iterator[Rule]:
     for row in DetectionRule.objects.filter(active=True).select_related("provider"):
         yield as_rule(row)
 
@@ -57,5 +57,5 @@ def as_rule(row: DetectionRule) -> Rule:
     )
 
 
-_editions = VersionedCache("rules", _loaded)
-current, read_version, changed = _editions.current, _editions.read_version, _editions.changed
+_cache = VersionedCache("rules", _load)
+current, read_version, invalidate = _cache.current, _cache.read_version, _cache.invalidate

@@ -1,6 +1,6 @@
-"""The providers and detection rules that come with a release, put into the tables without touching a row that is there.
+"""Loads the providers and detection rules shipped with a release. Existing rows are never touched.
 
-An upgrade loads them again: new ones are added, and what an operator changed or switched off stays as it is.
+An upgrade loads them again: it adds new ones and keeps what an operator changed or switched off.
 """
 
 from __future__ import annotations
@@ -19,29 +19,28 @@ DATA = Path(__file__).resolve().parent / "data"
 
 @transaction.atomic
 def load() -> tuple[int, int]:
-    """Adds the providers and rules whose slug has no row; how many of each these were."""
+    """Adds the providers and rules whose slug has no row yet. Returns how many of each were added."""
     providers = [Provider(shipped=True, **row) for row in _missing("providers.json", Provider)]
     Provider.objects.bulk_create(providers, batch_size=500)
     ids = dict(Provider.objects.values_list("slug", "pk"))
-    rules = [DetectionRule(shipped=True, **_columns(row, ids)) for row in _missing("rules.json", DetectionRule)]
+    rules = [DetectionRule(shipped=True, **_model_fields(row, ids)) for row in _missing("rules.json", DetectionRule)]
     DetectionRule.objects.bulk_create(rules, batch_size=500)
     if providers or rules:
-        rulebook.changed()
+        rulebook.invalidate()
     return len(providers), len(rules)
 
 
-def rows(name: str) -> list[dict[str, Any]]:
-    """The file as it is: one object a line."""
-    found: list[dict[str, Any]] = json.loads((DATA / name).read_text(encoding="utf-8"))
-    return found
+def read_rows(name: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads((DATA / name).read_text(encoding="utf-8"))
+    return rows
 
 
 def _missing(name: str, model: type[Provider | DetectionRule]) -> list[dict[str, Any]]:
     stored = set(model.objects.values_list("slug", flat=True))
-    return [row for row in rows(name) if row["slug"] not in stored]
+    return [row for row in read_rows(name) if row["slug"] not in stored]
 
 
-def _columns(row: dict[str, Any], ids: dict[str, int]) -> dict[str, Any]:
-    """The file names a provider by its slug, the table by its id."""
+def _model_fields(row: dict[str, Any], ids: dict[str, int]) -> dict[str, Any]:
+    """Replaces the provider's slug, used in the file, by its id."""
     columns = {name: value for name, value in row.items() if name != "provider"}
     return columns | {"provider_id": ids[row["provider"]] if row.get("provider") else None}

@@ -1,4 +1,4 @@
-"""One edition of a book in memory, and the version in the database that tells every process when it is old."""
+"""An in-memory cache of one catalog (rules, prices, plans), reloaded when its version in the database changes."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from django.db.models import F
 from providers.models import CatalogVersion
 
 
-class Edition(Protocol):
+class Versioned(Protocol):
     @property
     def version(self) -> int: ...
 
 
-Book = TypeVar("Book", bound=Edition)
+T = TypeVar("T", bound=Versioned)
 
 
-class VersionedCache(Generic[Book]):
-    """The book called `name`, held by version. It is replaced whole, so threads need no lock."""
+class VersionedCache(Generic[T]):
+    """Caches the catalog called `name`. The object is replaced as a whole, so threads need no lock."""
 
-    def __init__(self, name: str, load: Callable[[int], Book]) -> None:
+    def __init__(self, name: str, load: Callable[[int], T]) -> None:
         self.name, self.load = name, load
-        self.held: Book | None = None
+        self.cached: T | None = None
 
-    def current(self, version: int | None = None) -> Book:
-        """The book in force, from memory unless it changed; `version` where the caller has read it already.
+    def current(self, version: int | None = None) -> T:
+        """Returns the current catalog, reloaded if it changed. Pass `version` to save reading it again.
 
-        The rows are read after their version: a change in between is read again at the next look, never missed.
+        Rows are read after their version: a change in between causes another reload, and is never missed.
         """
-        wanted = self.read_version() if version is None else version
-        book = self.held
-        if book is None or book.version != wanted:
-            book = self.held = self.load(wanted)
-        return book
+        latest = self.read_version() if version is None else version
+        catalog = self.cached
+        if catalog is None or catalog.version != latest:
+            catalog = self.cached = self.load(latest)
+        return catalog
 
     def read_version(self) -> int:
-        """The book's version in the database; 0 before anything was loaded."""
+        """Returns the version in the database; 0 before anything was loaded."""
         return CatalogVersion.objects.filter(book=self.name).values_list("version", flat=True).first() or 0
 
-    def changed(self) -> None:
-        """Says to every process that the book changed; called in the transaction of the change.
+    def invalidate(self) -> None:
+        """Makes every process reload the catalog. Run it in the transaction that changes the rows.
 
-        The step is random: where the transaction is rolled back, no later change may bring the version under which a
-        process has read what was never committed.
+        The increment is random: after a rollback, no later change may reuse the version under which this process
+        has cached rows that were never committed.
         """
         CatalogVersion.objects.get_or_create(book=self.name)
         CatalogVersion.objects.filter(book=self.name).update(version=F("version") + 1 + secrets.randbelow(2**31))
-        self.held = None  # this process must not keep a book that it knows to be old
+        self.cached = None

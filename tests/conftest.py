@@ -1,4 +1,4 @@
-"""Fixtures that every test may use, and which tests run when."""
+"""Fixtures for all tests, and the selection of the tests to run."""
 
 from __future__ import annotations
 
@@ -13,25 +13,29 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core import serializers
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.backends.base.creation import BaseDatabaseCreation
 from django.db.models import Model
 from django.test import Client
 from hypothesis import settings as hypothesis_settings
+from pytest_django import DjangoDbBlocker
 from pytest_django.plugin import blocking_manager_key
 
 from billing.accounts import access, accounts
-from billing.models import Account
+from billing.models import Account, ApiKey, UsageLog
+from monitoring import recorder
+from monitoring.models import ApiRequest, JobRun, RequestMinute
+from providers.models import Provider
 
 ROOT = Path(__file__).resolve().parent.parent
-hypothesis_settings.register_profile("suite", deadline=None)  # a busy machine is no failure
+hypothesis_settings.register_profile("suite", deadline=None)  # a slow machine is not a failure
 hypothesis_settings.load_profile("suite")
-APART = ("browser", "bench")  # run by targets of their own
+SEPARATE_MARKERS = ("browser", "bench")  # markers of tests with make targets of their own
 pytest_plugins = ["tests.frozen_clock"]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Against what the suite ran: told at the end, where -q shows it."""
+    """Prints the database of this run at the end, where -q shows it."""
     with config.stash[blocking_manager_key].unblock():
         terminalreporter.write_line(f"database: {connection.vendor} {_database_version()}")
 
@@ -45,66 +49,113 @@ def _database_version() -> str:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """A newcomer's environment has no browser driver to import."""
-    of_browser = collection_path.is_relative_to(ROOT / "tests" / "browser")
-    return True if of_browser and "browser" not in config.getoption("markexpr") else None
+    """Ignores browser tests unless -m selects them: a minimal environment has no browser driver to import."""
+    is_browser_test = collection_path.is_relative_to(ROOT / "tests" / "browser")
+    return True if is_browser_test and "browser" not in config.getoption("markexpr") else None
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """`make test` leaves out what needs a browser or measures; -m says otherwise."""
+    """Deselects tests that need a browser or measure speed, unless -m is given."""
     for item in items:
-        _keep_what_migrations_made(item)
+        _restore_migrated_rows(item)
     if config.getoption("markexpr"):
         return
-    apart = [item for item in items if any(item.get_closest_marker(name) for name in APART)]
-    config.hook.pytest_deselected(items=apart)
-    items[:] = [item for item in items if item not in apart]
+    separate = [item for item in items if any(item.get_closest_marker(name) for name in SEPARATE_MARKERS)]
+    config.hook.pytest_deselected(items=separate)
+    items[:] = [item for item in items if item not in separate]
 
 
-def _keep_what_migrations_made(item: pytest.Item) -> None:
-    """A test with real transactions empties every table afterwards: the shipped rules, prices and groups come back."""
+def _restore_migrated_rows(item: pytest.Item) -> None:
+    """Restores the shipped rules, prices and groups after a test with real transactions, which empties all tables."""
     marker = item.get_closest_marker("django_db")
     if marker and marker.kwargs.get("transaction"):
-        again = pytest.mark.django_db(*marker.args, **{**marker.kwargs, "serialized_rollback": True})
-        item.add_marker(again, append=False)
+        restoring = pytest.mark.django_db(*marker.args, **{**marker.kwargs, "serialized_rollback": True})
+        item.add_marker(restoring, append=False)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _what_migrations_made_comes_back_in_bulk() -> Iterator[None]:
-    """Django saves each of the thousand shipped rows by itself: by far the most of what such a test would take."""
+def _restore_migrated_rows_in_bulk() -> Iterator[None]:
+    """Django would save each of the thousand shipped rows separately, which takes longer than the test itself."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(BaseDatabaseCreation, "deserialize_db_from_string", _restored)
+        patch.setattr(BaseDatabaseCreation, "deserialize_db_from_string", _restore)
         yield
 
 
-def _restored(creation: BaseDatabaseCreation, data: str) -> None:
+@pytest.fixture(scope="session")
+def django_db_createdb(
+    django_db_createdb: bool,
+    django_db_keepdb: bool,
+    django_db_modify_db_settings: None,
+    django_db_blocker: DjangoDbBlocker,
+) -> bool:
+    """Recreate a database of --reuse-db that a killed session left in the middle of a test."""
+    return django_db_createdb or (django_db_keepdb and not _is_as_migrated(django_db_blocker))
+
+
+def _is_as_migrated(blocker: DjangoDbBlocker) -> bool:
+    """Whether the test database has the shipped rows, and none that only tests create."""
+    service = connection.settings_dict["NAME"]
+    connection.close()
+    connection.settings_dict["NAME"] = connection.creation._get_test_db_name()  # type: ignore[attr-defined]  # missing in the stubs
+    try:
+        with blocker.unblock():
+            test_models = (Account, ApiKey, ApiRequest, JobRun, RequestMinute, UsageLog, User)
+            return Provider.objects.exists() and not any(model._base_manager.exists() for model in test_models)
+    except DatabaseError:
+        return False  # no database yet, or one of other migrations
+    finally:
+        connection.close()
+        connection.settings_dict["NAME"] = service
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_db_setup: None, django_db_keepdb: bool, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
+    """Restore the shipped rows for the next --reuse-db session: the last transactional test has emptied all tables."""
+    yield
+    contents = getattr(connection, "_test_serialized_contents", None)
+    if django_db_keepdb and contents:
+        with django_db_blocker.unblock():
+            _restore(connection.creation, contents)
+            connection.close()
+
+
+@pytest.fixture(autouse=True)
+def _request_log_has_no_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Start no thread that would write into later tests, on a connection that no rollback reaches."""
+    monkeypatch.setattr(recorder._recorder, "_start", lambda: None)
+    yield
+    recorder._recorder._buffer.clear()
+
+
+def _restore(creation: BaseDatabaseCreation, data: str) -> None:
     alias = creation.connection.alias
     with transaction.atomic(using=alias), creation.connection.constraint_checks_disabled():
-        for model, rows in _parsed(data, alias).items():
-            model._base_manager.using(alias).bulk_create(
-                rows, ignore_conflicts=True
-            )  # before the first such test they are there
+        for model, rows in _rows_by_model(data, alias).items():
+            # Before the first such test, the rows exist already.
+            model._base_manager.using(alias).bulk_create(rows, ignore_conflicts=True)
 
 
 @cache
-def _parsed(data: str, alias: str) -> dict[type[Model], list[Model]]:
-    """The rows by their model; those of many-to-many fields under the model between."""
-    found: dict[type[Model], list[Model]] = {}
-    for one in serializers.deserialize("json", data, using=alias):
-        found.setdefault(type(one.object), []).append(one.object)
-        for name, others in (one.m2m_data or {}).items():
-            field: Any = one.object._meta.get_field(name)
+def _rows_by_model(data: str, alias: str) -> dict[type[Model], list[Model]]:
+    """The rows by model; those of many-to-many fields are under the intermediate model."""
+    rows: dict[type[Model], list[Model]] = {}
+    for parsed in serializers.deserialize("json", data, using=alias):
+        rows.setdefault(type(parsed.object), []).append(parsed.object)
+        for name, related_ids in (parsed.m2m_data or {}).items():
+            field: Any = parsed.object._meta.get_field(name)
             ends = (field.m2m_field_name(), field.m2m_reverse_field_name())
-            for other in others:
-                between = field.remote_field.through(**{f"{ends[0]}_id": one.object.pk, f"{ends[1]}_id": other})
-                found.setdefault(type(between), []).append(between)
-    return found
+            for related_id in related_ids:
+                link = field.remote_field.through(**{f"{ends[0]}_id": parsed.object.pk, f"{ends[1]}_id": related_id})
+                rows.setdefault(type(link), []).append(link)
+    return rows
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real data; a newcomer's clone has none."""
+    """The folder of real data; skips the test where there is none."""
     folder = Path(os.environ.get("TOLLGATE_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(
@@ -115,13 +166,13 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def account(db: None, now: datetime) -> Account:
-    account = accounts.new(external_id="acct_42", at=now)
+    account = accounts.build(external_id="acct_42", at=now)
     account.save(force_insert=True)
     return account
 
 
 class Api:
-    """A caller of the HTTP API with one key."""
+    """A client of the HTTP API with its own key."""
 
     def __init__(self, *scopes: str, account: Account | None = None) -> None:
         self.key, self.token = access.create_key(
@@ -138,13 +189,13 @@ class Api:
 
 @pytest.fixture
 def service(db: None) -> Api:
-    """A service key with every scope."""
+    """A client with a service key for all accounts, with every scope."""
     return Api("ingest", "read", "limits", "manage")
 
 
 @pytest.fixture
 def bound(account: Account) -> Api:
-    """A key of acct_42 with every scope."""
+    """A client whose key is bound to acct_42, with every scope."""
     return Api("ingest", "read", "limits", "manage", account=account)
 
 
@@ -158,11 +209,11 @@ def _member_of(group: str) -> Client:
 
 @pytest.fixture
 def operator(db: None) -> Client:
-    """The admin as a member of the group Operator sees it."""
+    """A client logged in as staff in the group Operator."""
     return _member_of("Operator")
 
 
 @pytest.fixture
 def viewer(db: None) -> Client:
-    """The admin as a member of the group Viewer sees it."""
+    """A client logged in as staff in the group Viewer."""
     return _member_of("Viewer")

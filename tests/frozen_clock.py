@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import sys
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from multiprocessing import util as multiprocessing_util
@@ -26,6 +26,7 @@ import time_machine
 import uuid_utils.compat
 
 DEFAULT_TODAY = "2026-11-22T12:00:00"
+FIRST_TODAY = datetime(2025, 7, 1, tzinfo=UTC)  # the shipped prices begin in 2025, and many tests need one
 START_EVENTS = frozenset({"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"})
 TIMELESS_PROGRAMS = frozenset({"sha256sum"})  # they neither read nor write a time
 MARKERS = (
@@ -169,19 +170,18 @@ _spawn = multiprocessing_util.spawnv_passfds
 _numbers = itertools.count()
 
 
-def _new_uuid7(*arguments: Any) -> UUID:
+def _new_uuid7(*, nanoseconds: int | None = None) -> UUID:
     """A UUIDv7 of the frozen millisecond; uuid_utils reads the system's clock past Python. Rising, as the real ones."""
-    if arguments or _plugin is None or not _plugin.clock.frozen:
-        return _uuid7(*arguments)
+    if nanoseconds is not None or _plugin is None or not _plugin.clock.frozen:
+        return _uuid7(nanoseconds=nanoseconds)
     milliseconds, number = time.time_ns() // 1_000_000, next(_numbers)
     return UUID(int=milliseconds << 80 | 7 << 76 | (number >> 42) << 64 | 2 << 62 | (number & (1 << 42) - 1) << 20)
 
 
-def _spawn_audited(path: bytes, arguments: list[Any], passfds: Any) -> int:
+def _spawn_audited(path: bytes, args: Sequence[Any], passfds: Sequence[int]) -> int:
     """The start method `spawn` of multiprocessing goes past all audit events."""
-    sys.audit("os.posix_spawn", path, arguments, {})
-    pid: int = _spawn(path, arguments, passfds)
-    return pid
+    sys.audit("os.posix_spawn", path, args, {})
+    return _spawn(path, args, passfds)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -198,13 +198,16 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     try:
-        clock = Clock(utc(config.getoption("today")))
-    except ValueError as error:
+        today = utc(config.getoption("today"))
+    except (ValueError, OverflowError) as error:
         raise pytest.UsageError(f"--today: neither a date nor a time in ISO 8601: {error}") from error
+    if today < FIRST_TODAY:
+        raise pytest.UsageError(f"--today: the shipped prices begin in 2025, choose {FIRST_TODAY.date()} or later")
+    clock = Clock(today)
     _plugin = FrozenClockPlugin(clock)
     config.pluginmanager.register(_plugin, "frozen_clock_plugin")
-    vars(uuid_utils.compat)["uuid7"] = _new_uuid7
-    vars(multiprocessing_util)["spawnv_passfds"] = _spawn_audited
+    uuid_utils.compat.uuid7 = _new_uuid7
+    multiprocessing_util.spawnv_passfds = _spawn_audited
     clock.freeze()  # modules that read the clock when they are imported see it as well
 
 
@@ -213,8 +216,8 @@ def pytest_unconfigure() -> None:
     if _plugin is None:
         return
     _plugin.clock.release()
-    vars(uuid_utils.compat)["uuid7"] = _uuid7
-    vars(multiprocessing_util)["spawnv_passfds"] = _spawn
+    uuid_utils.compat.uuid7 = _uuid7
+    multiprocessing_util.spawnv_passfds = _spawn
     _plugin = None
 
 

@@ -1,9 +1,10 @@
-"""The house style, as far as a program can see it: sizes, names, and no floats near money."""
+"""The rules of the house style that a program can check: sizes, names, and no floats near money."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,13 @@ FILES = sorted(
     path.relative_to(ROOT)
     for package in PACKAGES
     for path in (ROOT / package).rglob("*.py")
-    if "_frozen_" not in path.name  # a copy is kept as it was
+    if "_frozen_" not in path.name  # a frozen copy stays unchanged
 )
 OURS = [path for path in FILES if path.parts[0] not in ("tests", "bench")]
-MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 40
-NAMES_OF_NOTHING = {"utils", "helpers", "services", "common", "misc"}
-# Floats that measure time, or that are looked for in what comes in.
-NOT_MONEY = {
+MAX_LINES, MAX_FUNCTION_LINES = 400, 40
+MEANINGLESS_NAMES = {"utils", "helpers", "services", "common", "misc"}
+# Modules with floats that measure time or that are detected in input.
+FLOAT_MODULES = {
     "billing/api/throttling.py",
     "billing/events/event_files.py",
     "billing/events/legacy_rows.py",
@@ -31,6 +32,7 @@ NOT_MONEY = {
 }
 
 
+@cache
 def tree_of(path: Path) -> ast.Module:
     return ast.parse((ROOT / path).read_text())
 
@@ -39,28 +41,28 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     return (node for node in ast.walk(tree_of(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
-def test_there_is_something_to_look_at() -> None:
+def test_files_of_every_package_are_checked() -> None:
     assert {path.parts[0] for path in FILES} >= {"billing", "config", "lib", "monitoring", "providers", "tests"}
 
 
 @pytest.mark.parametrize("path", OURS, ids=str)
 def test_files_and_functions_are_short(path: Path) -> None:
-    assert len((ROOT / path).read_text().splitlines()) <= MOST_LINES
-    long = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions(path)}
-    assert {name: lines for name, lines in long.items() if lines > MOST_LINES_OF_A_FUNCTION} == {}
+    assert len((ROOT / path).read_text().splitlines()) <= MAX_LINES
+    lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions(path)}
+    assert {name: lines for name, lines in lengths.items() if lines > MAX_FUNCTION_LINES} == {}
 
 
-def test_no_test_file_is_longer_either() -> None:
+def test_no_test_or_bench_file_is_too_long() -> None:
     lines = {str(path): len((ROOT / path).read_text().splitlines()) for path in FILES}
-    assert {path: count for path, count in lines.items() if count > MOST_LINES} == {}
+    assert {path: count for path, count in lines.items() if count > MAX_LINES} == {}
 
 
-def test_modules_are_named_after_a_word_of_the_domain() -> None:
-    assert [str(path) for path in FILES if {path.stem, *path.parts[:-1]} & NAMES_OF_NOTHING] == []
+def test_no_module_has_a_meaningless_name() -> None:
+    assert [str(path) for path in FILES if {path.stem, *path.parts[:-1]} & MEANINGLESS_NAMES] == []
 
 
-def test_every_module_says_what_it_is_for() -> None:
-    silent = [
+def test_every_module_has_a_docstring() -> None:
+    undocumented = [
         str(path)
         for path in OURS
         if (ROOT / path).read_text().strip()
@@ -68,12 +70,12 @@ def test_every_module_says_what_it_is_for() -> None:
         and "migrations" not in path.parts
         and not ast.get_docstring(tree_of(path))
     ]
-    assert silent == []
+    assert undocumented == []
 
 
 @pytest.mark.parametrize("path", [path for path in OURS if path.parts[0] in ("billing", "lib", "providers")], ids=str)
-def test_no_float_comes_near_money(path: Path) -> None:
+def test_no_module_near_money_uses_floats(path: Path) -> None:
     names = {node.id for node in ast.walk(tree_of(path)) if isinstance(node, ast.Name)}
     attributes = {node.attr for node in ast.walk(tree_of(path)) if isinstance(node, ast.Attribute)}
-    if str(path) not in NOT_MONEY:
+    if str(path) not in FLOAT_MODULES:
         assert (names | attributes) & {"float", "FloatField"} == set()

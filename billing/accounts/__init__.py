@@ -1,1 +1,3 @@
-"""Who is billed: accounts, who may act for them, invitations, and usage periods."""
+"""Accounts, API keys and members, invitations, and usage periods."""
+
+__all__ = ["access", "accounts", "invitations", "usage_periods"]

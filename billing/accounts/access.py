@@ -1,4 +1,4 @@
-"""API keys: made, recognised, and what a caller may do. A secret is shown once and stored as its hash."""
+"""API keys, callers and their permissions. A secret is returned once, at creation; only its hash is stored."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from django.db.models import Q
 
 from billing.models import Account, ApiKey
 
-LAST_USED_EVERY = timedelta(minutes=1)
+LAST_USED_INTERVAL = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: a key, a member of staff, or a customer. `account` None means the whole platform."""
+    """The authenticated caller: an API key, a staff user or a customer. `account` None means the whole platform."""
 
     account: Account | None
     scopes: frozenset[str]
     key: ApiKey | None = None
     user: AbstractBaseUser | None = None
-    is_authenticated: bool = True  # what DRF asks of a user
+    is_authenticated: bool = True  # DRF checks this attribute on request.user
 
     @property
     def account_id(self) -> int | None:
@@ -38,7 +38,7 @@ class Caller:
 
     @property
     def name(self) -> str:
-        """Who that is, for records of what was done."""
+        """The name that is recorded as the actor of a change."""
         return self.user.get_username() if self.user else str(self.key)
 
     @property
@@ -46,19 +46,19 @@ class Caller:
         return self.account is None or self.account.may_state_cost
 
 
-CHOSEN = "account"  # in a session: the id of the account that its user looks at
-MOST_ACCOUNTS = 200  # of one user, to choose from
+SESSION_ACCOUNT_KEY = "account"  # session key: id of the account that the user has selected
+MAX_ACCOUNTS_PER_USER = 200  # in the account switcher
 
 
 def accounts_of(user: AbstractBaseUser) -> list[Account]:
-    """The accounts that the user is a member of, active or not, by what they are called on pages. One query."""
-    found = Account.objects.filter(memberships__user_id=user.pk).order_by("pk")[:MOST_ACCOUNTS]
-    return sorted(found, key=lambda account: (account.name or account.external_id).casefold())
+    """The accounts that the user is a member of, active or not, sorted by their displayed name. One query."""
+    accounts = Account.objects.filter(memberships__user_id=user.pk).order_by("pk")[:MAX_ACCOUNTS_PER_USER]
+    return sorted(accounts, key=lambda account: (account.name or account.external_id).casefold())
 
 
-def chosen(active: Sequence[Account], session: Mapping[str, Any]) -> Account:
-    """The account that the session chose last, where the user is still in it; else the first: for pages and for the API."""
-    return next((account for account in active if account.pk == session.get(CHOSEN)), active[0])
+def selected_account(active: Sequence[Account], session: Mapping[str, Any]) -> Account:
+    """The account selected in the session if the user is still a member of it, otherwise the first active one."""
+    return next((account for account in active if account.pk == session.get(SESSION_ACCOUNT_KEY)), active[0])
 
 
 def create_key(
@@ -69,7 +69,7 @@ def create_key(
     account: Account | None = None,
     expires_at: datetime | None = None,
 ) -> tuple[ApiKey, str]:
-    """A stored key, and the token that a caller sends: `tg_<prefix>_<secret>`, with 256 random bits. Told only now."""
+    """Store a key; return it with its token `tg_<prefix>_<secret>` (256 random bits), which can't be read again later."""
     prefix, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
     key = ApiKey.objects.create(
         name=name,
@@ -84,10 +84,10 @@ def create_key(
 
 
 def find_key(token: str, *, at: datetime) -> ApiKey | None:
-    """The usable key of a token, or None. One query; a revoked key is refused by the next request everywhere."""
-    start, _, rest = token.partition("_")
+    """The usable key of a token, or None. One query, uncached: a revoked key is refused from the next request on."""
+    scheme, _, rest = token.partition("_")
     prefix, _, secret = rest.partition("_")
-    if start != "tg" or not secret or not prefix.isascii() or not prefix.isalnum():
+    if scheme != "tg" or not secret or not prefix.isascii() or not prefix.isalnum():
         return None
     key = ApiKey.objects.select_related("account").filter(prefix=prefix).first()
     if key is None or not hmac.compare_digest(key.secret_hash, _hash(secret)) or not key.usable(at):
@@ -95,15 +95,15 @@ def find_key(token: str, *, at: datetime) -> ApiKey | None:
     return key
 
 
-def note_use(key: ApiKey, *, at: datetime) -> None:
-    """Remember that a key was used, at most once a minute."""
-    if key.last_used_at is None or key.last_used_at <= at - LAST_USED_EVERY:
-        stale = Q(last_used_at=None) | Q(last_used_at__lte=at - LAST_USED_EVERY)
+def record_key_use(key: ApiKey, *, at: datetime) -> None:
+    """Update the key's `last_used_at`, at most once a minute."""
+    if key.last_used_at is None or key.last_used_at <= at - LAST_USED_INTERVAL:
+        stale = Q(last_used_at=None) | Q(last_used_at__lte=at - LAST_USED_INTERVAL)
         ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=at)
 
 
 def revoke(key: ApiKey, *, at: datetime) -> None:
-    """Refuse the key from now on; a second time changes nothing."""
+    """Revoke the key. Idempotent: the first `revoked_at` is kept."""
     ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=at)
 
 

@@ -1,4 +1,4 @@
-"""Accounts by the caller's own ids: found in one query, made when a service key first names them."""
+"""Accounts by the caller's own ids: look them up, lock them, create them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from django.db import connection
 
 from billing.errors import Refused
 from billing.models import Account
-from billing.models.accounts import schedule_of
+from billing.models.accounts import parse_schedule
 from lib import ids, periods, postgres
 from lib.periods import Schedule
 
 
-class Known(NamedTuple):
-    """What the write path needs of an account."""
+class AccountRow(NamedTuple):
+    """The columns of an account that the write path needs, without a model instance."""
 
     id: int
     external_id: str
@@ -30,41 +30,40 @@ class Known(NamedTuple):
 
     @property
     def pk(self) -> int:
-        """As a model names it."""
-        return self.id
+        return self.id  # the same name as on the model
 
     @property
     def schedule(self) -> Schedule:
-        return schedule_of(self.anchor_day, self.timezone, self.earlier_schedules)
+        return parse_schedule(self.anchor_day, self.timezone, self.earlier_schedules)
 
 
-def known(external_ids: Iterable[str]) -> dict[str, Known]:
-    """The stored ones among `external_ids`, by their ids: as `find`, without the cost of model instances."""
-    external_keys = [ids.bytes_of(external_id) for external_id in set(external_ids)]
+def find_rows(external_ids: Iterable[str]) -> dict[str, AccountRow]:
+    """The existing accounts by external id; like `find`, without the cost of model instances."""
+    external_keys = [ids.lookup_key_bytes(external_id) for external_id in set(external_ids)]
     if not external_keys:
         return {}
-    rows = _rows_of_arrays(external_keys) if connection.vendor == "postgresql" else _rows(external_keys)
-    return {account.external_id: account for account in map(Known._make, rows)}
+    rows = _select_rows_by_array(external_keys) if connection.vendor == "postgresql" else _select_rows(external_keys)
+    return {account.external_id: account for account in map(AccountRow._make, rows)}
 
 
-def _rows(external_keys: Iterable[bytes]) -> Iterable[tuple[Any, ...]]:
-    wanted = [UUID(bytes=key) for key in external_keys]
-    return Account.objects.filter(external_key__in=wanted).order_by().values_list(*Known._fields)
+def _select_rows(external_keys: Iterable[bytes]) -> Iterable[tuple[Any, ...]]:
+    uuids = [UUID(bytes=key) for key in external_keys]
+    return Account.objects.filter(external_key__in=uuids).order_by().values_list(*AccountRow._fields)
 
 
-def _rows_of_arrays(external_keys: Sequence[bytes]) -> Iterable[tuple[Any, ...]]:
-    """One array in binary, and prepared: a fifth of the cost of as many parameters (PostgreSQL)."""
-    columns = ", ".join(Known._fields)
-    sql = f"SELECT {columns} FROM accounts WHERE external_key = ANY(%s::uuid[])"  # noqa: S608 - names of ours
-    wanted: list[Any] = [postgres.Array(external_keys)]
-    with postgres.hot_cursor(connection) as cursor:
-        cursor.execute(sql, wanted)
+def _select_rows_by_array(external_keys: Sequence[bytes]) -> Iterable[tuple[Any, ...]]:
+    """One binary array and a prepared statement: a fifth of the cost of single parameters (PostgreSQL)."""
+    columns = ", ".join(AccountRow._fields)
+    sql = f"SELECT {columns} FROM accounts WHERE external_key = ANY(%s::uuid[])"  # noqa: S608 - our own names
+    parameters: list[Any] = [postgres.BinaryArray(external_keys)]
+    with postgres.prepared_cursor(connection) as cursor:
+        cursor.execute(sql, parameters)
         return list(cursor.fetchall())
 
 
 def find(external_ids: Iterable[str]) -> dict[str, Account]:
-    """The known ones among `external_ids`, by their ids."""
-    by_key = {ids.key_of(external_id): external_id for external_id in set(external_ids)}
+    """The existing accounts by external id."""
+    by_key = {ids.lookup_key(external_id): external_id for external_id in set(external_ids)}
     if not by_key:
         return {}
     return {account.external_id: account for account in Account.objects.filter(external_key__in=by_key)}
@@ -75,67 +74,72 @@ def get(external_id: str) -> Account | None:
 
 
 def lock(account_id: int) -> Account:
-    """The account, held until the transaction ends: who moves what stands about it goes one after the other.
+    """Lock the account until the transaction ends, so that changes to its state are serialised; return it.
 
-    Rows that only refer to the account may be inserted meanwhile, so recording never waits.
+    Rows that refer to the account can still be inserted, so recording never waits.
     """
-    return locking(account_id)()
+    return start_lock(account_id)()
 
 
-def locking(account_id: int) -> Callable[[], Account]:
-    """As `lock`, for a statement that travels with the next one: what is returned waits for the account."""
+def start_lock(account_id: int) -> Callable[[], Account]:
+    """Send the locking statement without waiting (in a pipeline); the returned function waits for the account."""
     if connection.vendor != "postgresql":
         account = Account.objects.select_for_update().get(pk=account_id)
         return lambda: account
     names = [field.attname for field in Account._meta.concrete_fields]
-    sql = f"SELECT {', '.join(names)} FROM accounts WHERE id = %s FOR NO KEY UPDATE"  # noqa: S608 - names of ours
-    cursor = postgres.hot_cursor(connection)
+    sql = f"SELECT {', '.join(names)} FROM accounts WHERE id = %s FOR NO KEY UPDATE"  # noqa: S608 - our own names
+    cursor = postgres.prepared_cursor(connection)
     cursor.execute(sql, [account_id])
     return lambda: Account.from_db(connection.alias, names, cursor.fetchone())
 
 
-def new(*, external_id: str, at: datetime, name: str = "", timezone: str = "UTC", anchor_day: int = 1) -> Account:
-    """An account that is not stored yet; billed from the usage period that is open `at`."""
+def build(*, external_id: str, at: datetime, name: str = "", timezone: str = "UTC", anchor_day: int = 1) -> Account:
+    """An unsaved account, billed from the start of the usage period that contains `at`."""
     account = Account(
         external_id=external_id,
-        external_key=ids.key_of(external_id),
+        external_key=ids.lookup_key(external_id),
         name=name,
         timezone=timezone,
         anchor_day=anchor_day,
         created_at=at,
     )
-    account.billed_from = periods.start_of(account.schedule, periods.local_day(account.schedule, at))
+    account.billed_from = periods.period_start(account.schedule, periods.local_day(account.schedule, at))
     return account
 
 
-def ensure(external_ids: Iterable[str], *, at: datetime) -> dict[str, Known]:
-    """These accounts, made where they are missing; safe when several processes do it at once."""
-    wanted = sorted(set(external_ids))
-    Account.objects.bulk_create([new(external_id=one, at=at) for one in wanted], ignore_conflicts=True)
-    return known(wanted)
+def ensure(external_ids: Iterable[str], *, at: datetime) -> dict[str, AccountRow]:
+    """The accounts by external id, created where missing; safe under concurrency."""
+    distinct_ids = sorted(set(external_ids))
+    unsaved = [build(external_id=external_id, at=at) for external_id in distinct_ids]
+    Account.objects.bulk_create(unsaved, ignore_conflicts=True)
+    return find_rows(distinct_ids)
 
 
-def made(external_id: str, *, at: datetime) -> Account:
-    """The account that a first call names, stored now."""
+def ensure_account(external_id: str, *, at: datetime) -> Account:
+    """The account, created with default settings if missing."""
     ensure([external_id], at=at)
     return find([external_id])[external_id]
 
 
 def create(*, external_id: str, at: datetime, name: str, timezone: str, anchor_day: int) -> tuple[Account, bool]:
-    """The account, and whether it was made now. One that is there already is returned as it is.
+    """Get or create the account; return it and whether it was created.
 
-    Raises Refused where that one differs from what was asked for.
+    Raises Refused if it exists with other values of CREATE_FIELDS.
     """
-    wanted = new(external_id=external_id, at=at, name=name, timezone=timezone, anchor_day=anchor_day)
-    found, made = Account.objects.get_or_create(
-        external_key=wanted.external_key,
-        defaults={field: getattr(wanted, field) for field in (*ASKED, "external_id", "billed_from", "created_at")},
+    target = build(external_id=external_id, at=at, name=name, timezone=timezone, anchor_day=anchor_day)
+    account, created = Account.objects.get_or_create(
+        external_key=target.external_key,
+        defaults={
+            field: getattr(target, field) for field in (*CREATE_FIELDS, "external_id", "billed_from", "created_at")
+        },
     )
-    if not made and any(getattr(found, field) != getattr(wanted, field) for field in ASKED):
+    if not created and any(getattr(account, field) != getattr(target, field) for field in CREATE_FIELDS):
         raise Refused(
-            "account_exists", "This account exists with another name, time zone or anchor day.", "external_id"
+            "account_exists",
+            "The account already exists with a different name, time zone or anchor day.",
+            "external_id",
         )
-    return found, made
+    return account, created
 
 
-ASKED = ("name", "timezone", "anchor_day")
+CREATE_FIELDS = ("name", "timezone", "anchor_day")

@@ -1,4 +1,4 @@
-"""Users come into an account: invited by e-mail, with a token that works once. The admin invites, the page accepts."""
+"""Invitations to an account by e-mail: send, revoke and accept them. A token works once; only its hash is stored."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from billing.accounts import accounts
 from billing.errors import Refused
 from billing.models import Account, Invitation, Membership
 
-MOST_OPEN = 50  # of one account
-AGAIN = timedelta(minutes=1)  # one address gets no second letter within
+MAX_OPEN_INVITATIONS = 50  # per account
+RESEND_INTERVAL = timedelta(minutes=1)  # between two e-mails to one address
 
 
 def invite(account: Account, *, email: str, role: str, by: str, at: datetime) -> tuple[Invitation, str]:
-    """The invitation, and the token that its letter carries; told only now. What was sent to the address before ends.
+    """Store an invitation; return it with its token, which can't be read again later. Replaces an earlier invitation.
 
     Raises Refused.
     """
     email, token = email.strip().lower(), secrets.token_urlsafe(32)
     with transaction.atomic():
         accounts.lock(account.pk)
-        _check(account, email, at)
+        _check_invitable(account, email, at)
         invitation, _ = Invitation.objects.update_or_create(
             account=account,
             email=email,
@@ -49,23 +49,23 @@ def invite(account: Account, *, email: str, role: str, by: str, at: datetime) ->
     return invitation, token
 
 
-def _check(account: Account, email: str, at: datetime) -> None:
+def _check_invitable(account: Account, email: str, at: datetime) -> None:
     if not account.active:
         raise Refused("account_inactive", "This account is not active.", "email")
-    if Membership.objects.filter(account=account, user__in=known_as(email)).exists():
-        raise Refused("already_member", "A user with this address is in the account already.", "email")
+    if Membership.objects.filter(account=account, user__in=users_with_email(email)).exists():
+        raise Refused("already_member", "A user with this address is already a member of this account.", "email")
     others = account.invitations.exclude(email=email)
-    if others.filter(accepted_at=None, revoked_at=None, expires_at__gt=at).count() >= MOST_OPEN:
-        raise Refused("too_many", f"{MOST_OPEN} invitations of this account are open: revoke some first.", "email")
-    if account.invitations.filter(email=email, sent_at__gt=at - AGAIN).exists():
-        raise Refused("too_soon", "A letter went to this address less than a minute ago.", "email")
+    if others.filter(accepted_at=None, revoked_at=None, expires_at__gt=at).count() >= MAX_OPEN_INVITATIONS:
+        detail = f"This account has {MAX_OPEN_INVITATIONS} open invitations. Revoke some first."
+        raise Refused("too_many", detail, "email")
+    if account.invitations.filter(email=email, sent_at__gt=at - RESEND_INTERVAL).exists():
+        raise Refused("too_soon", "An invitation was just sent to this address. Try again in a minute.", "email")
 
 
 def send(invitation: Invitation, link: str) -> bool:
-    """Mail the link; False where the mail server did not take it. It is not tried again: only the link has the token."""
-    told = {"invitation": invitation, "link": link}
-    text = render_to_string("usage/mail/invitation.txt", told)
-    subject = f"You are invited to {invitation.account.name or invitation.account.external_id} on Tollgate"
+    """E-mail the link; return False if the mail server refuses it. There is no retry: the token is not stored."""
+    text = render_to_string("usage/mail/invitation.txt", {"invitation": invitation, "link": link})
+    subject = f"You're invited to {invitation.account.name or invitation.account.external_id} on Tollgate"
     try:
         EmailMessage(" ".join(subject.split()), text, to=[invitation.email]).send()
     except (OSError, SMTPException, ValueError):
@@ -74,7 +74,7 @@ def send(invitation: Invitation, link: str) -> bool:
 
 
 def revoke(invitation: Invitation, *, at: datetime) -> bool:
-    """Its link works no more; False where it was not open."""
+    """Revoke the invitation; return False if it was not open."""
     with transaction.atomic():
         stored = Invitation.objects.select_for_update().get(pk=invitation.pk)
         if stored.state(at) != "open":
@@ -85,25 +85,25 @@ def revoke(invitation: Invitation, *, at: datetime) -> bool:
 
 
 def find(token: str) -> Invitation | None:
-    """In whatever state it is."""
-    return find_again(_hash(token))
+    """The invitation with this token, in any state."""
+    return find_by_hash(_hash(token))
 
 
-def find_again(token_hash: str) -> Invitation | None:
-    """The one that was found before, unless another letter went out since."""
+def find_by_hash(token_hash: str) -> Invitation | None:
+    """The invitation with this token hash; None once a newer token was sent."""
     return Invitation.objects.select_related("account").filter(token_hash=token_hash).first()
 
 
 def accept(invitation: Invitation, *, user: User, at: datetime) -> Membership:
-    """The user is in the account from now on. Raises Refused, and changes nothing, where the invitation is not open."""
+    """Make the user a member of the account. Raises Refused and changes nothing if the invitation is not open."""
     with transaction.atomic():
         stored = Invitation.objects.select_for_update().get(pk=invitation.pk)
         if stored.token_hash != invitation.token_hash or stored.state(at) != "open":
-            raise Refused("invitation_ended", "This invitation is not open any more.")
+            raise Refused("invitation_ended", "This invitation is no longer open. Ask for a new one.")
         if not Account.objects.filter(pk=stored.account_id, active=True).exists():
             raise Refused("account_inactive", "This account is not active.")
         if not is_for(stored, user):
-            raise Refused("another_address", "This invitation was sent to another address.")
+            raise Refused("another_address", "This invitation was sent to a different e-mail address.")
         stored.accepted_at, stored.accepted_by = at, user
         stored.save(update_fields=["accepted_at", "accepted_by"])
         membership, _ = Membership.objects.get_or_create(
@@ -113,11 +113,11 @@ def accept(invitation: Invitation, *, user: User, at: datetime) -> Membership:
 
 
 def join(invitation: Invitation, *, password: str, at: datetime) -> User:
-    """A new user under the invited address, in the account. Raises Refused, and makes nobody, where that can't be."""
+    """Create a user for the invited address and accept. Raises Refused and creates nobody if that is not possible."""
     with transaction.atomic():
-        Invitation.objects.select_for_update().get(pk=invitation.pk)  # two forms of one letter make one user
-        if known_as(invitation.email).exists():
-            raise Refused("user_exists", "There is a user with this address: log in to accept.")
+        Invitation.objects.select_for_update().get(pk=invitation.pk)  # submitting twice creates one user
+        if users_with_email(invitation.email).exists():
+            raise Refused("user_exists", "A user with this address already exists. Log in to accept the invitation.")
         user = User.objects.create_user(invitation.email, invitation.email, password)
         accept(invitation, user=user, at=at)
     return user
@@ -127,7 +127,7 @@ def is_for(invitation: Invitation, user: User) -> bool:
     return invitation.email in (user.get_username().lower(), user.email.lower())
 
 
-def known_as(email: str) -> QuerySet[User]:
+def users_with_email(email: str) -> QuerySet[User]:
     return get_user_model().objects.filter(Q(username__iexact=email) | Q(email__iexact=email))
 
 

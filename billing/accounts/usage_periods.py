@@ -1,4 +1,4 @@
-"""Usage periods of an account, or the platform's calendar months in UTC: the current one, one by name, one by its start."""
+"""Usage periods of an account, or calendar months in UTC for the platform: current, by name and by start date."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lib.periods import CALENDAR_UTC, Schedule
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A usage period: its local start and end dates, and its first and last instants (half-open, UTC)."""
+    """A half-open usage period: local start and end dates, and the same bounds as UTC times."""
 
     start: date
     end: date
@@ -30,22 +30,22 @@ def schedule_of(account: Account | None) -> Schedule:
 
 def current_period(account: Account | None, at: datetime) -> Period:
     schedule = schedule_of(account)
-    return period_from(schedule, periods.start_of(schedule, periods.local_day(schedule, at)))
+    return period_from(schedule, periods.period_start(schedule, periods.local_day(schedule, at)))
 
 
 def named_period(account: Account | None, name: str) -> Period:
-    """The period called `2026-11`: the one that starts in that month. Raises ValueError for anything else."""
+    """The period named like `2026-11`: the one that starts in that month. Raises ValueError for any other name."""
     month = datetime.strptime(name, "%Y-%m").replace(tzinfo=UTC)
     if len(name) != len("2026-11") or not 2000 <= month.year <= 2199:
         raise ValueError(name)
     schedule = schedule_of(account)
-    start = periods.named(schedule, month.year, month.month)
-    if start is None:  # a changed schedule left this month without one
+    start = periods.period_start_in_month(schedule, month.year, month.month)
+    if start is None:  # after a schedule change, no period starts in this month
         raise ValueError(name)
     return period_from(schedule, start)
 
 
 def period_from(schedule: Schedule, start: date) -> Period:
     """The period that starts on `start`."""
-    end = periods.next_start(schedule, start)
-    return Period(start, end, periods.starts_at(schedule, start), periods.starts_at(schedule, end))
+    end = periods.next_period_start(schedule, start)
+    return Period(start, end, periods.first_instant(schedule, start), periods.first_instant(schedule, end))

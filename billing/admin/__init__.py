@@ -1,4 +1,4 @@
-"""The operators' pages of billing; importing this registers them."""
+"""Registers billing's admin pages."""
 
 from billing.admin import (
     accounts,

@@ -1,4 +1,4 @@
-"""Accounts: who is billed. Deactivated, never deleted; the external id never changes."""
+"""Accounts: who is billed. An account is deactivated, never deleted; its external id never changes."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from django.utils.html import format_html
 
 from billing import errors
 from billing.accounts import accounts
-from billing.admin.limit_forms import CapInline, OverrideForm
+from billing.admin.limit_forms import LimitInline, OverrideForm
 from billing.dashboards import account_page
 from billing.events import events
-from billing.limits.limit_status import meter_lines
+from billing.limits.limit_status import limit_rows
 from billing.models import Account, LimitOverride, Membership
 from billing.plans import anchor_changes, plans
 
 
 class AccountForm(forms.ModelForm):  # type: ignore[type-arg]  # cannot be subscripted at run time
     def clean_external_id(self) -> str:
-        """As the API takes it; an id that is taken is told here, and not by the database."""
+        """Validates the id as the API does, and refuses one that exists."""
         external_id: str = self.cleaned_data["external_id"]
         try:
             events.check_account_id(external_id, "external_id")
         except errors.Refused as refused:
             raise ValidationError(refused.detail) from refused
         if accounts.get(external_id):
-            raise ValidationError("There is an account with this id.")
+            raise ValidationError("An account with this external id already exists. Choose another id.")
         return external_id
 
 
@@ -42,18 +42,19 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
     model = Membership
     extra = 0
     autocomplete_fields = ("user",)
-    verbose_name_plural = "Users who may see this account"
+    verbose_name_plural = "Users with access to this account"
 
 
-class OverrideInline(CapInline):
+class OverrideInline(LimitInline):
     model = LimitOverride
     form = OverrideForm
     fields = ("meter", "per", "allowance", "quantity", "kind", "expires_on", "reason")
-    verbose_name_plural = "Its own limits, in place of its plan's"
+    verbose_name_plural = "Account limits (they override the plan's limits)"
 
 
 @admin.register(Account)
 class AccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    empty_state = "No accounts yet. Add an account for each customer you bill."
     form = AccountForm
     list_display = ("external_id", "name", "timezone", "anchor_day", "billed_from", "active", "usage")
     list_filter = ("active", "unpriced_policy")
@@ -63,56 +64,60 @@ class AccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     actions = None
 
     def get_urls(self) -> list[Any]:
-        own = path("<int:account>/usage/", self.admin_site.admin_view(self.usage_view), name="billing_account_usage")
-        return [own, *super().get_urls()]
+        usage = path("<int:account>/usage/", self.admin_site.admin_view(self.usage_view), name="billing_account_usage")
+        return [usage, *super().get_urls()]
 
     def usage_view(self, request: HttpRequest, account: int) -> HttpResponseBase:
         if not request.user.has_perm("billing.view_usagelog"):
             raise PermissionDenied
-        return account_page.account_page(request, get_object_or_404(Account, pk=account))
+        return account_page.render_account(request, get_object_or_404(Account, pk=account))
 
     @admin.display(description="Usage")
     def usage(self, account: Account) -> str:
-        return format_html('<a href="{}">Show</a>', reverse("admin:billing_account_usage", args=[account.pk]))
+        return format_html('<a href="{}">View usage</a>', reverse("admin:billing_account_usage", args=[account.pk]))
 
     def get_fields(self, request: HttpRequest, obj: Account | None = None) -> tuple[str, ...]:
-        fixed = ("billed_from", "created_at") if obj else ()
-        asked = ("external_id", "name", "timezone", "anchor_day", "unpriced_policy", "may_state_cost", "active")
-        return (*asked, *fixed)
+        read_only = ("billed_from", "created_at") if obj else ()
+        editable = ("external_id", "name", "timezone", "anchor_day", "unpriced_policy", "may_state_cost", "active")
+        return (*editable, *read_only)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Account | None = None) -> tuple[str, ...]:
-        """What decides where stored usage counts stays; anchor and zone change for periods that are to come."""
+        """Fields that decide which period stored usage counts in; anchor and time zone change future periods only."""
         return ("external_id", "billed_from", "created_at") if obj else ()
 
     def save_model(self, request: HttpRequest, obj: Account, form: ModelForm[Account], change: bool) -> None:
         if not change:
-            made = accounts.new(
+            account = accounts.build(
                 external_id=obj.external_id, at=timezone.now(), timezone=obj.timezone, anchor_day=obj.anchor_day
             )
-            obj.external_key, obj.created_at, obj.billed_from = made.external_key, made.created_at, made.billed_from
+            obj.external_key, obj.created_at, obj.billed_from = (
+                account.external_key,
+                account.created_at,
+                account.billed_from,
+            )
             obj.save(force_insert=True)
             return
-        moved = {"timezone", "anchor_day"} & set(form.changed_data)
-        if rest := [name for name in form.changed_data if name not in moved]:
-            obj.save(update_fields=rest)
-            plans.configuration_changed(obj)
-        if moved:
-            begins = anchor_changes.change(obj, anchor_day=obj.anchor_day, timezone=obj.timezone, at=timezone.now())
-            messages.info(request, f"Usage periods follow the new anchor and time zone from {begins} on.")
+        schedule_fields = {"timezone", "anchor_day"} & set(form.changed_data)
+        if other_fields := [name for name in form.changed_data if name not in schedule_fields]:
+            obj.save(update_fields=other_fields)
+            plans.bump_config_version(obj)
+        if schedule_fields:
+            first_day = anchor_changes.change(obj, anchor_day=obj.anchor_day, timezone=obj.timezone, at=timezone.now())
+            messages.info(request, f"Usage periods follow the new anchor and time zone from {first_day} on.")
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:  # noqa: ANN401
-        """An account's own limit counts for the next decision."""
+        """A changed account limit applies from the next decision on."""
         formset.save()
         if formset.model is LimitOverride and formset.has_changed():
-            plans.configuration_changed(form.instance)
+            plans.bump_config_version(form.instance)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Where the account stands, above what can be changed."""
+        """Adds the account's plan and limit statuses above the form."""
         account, at = self.get_object(request, unquote(object_id)), timezone.now()
-        told = {"plan": plans.of_account(account, at), "meters": meter_lines(account, at)} if account else {}
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **told})
+        extra = {"plan": plans.for_account(account, at), "meters": limit_rows(account, at)} if account else {}
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra})
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ANN401
         return False

@@ -1,4 +1,4 @@
-"""Alerts to see and to mark as read; their deliveries, to try again; and the webhooks that are told."""
+"""Admin pages of alerts (mark as read), their deliveries (retry) and webhooks."""
 
 from __future__ import annotations
 
@@ -21,44 +21,44 @@ from billing.alerts import alert_text, alerts, deliveries, webhooks
 from billing.models import Delivery, UsageAlert, Webhook
 from billing.models.alerts import PROJECTED
 from billing.plans import plans
-from billing.plans.meters import PER_DAY
+from billing.plans.meters import DAILY_SUFFIX
 from lib import changelist, outbound
 
 State = Delivery.State
 BADGES = {State.PENDING: "warning", State.DELIVERED: "ok", State.FAILED: "critical"}
-MAY_READ, MAY_RETRY = "billing.change_usagealert", "billing.change_delivery"
-SHOWN = 30  # characters of an address or an error in the list
+READ_PERMISSION, RETRY_PERMISSION = "billing.change_usagealert", "billing.change_delivery"
+MAX_TEXT_LENGTH = 30  # characters of an address or an error in the list
 
 
 class ReadFilter(admin.SimpleListFilter):
-    title = "read"
+    title = "read status"
     parameter_name = "read"
 
     def lookups(self, *_args: object, **_kwargs: object) -> list[tuple[str, str]]:
         return [("no", "Unread"), ("yes", "Read")]
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[UsageAlert]) -> QuerySet[UsageAlert]:
-        wanted = {"no": True, "yes": False}.get(self.value() or "")
-        return queryset if wanted is None else queryset.filter(read_at__isnull=wanted)
+        is_unread = {"no": True, "yes": False}.get(self.value() or "")
+        return queryset if is_unread is None else queryset.filter(read_at__isnull=is_unread)
 
 
 class ThresholdFilter(admin.SimpleListFilter):
-    """Those of the settings: to list what is stored would take a read of the whole table."""
+    """Thresholds from the settings: listing the stored ones would scan the table."""
 
     title = "threshold"
     parameter_name = "threshold"
 
     def lookups(self, *_args: object, **_kwargs: object) -> list[tuple[str, str]]:
         percents = sorted({*settings.ALERT_COST_PERCENTS, *settings.ALERT_PERCENTS})
-        return [*((str(one), f"{one} %") for one in percents), (str(PROJECTED), "projected to exceed")]
+        return [*((str(percent), f"{percent} %") for percent in percents), (str(PROJECTED), "projected to exceed")]
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[UsageAlert]) -> QuerySet[UsageAlert]:
-        chosen = self.value()
-        return queryset.filter(threshold=int(chosen)) if chosen in dict(self.lookup_choices) else queryset
+        threshold = self.value()
+        return queryset.filter(threshold=int(threshold)) if threshold in dict(self.lookup_choices) else queryset
 
 
 class MeterFilter(admin.SimpleListFilter):
-    """Of limits per period and per day alike."""
+    """Matches limits per period and per day."""
 
     title = "meter"
     parameter_name = "meter"
@@ -67,13 +67,13 @@ class MeterFilter(admin.SimpleListFilter):
         return [(meter.slug, meter.label) for meter in plans.current().meters]
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[UsageAlert]) -> QuerySet[UsageAlert]:
-        chosen = self.value()
-        return queryset.filter(meter__in=[chosen, chosen + PER_DAY]) if chosen else queryset
+        slug = self.value()
+        return queryset.filter(meter__in=[slug, slug + DAILY_SUFFIX]) if slug else queryset
 
 
 @admin.register(UsageAlert)
 class UsageAlertAdmin(changelist.ReadOnlyAdmin):
-    empty_state = "Nobody is near a limit. An alert is raised when a part of a limit is used, at most a minute later."
+    empty_state = "No alerts yet. An alert is raised within a minute after an account reaches a threshold of a limit."
     list_display = ("raised", "account", "label", "threshold_words", "used_words", "read", "from_day")
     list_filter = (ReadFilter, ThresholdFilter, MeterFilter, AccountFilter)
     list_select_related = ("account",)
@@ -85,16 +85,17 @@ class UsageAlertAdmin(changelist.ReadOnlyAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        one = self.get_object(request, object_id)
-        extra = _alert_page(one) if one else {}
+        alert = self.get_object(request, object_id)
+        extra = _alert_context(alert) if alert else {}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra})
 
     def has_read_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.has_perm(MAY_READ))
+        return bool(request.user.has_perm(READ_PERMISSION))
 
-    @admin.action(description="Mark the selected alerts as read", permissions=["read"])
+    @admin.action(description="Mark selected alerts as read", permissions=["read"])
     def mark_read(self, request: HttpRequest, queryset: QuerySet[UsageAlert]) -> None:
-        messages.success(request, f"{alerts.mark_read(queryset, timezone.now())} marked as read.")
+        count = alerts.mark_read(queryset, timezone.now())
+        messages.success(request, f"{count} alert{'' if count == 1 else 's'} marked as read.")
 
     @admin.display(description="Raised (UTC)")
     def raised(self, alert: UsageAlert) -> str:
@@ -102,13 +103,15 @@ class UsageAlertAdmin(changelist.ReadOnlyAdmin):
 
     @admin.display(description="Threshold")
     def threshold_words(self, alert: UsageAlert) -> str:
-        return format_html('<span class="badge {}">{}</span>', alert_text.badge(alert), alert_text.threshold(alert))
+        return format_html(
+            '<span class="badge {}">{}</span>', alert_text.badge(alert), alert_text.threshold_label(alert)
+        )
 
-    @admin.display(description="Used, of the limit")
+    @admin.display(description="Used")
     def used_words(self, alert: UsageAlert) -> str:
-        return f"{alert_text.shown(alert, alert.used)} of {alert_text.shown(alert, alert.cap)}"
+        return f"{alert_text.format_amount(alert, alert.used)} of {alert_text.format_amount(alert, alert.cap)}"
 
-    @admin.display(description="Period from")
+    @admin.display(description="Period start")
     def from_day(self, alert: UsageAlert) -> str:
         return str(alert.period)
 
@@ -117,20 +120,20 @@ class UsageAlertAdmin(changelist.ReadOnlyAdmin):
         return alert.read_at is not None
 
 
-def _alert_page(alert: UsageAlert) -> dict[str, Any]:
+def _alert_context(alert: UsageAlert) -> dict[str, Any]:
     sent = list(alert.deliveries.filter(account_id=alert.account_id).select_related("webhook").order_by("id"))
     return {
-        "sentence": alert_text.sentence(alert),
+        "sentence": alert_text.message(alert),
         "badge": alert_text.badge(alert),
-        "threshold": alert_text.threshold(alert),
-        "sent": [(one, BADGES[State(one.state)]) for one in sent],
+        "threshold": alert_text.threshold_label(alert),
+        "deliveries": [(delivery, BADGES[State(delivery.state)]) for delivery in sent],
         "title": "Alert",
     }
 
 
 @admin.register(Delivery)
 class DeliveryAdmin(changelist.ReadOnlyAdmin):
-    empty_state = "Nothing was sent. Alerts go to an account's owners by e-mail, and to webhooks."
+    empty_state = "No deliveries yet. Alerts are sent by e-mail to an account's owners, and to webhooks."
     list_display = ("created", "status", "account", "alert_words", "to", "attempts", "next_attempt", "answer")
     list_filter = ("state", AccountFilter)
     list_select_related = ("account", "alert", "webhook")
@@ -145,56 +148,59 @@ class DeliveryAdmin(changelist.ReadOnlyAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        one = self.get_object(request, object_id)
-        may_retry = one is not None and one.state == State.FAILED and request.user.has_perm(MAY_RETRY)
-        extra = {"may_retry": may_retry, "badge": BADGES[State(one.state)] if one else "", "title": "Delivery"}
+        delivery = self.get_object(request, object_id)
+        may_retry = delivery is not None and delivery.state == State.FAILED and request.user.has_perm(RETRY_PERMISSION)
+        badge = BADGES[State(delivery.state)] if delivery else ""
+        extra = {"may_retry": may_retry, "badge": badge, "title": "Delivery"}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra})
 
-    def retry(self, request: HttpRequest, id: Any) -> HttpResponse:  # noqa: A002, ANN401 - a UUID, of the address
-        if not request.user.has_perm(MAY_RETRY):
+    def retry(self, request: HttpRequest, id: Any) -> HttpResponse:  # noqa: A002, ANN401 - a UUID from the URL
+        if not request.user.has_perm(RETRY_PERMISSION):
             raise PermissionDenied
-        one = Delivery.objects.select_related("webhook").filter(pk=id).first()
-        if one is None:
+        delivery = Delivery.objects.select_related("webhook").filter(pk=id).first()
+        if delivery is None:
             raise Http404
-        found = Delivery.objects.filter(account_id=one.account_id, pk=one.pk)
+        queryset = Delivery.objects.filter(account_id=delivery.account_id, pk=delivery.pk)
 
-        def work(_values: dict[str, Any]) -> str:
-            due = deliveries.retry(found, timezone.now())
-            return "It is sent again within seconds." if due else "It was not given up: there is nothing to try again."
+        def retry(_values: dict[str, Any]) -> str:
+            is_due = deliveries.retry(queryset, timezone.now())
+            return "The alert will be sent again within seconds." if is_due else "Nothing to retry: it has not failed."
 
         return confirm.confirm(
             request,
-            title="Retry",
-            sentences=(f"The alert is sent to {one} again, and for another day if that fails.",),
-            form=forms.Form,
-            work=work,
-            about="Delivery",
-            back=reverse("admin:billing_delivery_change", args=[one.pk]),
+            title="Retry delivery",
+            sentences=(f"The alert is sent to {delivery} again. If that fails, it is retried for another day.",),
+            form_class=forms.Form,
+            action=retry,
+            parent_title="Delivery",
+            back_url=reverse("admin:billing_delivery_change", args=[delivery.pk]),
         )
 
-    @admin.display(description="Planned (UTC)")
-    def created(self, one: Delivery) -> str:
-        return f"{one.created_at:%Y-%m-%d %H:%M}"
+    @admin.display(description="Created (UTC)")
+    def created(self, delivery: Delivery) -> str:
+        return f"{delivery.created_at:%Y-%m-%d %H:%M}"
 
     @admin.display(description="Alert")
-    def alert_words(self, one: Delivery) -> str:
-        return str(one.alert)
+    def alert_words(self, delivery: Delivery) -> str:
+        return str(delivery.alert)
 
     @admin.display(description="To")
-    def to(self, one: Delivery) -> str:
-        return Truncator(one.target.partition("://")[2] or one.target).chars(SHOWN)
+    def to(self, delivery: Delivery) -> str:
+        return Truncator(delivery.target.partition("://")[2] or delivery.target).chars(MAX_TEXT_LENGTH)
 
     @admin.display(description="State")
-    def status(self, one: Delivery) -> str:
-        return format_html('<span class="badge {}">{}</span>', BADGES[State(one.state)], one.get_state_display())
+    def status(self, delivery: Delivery) -> str:
+        return format_html(
+            '<span class="badge {}">{}</span>', BADGES[State(delivery.state)], delivery.get_state_display()
+        )
 
     @admin.display(description="Next attempt (UTC)")
-    def next_attempt(self, one: Delivery) -> str:
-        return f"{one.due_at:%Y-%m-%d %H:%M:%S}" if one.state == State.PENDING else "-"
+    def next_attempt(self, delivery: Delivery) -> str:
+        return f"{delivery.due_at:%Y-%m-%d %H:%M:%S}" if delivery.state == State.PENDING else "-"
 
-    @admin.display(description="Answer")
-    def answer(self, one: Delivery) -> str:
-        return str(one.response_status or Truncator(one.error).chars(SHOWN) or "-")
+    @admin.display(description="Response")
+    def answer(self, delivery: Delivery) -> str:
+        return str(delivery.response_status or Truncator(delivery.error).chars(MAX_TEXT_LENGTH) or "-")
 
 
 class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -205,17 +211,17 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean_url(self) -> str:
         url = str(self.cleaned_data["url"])
         try:
-            outbound.target(url)
-        except outbound.NotAllowed as error:
+            outbound.parse_url(url)
+        except outbound.AddressNotAllowed as error:
             raise forms.ValidationError(str(error)) from error
         return url
 
 
 @admin.register(Webhook)
 class WebhookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Its secret is shown when it is made, and never again; one that lost it is switched off for a new one."""
+    """A webhook's secret is shown once, on creation. To replace a lost secret, add another webhook and deactivate this one."""
 
-    empty_state = "Add a webhook to have alerts sent to a system of yours."
+    empty_state = "No webhooks yet. Add one to send alerts to your own system."
     form = WebhookForm
     list_display = ("url", "reach", "active", "created_at")
     list_filter = ("active",)
@@ -224,7 +230,7 @@ class WebhookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     autocomplete_fields = ("account",)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Webhook | None = None) -> tuple[str, ...]:
-        """Whom it is about is fixed when it is made."""
+        """The account is fixed on creation."""
         return ("account", "created_at") if obj else ()
 
     def save_model(self, request: HttpRequest, obj: Webhook, form: Any, change: bool) -> None:  # noqa: ANN401
@@ -233,11 +239,13 @@ class WebhookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return
         obj.created_at = timezone.now()
         obj.save(force_insert=True)
-        messages.warning(request, f"The secret, shown only now: {webhooks.secret(obj)}")
+        messages.warning(
+            request, f"Copy the webhook's secret now; it will not be shown again: {webhooks.signing_secret(obj)}"
+        )
 
     def has_delete_permission(self, request: HttpRequest, obj: Webhook | None = None) -> bool:
         return False
 
     @admin.display(description="Account")
-    def reach(self, one: Webhook) -> str:
-        return one.account.external_id if one.account else "all"
+    def reach(self, webhook: Webhook) -> str:
+        return webhook.account.external_id if webhook.account else "all accounts"

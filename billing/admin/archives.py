@@ -1,4 +1,4 @@
-"""Archives of usage logs, to look at: which periods are in files, where, and what holds one up."""
+"""Archives of usage logs, read-only: archived periods, their files, and errors."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from billing.models import Archive
 from lib import changelist
 
 STATES = {
-    "trouble": ("critical", "held up"),
-    "begun": ("plain", "to be written"),
-    "exported": ("plain", "in a file, and still in the log"),
-    "deleting": ("plain", "leaving the log"),
-    "deleted": ("ok", "archived"),
+    "failed": ("critical", "failed"),
+    "pending": ("plain", "pending"),
+    "exported": ("plain", "exported"),
+    "deleting": ("plain", "deleting"),
+    "deleted": ("ok", "deleted"),
 }
 
-SHOWN = 34  # characters of a trouble in the list
+MAX_ERROR_LENGTH = 34  # characters of an error in the list
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -32,7 +32,7 @@ class StateFilter(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, *_args: object, **_kwargs: object) -> list[tuple[str, str]]:
-        return [("trouble", "Held up"), ("going", "Not finished"), ("deleted", "Archived")]
+        return [("trouble", "Failed"), ("going", "Not finished"), ("deleted", "Deleted")]
 
     def queryset(self, _request: HttpRequest, queryset: QuerySet[Archive]) -> QuerySet[Archive]:
         match self.value():
@@ -48,10 +48,10 @@ class StateFilter(admin.SimpleListFilter):
 @admin.register(Archive)
 class ArchiveAdmin(changelist.ReadOnlyAdmin):
     empty_state = (
-        "No usage log is archived. With the setting KEEP_LOGS_DAYS, those of closed periods go into files that long after "
-        "their statement; docs/operations.md tells how."
+        "No archives yet. Set KEEP_LOGS_DAYS to move usage logs of closed periods into files that many days after their "
+        "statement; see docs/operations.md."
     )
-    list_display = ("name", "account", "status", "why", "logs_in_file", "shown_size")
+    list_display = ("name", "account", "status", "error", "logs_in_file", "shown_size")
     list_filter = (StateFilter, AccountFilter)
     list_select_related = ("account",)
     search_fields = ("account__external_id__startswith",)
@@ -61,40 +61,42 @@ class ArchiveAdmin(changelist.ReadOnlyAdmin):
     )
 
     @admin.display(description="Period")
-    def name(self, one: Archive) -> str:
-        return f"{one.period:%Y-%m}"
+    def name(self, archive: Archive) -> str:
+        return f"{archive.period:%Y-%m}"
 
     @admin.display(description="State")
-    def status(self, one: Archive) -> str:
-        return format_html('<span class="badge {}">{}</span>', *STATES[one.state])
+    def status(self, archive: Archive) -> str:
+        return format_html('<span class="badge {}">{}</span>', *STATES[archive.state])
 
-    @admin.display(description="Held up by")
-    def why(self, one: Archive) -> str:
+    @admin.display(description="Error")
+    def error(self, archive: Archive) -> str:
         return (
-            format_html('<span title="{}">{}</span>', one.trouble, Truncator(one.trouble).chars(SHOWN))
-            if one.trouble
+            format_html(
+                '<span title="{}">{}</span>', archive.trouble, Truncator(archive.trouble).chars(MAX_ERROR_LENGTH)
+            )
+            if archive.trouble
             else "-"
         )
 
     @admin.display(description="Calls in file")
-    def logs_in_file(self, one: Archive) -> str:
-        return _number(one.logs)
+    def logs_in_file(self, archive: Archive) -> str:
+        return _format_count(archive.logs)
 
-    @admin.display(description="Of these still in the log")
-    def left(self, one: Archive) -> str:
-        return _number(one.logs - one.deleted)
+    @admin.display(description="Calls still in the database")
+    def left(self, archive: Archive) -> str:
+        return _format_count(archive.logs - archive.deleted)
 
     @admin.display(description="Size")
-    def shown_size(self, one: Archive) -> str:
-        return filesizeformat(one.size) if one.size else "-"
+    def shown_size(self, archive: Archive) -> str:
+        return filesizeformat(archive.size) if archive.size else "-"
 
     @admin.display(description="File")
-    def file(self, one: Archive) -> str:
-        return str(archive_file.path_of(one))
+    def file(self, archive: Archive) -> str:
+        return str(archive_file.archive_path(archive))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:  # noqa: ANN401 - Django's own types
         return self.fields
 
 
-def _number(count: int) -> str:
+def _format_count(count: int) -> str:
     return format_html('<span class="num">{}</span>', f"{count:,}")

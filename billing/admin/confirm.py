@@ -1,4 +1,4 @@
-"""A step that an operator confirms on a page of its own: what it will do in sentences, what it asks for, and one button."""
+"""Confirmation pages: sentences that say what will happen, a form, and one button."""
 
 from __future__ import annotations
 
@@ -18,26 +18,29 @@ def confirm(
     *,
     title: str,
     sentences: Sequence[str],
-    form: type[forms.Form],
-    work: Callable[[dict[str, Any]], str],
-    about: str,
-    back: str,
+    form_class: type[forms.Form],
+    action: Callable[[dict[str, Any]], str],
+    parent_title: str,
+    back_url: str,
 ) -> HttpResponse:
-    """The page, or what follows it: `work` takes the form's values and says what it did; a refusal stands on the page."""
-    bound = form(request.POST) if request.method == "POST" else form()
-    if bound.is_bound and bound.is_valid():
+    """Show the confirmation page, or run `action` on a valid POST and redirect to `back_url`.
+
+    `action` takes the form's cleaned data and returns a success message; a Refused is shown on the page.
+    """
+    form = form_class(request.POST) if request.method == "POST" else form_class()
+    if form.is_bound and form.is_valid():
         try:
-            messages.success(request, work(bound.cleaned_data))
+            messages.success(request, action(form.cleaned_data))
         except Refused as refused:
-            bound.add_error(None, refused.detail)
+            form.add_error(None, refused.detail)
         else:
-            return redirect(back)
+            return redirect(back_url)
     context = {
         **admin.site.each_context(request),
         "title": title,
         "sentences": sentences,
-        "form": bound,
-        "about": about,
-        "back": back,
+        "form": form,
+        "parent_title": parent_title,
+        "back_url": back_url,
     }
     return render(request, "admin/billing/step.html", context)

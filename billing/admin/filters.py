@@ -1,4 +1,4 @@
-"""Filters of the usage-log change list: closed ranges of time, and values that do not need a scan to be listed."""
+"""Filters of the usage-log change list: bounded time ranges, and choices that are listed without a table scan."""
 
 from __future__ import annotations
 
@@ -23,22 +23,24 @@ from lib.changelist import ExactFilter
 from lib.periods import CALENDAR_UTC
 from providers import rulebook
 
-DAYS = {"1": "Last 24 hours", "7": "Last 7 days", "31": "Last 31 days"}
-LONGER = {"366": "Last 12 months", "all": "Any time"}
-DEFAULT = "31"
-MONTHS = 12  # that are offered by name where a longer span is not
+DAY_SPANS = {"1": "Last 24 hours", "7": "Last 7 days", "31": "Last 31 days"}
+LONG_SPANS = {"366": "Last 12 months", "all": "Any time"}
+DEFAULT_SPAN = "31"
+MAX_MONTHS = 12  # listed by name when longer spans are not offered
 
 
 class TimeFilter(admin.SimpleListFilter):
-    """The last 31 days unless another span is chosen. Across all accounts, with a filter or search that no index serves, a
-    span is no longer than a month: else a rare value would be looked for in the whole table."""
+    """Time range, by default the last 31 days.
+
+    With an unindexed filter or search across all accounts, a range is at most a month: a rare value would scan the table.
+    """
 
     title = "time"
     parameter_name = "days"
 
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:  # noqa: ANN401
-        asked = {name for name in UNSERVED & request.GET.keys() if name != "q" or request.GET["q"].strip()}
-        self.bounded = bool(asked) and not AccountFilter.wanted(request)
+        unindexed = {name for name in UNINDEXED & request.GET.keys() if name != "q" or request.GET["q"].strip()}
+        self.bounded = bool(unindexed) and not AccountFilter.requested(request)
         super().__init__(request, params, model, model_admin)
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ANN401
@@ -46,15 +48,15 @@ class TimeFilter(admin.SimpleListFilter):
         months = _last_months() if self.bounded else []
         if month and month not in months:
             months.append(month)
-        longer = {} if self.bounded else LONGER
-        return [*DAYS.items(), *longer.items(), *((month.name, f"{month.start:%B %Y}") for month in months)]
+        long_spans = {} if self.bounded else LONG_SPANS
+        return [*DAY_SPANS.items(), *long_spans.items(), *((month.name, f"{month.start:%B %Y}") for month in months)]
 
     def value(self) -> str:
-        chosen = super().value() or DEFAULT
-        return chosen if chosen in dict(self.lookup_choices) else DEFAULT
+        span = super().value() or DEFAULT_SPAN
+        return span if span in dict(self.lookup_choices) else DEFAULT_SPAN
 
     def choices(self, changelist: Any) -> Iterator[Any]:  # noqa: ANN401 - Django's own
-        return islice(super().choices(changelist), 1, None)  # there is no "All": "Any time" says it
+        return islice(super().choices(changelist), 1, None)  # without Django's "All": "Any time" replaces it
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[UsageLog]) -> QuerySet[UsageLog]:
         if self.value() == "all":
@@ -65,7 +67,7 @@ class TimeFilter(admin.SimpleListFilter):
 
 
 def _month(name: str) -> usage_periods.Period | None:
-    """A month as the dashboard's links name it, or None."""
+    """The month of a name such as "2026-11"; None for any other text."""
     try:
         return usage_periods.named_period(None, name)
     except ValueError:
@@ -74,13 +76,15 @@ def _month(name: str) -> usage_periods.Period | None:
 
 def _last_months() -> list[usage_periods.Period]:
     months = [usage_periods.current_period(None, timezone.now())]
-    while len(months) < MONTHS:
-        months.append(usage_periods.period_from(CALENDAR_UTC, periods.previous_start(CALENDAR_UTC, months[-1].start)))
+    while len(months) < MAX_MONTHS:
+        months.append(
+            usage_periods.period_from(CALENDAR_UTC, periods.previous_period_start(CALENDAR_UTC, months[-1].start))
+        )
     return months
 
 
 class _Choice(admin.SimpleListFilter):
-    """One of the API's filters, by the same name and meaning."""
+    """A filter with the name and the meaning of an API filter."""
 
     values: dict[str, str] = {}
 
@@ -91,8 +95,8 @@ class _Choice(admin.SimpleListFilter):
         value: Any = self.value()
         if value is None:
             return queryset
-        meant = {"yes": True, "no": False}.get(value, value)
-        return queryset.filter(log_search.FILTERS[str(self.parameter_name)](meant))
+        argument = {"yes": True, "no": False}.get(value, value)
+        return queryset.filter(log_search.FILTERS[str(self.parameter_name)](argument))
 
 
 class ActualProviderFilter(_Choice):
@@ -100,13 +104,13 @@ class ActualProviderFilter(_Choice):
     parameter_name = "actual_provider"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ANN401
-        """Those with usage in the last 31 days, read from the platform's totals, and the one that is chosen."""
-        labels, chosen = rulebook.current().labels, request.GET.get("actual_provider")
+        """The providers with usage in the last 31 days, from the rollups, and the selected one."""
+        labels, selected = rulebook.current().labels, request.GET.get("actual_provider")
         slugs = {
-            *reports.providers_since(None, (timezone.now() - log_search.SPAN).date()),
-            *([chosen] if chosen else []),
+            *reports.providers_since(None, (timezone.now() - log_search.MAX_SPAN).date()),
+            *([selected] if selected else []),
         }
-        return [(slug, reports.label_of(slug, labels)) for slug in sorted(slugs)]
+        return [(slug, reports.provider_label(slug, labels)) for slug in sorted(slugs)]
 
 
 class CategoryFilter(_Choice):
@@ -134,17 +138,17 @@ class ConfidenceFilter(_Choice):
 
 
 class VoidedFilter(_Choice):
-    title = "voided"
+    title = "void status"
     parameter_name = "voided"
     values = {"yes": "Voided", "no": "Not voided"}
 
 
 class _Exact(ExactFilter, _Choice):
-    """A value that an account's page or a chip names."""
+    """An exact value, set by a link."""
 
 
 class ModelFilter(_Exact):
-    """As the totals count it, whatever its case; empty: calls that name none."""
+    """Matches a model as the rollups do, ignoring case; an empty value matches calls without a model."""
 
     title = "model"
     parameter_name = "model"
@@ -167,19 +171,20 @@ class AccountFilter(_Exact):
     parameter_name = "account"
 
     @classmethod
-    def wanted(cls, request: HttpRequest) -> str:
+    def requested(cls, request: HttpRequest) -> str:
+        """The external id in the address, or ""."""
         return request.GET.get(cls.parameter_name, "").replace("\0", "")
 
     @classmethod
-    def found(cls, request: HttpRequest) -> int | None:
-        """The account's number, 0 where there is no such account, None where none is asked for."""
-        wanted = cls.wanted(request)
-        accounts = Account.objects.filter(external_key=ids.key_of(wanted)).values_list("pk", flat=True)
-        return (accounts.first() or 0) if wanted else None
+    def account_id(cls, request: HttpRequest) -> int | None:
+        """The primary key of the requested account: 0 if it does not exist, None if none is requested."""
+        external_id = cls.requested(request)
+        accounts = Account.objects.filter(external_key=ids.lookup_key(external_id)).values_list("pk", flat=True)
+        return (accounts.first() or 0) if external_id else None
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[UsageLog]) -> QuerySet[UsageLog]:
-        """By its number, looked up first: with the name in the query, PostgreSQL would walk through everybody's logs."""
-        account_id = self.found(request)
+        """Filters by primary key: filtered by external id, PostgreSQL would scan the logs of all accounts."""
+        account_id = self.account_id(request)
         return queryset if account_id is None else queryset.filter(account_id=account_id)
 
 
@@ -195,5 +200,5 @@ FILTERS = (
     ModelFilter,
     DeclaredFilter,
 )
-# By their names in the address: what the index by time does not find, without an account.
-UNSERVED = {"q", *(str(one.parameter_name) for one in FILTERS if one not in (TimeFilter, AccountFilter))}
+# Query parameters that no index serves, unless an account is chosen.
+UNINDEXED = {"q", *(str(item.parameter_name) for item in FILTERS if item not in (TimeFilter, AccountFilter))}

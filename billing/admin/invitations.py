@@ -1,4 +1,4 @@
-"""Invitations of users into accounts: sent, sent again and revoked by confirmed steps; the list shows which are open."""
+"""Invitations of users to accounts: send, resend and revoke, each after a confirmation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from billing.admin.filters import AccountFilter
 from billing.models import Account, Invitation, Membership
 from lib import changelist
 
-MAY_INVITE, MAY_CHANGE = "billing.add_invitation", "billing.change_invitation"
+INVITE_PERMISSION, CHANGE_PERMISSION = "billing.add_invitation", "billing.change_invitation"
 BADGES = {"open": "warning", "accepted": "ok", "revoked": "unknown", "expired": "unknown"}
 
 
@@ -27,13 +27,13 @@ class InviteForm(forms.Form):
     role = forms.ChoiceField(
         choices=Membership.Role.choices,
         initial=Membership.Role.MEMBER,
-        help_text="Owners are told of the account's alerts by e-mail; what they see is the same.",
+        help_text="Owners also receive the account's alerts by e-mail. Owners and members see the same pages.",
     )
 
 
 @admin.register(Invitation)
 class InvitationAdmin(changelist.ReadOnlyAdmin):
-    empty_state = "Nobody is invited. An account's page has a button that invites a user."
+    empty_state = "No invitations yet. To invite a user, open an account and choose “Invite a user”."
     list_display = ("email", "account", "role", "state_badge", "sent", "expires", "invited_by")
     list_filter = (AccountFilter,)
     list_select_related = ("account",)
@@ -47,7 +47,7 @@ class InvitationAdmin(changelist.ReadOnlyAdmin):
         view = self.admin_site.admin_view
         return [
             path("invite/<int:account_id>/", view(self.invite), name="billing_invitation_invite"),
-            path("<int:pk>/again/", view(self.again), name="billing_invitation_again"),
+            path("<int:pk>/again/", view(self.resend), name="billing_invitation_again"),
             path("<int:pk>/revoke/", view(self.revoke), name="billing_invitation_revoke"),
             *super().get_urls(),
         ]
@@ -55,17 +55,17 @@ class InvitationAdmin(changelist.ReadOnlyAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        one = self.get_object(request, object_id)
-        state = one.state(timezone.now()) if one else ""
-        may = {
-            "may_revoke": state == "open" and request.user.has_perm(MAY_CHANGE),
-            "may_send": state in ("open", "expired", "revoked") and request.user.has_perm(MAY_INVITE),
+        invitation = self.get_object(request, object_id)
+        state = invitation.state(timezone.now()) if invitation else ""
+        extra = {
+            "may_revoke": state == "open" and request.user.has_perm(CHANGE_PERMISSION),
+            "may_send": state in ("open", "expired", "revoked") and request.user.has_perm(INVITE_PERMISSION),
             "title": "Invitation",
         }
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **may})
+        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra})
 
     def invite(self, request: HttpRequest, account_id: int) -> HttpResponse:
-        _check(request, MAY_INVITE)
+        _check(request, INVITE_PERMISSION)
         account = Account.objects.filter(pk=account_id).first()
         if account is None:
             raise Http404
@@ -73,58 +73,62 @@ class InvitationAdmin(changelist.ReadOnlyAdmin):
             request,
             title="Invite a user",
             sentences=(
-                f"A letter with a link goes to this address. Whoever opens it may see the account {account} then.",
-                "The link works once, and only for a user of this address.",
+                f"An e-mail with a link is sent to this address. Accepting it gives access to account {account}.",
+                "The link works once, and only for a user with this address.",
             ),
-            form=InviteForm,
-            work=lambda values: _invited(request, account, values),
-            about=str(account),
-            back=reverse("admin:billing_account_change", args=[account.pk]),
+            form_class=InviteForm,
+            action=lambda values: _send_invitation(request, account, values),
+            parent_title=str(account),
+            back_url=reverse("admin:billing_account_change", args=[account.pk]),
         )
 
-    def again(self, request: HttpRequest, pk: int) -> HttpResponse:
-        _check(request, MAY_INVITE)
-        one = _found(pk)
+    def resend(self, request: HttpRequest, pk: int) -> HttpResponse:
+        _check(request, INVITE_PERMISSION)
+        invitation = _get_invitation(pk)
         return confirm.confirm(
             request,
-            title="Send again",
-            sentences=(f"A new letter goes to {one.email}; the link of the last one works no more.",),
-            form=forms.Form,
-            work=lambda _: _invited(request, one.account, {"email": one.email, "role": one.role}),
-            about=str(one),
-            back=reverse("admin:billing_invitation_change", args=[one.pk]),
+            title="Resend invitation",
+            sentences=(f"A new e-mail is sent to {invitation.email}. The previous link stops working.",),
+            form_class=forms.Form,
+            action=lambda _: _send_invitation(
+                request, invitation.account, {"email": invitation.email, "role": invitation.role}
+            ),
+            parent_title=str(invitation),
+            back_url=reverse("admin:billing_invitation_change", args=[invitation.pk]),
         )
 
     def revoke(self, request: HttpRequest, pk: int) -> HttpResponse:
-        _check(request, MAY_CHANGE)
-        one = _found(pk)
+        _check(request, CHANGE_PERMISSION)
+        invitation = _get_invitation(pk)
 
-        def work(_values: dict[str, Any]) -> str:
-            done = invitations.revoke(one, at=timezone.now())
-            return "Revoked: the link works no more." if done else "It was not open: nothing was changed."
+        def revoke(_values: dict[str, Any]) -> str:
+            is_revoked = invitations.revoke(invitation, at=timezone.now())
+            return (
+                "Revoked. The link no longer works." if is_revoked else "Nothing changed: the invitation was not open."
+            )
 
         return confirm.confirm(
             request,
-            title="Revoke",
-            sentences=(f"The link that went to {one.email} works no more.",),
-            form=forms.Form,
-            work=work,
-            about=str(one),
-            back=reverse("admin:billing_invitation_change", args=[one.pk]),
+            title="Revoke invitation",
+            sentences=(f"The link sent to {invitation.email} stops working.",),
+            form_class=forms.Form,
+            action=revoke,
+            parent_title=str(invitation),
+            back_url=reverse("admin:billing_invitation_change", args=[invitation.pk]),
         )
 
     @admin.display(description="State")
-    def state_badge(self, one: Invitation) -> str:
-        state = one.state(timezone.now())
+    def state_badge(self, invitation: Invitation) -> str:
+        state = invitation.state(timezone.now())
         return format_html('<span class="badge {}">{}</span>', BADGES[state], state)
 
     @admin.display(description="Sent (UTC)")
-    def sent(self, one: Invitation) -> str:
-        return f"{one.sent_at:%Y-%m-%d %H:%M}"
+    def sent(self, invitation: Invitation) -> str:
+        return f"{invitation.sent_at:%Y-%m-%d %H:%M}"
 
     @admin.display(description="Expires (UTC)")
-    def expires(self, one: Invitation) -> str:
-        return f"{one.expires_at:%Y-%m-%d %H:%M}"
+    def expires(self, invitation: Invitation) -> str:
+        return f"{invitation.expires_at:%Y-%m-%d %H:%M}"
 
 
 def _check(request: HttpRequest, permission: str) -> None:
@@ -132,19 +136,19 @@ def _check(request: HttpRequest, permission: str) -> None:
         raise PermissionDenied
 
 
-def _found(pk: int) -> Invitation:
-    one = Invitation.objects.select_related("account").filter(pk=pk).first()
-    if one is None:
+def _get_invitation(pk: int) -> Invitation:
+    invitation = Invitation.objects.select_related("account").filter(pk=pk).first()
+    if invitation is None:
         raise Http404
-    return one
+    return invitation
 
 
-def _invited(request: HttpRequest, account: Account, values: dict[str, Any]) -> str:
-    """What came of it. A letter that did not go out leaves an invitation that can be sent again."""
+def _send_invitation(request: HttpRequest, account: Account, values: dict[str, Any]) -> str:
+    """Create and e-mail an invitation; returns a message. If the e-mail fails, the invitation stays and can be resent."""
     by = request.user.get_username()
-    one, token = invitations.invite(account, **values, by=by, at=timezone.now())
+    invitation, token = invitations.invite(account, **values, by=by, at=timezone.now())
     link = request.build_absolute_uri(reverse("usage:invitation-follow", args=[token]))
-    if not invitations.send(one, link):
-        messages.error(request, "The mail server did not take the letter. Send it again in a minute.")
-        return f"The invitation of {one.email} is open, but nobody was told."
-    return f"The invitation of {one.email} is open until {one.expires_at:%Y-%m-%d %H:%M} UTC."
+    if not invitations.send(invitation, link):
+        messages.error(request, "The mail server did not accept the e-mail. Resend the invitation in a minute.")
+        return f"The invitation for {invitation.email} was created, but no e-mail was sent."
+    return f"Invitation sent to {invitation.email}. It expires on {invitation.expires_at:%Y-%m-%d %H:%M} UTC."

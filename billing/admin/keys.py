@@ -1,4 +1,4 @@
-"""API keys: made here, shown once, revoked; what is stored can't be used to call."""
+"""API keys: created, shown once, and revoked. The stored hash cannot be used to call the API."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    empty_state = "No API keys yet. Add a key to let a program call the API."
     form = KeyForm
     list_display = ("name", "token_start", "reach", "scope_words", "created_at", "last_used_at", "state")
     list_select_related = ("account",)
@@ -32,32 +33,35 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     actions = ("revoke",)
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
-        told = ("token_start", "created_at", "last_used_at", "revoked_at") if obj else ()
-        return ("name", "scopes", "account", "expires_at", *told)
+        read_only = ("token_start", "created_at", "last_used_at", "revoked_at") if obj else ()
+        return ("name", "scopes", "account", "expires_at", *read_only)
 
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
-        """What a key may do is fixed when it is made: another right is another key."""
+        """A key's scopes and account are fixed on creation."""
         return ("scopes", "account", "token_start", "created_at", "last_used_at", "revoked_at") if obj else ()
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:  # noqa: ANN401
         if change:
             obj.save(update_fields=["name", "expires_at"])
             return
-        made, token = access.create_key(
+        key, token = access.create_key(
             name=obj.name, scopes=obj.scopes, at=timezone.now(), account=obj.account, expires_at=obj.expires_at
         )
-        obj.pk, obj.prefix = made.pk, made.prefix
-        messages.warning(request, f"The key, shown only now: {token}")
+        obj.pk, obj.prefix = key.pk, key.prefix
+        messages.warning(request, f"Copy the API key now; it will not be shown again: {token}")
 
     def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
         return False
 
-    @admin.action(description="Revoke the selected keys", permissions=["change"])
+    @admin.action(description="Revoke selected keys", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         keys = list(queryset.filter(revoked_at=None))
         for key in keys:
             access.revoke(key, at=timezone.now())
-        messages.success(request, f"{len(keys)} revoked; they are refused from now on.")
+        messages.success(
+            request,
+            f"{len(keys)} key{'' if len(keys) == 1 else 's'} revoked. The API refuses revoked keys from now on.",
+        )
 
     @admin.display(description="Key")
     def token_start(self, key: ApiKey) -> str:
@@ -75,4 +79,4 @@ class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def state(self, key: ApiKey) -> str:
         if key.revoked_at:
             return "revoked"
-        return "usable" if key.usable(timezone.now()) else "expired, or its account is inactive"
+        return "active" if key.usable(timezone.now()) else "expired or account inactive"

@@ -1,4 +1,4 @@
-"""Limits in words: unlimited, not allowed, or an amount. The form of a plan's limits and of an account's overrides."""
+"""Forms for the limits of a plan and of an account: unlimited, not allowed, or an amount."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from billing.limits.limit_status import FORBIDDEN, UNLIMITED
+from billing.limits.limit_status import NOT_ALLOWED, UNLIMITED
 from billing.models import LimitOverride, Meter, PlanLimit
-from billing.models.rollups import MOST_NANO
+from billing.models.rollups import MAX_NANO
 from lib import money
 
 AMOUNT = "an amount"
 HARD = "hard"
 
 
-class CapForm(forms.ModelForm):  # type: ignore[type-arg]  # cannot be subscripted at run time
-    """An operator says what is meant; the table keeps null, 0 or the amount, a cost in nano-USD."""
+class LimitForm(forms.ModelForm):  # type: ignore[type-arg]  # cannot be subscripted at run time
+    """Edits a limit in words and USD; stores null (unlimited), 0 (not allowed) or the amount, costs in nano-USD."""
 
-    allowance = forms.ChoiceField(choices=[(word, word) for word in (AMOUNT, UNLIMITED, FORBIDDEN)])
+    allowance = forms.ChoiceField(choices=[(label, label) for label in (AMOUNT, UNLIMITED, NOT_ALLOWED)])
     quantity = forms.DecimalField(
         label="Amount",
         required=False,
@@ -32,7 +32,7 @@ class CapForm(forms.ModelForm):  # type: ignore[type-arg]  # cannot be subscript
         decimal_places=9,
         help_text="Calls or tokens; USD for a cost.",
     )
-    kind = forms.ChoiceField(choices=[(HARD, "hard: refuses"), ("soft", "soft: only shows")])
+    kind = forms.ChoiceField(choices=[(HARD, "hard: refuses"), ("soft", "soft: only counts")])
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **kwargs)
@@ -40,7 +40,7 @@ class CapForm(forms.ModelForm):  # type: ignore[type-arg]  # cannot be subscript
             return
         amount: int | None = self.instance.amount
         self.initial["kind"] = HARD if self.instance.hard else "soft"
-        self.initial["allowance"] = UNLIMITED if amount is None else AMOUNT if amount else FORBIDDEN
+        self.initial["allowance"] = UNLIMITED if amount is None else AMOUNT if amount else NOT_ALLOWED
         if amount:
             is_cost = self.instance.meter.unit == Meter.Unit.COST
             self.initial["quantity"] = Decimal(money.exact_usd(amount)) if is_cost else Decimal(amount)
@@ -56,33 +56,33 @@ class CapForm(forms.ModelForm):  # type: ignore[type-arg]  # cannot be subscript
     def _amount(self, meter: Meter, allowance: str, quantity: Decimal | None) -> int | None:
         if allowance != AMOUNT:
             if quantity:
-                self.add_error("quantity", f"“{allowance}” has no amount.")
+                self.add_error("quantity", f"Leave the amount empty for “{allowance}”.")
             return None if allowance == UNLIMITED else 0
         is_cost = meter.unit == Meter.Unit.COST
         amount = (money.nano_from_usd(quantity) if is_cost else int(quantity)) if quantity else 0
         if not amount:
-            self.add_error("quantity", "How much? Nothing at all is “not allowed”.")
+            self.add_error("quantity", "Enter an amount, or choose “not allowed”.")
         elif not is_cost and amount != quantity:
-            self.add_error("quantity", "Calls and tokens are whole numbers.")
-        elif amount > MOST_NANO:
-            self.add_error("quantity", "More than can be counted.")
+            self.add_error("quantity", "Enter a whole number of calls or tokens.")
+        elif amount > MAX_NANO:
+            self.add_error("quantity", "This amount is too large to count. Enter a smaller one, or choose “unlimited”.")
         return amount
 
 
-class PlanLimitForm(CapForm):
+class PlanLimitForm(LimitForm):
     class Meta:
         model = PlanLimit
         fields = ("meter", "per")
 
 
-class OverrideForm(CapForm):
+class OverrideForm(LimitForm):
     class Meta:
         model = LimitOverride
         fields = ("meter", "per", "expires_on", "reason")
 
 
-class CapInline(admin.TabularInline):  # type: ignore[type-arg]
-    """Limits as lines; meters have a page of their own."""
+class LimitInline(admin.TabularInline):  # type: ignore[type-arg]
+    """Limits as table rows, without links to edit the meter."""
 
     extra = 0
 

@@ -1,4 +1,4 @@
-"""A log's page: its charge explained, and the two corrections that an operator makes there, void and revert."""
+"""A usage log's admin page: its charge explained, and the confirmation pages to void it or revert a correction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from billing.charges import charge_history, explanation_text
 from billing.charges.explanation_text import Labels
 from billing.corrections import corrections
 from billing.dashboards import charge_page
-from billing.dashboards.charge_page import Correction
+from billing.dashboards.charge_page import CorrectionRow
 from billing.errors import Refused
 from billing.events import events
 from billing.models import UsageLog
@@ -28,13 +28,13 @@ from providers import rulebook
 
 class ReasonForm(forms.Form):
     reason = forms.CharField(
-        max_length=corrections.REASON,
+        max_length=corrections.MAX_REASON_LENGTH,
         widget=forms.Textarea({"rows": 3, "aria-describedby": "reason-help"}),
-        help_text="Kept with the correction, and shown to the customer.",
+        help_text="Stored with the correction and shown to the customer.",
     )
 
     def clean_reason(self) -> str:
-        """One line, of what every database can store."""
+        """The reason on one line; rejects text that a database cannot store."""
         reason = " ".join(self.cleaned_data["reason"].split())
         try:
             events.check_text(reason, "reason")
@@ -43,48 +43,48 @@ class ReasonForm(forms.Form):
         return reason
 
 
-def page(request: HttpRequest, log: UsageLog) -> dict[str, Any]:
-    """What the log's page shows, with what an operator may do there."""
-    shown = charge_page.shown(log)
-    allowed = request.user.has_perm(corrections.MAY_CORRECT)
+def context_for(request: HttpRequest, log: UsageLog) -> dict[str, Any]:
+    """The template context of the log's page, with the actions that the user may take."""
+    context = charge_page.context_for(log)
+    may_correct = request.user.has_perm(corrections.CORRECT_PERMISSION)
     return {
-        **shown,
+        **context,
         "title": "Usage log",
-        "may_correct": allowed,
-        "may_void": allowed and not shown["row"]["voided"],
+        "may_correct": may_correct,
+        "may_void": may_correct and not context["row"]["voided"],
     }
 
 
 def correct(
     request: HttpRequest, site: dict[str, Any], log_id: UUID, adjustment_id: UUID | None = None
 ) -> HttpResponse:
-    """Ask for the reason, then void the log, or take one of its corrections back. Raises PermissionDenied and Http404."""
-    if not request.user.has_perm(corrections.MAY_CORRECT):
+    """Ask for a reason, then void the log or revert one of its corrections. Raises PermissionDenied, Http404."""
+    if not request.user.has_perm(corrections.CORRECT_PERMISSION):
         raise PermissionDenied
     log = get_object_or_404(UsageLog.objects.select_related("account"), pk=log_id)
     labels = rulebook.current().labels
-    undone = _open(log, adjustment_id, labels) if adjustment_id else None
+    correction = _revertible_correction(log, adjustment_id, labels) if adjustment_id else None
     form = ReasonForm(request.POST or None)
     if form.is_valid():
-        _do(request, log, undone, form.cleaned_data["reason"], labels)
+        _apply(request, log, correction, form.cleaned_data["reason"], labels)
         return HttpResponseRedirect(reverse("admin:billing_usagelog_change", args=[log.pk]))
-    asked = {
-        "title": "Revert a correction" if undone else "Void a call",
+    context = {
+        "title": "Revert correction" if correction else "Void call",
         "log": log,
-        "provider": labels.get(log.shown_provider, log.shown_provider),
-        "now": explanation_text.worth(charge_history.current_value(log)),
-        "undone": undone,
+        "provider": labels.get(log.display_provider, log.display_provider),
+        "current_charge": explanation_text.format_value(charge_history.current_value(log)),
+        "correction": correction,
         "form": form,
     }
-    return TemplateResponse(request, "admin/billing/usagelog/correct.html", {**site, **asked})
+    return TemplateResponse(request, "admin/billing/usagelog/correct.html", {**site, **context})
 
 
-def _do(request: HttpRequest, log: UsageLog, undone: Correction | None, reason: str, labels: Labels) -> None:
-    """Correct, and tell what changed."""
+def _apply(request: HttpRequest, log: UsageLog, correction: CorrectionRow | None, reason: str, labels: Labels) -> None:
+    """Void the log or revert the correction, and report the change as a message."""
     actor, now = request.user.get_username(), timezone.now()
     try:
-        if undone:
-            corrections.revert_one(undone.one, reason=reason, actor=actor, at=now)
+        if correction:
+            corrections.revert_adjustment(correction.adjustment, reason=reason, actor=actor, at=now)
         else:
             corrections.void(log, reason=reason, actor=actor, at=now)
     except corrections.NotReverted as refused:
@@ -94,13 +94,13 @@ def _do(request: HttpRequest, log: UsageLog, undone: Correction | None, reason: 
         messages.error(request, f"Nothing was voided. {refused.detail}")
         return
     log.refresh_from_db()
-    last = charge_page.corrections_of(log, log_rows.of(log)[1], labels)[-1]
-    messages.success(request, f"Call {log.event_id}: {last.what}.")
+    last = charge_page.correction_rows(log, log_rows.load(log)[1], labels)[-1]
+    messages.success(request, f"Call {log.event_id}: {last.summary}.")
 
 
-def _open(log: UsageLog, adjustment_id: UUID, labels: Labels) -> Correction:
-    """The log's correction, where it can be reverted now."""
-    for correction in charge_page.corrections_of(log, log_rows.of(log)[1], labels):
-        if correction.one.pk == adjustment_id and correction.can_revert:
+def _revertible_correction(log: UsageLog, adjustment_id: UUID, labels: Labels) -> CorrectionRow:
+    """The log's correction with that id. Raises Http404 if it cannot be reverted now."""
+    for correction in charge_page.correction_rows(log, log_rows.load(log)[1], labels):
+        if correction.adjustment.pk == adjustment_id and correction.can_revert:
             return correction
     raise Http404

@@ -1,4 +1,4 @@
-"""Usage logs, to look at: the change list with its filters and CSV, and a log's page that explains its charge."""
+"""Usage logs, read-only: the change list with filters and CSV export, and a log's page with its charge explained."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from providers import rulebook
 
 @admin.register(UsageLog)
 class UsageLogAdmin(changelist.KeysetAdmin):
+    empty_state = "No usage logs in the last 31 days. Choose a longer time, or send a call to the API."
     list_display = (
         "time",
         "account",
@@ -39,17 +40,17 @@ class UsageLogAdmin(changelist.KeysetAdmin):
     list_display_links = ("time",)
     list_filter = FILTERS
     list_select_related = ("account",)
-    by = "timestamp"
-    search_fields = ("event_id",)  # shows the box; get_search_results says what is looked for
-    search_help_text = "An exact event id or log id, or the start of a model's name"
+    time_column = "timestamp"
+    search_fields = ("event_id",)  # shows the search box; get_search_results does the search
+    search_help_text = "Search by exact event id or log id, or by the start of a model name"
     change_list_template = "admin/billing/usagelog/change_list.html"
 
     def get_urls(self) -> list[Any]:
-        own = self.admin_site.admin_view
+        view = self.admin_site.admin_view
         return [
-            path("export/", own(self.export), name="billing_usagelog_export"),
-            path("<uuid:log_id>/void/", own(self.correct), name="billing_usagelog_void"),
-            path("<uuid:log_id>/revert/<uuid:adjustment_id>/", own(self.correct), name="billing_usagelog_revert"),
+            path("export/", view(self.export), name="billing_usagelog_export"),
+            path("<uuid:log_id>/void/", view(self.correct), name="billing_usagelog_void"),
+            path("<uuid:log_id>/revert/<uuid:adjustment_id>/", view(self.correct), name="billing_usagelog_revert"),
             *super().get_urls(),
         ]
 
@@ -58,29 +59,33 @@ class UsageLogAdmin(changelist.KeysetAdmin):
     ) -> tuple[QuerySet[UsageLog], bool]:
         term = search_term.strip()
         if term:
-            queryset = queryset.filter(log_search.text(term, AccountFilter.found(request)))
+            queryset = queryset.filter(log_search.text_filter(term, AccountFilter.account_id(request)))
         return queryset, False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         self.labels = rulebook.current().labels
         query = request.GET.urlencode()
         export = reverse("admin:billing_usagelog_export") + (f"?{query}" if query else "")
-        account = accounts.get(wanted) if (wanted := AccountFilter.wanted(request)) else None
-        extra = {"export_url": export, "title": "Usage logs", "archived": archived.told(account) if account else ""}
+        account = accounts.get(external_id) if (external_id := AccountFilter.requested(request)) else None
+        extra = {
+            "export_url": export,
+            "title": "Usage logs",
+            "archived": archived.note(account) if account else "",
+        }
         return super().changelist_view(request, {**(extra_context or {}), **extra})
 
     def export(self, request: HttpRequest) -> HttpResponseBase:
-        """The logs that the page's filters show, as the API's CSV."""
+        """The filtered logs, as the API's CSV."""
         if not self.has_view_permission(request):
             return HttpResponse(status=403)
-        found = self.get_changelist_instance(request).get_queryset(request)
-        return log_api.csv_of(found)
+        logs = self.get_changelist_instance(request).get_queryset(request)
+        return log_api.csv_response(logs)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         log = self.get_object(request, object_id)
-        extra = log_page.page(request, log) if log else {}
+        extra = log_page.context_for(request, log) if log else {}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra})
 
     def correct(self, request: HttpRequest, **ids: UUID) -> HttpResponse:
@@ -92,10 +97,10 @@ class UsageLogAdmin(changelist.KeysetAdmin):
 
     @admin.display(description="Provider")
     def served_by_provider(self, log: UsageLog) -> str:
-        shown = self.labels.get(log.shown_provider, log.shown_provider)
-        if log.provider.lower() == log.shown_provider:
-            return format_html("<strong>{}</strong>", shown)
-        return format_html('<strong>{}</strong> <span class="declared">declared {}</span>', shown, log.provider)
+        label = self.labels.get(log.display_provider, log.display_provider)
+        if log.provider.lower() == log.display_provider:
+            return format_html("<strong>{}</strong>", label)
+        return format_html('<strong>{}</strong> <span class="declared">declared {}</span>', label, log.provider)
 
     @admin.display(description="Model")
     def model_name(self, log: UsageLog) -> str:
@@ -112,7 +117,7 @@ class UsageLogAdmin(changelist.KeysetAdmin):
     @admin.display(description="Cost")
     def cost(self, log: UsageLog) -> str:
         if log.voided_at:
-            return format_html('<span class="unpriced">{}</span>', "void")
+            return format_html('<span class="unpriced">{}</span>', "voided")
         if not log.is_priced:
             return format_html('<span class="unpriced">{}</span>', "unpriced")
         exact = money.exact_usd(log.effective_nano)
@@ -120,8 +125,8 @@ class UsageLogAdmin(changelist.KeysetAdmin):
 
     @admin.display(description="Status")
     def outcome(self, log: UsageLog) -> str:
-        badge, word = ("critical", "failed") if log.failed else ("ok", "success")
-        return format_html('<span class="badge {}">{} {}</span>', badge, log.status_code, word)
+        badge, label = ("critical", "failed") if log.failed else ("ok", "success")
+        return format_html('<span class="badge {}">{} {}</span>', badge, log.status_code, label)
 
     @admin.display(description="Response time")
     def response_time(self, log: UsageLog) -> str:

@@ -1,4 +1,4 @@
-"""Plans with their limits, meters, and the room that is held. A plan is never edited: saving makes its next version."""
+"""Admin pages of plans with their limits, meters and reservations. Saving a plan creates its next version."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
-from billing.admin.limit_forms import CapInline, PlanLimitForm
+from billing.admin.limit_forms import LimitInline, PlanLimitForm
 from billing.limits import reservations
-from billing.limits.limit_status import FORBIDDEN, UNLIMITED, in_words
+from billing.limits.limit_status import NOT_ALLOWED, UNLIMITED, describe_limit
 from billing.models import Category, Meter, Plan, PlanLimit, UsageReservation
 from billing.plans import plans
-from billing.plans.meters import MONTHLY_COST, PER_DAY
+from billing.plans.meters import DAILY_SUFFIX, MONTHLY_COST
 from lib import money
 from lib.changelist import ReadOnlyAdmin
 from providers.admin.prices import LinesField
@@ -26,8 +26,12 @@ CYCLES = ("monthly", "yearly")
 
 
 class PlanForm(forms.ModelForm):  # type: ignore[type-arg]  # cannot be subscripted at run time
-    price_monthly = forms.DecimalField(label="USD a month", min_value=Decimal(0), max_digits=18, decimal_places=9)
-    price_yearly = forms.DecimalField(label="USD a year", min_value=Decimal(0), max_digits=18, decimal_places=9)
+    price_monthly = forms.DecimalField(
+        label="Price per month (USD)", min_value=Decimal(0), max_digits=18, decimal_places=9
+    )
+    price_yearly = forms.DecimalField(
+        label="Price per year (USD)", min_value=Decimal(0), max_digits=18, decimal_places=9
+    )
 
     class Meta:
         model = Plan
@@ -41,7 +45,7 @@ class PlanForm(forms.ModelForm):  # type: ignore[type-arg]  # cannot be subscrip
     def clean_slug(self) -> str:
         slug: str = self.cleaned_data["slug"]
         if Plan.objects.filter(slug=slug).exists():
-            raise forms.ValidationError("There is a plan with this slug: change that one.")
+            raise forms.ValidationError("A plan with this slug already exists. Edit that plan, or choose another slug.")
         return slug
 
     def clean(self) -> dict[str, Any]:
@@ -52,24 +56,24 @@ class PlanForm(forms.ModelForm):  # type: ignore[type-arg]  # cannot be subscrip
         return cleaned
 
 
-class LimitInline(CapInline):
+class PlanLimitInline(LimitInline):
     model = PlanLimit
     form = PlanLimitForm
     fields = ("meter", "per", "allowance", "quantity", "kind")
-    verbose_name_plural = "Limits; a meter without one is unlimited"
+    verbose_name_plural = "Limits (a meter without a limit is unlimited)"
 
 
 @admin.register(Plan)
 class PlanAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = PlanForm
-    inlines = (LimitInline,)
+    inlines = (PlanLimitInline,)
     list_display = ("name", "slug", "version", "state", "price_monthly", "price_yearly", "budget", "other_limits")
     list_filter = ("active",)
     actions = None
     sortable_by = ()
 
     def get_readonly_fields(self, request: HttpRequest, obj: Plan | None = None) -> tuple[str, ...]:
-        """Another slug is another plan."""
+        """The slug identifies the plan across versions."""
         return ("slug", "version") if obj else ()
 
     def get_fields(self, request: HttpRequest, obj: Plan | None = None) -> tuple[str, ...]:
@@ -77,25 +81,27 @@ class PlanAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return ("slug", *version, "name", "price_monthly", "price_yearly", "active", "position")
 
     def has_change_permission(self, request: HttpRequest, obj: Plan | None = None) -> bool:
-        """A version that has a next one stays as it was."""
+        """Only the latest version can be changed."""
         return super().has_change_permission(request, obj) and (obj is None or _is_latest(obj))
 
     def has_delete_permission(self, request: HttpRequest, obj: Plan | None = None) -> bool:
         return False
 
     def save_model(self, request: HttpRequest, obj: Plan, form: Any, change: bool) -> None:  # noqa: ANN401
-        """Nothing yet: a plan is stored whole, with its limits."""
+        """Does nothing: save_related stores the plan together with its limits."""
 
     def save_related(self, request: HttpRequest, form: Any, formsets: list[Any], change: bool) -> None:  # noqa: ANN401
-        """The next version, unless nothing was changed."""
-        (lines,) = formsets
-        lines.save(commit=False)
-        if change and not form.has_changed() and not lines.has_changed():
+        """Stores the next version if anything changed."""
+        (formset,) = formsets
+        formset.save(commit=False)
+        if change and not form.has_changed() and not formset.has_changed():
             return
-        kept = [
-            each for each in lines.forms if each not in lines.deleted_forms and (each.instance.pk or each.has_changed())
+        limits = [
+            limit_form.instance
+            for limit_form in formset.forms
+            if limit_form not in formset.deleted_forms and (limit_form.instance.pk or limit_form.has_changed())
         ]
-        plans.supersede(plan=form.instance, limits=[each.instance for each in kept], at=timezone.now())
+        plans.supersede(plan=form.instance, limits=limits, at=timezone.now())
 
     @admin.display(description="State")
     def state(self, plan: Plan) -> str:
@@ -103,31 +109,31 @@ class PlanAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return "superseded"
         return "offered" if plan.active else "not offered"
 
-    @admin.display(description="A month")
+    @admin.display(description="Per month")
     def price_monthly(self, plan: Plan) -> str:
         return money.format_usd(plan.price_monthly_nano)
 
-    @admin.display(description="A year")
+    @admin.display(description="Per year")
     def price_yearly(self, plan: Plan) -> str:
         return money.format_usd(plan.price_yearly_nano)
 
     @admin.display(description="Budget")
     def budget(self, plan: Plan) -> str:
-        return next((words for slug, words in _in_words(plan) if slug == MONTHLY_COST), UNLIMITED)
+        return next((text for slug, text in _describe_limits(plan) if slug == MONTHLY_COST), UNLIMITED)
 
     @admin.display(description="Other limits")
     def other_limits(self, plan: Plan) -> str:
-        """ "11 capped, 8 not allowed, 1 unlimited"; the plan's page has them one by one."""
-        words = [
-            words if words in (FORBIDDEN, UNLIMITED) else "capped"
-            for slug, words in _in_words(plan)
+        """ "11 capped, 8 not allowed, 1 unlimited"; the plan's page lists them."""
+        kinds = [
+            text if text in (NOT_ALLOWED, UNLIMITED) else "capped"
+            for slug, text in _describe_limits(plan)
             if slug != MONTHLY_COST
         ]
-        return ", ".join(f"{count} {word}" for word, count in Counter(words).items()) or UNLIMITED
+        return ", ".join(f"{count} {kind}" for kind, count in Counter(kinds).items()) or UNLIMITED
 
 
-def _in_words(plan: Plan) -> list[tuple[str, str]]:
-    return [(limit.meter.slug, in_words(limit)) for limit in plans.current().plans[plan.pk].limits]
+def _describe_limits(plan: Plan) -> list[tuple[str, str]]:
+    return [(limit.meter.slug, describe_limit(limit)) for limit in plans.current().plans[plan.pk].limits]
 
 
 def _is_latest(plan: Plan) -> bool:
@@ -136,28 +142,33 @@ def _is_latest(plan: Plan) -> bool:
 
 
 class MeterForm(forms.ModelForm):  # type: ignore[type-arg]
-    values = LinesField(required=False, help_text="Categories, or slugs of providers, one a line; none for everything.")
+    values = LinesField(
+        required=False,
+        help_text="Categories or provider slugs, one per line. Leave empty if the scope is “everything”.",
+    )
 
     class Meta:
         model = Meter
         fields = ("slug", "label", "scope", "values", "unit", "position")
 
     def clean_slug(self) -> str:
-        """The key of another meter's daily limit must not become a meter's own."""
+        """Refuses a slug that would equal the key of another meter's daily limit."""
         slug: str = self.cleaned_data["slug"]
-        if slug.endswith(PER_DAY):
-            raise forms.ValidationError(f"A slug does not end in {PER_DAY}: so daily limits are named.")
+        if slug.endswith(DAILY_SUFFIX):
+            raise forms.ValidationError(
+                f"Choose a slug that does not end in {DAILY_SUFFIX}: daily limits use that ending."
+            )
         return slug
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         scope, values = cleaned.get("scope"), cleaned.get("values")
         if scope == Meter.Scope.ALL and values:
-            self.add_error("values", "Everything needs no list.")
+            self.add_error("values", "Leave this empty: the scope counts everything.")
         elif scope and scope != Meter.Scope.ALL and not values:
-            self.add_error("values", "Which ones?")
+            self.add_error("values", "Enter at least one category or provider slug.")
         elif scope == Meter.Scope.CATEGORY and not set(values or ()) <= set(Category.values):
-            self.add_error("values", f"A category is one of {', '.join(Category.values)}.")
+            self.add_error("values", f"Use only these categories: {', '.join(Category.values)}.")
         return cleaned
 
 
@@ -168,7 +179,7 @@ class MeterAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     actions = None
 
     def get_readonly_fields(self, request: HttpRequest, obj: Meter | None = None) -> tuple[str, ...]:
-        """Clients read limits by the slug; amounts are in the unit."""
+        """Clients refer to a meter by its slug, and stored amounts are in its unit."""
         return ("slug", "unit") if obj else ()
 
     def has_delete_permission(self, request: HttpRequest, obj: Meter | None = None) -> bool:
@@ -180,7 +191,7 @@ class MeterAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             obj.save(update_fields=form.changed_data)
         else:
             obj.save(force_insert=True)
-        plans.changed()
+        plans.invalidate()
 
     @admin.display(description="Counts")
     def counts(self, meter: Meter) -> str:
@@ -189,7 +200,7 @@ class MeterAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 @admin.register(UsageReservation)
 class ReservationAdmin(ReadOnlyAdmin):
-    empty_state = "No room is held. A call asks for it by POST reservations/, or metered_call does."
+    empty_state = "No reservations yet. Calls reserve usage with POST reservations/ or metered_call."
     list_display = ("reservation_id", "account", "state_now", "over", "estimate", "created_at", "expires_at")
     list_filter = ("state",)
     list_select_related = ("account",)

@@ -1,4 +1,4 @@
-"""The live row of chips that shows how the providers answer; config's admin site wires the address."""
+"""The live part of the Provider health card."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from billing.reports import provider_health
 
 
 def urls(site: admin.AdminSite) -> list[Any]:
-    return [path("provider-health/", site.admin_view(_chips), name="provider_health")]
+    return [path("provider-health/", site.admin_view(_render_chips), name="provider_health")]
 
 
 @permission_required("billing.view_usagelog", raise_exception=True)
-def _chips(request: HttpRequest) -> HttpResponse:
-    """What stands inside the card; one measurement serves every open tab."""
-    return render(request, "admin/provider_chips.html", {"providers": provider_health.snapshot()})
+def _render_chips(request: HttpRequest) -> HttpResponse:
+    """Renders the latest cached measurement, which all open tabs share."""
+    return render(request, "admin/provider_chips.html", {"providers": provider_health.latest()})

@@ -1,4 +1,4 @@
-"""Correction batches: the list, a batch's page with Continue and Revert, and the preview from which calls are re-priced."""
+"""Correction batches: the list, a batch's page (continue, revert), and the page that previews and starts a re-pricing."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from django.views.decorators.http import require_POST
 
 from billing.accounts import accounts
 from billing.corrections import apply_corrections, batch_progress, corrections, repricing
-from billing.corrections.repricing import Choice
+from billing.corrections.repricing import RepricingChoice
 from billing.models import Account, CorrectionBatch
 from lib import changelist, money
 
-MOST_LOOKED = 20_000  # logs that a preview reads, about two seconds; what is more is the command's work
-NAME = "billing_correctionbatch"
+MAX_PREVIEW_LOGS = 20_000  # logs that a preview reads, about two seconds; the command handles more
+URL_PREFIX = "billing_correctionbatch"
 BADGES = {"running": "warning", "finished": "ok", "reverted": "unknown"}
 
 
-class Day(forms.DateField):
+class DayField(forms.DateField):
     widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
 
 
-class ChoiceForm(forms.Form):
-    """Which calls are priced again; an empty field is no condition, and all of them empty no choice."""
+class RepriceForm(forms.Form):
+    """Selects the calls to re-price. An empty field is no condition; at least one field is required."""
 
-    unpriced = forms.BooleanField(label="Only calls without a price", required=False)
+    unpriced = forms.BooleanField(label="Unpriced calls only", required=False)
     provider = forms.CharField(label="Actual provider", max_length=50, required=False)
     model = forms.CharField(max_length=200, required=False)
     account = forms.CharField(max_length=256, required=False)
-    since = Day(label="First day (UTC)", required=False)
-    until = Day(label="Last day (UTC)", required=False)
+    since = DayField(label="First day (UTC)", required=False)
+    until = DayField(label="Last day (UTC)", required=False)
 
     def clean_provider(self) -> str:
         return str(self.cleaned_data["provider"]).strip().lower()
@@ -51,56 +51,56 @@ class ChoiceForm(forms.Form):
 
     def clean_account(self) -> Account | None:
         external_id: str = self.cleaned_data["account"]
-        found = accounts.get(external_id) if external_id else None
-        if external_id and found is None:
-            raise forms.ValidationError("There is no account with this id.")
-        return found
+        account = accounts.get(external_id) if external_id else None
+        if external_id and account is None:
+            raise forms.ValidationError("No account has this external id. Check the id.")
+        return account
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         since, until = cleaned.get("since"), cleaned.get("until")
         if since and until and until < since:
-            self.add_error("until", "The last day is before the first.")
+            self.add_error("until", "The last day is before the first day. Choose a later day.")
         if not self.errors and not any(cleaned.values()):
-            self.add_error("unpriced", "Say which calls: tick this, or fill in another field.")
+            self.add_error("unpriced", "Select calls: tick this box or fill in another field.")
         return cleaned
 
-    def choice(self) -> Choice:
-        asked = self.cleaned_data
-        until: date | None = asked["until"]
-        return Choice(
-            unpriced=asked["unpriced"],
-            provider=asked["provider"],
-            model=asked["model"],
-            account=asked["account"],
-            since=_midnight(asked["since"]),
+    def choice(self) -> RepricingChoice:
+        data = self.cleaned_data
+        until: date | None = data["until"]
+        return RepricingChoice(
+            unpriced=data["unpriced"],
+            provider=data["provider"],
+            model=data["model"],
+            account=data["account"],
+            since=_midnight(data["since"]),
             until=_midnight(until + timedelta(days=1) if until else None),
         )
 
 
 class ApplyForm(forms.Form):
     reason = forms.CharField(
-        max_length=corrections.REASON,
+        max_length=corrections.MAX_REASON_LENGTH,
         widget=forms.TextInput(attrs={"class": "vTextField"}),
-        help_text="Stands with each correction, for whoever asks why a charge moved.",
+        help_text="Stored with each correction to explain why the charge changed.",
     )
-    confirm = forms.BooleanField(label="Yes, change what these calls cost")
+    confirm = forms.BooleanField(label="Yes, change the cost of these calls")
 
 
 @admin.register(CorrectionBatch)
 class CorrectionBatchAdmin(changelist.ReadOnlyAdmin):
-    empty_state = "Nothing was corrected. Voids, re-pricing and their reverts stand here."
-    list_display = ("made", "kind", "reason", "actor", "corrected", "difference", "standing")
+    empty_state = "No corrections yet. Voids, re-pricings, redetections and reverts are listed here."
+    list_display = ("created", "kind", "reason", "actor", "corrected", "difference", "state")
     list_filter = ("kind",)
     search_fields = ("reason__icontains", "actor__startswith")
-    search_help_text = "A part of the reason, or the start of the name of who did it"
+    search_help_text = "Search by part of the reason or the start of the user name"
 
     def get_urls(self) -> list[Any]:
-        site = self.admin_site
+        view = self.admin_site.admin_view
         return [
-            path("reprice/", site.admin_view(self.reprice), name=f"{NAME}_reprice"),
-            path("<uuid:pk>/continue/", site.admin_view(require_POST(self.carry_on)), name=f"{NAME}_continue"),
-            path("<uuid:pk>/revert/", site.admin_view(require_POST(self.revert)), name=f"{NAME}_revert"),
+            path("reprice/", view(self.reprice), name=f"{URL_PREFIX}_reprice"),
+            path("<uuid:pk>/continue/", view(require_POST(self.continue_batch)), name=f"{URL_PREFIX}_continue"),
+            path("<uuid:pk>/revert/", view(require_POST(self.revert)), name=f"{URL_PREFIX}_revert"),
             *super().get_urls(),
         ]
 
@@ -108,55 +108,55 @@ class CorrectionBatchAdmin(changelist.ReadOnlyAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         batch = self.get_object(request, object_id)
-        extra = _page(request, batch) if isinstance(batch, CorrectionBatch) else {}
+        extra = _batch_context(request, batch) if isinstance(batch, CorrectionBatch) else {}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra})
 
     def reprice(self, request: HttpRequest) -> HttpResponse:
-        """GET: the form, and what it would change. POST: change it, for some seconds, and go on from the batch's page."""
+        """GET previews the changes. POST starts a batch, works on it for some seconds and redirects to its page."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         if request.method == "POST":
             return self._apply(request)
-        return self._preview(request, ChoiceForm(request.GET or None), ApplyForm())
+        return self._preview(request, RepriceForm(request.GET or None), ApplyForm())
 
     def _apply(self, request: HttpRequest) -> HttpResponse:
-        _must_correct(request)
-        form, apply = ChoiceForm(request.POST), ApplyForm(request.POST)
+        _check_permission(request)
+        form, apply = RepriceForm(request.POST), ApplyForm(request.POST)
         if not (form.is_valid() and apply.is_valid()):
             return self._preview(request, form, apply)
         reason, actor, now = apply.cleaned_data["reason"], request.user.get_username(), timezone.now()
         batch = repricing.start(form.choice(), reason=reason, actor=actor, at=now)
-        return _worked(request, batch, lambda: batch_progress.continue_batch(batch, at=now))
+        return _run(request, batch, lambda: batch_progress.continue_batch(batch, at=now))
 
-    def _preview(self, request: HttpRequest, form: ChoiceForm, apply: ApplyForm) -> HttpResponse:
+    def _preview(self, request: HttpRequest, form: RepriceForm, apply: ApplyForm) -> HttpResponse:
         context = self.admin_site.each_context(request) | {"title": "Re-price calls", "opts": self.opts, "form": form}
         context |= {"apply": apply, "may_correct": _may_correct(request)}
         if form.is_valid():
             choice = form.choice()
-            found = repricing.preview(choice, most=MOST_LOOKED)
-            context |= {"preview": found, "outlook": batch_progress.outlook(found), "choice": choice}
-            context["command"] = batch_progress.command(choice, apply["reason"].value() or "why it is done")
+            preview = repricing.preview(choice, max_logs=MAX_PREVIEW_LOGS)
+            context |= {"preview": preview, "summary": batch_progress.summarize_preview(preview), "choice": choice}
+            context["command"] = batch_progress.reprice_command(choice, apply["reason"].value() or "reason")
         return TemplateResponse(request, "admin/billing/correctionbatch/reprice.html", context)
 
-    def carry_on(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        _must_correct(request)
+    def continue_batch(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        _check_permission(request)
         batch = get_object_or_404(CorrectionBatch, pk=pk)
         if not batch_progress.may_continue(batch):
-            messages.error(request, "Nothing of this batch is left for a page to do.")
-            return redirect(f"admin:{NAME}_change", batch.pk)
-        return _worked(request, batch, lambda: batch_progress.continue_batch(batch, at=timezone.now()))
+            messages.error(request, "This batch cannot be continued here: only unfinished re-pricings and reverts can.")
+            return redirect(f"admin:{URL_PREFIX}_change", batch.pk)
+        return _run(request, batch, lambda: batch_progress.continue_batch(batch, at=timezone.now()))
 
     def revert(self, request: HttpRequest, pk: UUID) -> HttpResponse:
-        _must_correct(request)
+        _check_permission(request)
         batch = get_object_or_404(CorrectionBatch, pk=pk)
         if not request.POST.get("confirm"):
-            messages.error(request, "Nothing was reverted: tick the box to confirm.")
-            return redirect(f"admin:{NAME}_change", batch.pk)
+            messages.error(request, "Nothing was reverted. Tick the box to confirm.")
+            return redirect(f"admin:{URL_PREFIX}_change", batch.pk)
         actor = request.user.get_username()
-        return _worked(request, batch, lambda: batch_progress.revert(batch, actor=actor, at=timezone.now()))
+        return _run(request, batch, lambda: batch_progress.revert(batch, actor=actor, at=timezone.now()))
 
-    @admin.display(description="Made (UTC)")
-    def made(self, batch: CorrectionBatch) -> str:
+    @admin.display(description="Created (UTC)")
+    def created(self, batch: CorrectionBatch) -> str:
         return f"{batch.created_at:%Y-%m-%d %H:%M}"
 
     @admin.display(description="Calls")
@@ -165,53 +165,51 @@ class CorrectionBatchAdmin(changelist.ReadOnlyAdmin):
 
     @admin.display(description="Difference")
     def difference(self, batch: CorrectionBatch) -> str:
-        exact, shown = money.exact_usd(batch.delta_nano), money.format_usd(batch.delta_nano)
-        return format_html('<span class="num" title="${}">{}</span>', exact, shown)
+        exact, rounded = money.exact_usd(batch.delta_nano), money.format_usd(batch.delta_nano)
+        return format_html('<span class="num" title="${}">{}</span>', exact, rounded)
 
     @admin.display(description="State")
-    def standing(self, batch: CorrectionBatch) -> str:
-        word = batch_progress.state(batch)
-        return format_html('<span class="badge {}">{}</span>', BADGES[word], word)
+    def state(self, batch: CorrectionBatch) -> str:
+        state = batch_progress.state(batch)
+        return format_html('<span class="badge {}">{}</span>', BADGES[state], state)
 
 
 def _may_correct(request: HttpRequest) -> bool:
-    """As voiding over the API asks it."""
-    return request.user.has_perm(corrections.MAY_CORRECT)
+    return request.user.has_perm(corrections.CORRECT_PERMISSION)
 
 
-def _must_correct(request: HttpRequest) -> None:
+def _check_permission(request: HttpRequest) -> None:
     if not _may_correct(request):
         raise PermissionDenied
 
 
-def _worked(request: HttpRequest, batch: CorrectionBatch, work: Callable[[], bool]) -> HttpResponse:
-    """The batch's page after some seconds of work; it says whether that was all."""
+def _run(request: HttpRequest, batch: CorrectionBatch, action: Callable[[], bool]) -> HttpResponse:
+    """Run `action` on the batch, report whether the batch is done, and redirect to the batch's page."""
     try:
-        done = work()
+        done = action()
     except apply_corrections.BatchClosed:
-        messages.error(request, "Somebody else finished or reverted this batch meanwhile.")
+        messages.error(request, "Someone else finished or reverted this batch in the meantime.")
     except corrections.NotReverted as refused:
         messages.error(request, str(refused))
     else:
         if done:
             messages.success(request, "Done.")
         else:
-            messages.warning(request, "Not done yet: what is told here is done, the rest goes on with Continue.")
-    return redirect(f"admin:{NAME}_change", batch.pk)
+            messages.warning(request, "Not finished yet. Choose “Continue” to process the remaining calls.")
+    return redirect(f"admin:{URL_PREFIX}_change", batch.pk)
 
 
-def _page(request: HttpRequest, batch: CorrectionBatch) -> dict[str, Any]:
-    """What a batch's page shows."""
-    may_correct, undo = _may_correct(request), batch_progress.undone_by(batch)
+def _batch_context(request: HttpRequest, batch: CorrectionBatch) -> dict[str, Any]:
+    may_correct, revert = _may_correct(request), batch_progress.reverting_batch(batch)
     return {
         "title": "Correction batch",
         "batch": batch,
         "state": batch_progress.state(batch),
         "badge": BADGES[batch_progress.state(batch)],
-        "in_words": batch_progress.describe(batch),
-        "undo": undo,
-        "undo_runs": undo is not None and batch_progress.state(undo) == "running",
-        "undoes": batch_progress.undoes(batch),
+        "description": batch_progress.describe(batch),
+        "revert": revert,
+        "revert_running": revert is not None and batch_progress.state(revert) == "running",
+        "reverted_batch": batch_progress.reverted_batch(batch),
         "may_continue": may_correct and batch_progress.may_continue(batch),
         "may_revert": may_correct and batch_progress.may_revert(batch),
     }

@@ -1,4 +1,4 @@
-"""Statements of closed periods: to look at, to print, as CSV, and marked as paid. Their figures never change."""
+"""Statements of closed periods: view, print, export as CSV, mark as paid. Their figures never change."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from billing.statements import statement_page, statements
 from lib import changelist, csv_stream, money
 
 State = Statement.State
-MAY_PAY = "billing.change_statement"
+PAY_PERMISSION = "billing.change_statement"
 
 
 class PaymentForm(forms.Form):
     note = forms.CharField(
         max_length=500,
         required=False,
-        help_text="How it was paid, such as a number of the bank.",
+        help_text="How it was paid, for example the bank's reference number.",
         widget=forms.TextInput(attrs={"class": "vTextField"}),
     )
 
 
 @admin.register(Statement)
 class StatementAdmin(changelist.ReadOnlyAdmin):
-    empty_state = "A statement is made when a usage period is closed, a few days after its end."
+    empty_state = "No statements yet. A statement is created when a usage period closes, a few days after it ends."
     list_display = ("name", "account", "plan", "used", "due", "status", "due_by")
     list_filter = ("state",)
     list_select_related = ("account", "plan")
@@ -56,72 +56,81 @@ class StatementAdmin(changelist.ReadOnlyAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        one = self.get_object(request, object_id)
-        may_pay = one is not None and one.state == State.OPEN and request.user.has_perm(MAY_PAY)
-        extra = _page(one) | {"may_pay": may_pay} if one else {}
+        statement = self.get_object(request, object_id)
+        may_pay = statement is not None and statement.state == State.OPEN and request.user.has_perm(PAY_PERMISSION)
+        extra = _context(statement) | {"may_pay": may_pay} if statement else {}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra})
 
-    def printable(self, request: HttpRequest, id: Any) -> HttpResponse:  # noqa: A002, ANN401 - a UUID, of the address
-        return render(request, "admin/billing/statement/print.html", _page(self._seen(request, id)))
+    def printable(self, request: HttpRequest, id: Any) -> HttpResponse:  # noqa: A002, ANN401 - a UUID from the URL
+        return render(request, "admin/billing/statement/print.html", _context(self._get_statement(request, id)))
 
     def csv(self, request: HttpRequest, id: Any) -> HttpResponseBase:  # noqa: A002, ANN401
-        one = self._seen(request, id)
-        return csv_stream.response(f"statement-{one}.csv", statement_page.COLUMNS, statement_page.rows(one))
+        statement = self._get_statement(request, id)
+        return csv_stream.response(
+            f"statement-{statement}.csv", statement_page.CSV_COLUMNS, statement_page.csv_rows(statement)
+        )
 
     def pay(self, request: HttpRequest, id: Any) -> HttpResponse:  # noqa: A002, ANN401
-        if not request.user.has_perm(MAY_PAY):
+        if not request.user.has_perm(PAY_PERMISSION):
             raise PermissionDenied
-        one = self._seen(request, id)
+        statement = self._get_statement(request, id)
 
-        def work(values: dict[str, Any]) -> str:
-            paid = statements.mark_paid(one, actor=request.user.get_username(), note=values["note"], at=timezone.now())
-            return "Marked as paid." if paid else "Nothing was open on this statement."
+        def mark_paid(values: dict[str, Any]) -> str:
+            paid = statements.mark_paid(
+                statement, actor=request.user.get_username(), note=values["note"], at=timezone.now()
+            )
+            return "Marked as paid." if paid else "Nothing changed: this statement was not open."
 
         return confirm.confirm(
             request,
             title="Mark as paid",
-            sentences=(f"{_due(one)} of {one.account} for {one}. What was suspended for it runs again.",),
-            form=PaymentForm,
-            work=work,
-            about=f"Statement of {one}",
-            back=reverse("admin:billing_statement_change", args=[one.pk]),
+            sentences=(
+                f"Records that {statement.account} has paid {_due(statement)} for {statement}.",
+                "If no other statement is overdue, a past-due or suspended subscription becomes active again.",
+            ),
+            form_class=PaymentForm,
+            action=mark_paid,
+            parent_title=f"Statement for {statement}",
+            back_url=reverse("admin:billing_statement_change", args=[statement.pk]),
         )
 
-    def _seen(self, request: HttpRequest, id: Any) -> Statement:  # noqa: A002, ANN401
+    def _get_statement(self, request: HttpRequest, id: Any) -> Statement:  # noqa: A002, ANN401
         if not self.has_view_permission(request):
             raise PermissionDenied
-        one = Statement.objects.select_related("account", "plan").filter(pk=id).first()
-        if one is None:
+        statement = Statement.objects.select_related("account", "plan").filter(pk=id).first()
+        if statement is None:
             raise Http404
-        return one
+        return statement
 
     @admin.display(description="Period", ordering="-period")
-    def name(self, one: Statement) -> str:
-        return str(one)
+    def name(self, statement: Statement) -> str:
+        return str(statement)
 
     @admin.display(description="Usage at cost")
-    def used(self, one: Statement) -> str:
-        return format_html('<span class="num">{}</span>', money.format_usd(one.usage_nano))
+    def used(self, statement: Statement) -> str:
+        return format_html('<span class="num">{}</span>', money.format_usd(statement.usage_nano))
 
     @admin.display(description="Amount due")
-    def due(self, one: Statement) -> str:
-        return format_html('<span class="num">{}</span>', _due(one))
+    def due(self, statement: Statement) -> str:
+        return format_html('<span class="num">{}</span>', _due(statement))
 
     @admin.display(description="Status")
-    def status(self, one: Statement) -> str:
+    def status(self, statement: Statement) -> str:
         return format_html(
-            '<span class="badge {}">{}</span>', statement_page.BADGES[State(one.state)], one.get_state_display()
+            '<span class="badge {}">{}</span>',
+            statement_page.BADGES[State(statement.state)],
+            statement.get_state_display(),
         )
 
     @admin.display(description="Due by")
-    def due_by(self, one: Statement) -> str:
-        return f"{one.due_at:%Y-%m-%d}" if one.due_at else "-"
+    def due_by(self, statement: Statement) -> str:
+        return f"{statement.due_at:%Y-%m-%d}" if statement.due_at else "-"
 
 
-def _due(one: Statement) -> str:
-    return money.format_usd(one.total_cents * money.CENT)
+def _due(statement: Statement) -> str:
+    return money.format_usd(statement.total_cents * money.CENT)
 
 
-def _page(one: Statement) -> dict[str, Any]:
-    """Who noted a payment is the operators' affair."""
-    return {**statement_page.shown(one), "with_payment": True, "title": "Statement"}
+def _context(statement: Statement) -> dict[str, Any]:
+    """The template context; `with_payment` shows who recorded the payment, to operators only."""
+    return {**statement_page.as_context(statement), "with_payment": True, "title": "Statement"}

@@ -1,4 +1,4 @@
-"""Subscriptions: who has which plan, with the whole history; begun, moved, cancelled and resumed by confirmed steps."""
+"""Subscriptions with their history: start, change, cancel, end and resume, each after a confirmation."""
 
 from __future__ import annotations
 
@@ -22,55 +22,57 @@ from lib import changelist, money, periods
 
 Status = Subscription.Status
 BADGES = {Status.ACTIVE: "ok", Status.PAST_DUE: "warning", Status.SUSPENDED: "critical", Status.CANCELLED: "plain"}
-MAY_CHANGE = "billing.change_subscription"
-HISTORY = 200  # steps shown on a page
+CHANGE_PERMISSION = "billing.change_subscription"
+MAX_EVENTS = 200  # shown on a page
 
 
-def offered() -> list[tuple[str, str]]:
+def plan_choices() -> list[tuple[str, str]]:
     latest = plans.current().latest.values()
     return [
         (
-            one.slug,
-            f"{one.name} ({money.format_usd(one.price_monthly_nano)} / {money.format_usd(one.price_yearly_nano)})",
+            plan.slug,
+            f"{plan.name} ({money.format_usd(plan.price_monthly_nano)} / {money.format_usd(plan.price_yearly_nano)})",
         )
-        for one in latest
-        if one.active
+        for plan in latest
+        if plan.active
     ]
 
 
 class PlanForm(forms.Form):
-    plan = forms.ChoiceField(choices=offered, help_text="With its price for a month / for a year.")
+    plan = forms.ChoiceField(choices=plan_choices, help_text="Prices are per month / per year.")
     cycle = forms.ChoiceField(choices=Cycle.choices)
 
 
-class BeginForm(PlanForm):
+class SubscribeForm(PlanForm):
     account = forms.CharField(max_length=128, strip=False, help_text="The account's external id.")
     field_order = ("account", "plan", "cycle")
 
     def clean_account(self) -> Account:
-        found = accounts.get(self.cleaned_data["account"])
-        if found is None:
-            raise forms.ValidationError("There is no such account.")
-        return found
+        account = accounts.get(self.cleaned_data["account"])
+        if account is None:
+            raise forms.ValidationError("No account has this external id. Check the id.")
+        return account
 
 
 class ReasonForm(forms.Form):
     reason = forms.CharField(max_length=500, required=False, widget=forms.TextInput(attrs={"class": "vTextField"}))
 
 
-class Step(NamedTuple):
-    """What an operator may do with a subscription. `work` says what came of it."""
+class ConfirmedAction(NamedTuple):
+    """An action on a subscription: its button, its confirmation page, and `run`, which returns a success message."""
 
     label: str
     sentences: tuple[str, ...]
-    form: type[forms.Form]
-    work: Callable[[Account, str, dict[str, Any]], str]
+    form_class: type[forms.Form]
+    run: Callable[[Account, str, dict[str, Any]], str]
 
 
 @admin.register(Subscription)
 class SubscriptionAdmin(changelist.ReadOnlyAdmin):
-    empty_state = "Nobody has subscribed: every account is on the default plan."
-    list_display = ("account", "plan_name", "cycle", "state", "running", "what_follows")
+    empty_state = (
+        "No subscriptions yet: every account is on the default plan. Choose “Subscribe an account” to add one."
+    )
+    list_display = ("account", "plan_name", "cycle", "state", "cycle_dates", "next_step")
     list_filter = ("status", "cycle", "auto_renew")
     list_select_related = ("account", "plan", "pending_plan")
     search_fields = ("account__external_id__startswith",)
@@ -80,145 +82,155 @@ class SubscriptionAdmin(changelist.ReadOnlyAdmin):
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view
         return [
-            path("begin/", view(self.begin), name="billing_subscription_begin"),
-            path("<int:account_id>/step/<slug:name>/", view(self.step), name="billing_subscription_step"),
+            path("begin/", view(self.subscribe_account), name="billing_subscription_begin"),
+            path("<int:account_id>/step/<slug:name>/", view(self.confirm_action), name="billing_subscription_step"),
             *super().get_urls(),
         ]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        extra = {"may_change": request.user.has_perm(MAY_CHANGE), "title": "Subscriptions"}
+        extra = {"may_change": request.user.has_perm(CHANGE_PERMISSION), "title": "Subscriptions"}
         return super().changelist_view(request, {**(extra_context or {}), **extra})
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        one = self.get_object(request, object_id)
-        extra = _page(one, may_change=request.user.has_perm(MAY_CHANGE)) if one else {}
+        subscription = self.get_object(request, object_id)
+        may_change = request.user.has_perm(CHANGE_PERMISSION)
+        extra = _context(subscription, may_change=may_change) if subscription else {}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra})
 
-    def begin(self, request: HttpRequest) -> HttpResponse:
+    def subscribe_account(self, request: HttpRequest) -> HttpResponse:
         _check(request)
         return confirm.confirm(
             request,
             title="Subscribe an account",
-            sentences=(FIRST_FEE,),
-            form=BeginForm,
-            work=lambda values: _subscribed(values.pop("account"), request.user.get_username(), values),
-            about="Subscriptions",
-            back=reverse("admin:billing_subscription_changelist"),
+            sentences=(FIRST_FEE_SENTENCE,),
+            form_class=SubscribeForm,
+            action=lambda values: _subscribe(values.pop("account"), request.user.get_username(), values),
+            parent_title="Subscriptions",
+            back_url=reverse("admin:billing_subscription_changelist"),
         )
 
-    def step(self, request: HttpRequest, account_id: int, name: str) -> HttpResponse:
+    def confirm_action(self, request: HttpRequest, account_id: int, name: str) -> HttpResponse:
         _check(request)
         account = Account.objects.filter(pk=account_id, subscription__isnull=False).first()
-        if account is None or name not in STEPS:
+        if account is None or name not in ACTIONS:
             raise Http404
-        step = STEPS[name]
+        action = ACTIONS[name]
         return confirm.confirm(
             request,
-            title=step.label,
-            sentences=step.sentences,
-            form=step.form,
-            work=partial(step.work, account, request.user.get_username()),
-            about=f"Subscription of {account}",
-            back=reverse("admin:billing_subscription_change", args=[account_id]),
+            title=action.label,
+            sentences=action.sentences,
+            form_class=action.form_class,
+            action=partial(action.run, account, request.user.get_username()),
+            parent_title=f"Subscription of {account}",
+            back_url=reverse("admin:billing_subscription_change", args=[account_id]),
         )
 
     @admin.display(description="Plan")
-    def plan_name(self, one: Subscription) -> str:
-        return str(one.plan)
+    def plan_name(self, subscription: Subscription) -> str:
+        return str(subscription.plan)
 
     @admin.display(description="Status")
-    def state(self, one: Subscription) -> str:
-        return format_html('<span class="badge {}">{}</span>', BADGES[Status(one.status)], one.get_status_display())
+    def state(self, subscription: Subscription) -> str:
+        return format_html(
+            '<span class="badge {}">{}</span>', BADGES[Status(subscription.status)], subscription.get_status_display()
+        )
 
-    @admin.display(description="Cycle from, to")
-    def running(self, one: Subscription) -> str:
-        return f"{one.period_start} to {one.period_end - periods.DAY}"
+    @admin.display(description="Cycle dates")
+    def cycle_dates(self, subscription: Subscription) -> str:
+        return f"{subscription.period_start} to {subscription.period_end - periods.DAY}"
 
-    @admin.display(description="Then")
-    def what_follows(self, one: Subscription) -> str:
-        if one.status == Status.CANCELLED:
+    @admin.display(description="Next")
+    def next_step(self, subscription: Subscription) -> str:
+        if subscription.status == Status.CANCELLED:
             return "ended"
-        if one.pending_plan:
-            return f"{one.pending_plan.name}, {one.pending_cycle}"
-        return "renews" if one.auto_renew else "ends"
+        if subscription.pending_plan:
+            return f"changes to {subscription.pending_plan.name}, {subscription.pending_cycle}"
+        return "renews" if subscription.auto_renew else "ends"
 
 
 def _check(request: HttpRequest) -> None:
-    if not request.user.has_perm(MAY_CHANGE):
+    if not request.user.has_perm(CHANGE_PERMISSION):
         raise PermissionDenied
 
 
-def _page(one: Subscription, *, may_change: bool) -> dict[str, Any]:
-    events = SubscriptionEvent.objects.filter(account_id=one.account_id).select_related("plan", "next_plan")
-    history = list(events.order_by("-id")[:HISTORY])
+def _context(subscription: Subscription, *, may_change: bool) -> dict[str, Any]:
+    events = SubscriptionEvent.objects.filter(account_id=subscription.account_id).select_related("plan", "next_plan")
+    history = list(events.order_by("-id")[:MAX_EVENTS])
     return {
         "may_change": may_change,
-        "badge": BADGES[Status(one.status)],
-        "last_day": one.period_end - periods.DAY,
+        "badge": BADGES[Status(subscription.status)],
+        "last_day": subscription.period_end - periods.DAY,
         "history": history,
-        "fees": sum(event.fee_nano for event in history if event.period_start == one.period_start),
-        "steps": [(name, STEPS[name].label) for name in _possible(one)],
+        "fees": sum(event.fee_nano for event in history if event.period_start == subscription.period_start),
+        "actions": [(name, ACTIONS[name].label) for name in _allowed_actions(subscription)],
         "title": "Subscription",
     }
 
 
-def _possible(one: Subscription) -> list[str]:
-    if one.status == Status.CANCELLED:
+def _allowed_actions(subscription: Subscription) -> list[str]:
+    if subscription.status == Status.CANCELLED:
         return ["change-plan"]
-    if one.pending_plan_id or not one.auto_renew:
+    if subscription.pending_plan_id or not subscription.auto_renew:
         return ["change-plan", "resume", "end-now"]
     return ["change-plan", "cancel", "end-now"]
 
 
-def _subscribed(account: Account, actor: str, values: dict[str, Any]) -> str:
-    one, begun = subscriptions.subscribe(account, **values, actor=actor, at=timezone.now())
-    if begun:
-        return f"{account} is subscribed; {money.format_usd(one.fee_nano)} for this cycle."
-    if one.pending_plan_id:
-        return f"The change takes effect on {one.period_end}."
-    return f"{account} has the plan now; {money.format_usd(one.fee_nano)} was asked for last."
+def _subscribe(account: Account, actor: str, values: dict[str, Any]) -> str:
+    subscription, created = subscriptions.subscribe(account, **values, actor=actor, at=timezone.now())
+    fee = money.format_usd(subscription.fee_nano)
+    if created:
+        return f"{account} is subscribed. Fee for this cycle: {fee}."
+    if subscription.pending_plan_id:
+        return f"The change takes effect on {subscription.period_end}."
+    return f"{account} is on this plan now. Latest fee: {fee}."
 
 
-def _cancelled(account: Account, actor: str, values: dict[str, Any]) -> str:
-    one = subscriptions.cancel(account, actor=actor, at=timezone.now(), reason=values["reason"])
-    return f"The subscription ends on {one.period_end}."
+def _cancel(account: Account, actor: str, values: dict[str, Any]) -> str:
+    subscription = subscriptions.cancel(account, actor=actor, at=timezone.now(), reason=values["reason"])
+    return f"The subscription ends on {subscription.period_end}."
 
 
-def _ended(account: Account, actor: str, values: dict[str, Any]) -> str:
-    subscriptions.cancel(account, actor=actor, at=timezone.now(), at_once=True, reason=values["reason"])
-    return "The subscription has ended; the account has the default plan."
+def _end_now(account: Account, actor: str, values: dict[str, Any]) -> str:
+    subscriptions.cancel(account, actor=actor, at=timezone.now(), immediately=True, reason=values["reason"])
+    return "The subscription has ended. The account is on the default plan."
 
 
-def _resumed(account: Account, actor: str, _values: dict[str, Any]) -> str:
-    one = subscriptions.resume(account, actor=actor, at=timezone.now())
-    return f"The subscription goes on and renews on {one.period_end}."
+def _resume(account: Account, actor: str, _values: dict[str, Any]) -> str:
+    subscription = subscriptions.resume(account, actor=actor, at=timezone.now())
+    return f"The subscription continues and renews on {subscription.period_end}."
 
 
-FIRST_FEE = "The first fee is for the days that are left of the running usage period, today included, to the cent."
-STEPS = {
-    "change-plan": Step(
+FIRST_FEE_SENTENCE = (
+    "The first fee covers the days left in the current usage period, including today, rounded to the cent."
+)
+ACTIONS = {
+    "change-plan": ConfirmedAction(
         "Change plan",
         (
-            "A dearer plan, or a year instead of a month, counts at once.",
-            "Its fee is for the days that are left of the cycle, less what was not used of the old plan.",
-            "A cheaper plan or a shorter cycle counts from the next cycle on.",
+            "Upgrades and monthly-to-yearly changes take effect immediately.",
+            "Their fee covers the days left in the cycle, minus the unused part of the old plan's fee.",
+            "Downgrades and yearly-to-monthly changes take effect with the next cycle.",
         ),
         PlanForm,
-        _subscribed,
+        _subscribe,
     ),
-    "cancel": Step(
-        "Cancel",
-        ("The subscription ends with its cycle, and the account has the default plan then. Nothing is paid back.",),
+    "cancel": ConfirmedAction(
+        "Cancel subscription",
+        (
+            "The subscription ends with its current cycle. The account then moves to the default plan. Nothing is refunded.",
+        ),
         ReasonForm,
-        _cancelled,
+        _cancel,
     ),
-    "end-now": Step(
-        "End now",
-        ("The account has the default plan from this moment on. Nothing is paid back; fees so far stay due.",),
+    "end-now": ConfirmedAction(
+        "End subscription now",
+        ("The account moves to the default plan immediately. Nothing is refunded, and fees charged so far stay due.",),
         ReasonForm,
-        _ended,
+        _end_now,
     ),
-    "resume": Step("Resume", ("The planned end or change is taken back.",), forms.Form, _resumed),
+    "resume": ConfirmedAction(
+        "Resume subscription", ("The planned cancellation or plan change is dropped.",), forms.Form, _resume
+    ),
 }

@@ -1,4 +1,4 @@
-"""The operators' list of models without a price, and the way from one to a price; config's admin site wires the addresses."""
+"""The admin page of models with unpriced calls, its CSV, and a link that opens the price form filled in."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from django.urls import path, reverse
 from django.utils import timezone
 
 from billing.reports import reports, unpriced
-from billing.reports.unpriced import Row, Seen
+from billing.reports.unpriced import CallTimes, UnpricedModel
 from lib import csv_stream
 from providers import rulebook
 from providers.models import Provider
 
 PER_PAGE = 50
-UNKNOWN = "unknown"  # the provider of an address that no rule names: no price list is its own
+UNKNOWN_PROVIDER = "unknown"  # the provider of hosts that no rule names; it cannot have prices
 CSV_COLUMNS = ("provider", "model", "unpriced_calls", "calls", "tokens", "accounts", "first_period", "last_period")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A row as the page shows it; the links are empty where there is nothing to lead to."""
+class Row:
+    """A row of the page. A URL is empty where its link does not apply."""
 
-    row: Row
+    totals: UnpricedModel
     label: str
     first: str
     last: str
@@ -42,111 +42,114 @@ class Line:
 
 def urls(site: admin.AdminSite) -> list[Any]:
     return [
-        path("billing/unpriced/", site.admin_view(_page), name="billing_unpriced"),
+        path("billing/unpriced/", site.admin_view(_render_page), name="billing_unpriced"),
         path("billing/unpriced/export/", site.admin_view(_export), name="billing_unpriced_export"),
-        path("billing/unpriced/price/", site.admin_view(_price), name="billing_unpriced_price"),
+        path("billing/unpriced/price/", site.admin_view(_redirect_to_price_form), name="billing_unpriced_price"),
     ]
 
 
 @permission_required("billing.view_usagelog", raise_exception=True)
-def _page(request: HttpRequest) -> HttpResponse:
-    asked = _asked(request)
-    found = unpriced.rows(**asked)
-    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+def _render_page(request: HttpRequest) -> HttpResponse:
+    search = _search(request)
+    models = unpriced.list_models(**search)
+    page = Paginator(models, PER_PAGE).get_page(request.GET.get("page"))
     labels = rulebook.current().labels
     context = admin.site.each_context(request) | {
         "title": "Unpriced models",
-        "asked": asked,
+        "search": search,
         "page": page,
-        "lines": _lines(request, list(page), labels),
-        "more": len(found) == unpriced.MOST_ROWS,
-        "providers": [(slug, reports.label_of(slug, labels)) for slug in unpriced.providers()],
-        "query": urlencode({"provider": asked["provider"], "q": asked["text"]}),
+        "rows": _rows(request, list(page), labels),
+        "more": len(models) == unpriced.MAX_ROWS,
+        "providers": [(slug, reports.provider_label(slug, labels)) for slug in unpriced.providers()],
+        "query": urlencode({"provider": search["provider"], "q": search["text"]}),
     }
     return TemplateResponse(request, "admin/billing/unpriced/list.html", context)
 
 
 @permission_required("billing.view_usagelog", raise_exception=True)
 def _export(request: HttpRequest) -> HttpResponseBase:
-    """What the page lists; first and last by the start of the usage period."""
-    return csv_stream.response("unpriced.csv", CSV_COLUMNS, _cells(unpriced.rows(**_asked(request))))
+    """The listed models as CSV; first and last are the start days of usage periods."""
+    return csv_stream.response("unpriced.csv", CSV_COLUMNS, _csv_rows(unpriced.list_models(**_search(request))))
 
 
 @permission_required("providers.add_price", raise_exception=True)
-def _price(request: HttpRequest) -> HttpResponseBase:
-    """The price form, filled in for one model; from there the way leads to re-pricing its calls."""
+def _redirect_to_price_form(request: HttpRequest) -> HttpResponseBase:
+    """Redirect to the price form filled in for one model; saving it leads to re-pricing the model's calls."""
     provider, model = _text(request, "provider"), _text(request, "model")
-    maker = Provider.objects.filter(slug=provider).first()
-    row = unpriced.one(provider, model) if model and maker else None
-    if row is None or maker is None:
+    price_provider = Provider.objects.filter(slug=provider).first()
+    totals = unpriced.get(provider, model) if model and price_provider else None
+    if totals is None or price_provider is None:
         raise Http404
-    needed = unpriced.needed(row)
-    begun = {
-        "provider": maker.pk,
+    requirements = unpriced.price_requirements(totals)
+    initial = {
+        "provider": price_provider.pk,
         "pattern": model,
-        "category": needed.category,
-        "valid_from": needed.valid_from,
-        "units": ",".join(needed.units),
-        "next": f"{reverse('admin:billing_correctionbatch_reprice')}?{_of(row, unpriced='on')}",
+        "category": requirements.category,
+        "valid_from": requirements.valid_from,
+        "units": ",".join(requirements.units),
+        "next": f"{reverse('admin:billing_correctionbatch_reprice')}?{_model_query(totals, unpriced='on')}",
     }
-    return HttpResponseRedirect(f"{reverse('admin:providers_price_add')}?{urlencode(begun)}")
+    return HttpResponseRedirect(f"{reverse('admin:providers_price_add')}?{urlencode(initial)}")
 
 
-def _asked(request: HttpRequest) -> dict[str, str]:
+def _search(request: HttpRequest) -> dict[str, str]:
     return {"provider": _text(request, "provider"), "text": _text(request, "q")}
 
 
 def _text(request: HttpRequest, name: str) -> str:
-    """Without NUL, which PostgreSQL refuses: no stored text has one."""
+    """The query parameter without NUL, which PostgreSQL rejects."""
     return request.GET.get(name, "").replace("\0", "")[:200]
 
 
-def _of(row: Row, **more: str) -> str:
-    return urlencode({**more, "provider": row.provider, "model": row.model})
+def _model_query(totals: UnpricedModel, **extra: str) -> str:
+    return urlencode({**extra, "provider": totals.provider, "model": totals.model})
 
 
-def _lines(request: HttpRequest, rows: list[Row], labels: Any) -> list[Line]:  # noqa: ANN401 - a mapping of labels
-    times = unpriced.seen(rows)
+def _rows(request: HttpRequest, models: list[UnpricedModel], labels: Any) -> list[Row]:  # noqa: ANN401 - a mapping
+    times_by_key = unpriced.call_times(models)
     may_price = request.user.has_perm("providers.add_price")
     may_name = request.user.has_perm("providers.add_provider")
     now = timezone.now()
-    lines = []
-    for row in rows:
-        seen = times.get(row.key)
-        known = row.provider in labels and row.provider != UNKNOWN
-        logs = {"priced": "no", "actual_provider": row.provider, "model": row.model, "days": _days(row, seen, now)}
-        lines.append(
-            Line(
-                row=row,
-                label=reports.label_of(row.provider, labels),
-                first=_moment(seen.first) if seen else f"{row.first_period:%Y-%m}",
-                last=_moment(seen.last) if seen else f"{row.last_period:%Y-%m}",
+    rows = []
+    for totals in models:
+        provider, times = totals.provider, times_by_key.get(totals.key)
+        known = provider in labels and provider != UNKNOWN_PROVIDER
+        days = _days_filter(totals, times, now)
+        logs = {"priced": "no", "actual_provider": provider, "model": totals.model, "days": days}
+        rows.append(
+            Row(
+                totals=totals,
+                label=reports.provider_label(provider, labels),
+                first=_format_time(times.first) if times else f"{totals.first_period:%Y-%m}",
+                last=_format_time(times.last) if times else f"{totals.last_period:%Y-%m}",
                 logs_url=f"{reverse('admin:billing_usagelog_changelist')}?{urlencode(logs)}",
-                price_url=f"{reverse('admin:billing_unpriced_price')}?{_of(row)}" if known and may_price else "",
-                provider_url=_provider_url(row.provider) if not known and may_name else "",
+                price_url=f"{reverse('admin:billing_unpriced_price')}?{_model_query(totals)}"
+                if known and may_price
+                else "",
+                provider_url=_provider_url(provider) if not known and may_name else "",
             )
         )
-    return lines
+    return rows
 
 
 def _provider_url(slug: str) -> str:
-    """Where a provider gets its name, or, for what no rule knows, where a rule is made."""
-    if slug == UNKNOWN:
+    """The form that adds the provider, or a detection rule where the provider is unknown."""
+    if slug == UNKNOWN_PROVIDER:
         return reverse("admin:providers_detectionrule_add")
     return f"{reverse('admin:providers_provider_add')}?{urlencode({'slug': slug, 'name': slug})}"
 
 
-def _moment(at: datetime) -> str:
+def _format_time(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
-def _days(row: Row, seen: Seen | None, now: datetime) -> str:
-    """The time filter of the log list that shows the newest of the calls, which is no longer than a month."""
-    last = seen.last.astimezone(UTC).date() if seen else row.last_period
+def _days_filter(totals: UnpricedModel, times: CallTimes | None, now: datetime) -> str:
+    """The log list's time filter, at most a month long, that shows the latest unpriced calls."""
+    last = times.last.astimezone(UTC).date() if times else totals.last_period
     return "31" if last >= now.date() - timedelta(days=30) else f"{last:%Y-%m}"
 
 
-def _cells(rows: list[Row]) -> Iterator[tuple[object, ...]]:
-    for row in rows:
-        counts = (row.unpriced, row.calls, row.tokens, row.accounts)
-        yield (row.provider, row.model, *counts, row.first_period, row.last_period)
+def _csv_rows(models: list[UnpricedModel]) -> Iterator[tuple[object, ...]]:
+    for totals in models:
+        counts = (totals.unpriced, totals.calls, totals.tokens, totals.accounts)
+        yield (totals.provider, totals.model, *counts, totals.first_period, totals.last_period)

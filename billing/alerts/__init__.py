@@ -1,1 +1,3 @@
 """Usage alerts, and their delivery by e-mail and webhook."""
+
+__all__ = ["alert_text", "alerts", "deliveries", "webhooks"]

@@ -1,4 +1,4 @@
-"""What an alert says, as JSON and in words: asked by the API, the admin, and what delivers it."""
+"""An alert as JSON and as text."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 from billing.models import UsageAlert
 from billing.models.alerts import PROJECTED
 from billing.plans import meters
-from billing.plans.meters import PER_DAY
+from billing.plans.meters import DAILY_SUFFIX
 from lib import money
 from lib.percent import percentage
 
 COST = "cost"
-EXCEEDED, NEAR = 100, 80  # per cent from which an alert is critical, or a warning
+CRITICAL_PERCENT, WARNING_PERCENT = 100, 80
 
 
-def told(alert: UsageAlert) -> dict[str, Any]:
-    """The alert as callers and webhooks get it."""
+def as_json(alert: UsageAlert) -> dict[str, Any]:
+    """The alert as the API and webhooks send it; costs in USD."""
     return {
         "id": alert.id,
         "account": alert.account.external_id,
@@ -25,48 +25,56 @@ def told(alert: UsageAlert) -> dict[str, Any]:
         "meter": alert.meter,
         "kind": "projected" if alert.threshold == PROJECTED else "threshold",
         "threshold": alert.threshold or None,
-        "limit": meters.told(alert.unit, alert.cap),
-        "used": meters.told(alert.unit, alert.used),
-        "percent": percent(alert),
-        "projected": meters.told(alert.unit, alert.projected),
-        "message": sentence(alert),
+        "limit": meters.amount_as_json(alert.unit, alert.cap),
+        "used": meters.amount_as_json(alert.unit, alert.used),
+        "percent": percent_used(alert),
+        "projected": meters.amount_as_json(alert.unit, alert.projected),
+        "message": message(alert),
         "raised_at": alert.raised_at,
         "read": alert.read_at is not None,
         "read_at": alert.read_at,
     }
 
 
-def percent(alert: UsageAlert) -> Decimal | None:
-    """How much of the cap was used when it was raised."""
+def percent_used(alert: UsageAlert) -> Decimal | None:
+    """Share of the cap that was used when the alert was raised."""
     return percentage(alert.used, alert.cap)
 
 
 def subject(alert: UsageAlert) -> str:
-    """ "acct_42: Video calls: 80 % of the limit" """
-    what = "projected to exceed" if alert.threshold == PROJECTED else f"{alert.threshold} % of"
-    return f"{alert.account.external_id}: {alert.label}: {what} the limit"
+    """ "acct_42: Video calls: 80 % of the limit reached" """
+    return f"{alert.account.external_id}: {headline(alert)}"
 
 
-def sentence(alert: UsageAlert) -> str:
-    """ "Video calls: 4 of 5 used (80.00 %) in the period from 2026-11-01." """
-    used, cap = shown(alert, alert.used), shown(alert, alert.cap)
-    when = f"on {alert.period}" if alert.meter.endswith(PER_DAY) else f"in the period from {alert.period}"
-    text = f"{alert.label}: {used} of {cap} used ({percent(alert)} %) {when}"
+def headline(alert: UsageAlert) -> str:
+    """ "Video calls: 80 % of the limit reached" """
+    if alert.threshold == PROJECTED:
+        return f"{alert.label}: projected to exceed the limit"
+    return f"{alert.label}: {alert.threshold} % of the limit reached"
+
+
+def message(alert: UsageAlert) -> str:
+    """The headline with the numbers: "... 4 of 5 used (80.00 %) in the usage period starting 2026-11-01." """
+    used, cap = format_amount(alert, alert.used), format_amount(alert, alert.cap)
+    period = (
+        f"on {alert.period}" if alert.meter.endswith(DAILY_SUFFIX) else f"in the usage period starting {alert.period}"
+    )
+    text = f"{headline(alert)}. {used} of {cap} used ({percent_used(alert)} %) {period}"
     if alert.projected is not None:
-        text += f"; at this rate {shown(alert, alert.projected)} by its end"
+        text += f"; at this rate {format_amount(alert, alert.projected)} by the end of the period"
     return f"{text}."
 
 
-def shown(alert: UsageAlert, amount: int) -> str:
+def format_amount(alert: UsageAlert, amount: int) -> str:
     return money.format_usd(amount) if alert.unit == COST else f"{amount:,}"
 
 
 def badge(alert: UsageAlert) -> str:
-    """How it is shown: critical, warning or ok."""
-    if alert.threshold >= EXCEEDED:
+    """CSS class of the alert's badge."""
+    if alert.threshold >= CRITICAL_PERCENT:
         return "critical"
-    return "warning" if alert.threshold >= NEAR or alert.threshold == PROJECTED else "ok"
+    return "warning" if alert.threshold >= WARNING_PERCENT or alert.threshold == PROJECTED else "ok"
 
 
-def threshold(alert: UsageAlert) -> str:
+def threshold_label(alert: UsageAlert) -> str:
     return "projected to exceed" if alert.threshold == PROJECTED else f"{alert.threshold} %"

@@ -1,7 +1,7 @@
-"""Alerts on their way: planned when one is raised, sent by a job until they arrive or are given up. Operators retry.
+"""Delivery of alerts by e-mail and webhook: enqueued with the alert, attempted by a job until delivered or given up.
 
-At least once: an attempt whose process was killed counts as lost after a while, and is made again under the same id. Two
-runners never make the same attempt, as it is claimed by one conditional UPDATE; no transaction is open while it is sent.
+At least once: an attempt whose process died is repeated under the same id after LOST_AFTER. One conditional UPDATE claims an
+attempt, so concurrent runs never repeat each other's. No transaction is open while sending.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from billing.models import Account, Delivery, Membership, UsageAlert, Webhook
 from lib import outbound
 
 State = Delivery.State
-FIRST_SECONDS = 30  # before the second attempt, at most; each further pause is twice as long
-DOUBLED = 12  # times; longer than a day
-GIVE_UP = timedelta(days=1)
-LOST = timedelta(minutes=5)  # an attempt without an end by then was killed
-KEPT = timedelta(days=90)
-MOST = 500  # deliveries of one run
-LONGEST = 60  # seconds after which a run begins no further attempt
+FIRST_RETRY_SECONDS = 30  # longest delay before the second attempt; each further delay doubles
+MAX_DOUBLINGS = 12  # exceeds GIVE_UP_AFTER
+GIVE_UP_AFTER = timedelta(days=1)
+LOST_AFTER = timedelta(minutes=5)  # an attempt that has not ended by then died with its process
+RETENTION = timedelta(days=90)
+MAX_DELIVERIES = 500  # per run
+MAX_RUN_SECONDS = 60  # no attempt starts later than this in a run
 
 
-class Ran(NamedTuple):
-    """What a run did."""
+class DeliveryRun(NamedTuple):
+    """Number of attempts of one run."""
 
     delivered: int
-    failed: int  # attempts, whether another one follows or not
+    failed: int  # including those that will be retried
 
 
-class Attempt(NamedTuple):
-    """How an attempt ended; `final` where another one can't end otherwise."""
+class AttemptResult(NamedTuple):
+    """Outcome of an attempt; `final` if a retry cannot succeed."""
 
     delivered: bool
     status: int | None = None
@@ -48,115 +48,120 @@ class Attempt(NamedTuple):
     final: bool = False
 
 
-def plan(account: Account, raised: Sequence[UsageAlert], at: datetime) -> None:
-    """A delivery of each alert to everybody who is to be told; called in the transaction that raised them."""
-    every = Q(account=None) | Q(account_id=account.pk)
-    to: list[dict[str, object]] = [{"webhook": one} for one in Webhook.objects.filter(every, active=True)]
-    to += [{"email": address} for address in _addresses(account)]
+def enqueue(account: Account, raised: Sequence[UsageAlert], at: datetime) -> None:
+    """Creates a delivery of each alert to each webhook and address; runs in the transaction that stores the alerts."""
+    subscribed = Q(account=None) | Q(account_id=account.pk)
+    targets: list[dict[str, object]] = [{"webhook": hook} for hook in Webhook.objects.filter(subscribed, active=True)]
+    targets += [{"email": address} for address in _addresses(account)]
     Delivery.objects.bulk_create(
-        Delivery(account=account, alert=alert, due_at=at, give_up_at=at + GIVE_UP, created_at=at, **one)
+        Delivery(account=account, alert=alert, due_at=at, give_up_at=at + GIVE_UP_AFTER, created_at=at, **target)
         for alert in raised
-        for one in to
+        for target in targets
     )
 
 
 def _addresses(account: Account) -> list[str]:
-    """The account's owners, and the operators that the settings name."""
+    """E-mail addresses of the account's owners, and those in the ALERT_EMAILS setting."""
     owners = Membership.objects.filter(account_id=account.pk, role=Membership.Role.OWNER, user__is_active=True)
-    named = owners.exclude(user__email="").order_by("pk").values_list("user__email", flat=True)
-    return list(dict.fromkeys([*named, *settings.ALERT_EMAILS]))
+    emails = owners.exclude(user__email="").order_by("pk").values_list("user__email", flat=True)
+    return list(dict.fromkeys([*emails, *settings.ALERT_EMAILS]))
 
 
-def deliver(at: datetime) -> Ran:
-    """Make the attempts that are due, each once however many run; where one failed, the others there wait a little."""
+def deliver(at: datetime) -> DeliveryRun:
+    """Makes the attempts that are due. After a failure, other deliveries to the same target wait FIRST_RETRY_SECONDS."""
     started, failed = time.monotonic(), set[str]()
     delivered = attempts = 0
     due = Delivery.objects.filter(state=State.PENDING, due_at__lte=at).order_by("due_at")
-    for one in list(due.select_related("account", "alert__account", "webhook")[:MOST]):
-        if time.monotonic() - started > LONGEST:
+    for delivery in list(due.select_related("account", "alert__account", "webhook")[:MAX_DELIVERIES]):
+        if time.monotonic() - started > MAX_RUN_SECONDS:
             break
-        if one.target in failed or not _claimed(one, at):
+        if delivery.target in failed or not _claim(delivery, at):
             continue
-        attempt = _attempt(one, at)
+        result = _attempt(delivery, at)
         attempts += 1
-        delivered += attempt.delivered
-        _note(one, attempt, at)
-        if not attempt.delivered:
-            failed.add(one.target)
-            _others(one).filter(due_at__lte=at).update(due_at=at + timedelta(seconds=FIRST_SECONDS))
-    return Ran(delivered, attempts - delivered)
+        delivered += result.delivered
+        _save_result(delivery, result, at)
+        if not result.delivered:
+            failed.add(delivery.target)
+            _pending_to_same_target(delivery).filter(due_at__lte=at).update(
+                due_at=at + timedelta(seconds=FIRST_RETRY_SECONDS)
+            )
+    return DeliveryRun(delivered, attempts - delivered)
 
 
-def retry(found: QuerySet[Delivery], at: datetime) -> int:
-    """Those that were given up are due again, for another day; how many."""
-    return found.filter(state=State.FAILED).update(
-        state=State.PENDING, due_at=at, give_up_at=at + GIVE_UP, ended_at=None
+def retry(deliveries: QuerySet[Delivery], at: datetime) -> int:
+    """Makes failed deliveries due again, for another GIVE_UP_AFTER. Returns their number."""
+    return deliveries.filter(state=State.FAILED).update(
+        state=State.PENDING, due_at=at, give_up_at=at + GIVE_UP_AFTER, ended_at=None
     )
 
 
 def prune(at: datetime) -> int:
-    """Forget those that ended long ago; the alerts stay. How many."""
-    ended = Delivery.objects.exclude(state=State.PENDING).filter(created_at__lt=at - KEPT)
+    """Deletes deliveries that ended and are older than RETENTION; alerts stay. Returns their number."""
+    ended = Delivery.objects.exclude(state=State.PENDING).filter(created_at__lt=at - RETENTION)
     return ended.delete()[0]
 
 
-def _claimed(one: Delivery, at: datetime) -> bool:
-    """Whether this attempt is ours; nobody else makes it before it counts as lost."""
-    free = _stored(one, one.attempts).filter(due_at=one.due_at)
-    one.attempts += 1
-    return bool(free.update(due_at=at + LOST, attempts=one.attempts))
+def _claim(delivery: Delivery, at: datetime) -> bool:
+    """Whether this process got the attempt; no other makes it before LOST_AFTER."""
+    unclaimed = _pending_row(delivery, delivery.attempts).filter(due_at=delivery.due_at)
+    delivery.attempts += 1
+    return bool(unclaimed.update(due_at=at + LOST_AFTER, attempts=delivery.attempts))
 
 
-def _stored(one: Delivery, attempts: int) -> QuerySet[Delivery]:
-    """Its row, as long as nobody has made a further attempt."""
-    return Delivery.objects.filter(account_id=one.account_id, pk=one.pk, state=State.PENDING, attempts=attempts)
+def _pending_row(delivery: Delivery, attempts: int) -> QuerySet[Delivery]:
+    """The delivery's row, unless another process has made a further attempt."""
+    return Delivery.objects.filter(
+        account_id=delivery.account_id, pk=delivery.pk, state=State.PENDING, attempts=attempts
+    )
 
 
-def _others(one: Delivery) -> QuerySet[Delivery]:
-    return Delivery.objects.filter(webhook=one.webhook, email=one.email, state=State.PENDING)
+def _pending_to_same_target(delivery: Delivery) -> QuerySet[Delivery]:
+    return Delivery.objects.filter(webhook=delivery.webhook, email=delivery.email, state=State.PENDING)
 
 
-def _attempt(one: Delivery, at: datetime) -> Attempt:
-    return _by_webhook(one, one.webhook, at) if one.webhook else _by_email(one)
+def _attempt(delivery: Delivery, at: datetime) -> AttemptResult:
+    return _send_webhook(delivery, delivery.webhook, at) if delivery.webhook else _send_email(delivery)
 
 
-def _by_email(one: Delivery) -> Attempt:
-    text, headers = f"{alert_text.sentence(one.alert)}\n", {"Message-ID": f"<{one.id}@tollgate>"}
-    mail = EmailMessage(alert_text.subject(one.alert), text, to=[one.email], headers=headers)
+def _send_email(delivery: Delivery) -> AttemptResult:
+    text, headers = f"{alert_text.message(delivery.alert)}\n", {"Message-ID": f"<{delivery.id}@tollgate>"}
+    mail = EmailMessage(alert_text.subject(delivery.alert), text, to=[delivery.email], headers=headers)
     try:
         mail.send()
     except (OSError, SMTPException, ValueError) as error:
-        return Attempt(delivered=False, error=f"{type(error).__name__}: {error}")
-    return Attempt(delivered=True)
+        return AttemptResult(delivered=False, error=f"{type(error).__name__}: {error}")
+    return AttemptResult(delivered=True)
 
 
-def _by_webhook(one: Delivery, webhook: Webhook, at: datetime) -> Attempt:
+def _send_webhook(delivery: Delivery, webhook: Webhook, at: datetime) -> AttemptResult:
     if not webhook.active:
-        return Attempt(delivered=False, error="The webhook is switched off.", final=True)
+        return AttemptResult(delivered=False, error="The webhook is inactive. Activate it, then retry.", final=True)
     try:
-        status, text = webhooks.send(one, webhook, at)
-    except outbound.NotAllowed as error:
-        return Attempt(delivered=False, error=str(error), final=True)
-    except outbound.NoAnswer as error:
-        return Attempt(delivered=False, error=str(error))
+        status, text = webhooks.send(delivery, webhook, at)
+    except outbound.AddressNotAllowed as error:
+        return AttemptResult(delivered=False, error=str(error), final=True)
+    except outbound.NoResponse as error:
+        return AttemptResult(delivered=False, error=str(error))
     if 300 <= status < 400:
-        return Attempt(delivered=False, status=status, text=text, error="Redirects are not followed.", final=True)
+        reason = "Redirects are not followed. Use the final URL."
+        return AttemptResult(delivered=False, status=status, text=text, error=reason, final=True)
     delivered = 200 <= status < 300
-    return Attempt(delivered, status, text, "" if delivered else f"The answer was {status}.")
+    return AttemptResult(delivered, status, text, "" if delivered else f"The response status was {status}.")
 
 
-def _note(one: Delivery, attempt: Attempt, at: datetime) -> None:
-    told = {"response_status": attempt.status, "response": attempt.text, "error": attempt.error[:500]}
-    if attempt.delivered:
-        ended = {"state": State.DELIVERED, "ended_at": at}
+def _save_result(delivery: Delivery, result: AttemptResult, at: datetime) -> None:
+    response = {"response_status": result.status, "response": result.text, "error": result.error[:500]}
+    if result.delivered:
+        outcome = {"state": State.DELIVERED, "ended_at": at}
     else:
-        due_at = at + pause(one.attempts)
-        last = attempt.final or due_at > one.give_up_at
-        ended = {"state": State.FAILED, "ended_at": at} if last else {"due_at": due_at}
-    _stored(one, one.attempts).update(**told, **ended)
+        due_at = at + retry_delay(delivery.attempts)
+        last = result.final or due_at > delivery.give_up_at
+        outcome = {"state": State.FAILED, "ended_at": at} if last else {"due_at": due_at}
+    _pending_row(delivery, delivery.attempts).update(**response, **outcome)
 
 
-def pause(attempts: int) -> timedelta:
-    """After so many attempts: exponential, half of it by chance, so that those who fail together don't return together."""
-    longest: int = FIRST_SECONDS << min(attempts - 1, DOUBLED)
-    return timedelta(seconds=longest // 2 + secrets.randbelow(longest // 2 + 1))
+def retry_delay(attempts: int) -> timedelta:
+    """Exponential backoff; half of the delay is random, so that deliveries that failed together are not retried together."""
+    max_seconds: int = FIRST_RETRY_SECONDS << min(attempts - 1, MAX_DOUBLINGS)
+    return timedelta(seconds=max_seconds // 2 + secrets.randbelow(max_seconds // 2 + 1))

@@ -1,7 +1,7 @@
-"""Telling a webhook of an alert: a signed POST. Called by deliveries; the admin shows a new one's secret, once.
+"""Sends an alert to a webhook as a signed POST.
 
-`Tollgate-Signature: t=<unix seconds>,v1=<hex HMAC-SHA256 of "t.body" under the secret>`, as Stripe signs its own;
-`Tollgate-Delivery` is the same on every attempt, so that a receiver can leave out what it has had.
+`Tollgate-Signature: t=<unix seconds>,v1=<hex HMAC-SHA256 of "t.body" under the secret>`, the scheme of Stripe's webhooks.
+`Tollgate-Delivery` is the same on every attempt, so that the receiver can drop duplicates.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from django.utils.crypto import salted_hmac
 from billing.alerts import alert_text
 from billing.models import Delivery, Webhook
 from lib import outbound
-from lib.outbound import Answer
+from lib.outbound import PostResponse
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
-def secret(webhook: Webhook) -> str:
-    """What its receiver verifies with; another one as soon as SECRET_KEY is."""
+def signing_secret(webhook: Webhook) -> str:
+    """The key with which the receiver verifies signatures; derived from SECRET_KEY, so it changes with it."""
     derived = salted_hmac("billing.webhooks", webhook.salt.hex, algorithm="sha256")
     return f"whsec_{derived.hexdigest()}"
 
 
-def send(delivery: Delivery, webhook: Webhook, at: datetime) -> Answer:
-    """One attempt. Raises outbound.NotAllowed or outbound.NoAnswer."""
-    body = _encoder.encode({"type": "usage_alert", "alert": alert_text.told(delivery.alert)})
+def send(delivery: Delivery, webhook: Webhook, at: datetime) -> PostResponse:
+    """POSTs the alert once. Raises outbound.AddressNotAllowed or outbound.NoResponse."""
+    body = _encoder.encode({"type": "usage_alert", "alert": alert_text.as_json(delivery.alert)})
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "Tollgate",
         "Tollgate-Delivery": str(delivery.id),
-        "Tollgate-Signature": signature(secret(webhook), int(at.timestamp()), body),
+        "Tollgate-Signature": signature(signing_secret(webhook), int(at.timestamp()), body),
     }
     return outbound.post(webhook.url, body, headers, allow_private=settings.WEBHOOK_ALLOW_PRIVATE)
 

@@ -1,4 +1,4 @@
-"""Whose figures a request is about: the caller's own account, the one that it names, or the whole platform."""
+"""Resolves the account of a request: the caller's own, the one it names, or none for the whole platform."""
 
 from __future__ import annotations
 
@@ -16,31 +16,33 @@ if TYPE_CHECKING:
     from rest_framework.request import Request
 
 
-def caller_of(request: Request) -> Caller:
+def get_caller(request: Request) -> Caller:
     if not isinstance(request.user, Caller):
         raise TypeError("the view has no required_scope")
     return request.user
 
 
-def account_of(request: Request, named: str | None) -> Account | None:
-    """The account meant, None for the whole platform. What is not the caller's does not exist: Http404."""
-    own = caller_of(request).account
-    if not named:
+def resolve_account(request: Request, external_id: str | None) -> Account | None:
+    """Returns the account, or None for the whole platform. Raises Http404 for an account that the caller may not see."""
+    own = get_caller(request).account
+    if not external_id:
         return own
-    if own is None or own.external_id == named:
-        return own or _found(accounts.get(named))
-    return _found(_also_own(request, named))
+    if own is None or own.external_id == external_id:
+        return own or _or_404(accounts.get(external_id))
+    return _or_404(_member_account(request, external_id))
 
 
-def _also_own(request: Request, named: str) -> Account | None:
-    """A customer may be a member of several accounts; a key is bound to one."""
-    user = caller_of(request).user
-    mine = Q(account__active=True, account__external_key=ids.key_of(named), user_id=user.pk if user else None)
-    membership = Membership.objects.select_related("account").filter(mine).first()
+def _member_account(request: Request, external_id: str) -> Account | None:
+    """Returns the account if the user is a member: a customer may have several accounts, a key is bound to one."""
+    user = get_caller(request).user
+    is_member = Q(
+        account__active=True, account__external_key=ids.lookup_key(external_id), user_id=user.pk if user else None
+    )
+    membership = Membership.objects.select_related("account").filter(is_member).first()
     return membership.account if membership else None
 
 
-def _found(account: Account | None) -> Account:
+def _or_404(account: Account | None) -> Account:
     if account is None:
         raise Http404
     return account

@@ -1,4 +1,4 @@
-"""`GET alerts/`, newest first, and `POST alerts/{id}/read/`."""
+"""`GET alerts/` lists alerts, newest first; `POST alerts/{id}/read/` marks one as read."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from billing.api import account_scope, paging, schema, schema_limits
 from billing.errors import Refused
 
 FILTERS = ("account", "unread", "page_size", "cursor")
-WORDS = {"": None, "true": True, "false": False}
+BOOLEANS = {"": None, "true": True, "false": False}
 
 
 class AlertsView(APIView):
-    """Limits that came near, were passed, or will be at this rate; newest first."""
+    """Lists alerts, newest first: limits that are nearly reached, exceeded, or projected to be exceeded."""
 
     required_scope = "read"
 
@@ -29,18 +29,20 @@ class AlertsView(APIView):
         operation_id="alerts",
         summary="List alerts",
         parameters=[OpenApiParameter(name, OpenApiTypes.STR) for name in FILTERS],
-        responses={200: schema_limits.ALERT_PAGE, **schema.ERRORS_OF_READING},
+        responses={200: schema_limits.ALERT_PAGE, **schema.READ_ERRORS},
     )
     def get(self, request: Request) -> Response:
-        query: dict[str, str] = request.query_params.dict()  # of a filter given twice, the last counts
-        account = account_scope.account_of(request, query.get("account"))
-        unread, before = _unread(query), _cursor(query)
-        found, following = alerts.page(account, unread=unread, before=before, size=paging.size(query))
-        return Response({"next": paging.link(request, following), "results": [alert_text.told(one) for one in found]})
+        query: dict[str, str] = request.query_params.dict()  # if a filter is repeated, the last value counts
+        account = account_scope.resolve_account(request, query.get("account"))
+        unread, before = _parse_unread(query), _parse_cursor(query)
+        rows, next_cursor = alerts.list_page(account, unread=unread, before=before, size=paging.page_size(query))
+        return Response(
+            {"next": paging.page_link(request, next_cursor), "results": [alert_text.as_json(alert) for alert in rows]}
+        )
 
 
 class ReadView(APIView):
-    """Marks an alert as read. The same request again changes nothing."""
+    """Marks an alert as read. Repeating the request changes nothing."""
 
     required_scope = "read"
     staff_permission = "billing.change_usagealert"
@@ -49,29 +51,29 @@ class ReadView(APIView):
         operation_id="read_alert",
         summary="Mark an alert as read",
         request=None,
-        responses={200: schema_limits.ALERT, **schema.ERRORS_OF_WRITING},
+        responses={200: schema_limits.ALERT, **schema.WRITE_ERRORS},
     )
-    def post(self, request: Request, id: UUID) -> Response:  # noqa: A002 - the contract's name
-        account = account_scope.account_of(request, request.query_params.get("account"))
+    def post(self, request: Request, id: UUID) -> Response:  # noqa: A002 - the name in the URL
+        account = account_scope.resolve_account(request, request.query_params.get("account"))
         alert = alerts.find(account, id)
         if alert is None:
             raise Http404
-        alerts.mark_read(alerts.of(alert.account).filter(pk=id), timezone.now())
+        alerts.mark_read(alerts.for_account(alert.account).filter(pk=id), timezone.now())
         alert.refresh_from_db(fields=["read_at"])
-        return Response(alert_text.told(alert))
+        return Response(alert_text.as_json(alert))
 
 
-def _unread(query: dict[str, str]) -> bool | None:
-    """Raises Refused, as for any filter that there is not."""
+def _parse_unread(query: dict[str, str]) -> bool | None:
+    """Parses the `unread` filter. Raises Refused for an invalid value or an unknown filter."""
     if unknown := sorted(set(query) - set(FILTERS)):
-        raise Refused("unknown_field", "There is no such filter.", unknown[0])
-    if query.get("unread", "") not in WORDS:
-        raise Refused("invalid", "Either true or false.", "unread")
-    return WORDS[query.get("unread", "")]
+        raise Refused("unknown_field", "Unknown filter.", unknown[0])
+    if query.get("unread", "") not in BOOLEANS:
+        raise Refused("invalid", "Enter true or false.", "unread")
+    return BOOLEANS[query.get("unread", "")]
 
 
-def _cursor(query: dict[str, str]) -> UUID | None:
+def _parse_cursor(query: dict[str, str]) -> UUID | None:
     try:
         return UUID(query["cursor"]) if query.get("cursor") else None
     except ValueError as error:
-        raise Refused("invalid", "Not a cursor that this service gave out.", "cursor") from error
+        raise Refused("invalid", "Use a cursor from a previous response.", "cursor") from error

@@ -1,4 +1,4 @@
-"""Who calls the API: `Authorization: Bearer tg_…`, or a logged-in session; and whether that may."""
+"""Authentication by API key (`Authorization: Bearer tg_…`) or session, and permissions by scope."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rest_framework.request import Request
     from rest_framework.views import APIView
 
-# What a member of staff needs for each scope: the permissions of the groups Viewer and Operator.
+# The permission that gives staff each scope; the groups Viewer and Operator have them.
 STAFF_PERMISSIONS = {
     "read": "billing.view_usagelog",
     "ingest": "billing.add_usagelog",
@@ -26,7 +26,7 @@ STAFF_PERMISSIONS = {
 
 
 class KeyAuthentication(authentication.BaseAuthentication):
-    """`Authorization: Bearer tg_<prefix>_<secret>`; one query."""
+    """Authenticates `Authorization: Bearer tg_<prefix>_<secret>` with one query."""
 
     def authenticate(self, request: Request) -> tuple[Caller, ApiKey] | None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -35,8 +35,8 @@ class KeyAuthentication(authentication.BaseAuthentication):
         now = timezone.now()
         key = access.find_key(token.strip(), at=now)
         if key is None:
-            raise exceptions.AuthenticationFailed("No usable API key.")
-        access.note_use(key, at=now)
+            raise exceptions.AuthenticationFailed("The API key is not valid.")
+        access.record_key_use(key, at=now)
         caller = Caller(account=key.account, scopes=frozenset(key.scopes), key=key)
         request._request.tollgate_caller = caller  # type: ignore[attr-defined]
         return caller, key
@@ -46,21 +46,21 @@ class KeyAuthentication(authentication.BaseAuthentication):
 
 
 class SessionAuthentication(authentication.SessionAuthentication):
-    """A logged-in user: staff see what their permissions allow, a customer the account that his pages show."""
+    """Authenticates a logged-in user: staff by their permissions, customers for their selected account."""
 
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
         if getattr(request._request, "user", None) is None or not request._request.user.is_authenticated:
             return None
         self.enforce_csrf(request)
-        caller = _caller_of(request._request)
+        caller = _session_caller(request._request)
         request._request.tollgate_caller = caller  # type: ignore[attr-defined]  # the request log reads it
         return caller, None
 
 
 class HasScope(permissions.BasePermission):
-    """The view's `required_scope`; a view with none (the list of plans, the documents) is open.
+    """Requires the view's `required_scope`; a view without one (plans, documentation) is public.
 
-    A view with a `staff_permission` asks it of staff as well: what the scope's own permission does not cover.
+    A view's `staff_permission` is required of staff in addition to the scope.
     """
 
     def has_permission(self, request: Request, view: APIView) -> bool:
@@ -70,20 +70,20 @@ class HasScope(permissions.BasePermission):
         if not isinstance(request.user, Caller):
             raise exceptions.NotAuthenticated
         if scope not in request.user.scopes:
-            raise exceptions.PermissionDenied(f"This needs the scope {scope!r}.")
+            raise exceptions.PermissionDenied(f"This request needs the scope {scope!r}.")
         permission = getattr(view, "staff_permission", None)
-        user: Any = request.user.user if request.user.account is None else None  # staff; a customer has an account
+        user: Any = request.user.user if request.user.account is None else None  # staff only: customers have an account
         if permission and user and not user.has_perm(permission):
-            raise exceptions.PermissionDenied(f"This needs the permission {permission!r}.")
+            raise exceptions.PermissionDenied(f"This request needs the permission {permission!r}.")
         return True
 
 
-def _caller_of(request: HttpRequest) -> Caller:
+def _session_caller(request: HttpRequest) -> Caller:
     user: Any = request.user
     if user.is_staff:
         scopes = frozenset(scope for scope, permission in STAFF_PERMISSIONS.items() if user.has_perm(permission))
         return Caller(account=None, scopes=scopes, user=user)
     active = [account for account in access.accounts_of(user) if account.active]
     if not active:
-        raise exceptions.PermissionDenied("This user belongs to no account.")
-    return Caller(account=access.chosen(active, request.session), scopes=frozenset({"read"}), user=user)
+        raise exceptions.PermissionDenied("This user is not a member of an active account.")
+    return Caller(account=access.selected_account(active, request.session), scopes=frozenset({"read"}), user=user)

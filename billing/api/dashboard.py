@@ -1,4 +1,4 @@
-"""`GET usage/trends/` and `GET dashboard/`: what the pages show, as JSON."""
+"""`GET usage/trends/` and `GET dashboard/`: the figures of the dashboard pages as JSON."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from rest_framework.views import APIView
 
 from billing.alerts import alert_text
 from billing.api import account_scope, representations, schema, schema_dashboards, subscriptions
-from billing.api import plans as plan_shapes
-from billing.api.usage import period_of
+from billing.api import plans as plans_api
+from billing.api.usage import resolve_period
 from billing.dashboards import dashboards
 from billing.dashboards.dashboards import Dashboard
 from billing.errors import Refused
@@ -23,12 +23,15 @@ from billing.reports.trends import Trend
 from lib import money
 from providers import rulebook
 
-ACCOUNT = OpenApiParameter("account", OpenApiTypes.STR, description="The caller's own id of the account.")
+ACCOUNT = OpenApiParameter("account", OpenApiTypes.STR, description="Your own id of the account.")
 PERIOD = OpenApiParameter("period", OpenApiTypes.STR, description="`2026-11`; default: the current period.")
 
 
 class TrendsView(APIView):
-    """Usage by usage period, or by local day. Without `account`, a service key sees the platform by UTC month or day."""
+    """Returns usage by usage period or by local day.
+
+    Without `account`, a service key gets the whole platform by UTC month or day.
+    """
 
     required_scope = "read"
 
@@ -37,27 +40,30 @@ class TrendsView(APIView):
         summary="Usage over time",
         parameters=[
             ACCOUNT,
-            OpenApiParameter("months", OpenApiTypes.INT, description=f"1 to {trends.MOST_MONTHS}; default: 6."),
-            OpenApiParameter("days", OpenApiTypes.INT, description=f"1 to {trends.MOST_DAYS}, in place of months."),
+            OpenApiParameter("months", OpenApiTypes.INT, description=f"1 to {trends.MAX_MONTHS}; default: 6."),
+            OpenApiParameter("days", OpenApiTypes.INT, description=f"1 to {trends.MAX_DAYS}, instead of months."),
         ],
-        responses={200: schema_dashboards.TREND, **schema.ERRORS_OF_READING},
+        responses={200: schema_dashboards.TREND, **schema.READ_ERRORS},
     )
     def get(self, request: Request) -> Response:
         query, at = request.query_params, timezone.now()
-        account = account_scope.account_of(request, query.get("account"))
-        days, months = _count(query, "days", trends.MOST_DAYS), _count(query, "months", trends.MOST_MONTHS)
+        account = account_scope.resolve_account(request, query.get("account"))
+        days, months = _parse_count(query, "days", trends.MAX_DAYS), _parse_count(query, "months", trends.MAX_MONTHS)
         if days and months:
-            raise Refused("invalid", "Either months or days.", "days")
+            raise Refused("invalid", "Use either months or days, not both.", "days")
         labels = rulebook.current().labels
         if days:
-            found = trends.by_day(account, days, at, labels)
+            trend = trends.by_day(account, days, at, labels)
         else:
-            found = trends.by_month(account, months or dashboards.MONTHS, at, labels)
-        return Response({"account": account.external_id if account else None, **trend(found)})
+            trend = trends.by_month(account, months or dashboards.DEFAULT_MONTHS, at, labels)
+        return Response({"account": account.external_id if account else None, **trend_as_json(trend)})
 
 
 class DashboardView(APIView):
-    """Everything that a page shows of an account's period, in one answer; without `account`, of the whole platform."""
+    """Returns all dashboard figures of an account's usage period in one response.
+
+    Without `account`, a service key gets the whole platform.
+    """
 
     required_scope = "read"
 
@@ -65,56 +71,58 @@ class DashboardView(APIView):
         operation_id="dashboard",
         summary="Dashboard",
         parameters=[ACCOUNT, PERIOD],
-        responses={200: schema_dashboards.DASHBOARD, **schema.ERRORS_OF_READING},
+        responses={200: schema_dashboards.DASHBOARD, **schema.READ_ERRORS},
     )
     def get(self, request: Request) -> Response:
-        account, at = account_scope.account_of(request, request.query_params.get("account")), timezone.now()
-        return Response(_told(dashboards.of(account, period_of(request, account), at)))
+        account, at = account_scope.resolve_account(request, request.query_params.get("account")), timezone.now()
+        return Response(_dashboard_as_json(dashboards.load(account, resolve_period(request, account), at)))
 
 
-def trend(one: Trend) -> dict[str, Any]:
+def trend_as_json(trend: Trend) -> dict[str, Any]:
     return {
-        "unit": one.unit,
-        "periods": one.names,
-        **_steps(one.whole),
-        "providers": {part.key: {"label": part.label, **_steps(part)} for part in one.providers},
+        "unit": trend.unit,
+        "periods": trend.step_names,
+        **_series_as_json(trend.total),
+        "providers": {series.key: {"label": series.label, **_series_as_json(series)} for series in trend.providers},
     }
 
 
-def _steps(one: trends.Series) -> dict[str, Any]:
+def _series_as_json(series: trends.TrendSeries) -> dict[str, Any]:
     return {
-        "calls": one.calls,
-        "tokens": one.tokens,
-        "cost_usd": [money.exact_usd_or_none(nano) for nano in one.cost_nano],
+        "calls": series.calls,
+        "tokens": series.tokens,
+        "cost_usd": [money.exact_usd_or_none(nano) for nano in series.cost_nano],
     }
 
 
-def _told(one: Dashboard) -> dict[str, Any]:
-    account = one.account.external_id if one.account else None
+def _dashboard_as_json(dashboard: Dashboard) -> dict[str, Any]:
+    account = dashboard.account.external_id if dashboard.account else None
     return {
-        "summary": representations.summary(one.summary),
-        "trends": {"account": account, **trend(one.months)},
-        "days": {"account": account, **trend(one.days)},
-        "subscription": subscriptions.subscription(one.account, one.plan, one.subscription, one.as_of)
-        if one.account and one.plan
+        "summary": representations.summary_as_json(dashboard.summary),
+        "trends": {"account": account, **trend_as_json(dashboard.months)},
+        "days": {"account": account, **trend_as_json(dashboard.days)},
+        "subscription": subscriptions.subscription_as_json(
+            dashboard.account, dashboard.plan, dashboard.subscription, dashboard.as_of
+        )
+        if dashboard.account and dashboard.plan
         else None,
-        "limits": plan_shapes.limits(standing.limit for standing in one.standings),
-        "meters": plan_shapes.meters(one.standings),
-        "alerts": [alert_text.told(alert) for alert in one.alerts],
+        "limits": plans_api.limits_as_json(status.limit for status in dashboard.limit_statuses),
+        "meters": plans_api.meters_as_json(dashboard.limit_statuses),
+        "alerts": [alert_text.as_json(alert) for alert in dashboard.alerts],
         "projection": {
-            "cost_usd": money.exact_usd_or_none(one.projection.cost_nano),
-            "percent": one.projection.percent,
-            "days_left": one.projection.days_left,
-            "exhausted_on": one.projection.exhausted_on,
+            "cost_usd": money.exact_usd_or_none(dashboard.projection.cost_nano),
+            "percent": dashboard.projection.percent,
+            "days_left": dashboard.projection.days_left,
+            "exhausted_on": dashboard.projection.exhausted_on,
         },
-        "as_of": one.as_of,
+        "as_of": dashboard.as_of,
     }
 
 
-def _count(query: Any, name: str, most: int) -> int | None:  # noqa: ANN401 - Django's QueryDict
+def _parse_count(query: Any, name: str, maximum: int) -> int | None:  # noqa: ANN401 - Django's QueryDict
     text = query.get(name)
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= most):
-        raise Refused("invalid", f"A whole number from 1 to {most}.", name)
+    if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= maximum):
+        raise Refused("invalid", f"Enter a whole number from 1 to {maximum}.", name)
     return int(text)

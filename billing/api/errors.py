@@ -1,4 +1,4 @@
-"""One shape for every error of the API, and the status code of every domain error."""
+"""The format of API errors, and the status code of each domain error."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class UnsupportedEncoding(exceptions.APIException):
 
 
 class Unavailable(exceptions.APIException):
-    """The database is away or locked; nothing was stored, and the same call may be sent again."""
+    """The database is unreachable or locked. Nothing was stored; the request can be retried."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "unavailable"
-    default_detail = "The database does not answer. Nothing was stored; send the same again."
+    default_detail = "The database is not available. Nothing was stored; send the request again."
     wait = 2
 
 
-STATUS = {
+STATUS_BY_CODE = {
     "archived": status.HTTP_409_CONFLICT,
     "event_conflict": status.HTTP_409_CONFLICT,
     "reservation_conflict": status.HTTP_409_CONFLICT,
@@ -46,25 +46,25 @@ STATUS = {
 }
 
 
-def refused(error: Refused, prefix: str = "") -> Response:
-    """A refused field or event as an answer; `prefix` is where it stands in the body."""
-    code = STATUS.get(error.code, status.HTTP_422_UNPROCESSABLE_ENTITY)
-    return Response({"type": "validation_error", "errors": [entry(error, prefix)]}, status=code)
+def refusal_response(error: Refused, prefix: str = "") -> Response:
+    """Builds the error response; `prefix` is the path of the event or object in the body."""
+    code = STATUS_BY_CODE.get(error.code, status.HTTP_422_UNPROCESSABLE_ENTITY)
+    return Response({"type": "validation_error", "errors": [error_as_json(error, prefix)]}, status=code)
 
 
-def entry(error: Refused, prefix: str = "") -> dict[str, Any]:
+def error_as_json(error: Refused, prefix: str = "") -> dict[str, Any]:
     path = ".".join(part for part in (prefix, error.attr) if part)
     return {"code": error.code, "detail": error.detail, "attr": path or None}
 
 
-def handler(error: Exception, context: Any) -> Response | None:  # noqa: ANN401 - DRF's own
-    """DRF's exception handler: domain errors become typed answers, a database that is away becomes a 503."""
+def handler(error: Exception, context: Any) -> Response | None:  # noqa: ANN401 - DRF's type
+    """DRF's exception handler: domain errors become typed responses, an unreachable database a 503."""
     from drf_standardized_errors.handler import exception_handler  # imports DRF's views, whose defaults import us
 
     if isinstance(error, Refused):
-        return refused(error)
+        return refusal_response(error)
     if isinstance(error, TotalTooLarge):
-        return refused(Refused("max_value", "A total would grow beyond 9,000,000,000 USD.", "usage"))
+        return refusal_response(Refused("max_value", "A total would exceed 9,000,000,000 USD.", "usage"))
     if isinstance(error, BadJSON):
         error = BadRequest(str(error))
     if isinstance(error, exceptions.ValidationError):

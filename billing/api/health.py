@@ -1,4 +1,4 @@
-"""`GET health/providers/`: how each actual provider answered in the last minutes, as the operators' chips show it."""
+"""`GET health/providers/`: the health of each actual provider in the last minutes."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from rest_framework.views import APIView
 
 from billing.api import account_scope, schema
 from billing.reports import provider_health
-from billing.reports.provider_health import LastError, ProviderHealth
+from billing.reports.provider_health import LastError, ProviderHealth, ProviderHealthReport
 
 STATUS = {"type": "string", "enum": ["healthy", "warning", "critical", "unknown"]}
-NUMBER = schema.null({"type": "number"})
-COUNT = schema.null({"type": "integer"})
+NUMBER = schema.nullable({"type": "number"})
+COUNT = schema.nullable({"type": "integer"})
 PROVIDER = schema.obj(
     provider=schema.TEXT,
     label=schema.TEXT,
     status=STATUS,
-    reason=schema.null({"type": "string", "enum": ["no_requests"]}),
+    reason=schema.nullable({"type": "string", "enum": ["no_requests"]}),
     recent_requests=COUNT,
     recent_errors=COUNT,
     error_rate=NUMBER,
@@ -29,10 +29,10 @@ PROVIDER = schema.obj(
     p50_ms=NUMBER,
     p95_ms=NUMBER,
     p99_ms=NUMBER,
-    last_error=schema.null(schema.obj(at=schema.TIME, status_code=COUNT, message=schema.TEXT)),
+    last_error=schema.nullable(schema.obj(at=schema.TIME, status_code=COUNT, message=schema.TEXT)),
 )
 ANSWER = schema.obj(
-    reason=schema.null({"type": "string", "enum": ["not_measured"]}),
+    reason=schema.nullable({"type": "string", "enum": ["not_measured"]}),
     window_seconds=schema.INT,
     as_of=schema.TIME,
     results=schema.array(PROVIDER),
@@ -40,7 +40,11 @@ ANSWER = schema.obj(
 
 
 class ProvidersHealthView(APIView):
-    """Worst first. An account's caller sees the state of those that it used in the last 31 days, without what others sent."""
+    """Lists providers with their health, worst first.
+
+    A caller of one account gets the providers it used in the last 31 days. Request counts and the last error are null
+    then, because they include other accounts.
+    """
 
     required_scope = "read"
 
@@ -48,41 +52,41 @@ class ProvidersHealthView(APIView):
         operation_id="provider_health",
         summary="Health of each actual provider in the last minutes",
         tags=["health"],
-        responses={200: ANSWER, **schema.ERRORS_OF_READING},
+        responses={200: ANSWER, **schema.READ_ERRORS},
     )
     def get(self, request: Request) -> Response:
-        account, at = account_scope.caller_of(request).account, timezone.now()
-        found = provider_health.measured(at)
-        shown = found.providers
+        account, at = account_scope.get_caller(request).account, timezone.now()
+        report = provider_health.measure(at)
+        providers = report.providers
         if account:
-            used = provider_health.used_by(account.id, at)
-            shown = tuple(one for one in shown if one.provider in used)
+            used = provider_health.providers_used_by(account.id, at)
+            providers = tuple(health for health in providers if health.provider in used)
         return Response(
             {
-                "reason": found.reason,
-                "window_seconds": found.window_seconds,
-                "as_of": found.as_of,
-                "results": [_told(one, found.window_seconds, whole=account is None) for one in shown],
+                "reason": report.reason,
+                "window_seconds": report.window_seconds,
+                "as_of": report.as_of,
+                "results": [_health_as_json(health, report, platform=account is None) for health in providers],
             }
         )
 
 
-def _told(one: ProviderHealth, seconds: int, *, whole: bool) -> dict[str, Any]:
+def _health_as_json(health: ProviderHealth, report: ProviderHealthReport, *, platform: bool) -> dict[str, Any]:
     return {
-        "provider": one.provider,
-        "label": one.label,
-        "status": one.status,
-        "reason": one.reason,
-        "recent_requests": one.calls if whole else None,
-        "recent_errors": one.errors if whole else None,
-        "error_rate": one.error_rate,
-        "requests_per_minute": round(60 * one.calls / seconds, 2) if whole else None,
-        "p50_ms": one.p50_ms,
-        "p95_ms": one.p95_ms,
-        "p99_ms": one.p99_ms,
-        "last_error": _error(one.last_error) if whole and one.last_error else None,
+        "provider": health.provider,
+        "label": health.label,
+        "status": health.status,
+        "reason": health.reason,
+        "recent_requests": health.calls if platform else None,
+        "recent_errors": health.errors if platform else None,
+        "error_rate": health.error_rate,
+        "requests_per_minute": round(60 * health.calls / report.window_seconds, 2) if platform else None,
+        "p50_ms": health.p50_ms,
+        "p95_ms": health.p95_ms,
+        "p99_ms": health.p99_ms,
+        "last_error": _last_error_as_json(health.last_error) if platform and health.last_error else None,
     }
 
 
-def _error(last: LastError) -> dict[str, Any]:
-    return {"at": last.at, "status_code": last.status_code, "message": last.message}
+def _last_error_as_json(error: LastError) -> dict[str, Any]:
+    return {"at": error.at, "status_code": error.status_code, "message": error.message}

@@ -1,4 +1,4 @@
-"""What lists have in common: how many rows a page holds, the link to the next one, and a filter that says yes or no."""
+"""What list endpoints share: the page size, the links between pages, and a strict boolean filter."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from rest_framework.request import Request
 
 from billing.errors import Refused
 
-MOST = 500
-DEFAULT = 50
+MAX_PAGE_SIZE = 500
+DEFAULT_PAGE_SIZE = 50
 
 
-def yes_or_no() -> django_filters.Filter:
-    """`true` or `false`, and nothing else: django-filter's own BooleanFilter ignores what it does not understand."""
-    words = [("true", "true"), ("false", "false")]
-    return django_filters.TypedChoiceFilter(choices=words, coerce=lambda word: word == "true")
+def boolean_filter() -> django_filters.Filter:
+    """Accepts only `true` or `false`: django-filter's BooleanFilter ignores invalid values."""
+    choices = [("true", "true"), ("false", "false")]
+    return django_filters.TypedChoiceFilter(choices=choices, coerce=lambda value: value == "true")
 
 
-def size(query: dict[str, str]) -> int:
-    text = query.get("page_size") or str(DEFAULT)
-    if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= MOST):
-        raise Refused("invalid", f"A page holds 1 to {MOST} rows.", "page_size")
+def page_size(query: dict[str, str]) -> int:
+    text = query.get("page_size") or str(DEFAULT_PAGE_SIZE)
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= MAX_PAGE_SIZE):
+        raise Refused("invalid", f"Enter a page size from 1 to {MAX_PAGE_SIZE}.", "page_size")
     return int(text)
 
 
-def link(request: Request, cursor: object) -> str | None:
-    """The same request from `cursor` on; None where there is no such page."""
+def page_link(request: Request, cursor: object) -> str | None:
+    """Returns the URL of the same request from `cursor` on; None if there is no such page."""
     if cursor is None:
         return None
     query = request.query_params.copy()

@@ -1,4 +1,4 @@
-"""`GET plans/`: the plans on offer, for everybody; and how a plan and an account's limits look in JSON."""
+"""`GET plans/`: the offered plans, without authentication; and the JSON form of plans and limits."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from billing.api import schema, schema_limits
 from billing.limits.decisions import LimitStatus
 from billing.models import Per
 from billing.plans import plans
-from billing.plans.meters import PER_DAY, Limit, told
+from billing.plans.meters import DAILY_SUFFIX, Limit, amount_as_json
 from billing.plans.plans import Plan
 from lib import money
 from lib.percent import percentage
 
 
 class PlansView(APIView):
-    """The plans that are offered, each in its newest version."""
+    """Lists the offered plans in their latest version, with limits. No authentication is needed."""
 
     @extend_schema(
         operation_id="plans",
@@ -31,46 +31,45 @@ class PlansView(APIView):
     )
     def get(self, request: Request) -> Response:
         catalog = plans.current()
-        offered = [one for one in catalog.latest.values() if one.active]
-        return Response({"results": [_offer(one, plans.limits_of(one, catalog)) for one in offered]})
+        offered = [plan for plan in catalog.latest.values() if plan.active]
+        return Response({"results": [_offer_as_json(plan, plans.limits_of_plan(plan, catalog)) for plan in offered]})
 
 
-def plan(one: Plan) -> dict[str, Any]:
+def plan_as_json(plan: Plan) -> dict[str, Any]:
     return {
-        "slug": one.slug,
-        "name": one.name,
-        "version": one.version,
-        "price_monthly_usd": money.exact_usd(one.price_monthly_nano),
-        "price_yearly_usd": money.exact_usd(one.price_yearly_nano),
+        "slug": plan.slug,
+        "name": plan.name,
+        "version": plan.version,
+        "price_monthly_usd": money.exact_usd(plan.price_monthly_nano),
+        "price_yearly_usd": money.exact_usd(plan.price_yearly_nano),
     }
 
 
-def limits(all_of_them: Iterable[Limit]) -> dict[str, Any]:
-    """Every meter by its slug, and daily limits beside: null is unlimited, 0 not allowed."""
+def limits_as_json(limits: Iterable[Limit]) -> dict[str, Any]:
+    """Maps each meter's slug (plus a suffix for daily limits) to its limit: null is unlimited, 0 not allowed."""
     return {
-        limit.meter.slug if limit.per == Per.PERIOD else limit.meter.slug + PER_DAY: told(
+        limit.meter.slug if limit.per == Per.PERIOD else limit.meter.slug + DAILY_SUFFIX: amount_as_json(
             limit.meter.unit, limit.amount
         )
-        for limit in all_of_them
+        for limit in limits
     }
 
 
-def meters(standings: Sequence[LimitStatus]) -> list[dict[str, Any]]:
-    """Where an account stands, one line a limit."""
+def meters_as_json(statuses: Sequence[LimitStatus]) -> list[dict[str, Any]]:
     return [
         {
-            "meter": one.limit.meter.slug,
-            "per": one.limit.per,
-            "limit": told(one.limit.meter.unit, one.limit.amount),
-            "used": told(one.limit.meter.unit, one.used),
-            "reserved": told(one.limit.meter.unit, one.reserved),
-            "remaining": told(one.limit.meter.unit, one.remaining),
-            "percent": percentage(one.used, one.limit.amount or 0),
-            "resets_at": one.resets_at,
+            "meter": status.limit.meter.slug,
+            "per": status.limit.per,
+            "limit": amount_as_json(status.limit.meter.unit, status.limit.amount),
+            "used": amount_as_json(status.limit.meter.unit, status.used),
+            "reserved": amount_as_json(status.limit.meter.unit, status.reserved),
+            "remaining": amount_as_json(status.limit.meter.unit, status.remaining),
+            "percent": percentage(status.used, status.limit.amount or 0),
+            "resets_at": status.resets_at,
         }
-        for one in standings
+        for status in statuses
     ]
 
 
-def _offer(one: Plan, allowed: Iterable[Limit]) -> dict[str, Any]:
-    return {**plan(one), "limits": limits(allowed)}
+def _offer_as_json(plan: Plan, limits: Iterable[Limit]) -> dict[str, Any]:
+    return {**plan_as_json(plan), "limits": limits_as_json(limits)}

@@ -1,4 +1,4 @@
-"""`POST preflight/`: would these calls pass, together? And what every refusal of a limit looks like."""
+"""`POST preflight/`: tells whether calls would be allowed; and the error response of a refusal by a limit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from billing.accounts import accounts
 from billing.api import account_scope, schema, schema_limits
-from billing.api.parsers import body_of
+from billing.api.parsers import json_body
 from billing.errors import Refused
 from billing.events import events
 from billing.limits import decisions, limits, operations
@@ -24,13 +24,13 @@ from billing.limits.decisions import Refusal
 from billing.limits.operations import Operations
 from billing.models import Account
 
-STATUS = {
+STATUS_BY_CODE = {
     decisions.INACTIVE: status.HTTP_402_PAYMENT_REQUIRED,
     decisions.NOT_IN_PLAN: status.HTTP_403_FORBIDDEN,
     decisions.UNPRICED: status.HTTP_403_FORBIDDEN,
     decisions.EXCEEDED: status.HTTP_429_TOO_MANY_REQUESTS,
 }
-SOON = 5  # seconds after which room that calls in progress hold may be free
+RETRY_AFTER_SECONDS = 5  # by then, reservations of calls in progress may be released
 
 
 class PreflightBody(Struct, forbid_unknown_fields=True):
@@ -39,46 +39,50 @@ class PreflightBody(Struct, forbid_unknown_fields=True):
 
 
 class PreflightView(APIView):
-    """Whether calls would pass every limit of an account, together. Nothing is written and nothing held."""
+    """Tells whether these calls, together, would be allowed by every limit of an account. Nothing is reserved."""
 
     required_scope = "limits"
 
     @extend_schema(
         operation_id="preflight",
-        summary="Would these calls pass?",
-        request={"application/json": schema.of(PreflightBody)},
-        responses={200: schema_limits.DECISION, **schema.ERRORS_OF_WRITING},
+        summary="Check calls against the limits",
+        request={"application/json": schema.from_struct(PreflightBody)},
+        responses={200: schema_limits.DECISION, **schema.WRITE_ERRORS},
     )
     def post(self, request: Request) -> Response:
-        body = operations.converted(body_of(request), PreflightBody)
+        body = operations.convert(json_body(request), PreflightBody)
         at = timezone.now()
-        return Response(decisions.told(limits.preflight(account_of(request, body.account, at), body.operations, at)))
+        return Response(
+            decisions.as_json(limits.preflight(resolve_account(request, body.account, at), body.operations, at))
+        )
 
 
-def account_of(request: Request, named: str | None, at: datetime) -> Account:
-    """Whose limits are meant. One that a first event would make is asked about as it would be made. Raises Refused."""
-    own = account_scope.caller_of(request).account
-    if own is not None and named in (None, own.external_id):
+def resolve_account(request: Request, external_id: str | None, at: datetime) -> Account:
+    """Returns the account; unsaved if the first event would create it. Raises Refused."""
+    own = account_scope.get_caller(request).account
+    if own is not None and external_id in (None, own.external_id):
         return own
-    if named is None:
-        raise Refused("required", "A service key says which account it means.", "account")
-    events.check_account_id(named, "account")
-    known = accounts.get(named) if own is None else None
+    if external_id is None:
+        raise Refused("required", "Name the account that this request is for.", "account")
+    events.check_account_id(external_id, "account")
+    known = accounts.get(external_id) if own is None else None
     if known is None and (own is not None or not settings.CREATE_ACCOUNTS):
         raise Refused("unknown_account", "There is no such account.", "account")
-    return known or accounts.new(external_id=named, at=at)
+    return known or accounts.build(external_id=external_id, at=at)
 
 
-def refusal(error: Refusal, at: datetime) -> Response:
-    """A refusal with the limit that stands in the way; `Retry-After` where waiting helps."""
+def refusal_response(error: Refusal, at: datetime) -> Response:
+    """Builds the error response with the limit that refused; sets `Retry-After` if waiting helps."""
     body: dict[str, object] = {
         "type": "client_error",
         "errors": [{"code": error.code, "detail": error.detail, "attr": None}],
     }
-    answer = Response(body, status=STATUS[error.code])
-    if error.standing:
-        body["limit"] = decisions.told_limit(error.standing)
+    response = Response(body, status=STATUS_BY_CODE[error.code])
+    if error.limit_status:
+        body["limit"] = decisions.limit_as_json(error.limit_status)
         if error.code == decisions.EXCEEDED:
-            seconds = -((at - error.standing.resets_at).total_seconds() // 1)
-            answer["Retry-After"] = str(SOON if error.standing.held_up else max(int(seconds), 1))
-    return answer
+            seconds = -((at - error.limit_status.resets_at).total_seconds() // 1)
+            response["Retry-After"] = str(
+                RETRY_AFTER_SECONDS if error.limit_status.blocked_by_holds else max(int(seconds), 1)
+            )
+    return response

@@ -1,4 +1,4 @@
-"""Answers as JSON: msgspec writes them, so that a batch of 1,000 results costs next to nothing."""
+"""Renders responses as JSON with msgspec, which is fast even for a batch of 1,000 results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from rest_framework.renderers import JSONRenderer
 
-# A Decimal is a percentage or a rate and becomes a JSON number, exactly; money is text before it comes here.
+# A Decimal is a percentage or a rate and becomes an exact JSON number; money is text already.
 _encoder = msgspec.json.Encoder(enc_hook=str, decimal_format="number")
 
 

@@ -1,4 +1,4 @@
-"""How results and figures look in JSON: field names and forms are the API's contract. Formatting only."""
+"""The JSON form of results and reports. Field names and formats are the API's contract."""
 
 from __future__ import annotations
 
@@ -6,96 +6,96 @@ from typing import Any
 
 from billing.models import Account
 from billing.recording.metering import Result
-from billing.reports.reports import Budget, Share, Summary
+from billing.reports.reports import BreakdownRow, Budget, Summary
 from lib import ids, money
 
 
-def result(one: Result) -> dict[str, Any]:
+def result_as_json(result: Result) -> dict[str, Any]:
     return {
-        "status": one.status,
-        "id": one.log_id and ids.text_of(one.log_id),
-        "actual_provider": one.actual_provider,
-        "confidence": one.confidence,
-        "cost_usd": money.exact_usd_or_none(one.cost_nano),
-        "priced": one.priced,
+        "status": result.status,
+        "id": result.log_id and ids.uuid_text(result.log_id),
+        "actual_provider": result.actual_provider,
+        "confidence": result.confidence,
+        "cost_usd": money.exact_usd_or_none(result.cost_nano),
+        "priced": result.priced,
     }
 
 
-def account(one: Account) -> dict[str, Any]:
+def account_as_json(account: Account) -> dict[str, Any]:
     return {
-        "external_id": one.external_id,
-        "name": one.name,
-        "timezone": one.timezone,
-        "anchor_day": one.anchor_day,
-        "active": one.active,
-        "billed_from": one.billed_from,
-        "created_at": one.created_at,
+        "external_id": account.external_id,
+        "name": account.name,
+        "timezone": account.timezone,
+        "anchor_day": account.anchor_day,
+        "active": account.active,
+        "billed_from": account.billed_from,
+        "created_at": account.created_at,
     }
 
 
-def summary(one: Summary) -> dict[str, Any]:
+def summary_as_json(summary: Summary) -> dict[str, Any]:
     return {
-        "account": one.account.external_id if one.account else None,
-        "period": one.period.name,
-        "starts_at": one.period.starts_at,
-        "ends_at": one.period.ends_at,
-        "total_cost_usd": money.exact_usd(one.cost_nano),
-        "total_calls": one.calls,
-        "total_tokens": one.tokens,
-        "errors": one.errors,
-        "error_rate": one.error_rate,
-        "avg_response_time_ms": one.avg_response_time_ms,
-        "unpriced_calls": one.unpriced_calls,
-        "fallback_calls": one.fallback_calls,
-        "prior_adjustments_usd": money.exact_usd(one.prior_adjustments_nano),
-        "budget": budget(one.budget),
-        "provider_breakdown": [_provider(share) for share in one.providers],
-        "category_breakdown": [_category(share) for share in one.categories],
-        "top_providers": [_chip(share) for share in one.top_providers],
+        "account": summary.account.external_id if summary.account else None,
+        "period": summary.period.name,
+        "starts_at": summary.period.starts_at,
+        "ends_at": summary.period.ends_at,
+        "total_cost_usd": money.exact_usd(summary.cost_nano),
+        "total_calls": summary.calls,
+        "total_tokens": summary.tokens,
+        "errors": summary.errors,
+        "error_rate": summary.error_rate,
+        "avg_response_time_ms": summary.avg_response_time_ms,
+        "unpriced_calls": summary.unpriced_calls,
+        "fallback_calls": summary.fallback_calls,
+        "prior_adjustments_usd": money.exact_usd(summary.prior_adjustments_nano),
+        "budget": budget_as_json(summary.budget),
+        "provider_breakdown": [_provider_row(row) for row in summary.providers],
+        "category_breakdown": [_category_row(row) for row in summary.categories],
+        "top_providers": [_provider_chip(row) for row in summary.top_providers],
     }
 
 
-def budget(one: Budget) -> dict[str, Any]:
+def budget_as_json(budget: Budget) -> dict[str, Any]:
     return {
-        "limit_usd": money.exact_usd_or_none(one.limit_nano),
-        "used_usd": money.exact_usd(one.used_nano),
-        "reserved_usd": money.exact_usd(one.reserved_nano),
-        "remaining_usd": money.exact_usd_or_none(one.remaining_nano),
-        "percent": one.percent,
-        "status": one.status,
+        "limit_usd": money.exact_usd_or_none(budget.limit_nano),
+        "used_usd": money.exact_usd(budget.used_nano),
+        "reserved_usd": money.exact_usd(budget.reserved_nano),
+        "remaining_usd": money.exact_usd_or_none(budget.remaining_nano),
+        "percent": budget.percent,
+        "status": budget.status,
     }
 
 
-def _figures(share: Share) -> dict[str, Any]:
-    return {"calls": share.calls, "tokens": share.tokens, "cost_usd": money.exact_usd(share.cost_nano)}
+def _totals(row: BreakdownRow) -> dict[str, Any]:
+    return {"calls": row.calls, "tokens": row.tokens, "cost_usd": money.exact_usd(row.cost_nano)}
 
 
-def _provider(share: Share) -> dict[str, Any]:
+def _provider_row(row: BreakdownRow) -> dict[str, Any]:
     return {
-        "provider": share.key,
-        "label": share.label,
-        **_figures(share),
-        "percent": share.percent,
-        "errors": share.errors,
-        "unpriced_calls": share.unpriced_calls,
-        "categories": [{"category": part.key, **_figures(part)} for part in share.parts],
+        "provider": row.key,
+        "label": row.label,
+        **_totals(row),
+        "percent": row.percent,
+        "errors": row.errors,
+        "unpriced_calls": row.unpriced_calls,
+        "categories": [{"category": part.key, **_totals(part)} for part in row.parts],
     }
 
 
-def _category(share: Share) -> dict[str, Any]:
+def _category_row(row: BreakdownRow) -> dict[str, Any]:
     return {
-        "category": share.key,
-        "label": share.label,
-        **_figures(share),
-        "percent": share.percent,
-        "providers": [{"provider": part.key, "label": part.label, **_figures(part)} for part in share.parts],
+        "category": row.key,
+        "label": row.label,
+        **_totals(row),
+        "percent": row.percent,
+        "providers": [{"provider": part.key, "label": part.label, **_totals(part)} for part in row.parts],
     }
 
 
-def _chip(share: Share) -> dict[str, Any]:
+def _provider_chip(row: BreakdownRow) -> dict[str, Any]:
     return {
-        "provider": share.key,
-        "label": share.label,
-        "cost_usd": money.exact_usd(share.cost_nano),
-        "display": f"{share.label}: {money.format_usd(share.cost_nano)}",
+        "provider": row.key,
+        "label": row.label,
+        "cost_usd": money.exact_usd(row.cost_nano),
+        "display": f"{row.label}: {money.format_usd(row.cost_nano)}",
     }

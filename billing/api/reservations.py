@@ -1,4 +1,4 @@
-"""`POST reservations/` holds room under the limits; `…/{id}/settle/` and `…/{id}/release/` free it."""
+"""`POST reservations/` reserves room under the limits; `…/{id}/settle/` and `…/{id}/release/` end a reservation."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from rest_framework.views import APIView
 
 from billing.accounts import accounts
 from billing.api import account_scope, preflight, schema, schema_limits, usage
-from billing.api.parsers import body_of
+from billing.api.parsers import json_body
 from billing.errors import Refused
 from billing.events import events
 from billing.events.events import Event
 from billing.limits import operations, reservations
 from billing.limits.decisions import Refusal
 from billing.limits.operations import Operations
-from billing.limits.reservations import Wanted
+from billing.limits.reservations import ReservationRequest
 from billing.models import Account, UsageReservation
-from billing.recording.metering import Source
+from billing.recording.metering import EventSource
 from lib import retry, strict_json
 
 
@@ -35,117 +35,124 @@ class ReservationBody(Struct, forbid_unknown_fields=True):
     reservation_id: Annotated[str, Meta(min_length=1, max_length=256)]
     operations: Operations
     account: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
-    ttl_seconds: Annotated[int, Meta(ge=1, le=reservations.LONGEST)] = reservations.USUAL
+    ttl_seconds: Annotated[int, Meta(ge=1, le=reservations.MAX_TTL_SECONDS)] = reservations.DEFAULT_TTL_SECONDS
 
 
 class ReservationsView(APIView):
-    """Holds room for calls that are about to run: all of them, or none. The same request again gets the first grant."""
+    """Reserves calls that are about to run against the limits: all of them or none.
+
+    Repeating the request with the same `reservation_id` returns the first result.
+    """
 
     required_scope = "limits"
 
     @extend_schema(
         operation_id="reserve",
-        summary="Hold room for calls",
-        request={"application/json": schema.of(ReservationBody)},
-        responses={200: schema_limits.GRANT, 201: schema_limits.GRANT, **schema_limits.REFUSALS},
+        summary="Reserve calls",
+        request={"application/json": schema.from_struct(ReservationBody)},
+        responses={200: schema_limits.GRANT, 201: schema_limits.GRANT, **schema_limits.RESERVE_ERRORS},
     )
     def post(self, request: Request) -> Response:
-        body = operations.converted(body_of(request), ReservationBody)
+        body = operations.convert(json_body(request), ReservationBody)
         events.check_text(body.reservation_id, "reservation_id")
         at = timezone.now()
-        account = _stored(preflight.account_of(request, body.account, at), at)
+        account = _get_or_create(preflight.resolve_account(request, body.account, at), at)
         try:
-            made, new = reservations.reserve(
-                account, Wanted(body.reservation_id, body.operations, body.ttl_seconds), at
+            reservation, created = reservations.reserve(
+                account, ReservationRequest(body.reservation_id, body.operations, body.ttl_seconds), at
             )
         except Refusal as error:
-            return preflight.refusal(error, at)
+            return preflight.refusal_response(error, at)
         return Response(
-            {**_told(made, at), **made.grant}, status=status.HTTP_201_CREATED if new else status.HTTP_200_OK
+            {**_reservation_as_json(reservation, at), **reservation.grant},
+            status=status.HTTP_201_CREATED if created else status.HTTP_200_OK,
         )
 
 
 class SettleView(APIView):
-    """Records the usage as it really was and frees what was held for it, in one transaction."""
+    """Records the actual usage and settles the reservation, in one transaction."""
 
     required_scope = "limits"
 
     @extend_schema(
         operation_id="settle",
-        summary="Record the usage, free the room",
+        summary="Record usage and settle the reservation",
         request=schema_limits.EVENT_OR_EVENTS,
-        responses={200: schema_limits.SETTLED, 201: schema_limits.SETTLED, **schema.ERRORS_OF_USAGE},
+        responses={200: schema_limits.SETTLED, 201: schema_limits.SETTLED, **schema.USAGE_ERRORS},
     )
-    def post(self, request: Request, id: UUID) -> Response:  # noqa: A002 - the contract's name
-        caller = account_scope.caller_of(request)
+    def post(self, request: Request, id: UUID) -> Response:  # noqa: A002 - the name in the URL
+        caller = account_scope.get_caller(request)
         if "ingest" not in caller.scopes:
-            raise exceptions.PermissionDenied("This needs the scope 'ingest' as well.")
-        reservation, at = _reservation_of(request, id), timezone.now()
-        source = Source(account=reservation.account, may_state_cost=caller.may_state_cost)
-        body = body_of(request)
-        return retry.on_deadlock(lambda: _settled(body, reservation, source, at))
+            raise exceptions.PermissionDenied("This request also needs the scope 'ingest'.")
+        reservation, at = _get_reservation(request, id), timezone.now()
+        source = EventSource(account=reservation.account, may_state_cost=caller.may_state_cost)
+        body = json_body(request)
+        return retry.on_deadlock(lambda: _settle(body, reservation, source, at))
 
 
 class ReleaseView(APIView):
-    """Frees what is held, once; again, or after the end, it changes nothing."""
+    """Releases a reservation. On one that is already released, settled or expired it changes nothing."""
 
     required_scope = "limits"
 
     @extend_schema(
         operation_id="release",
-        summary="Free the room",
+        summary="Release a reservation",
         request=None,
-        responses={200: schema_limits.RESERVATION, **schema.ERRORS_OF_READING},
+        responses={200: schema_limits.RESERVATION, **schema.READ_ERRORS},
     )
     def post(self, request: Request, id: UUID) -> Response:  # noqa: A002
         at = timezone.now()
-        return Response(_told(reservations.release(_reservation_of(request, id), at), at))
+        return Response(_reservation_as_json(reservations.release(_get_reservation(request, id), at), at))
 
 
-def _stored(account: Account, at: datetime) -> Account:
-    """The account, made where a service key first names it."""
-    adding = account._state.adding  # noqa: SLF001 - Django's own word for it
-    return accounts.made(account.external_id, at=at) if adding else account
+def _get_or_create(account: Account, at: datetime) -> Account:
+    """Returns the account, created if a service key names it for the first time."""
+    adding = account._state.adding  # noqa: SLF001 - Django has no public name for it
+    return accounts.ensure_account(account.external_id, at=at) if adding else account
 
 
-def _reservation_of(request: Request, reservation: UUID) -> UsageReservation:
-    found = reservations.find(reservation, account_scope.caller_of(request).account)
-    if found is None:
+def _get_reservation(request: Request, id: UUID) -> UsageReservation:  # noqa: A002 - the name in the URL
+    reservation = reservations.find(id, account_scope.get_caller(request).account)
+    if reservation is None:
         raise Http404
-    return found
+    return reservation
 
 
-def _settled(body: dict[str, Any], reservation: UsageReservation, source: Source, at: datetime) -> Response:
-    """One transaction, its last look included: whoever is told that it failed may send the same again."""
+def _settle(body: dict[str, Any], reservation: UsageReservation, source: EventSource, at: datetime) -> Response:
+    """Records and settles in one transaction, including the final read, so that a failed request can be retried."""
     with transaction.atomic():
-        answer = _recorded(body, reservation, source, at)
+        response = _record(body, reservation, source, at)
         reservation.refresh_from_db(fields=["state", "over"])
-    return Response({**answer.data, "reservation": _told(reservation, at)}, status=answer.status_code)
+    return Response(
+        {**response.data, "reservation": _reservation_as_json(reservation, at)}, status=response.status_code
+    )
 
 
-def _recorded(body: dict[str, Any], reservation: UsageReservation, source: Source, at: datetime) -> Response:
-    """As `POST usage/` answers."""
+def _record(body: dict[str, Any], reservation: UsageReservation, source: EventSource, at: datetime) -> Response:
+    """Records the events of the body. Returns the response of `POST usage/`."""
     if set(body) == {"event"}:
-        return usage.single(_naming(usage.parse(body["event"], above=1), reservation), source, at, "event")
+        event = _for_reservation(usage.parse_event(body["event"], depth=1), reservation)
+        return usage.record_single(event, source, at, "event")
     if "events" not in body:
-        strict_json.audit(body)
-        raise Refused("required", "Expected `event`, or a list of `events`.", "event")
-    raw = usage.events_of(body)
-    parsed = [_naming(usage.parse(one, above=usage.IN_BATCH), reservation) for one in raw]
-    return usage.batch(raw, parsed, source, at)
+        strict_json.check_limits(body)
+        raise Refused("required", "Send `event`, or a list of `events`.", "event")
+    raw = usage.batch_events(body)
+    parsed = [_for_reservation(usage.parse_event(item, depth=usage.BATCH_NESTING), reservation) for item in raw]
+    return usage.record_batch(raw, parsed, source, at)
 
 
-def _naming(event: Event | Refused, reservation: UsageReservation) -> Event | Refused:
-    """The event, under the reservation that is settled."""
+def _for_reservation(event: Event | Refused, reservation: UsageReservation) -> Event | Refused:
+    """Sets the event's reservation. Returns Refused if the event names another one."""
     if isinstance(event, Refused):
         return event
     if event.reservation_id not in (None, reservation.reservation_id):
-        return Refused("invalid", "The event names another reservation than the path.", "reservation_id")
+        return Refused("invalid", "The event names a different reservation than the URL.", "reservation_id")
     event.reservation_id = reservation.reservation_id
     return event
 
 
-def _told(reservation: UsageReservation, at: datetime) -> dict[str, Any]:
+def _reservation_as_json(reservation: UsageReservation, at: datetime) -> dict[str, Any]:
     return {
         "id": reservation.pk,
         "reservation_id": reservation.reservation_id,

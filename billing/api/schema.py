@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of bodies and answers: the event's schema is made from the struct that reads it."""
+"""OpenAPI schemas of request bodies and responses; the event's schema is generated from its struct."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ MONEY: Schema = {
     "type": "string",
     "pattern": r"^-?[0-9]+(\.[0-9]{1,9})?$",
     "description": "USD, exact decimal.",
-    "examples": ["0.0105"],  # or the documentation's page makes up twenty digits
+    "examples": ["0.0105"],  # otherwise the documentation page invents twenty digits
 }
-PERCENT: Schema = {"type": "number", "description": "In per cent, two decimals."}
+PERCENT: Schema = {"type": "number", "description": "Percent, with two decimals."}
 FREE_FORM: Schema = {"type": "object", "additionalProperties": True}
 
 
@@ -53,33 +53,33 @@ def array(items: Schema) -> Schema:
     return {"type": "array", "items": items}
 
 
-def null(schema: Schema) -> Schema:
-    """Or null."""
+def nullable(schema: Schema) -> Schema:
+    """Returns the schema that also allows null."""
     if "oneOf" in schema:
         return {**schema, "oneOf": [*schema["oneOf"], {"type": "null"}]}
     values = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
     return {**schema, "type": [schema["type"], "null"], **values}
 
 
-def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
-    """The schema without references, as the document's components are drf-spectacular's own."""
+def _inline(schema: Any, definitions: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+    """Replaces references by their definitions, because drf-spectacular generates the components itself."""
     if isinstance(schema, list):
-        return [_inlined(one, definitions) for one in schema]
+        return [_inline(item, definitions) for item in schema]
     if not isinstance(schema, dict):
         return schema
     if "$ref" in schema:
-        return _inlined(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions)
-    return {key: _inlined(value, definitions) for key, value in schema.items() if key not in ("$defs", "title")}
+        return _inline(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions)
+    return {key: _inline(value, definitions) for key, value in schema.items() if key not in ("$defs", "title")}
 
 
-def of(struct: type[msgspec.Struct]) -> Schema:
-    """The schema of what a struct reads."""
+def from_struct(struct: type[msgspec.Struct]) -> Schema:
+    """Returns the JSON schema of a struct."""
     schema = msgspec.json.schema(struct)
-    inlined: Schema = _inlined(schema["$defs"][struct.__name__], schema["$defs"])
+    inlined: Schema = _inline(schema["$defs"][struct.__name__], schema["$defs"])
     return inlined
 
 
-EVENT = of(Event)
+EVENT = from_struct(Event)
 EVENT_OR_BATCH = {
     "application/json": {
         "oneOf": [
@@ -104,33 +104,33 @@ EXAMPLE_EVENT = {
     "response_time_ms": 8120,
 }
 
-ERROR_ENTRY = obj(code=TEXT, detail=TEXT, attr=null(TEXT))
+ERROR_ENTRY = obj(code=TEXT, detail=TEXT, attr=nullable(TEXT))
 ERROR = obj(type=TEXT, errors=array(ERROR_ENTRY))
 _OUTCOME = {
     "status": {"type": "string", "enum": ["accepted", "duplicate", "conflict", "rejected"]},
-    "id": null(UUID),
-    "actual_provider": null(TEXT),
-    "confidence": null(TEXT),
-    "cost_usd": null(MONEY),
-    "priced": null(BOOL),
+    "id": nullable(UUID),
+    "actual_provider": nullable(TEXT),
+    "confidence": nullable(TEXT),
+    "cost_usd": nullable(MONEY),
+    "priced": nullable(BOOL),
 }
 RESULT = obj(event_id=TEXT, **_OUTCOME)
 BATCH_RESULT = obj(
     accepted=INT,
     duplicates=INT,
     rejected=INT,
-    results=array(obj(index=INT, event_id=null(TEXT), **_OUTCOME, errors=array(ERROR_ENTRY))),
+    results=array(obj(index=INT, event_id=nullable(TEXT), **_OUTCOME, errors=array(ERROR_ENTRY))),
 )
-ERRORS_OF_READING = dict.fromkeys((401, 403, 404, 422, 429, 503), ERROR)
-ERRORS_OF_WRITING = dict.fromkeys((400, 401, 403, 404, 413, 415, 422, 429, 503), ERROR)
-ERRORS_OF_USAGE = {
+READ_ERRORS = dict.fromkeys((401, 403, 404, 422, 429, 503), ERROR)
+WRITE_ERRORS = dict.fromkeys((400, 401, 403, 404, 413, 415, 422, 429, 503), ERROR)
+USAGE_ERRORS = {
     **dict.fromkeys((400, 401, 403, 409, 413, 415, 429, 503), ERROR),
     422: {"oneOf": [ERROR, BATCH_RESULT]},
 }
 
-_FIGURES = {"calls": INT, "tokens": INT, "cost_usd": MONEY}
+_TOTALS = {"calls": INT, "tokens": INT, "cost_usd": MONEY}
 SUMMARY = obj(
-    account=null(TEXT),
+    account=nullable(TEXT),
     period=TEXT,
     starts_at=TIME,
     ends_at=TIME,
@@ -138,37 +138,37 @@ SUMMARY = obj(
     total_calls=INT,
     total_tokens=INT,
     errors=INT,
-    error_rate=null(PERCENT),
-    avg_response_time_ms=null(INT),
+    error_rate=nullable(PERCENT),
+    avg_response_time_ms=nullable(INT),
     unpriced_calls=INT,
     fallback_calls=INT,
     prior_adjustments_usd=MONEY,
     budget=obj(
-        limit_usd=null(MONEY),
+        limit_usd=nullable(MONEY),
         used_usd=MONEY,
         reserved_usd=MONEY,
-        remaining_usd=null(MONEY),
-        percent=null(PERCENT),
+        remaining_usd=nullable(MONEY),
+        percent=nullable(PERCENT),
         status={"type": "string", "enum": ["ok", "notice", "warning", "critical", "exceeded"]},
     ),
     provider_breakdown=array(
         obj(
             provider=TEXT,
             label=TEXT,
-            **_FIGURES,
-            percent=null(PERCENT),
+            **_TOTALS,
+            percent=nullable(PERCENT),
             errors=INT,
             unpriced_calls=INT,
-            categories=array(obj(category=TEXT, **_FIGURES)),
+            categories=array(obj(category=TEXT, **_TOTALS)),
         )
     ),
     category_breakdown=array(
         obj(
             category=TEXT,
             label=TEXT,
-            **_FIGURES,
-            percent=null(PERCENT),
-            providers=array(obj(provider=TEXT, label=TEXT, **_FIGURES)),
+            **_TOTALS,
+            percent=nullable(PERCENT),
+            providers=array(obj(provider=TEXT, label=TEXT, **_TOTALS)),
         )
     ),
     top_providers=array(obj(provider=TEXT, label=TEXT, cost_usd=MONEY, display=TEXT)),
@@ -177,27 +177,27 @@ ADJUSTMENT = obj(
     id=UUID,
     kind={"type": "string", "enum": ["void", "reprice", "redetect", "credit", "revert"]},
     delta_usd=MONEY,
-    from_usd=null(MONEY),
-    to_usd=null(MONEY),
-    from_provider=null(TEXT),
-    to_provider=null(TEXT),
+    from_usd=nullable(MONEY),
+    to_usd=nullable(MONEY),
+    from_provider=nullable(TEXT),
+    to_provider=nullable(TEXT),
     reason=TEXT,
     at=TIME,
-    batch=null(UUID),
-    reverts=null(UUID),
-    reverted_by=null(UUID),
+    batch=nullable(UUID),
+    reverts=nullable(UUID),
+    reverted_by=nullable(UUID),
 )
-_LOG_TYPES = {  # of the columns that are no plain text
+_LOG_TYPES = {  # of columns other than plain text
     "id": UUID,
     "timestamp": TIME,
     "received_at": TIME,
-    "late_for": null(TEXT),
+    "late_for": nullable(TEXT),
     "tokens_input": INT,
     "tokens_output": INT,
     "tokens_total": INT,
     "usage": FREE_FORM,
-    "cost_usd": null(MONEY),
-    "original_cost_usd": null(MONEY),
+    "cost_usd": nullable(MONEY),
+    "original_cost_usd": nullable(MONEY),
     "priced": BOOL,
     "voided": BOOL,
     "adjustments": array(ADJUSTMENT),
@@ -208,12 +208,12 @@ _LOG_TYPES = {  # of the columns that are no plain text
     "metadata": FREE_FORM,
 }
 LOG_FIELDS = {name: _LOG_TYPES.get(name, TEXT) for name in log_rows.COLUMNS}
-LOG_PAGE = obj(next=null(TEXT), previous=null(TEXT), results=array(obj(**LOG_FIELDS)))
+LOG_PAGE = obj(next=nullable(TEXT), previous=nullable(TEXT), results=array(obj(**LOG_FIELDS)))
 EXPLANATION = obj(
-    price=null(obj(id=INT, provider=TEXT, model=TEXT, valid_from=DATE, source=TEXT, matched_by=TEXT)),
+    price=nullable(obj(id=INT, provider=TEXT, model=TEXT, valid_from=DATE, source=TEXT, matched_by=TEXT)),
     lines=array(obj(unit=TEXT, quantity=TEXT, rate_usd_per_million=TEXT, cost_usd=TEXT, variant=TEXT, above=INT)),
-    unrounded_usd=null(TEXT),
-    rounding_usd=null(TEXT),
+    unrounded_usd=nullable(TEXT),
+    rounding_usd=nullable(TEXT),
     detection=obj(rule=TEXT, evidence=TEXT, confidence=TEXT),
     text=array(TEXT),
 )

@@ -1,33 +1,40 @@
-"""What the OpenAPI document says of trends and dashboards."""
+"""OpenAPI schemas of trends and dashboards."""
 
 from __future__ import annotations
 
-from billing.api.schema import DATE, INT, MONEY, PERCENT, SUMMARY, TEXT, TIME, Schema, array, null, obj
+from billing.api.schema import DATE, INT, MONEY, PERCENT, SUMMARY, TEXT, TIME, Schema, array, nullable, obj
 from billing.api.schema_limits import ALERT, LIMITS, METER
 from billing.api.schema_subscriptions import TERMS
 
-_STEPS = {"calls": array(INT), "tokens": array(INT), "cost_usd": array(MONEY)}
+_SERIES = {"calls": array(INT), "tokens": array(INT), "cost_usd": array(MONEY)}
 TREND = obj(
-    account=null(TEXT),
+    account=nullable(TEXT),
     unit={"type": "string", "enum": ["month", "day"]},
-    periods={**array(TEXT), "description": "Oldest first, none missing; the other lists have an entry for each."},
-    **_STEPS,
-    providers={"type": "object", "additionalProperties": obj(label=TEXT, **_STEPS)},
+    periods={**array(TEXT), "description": "Oldest first, without gaps; the other lists have one entry per period."},
+    **_SERIES,
+    providers={"type": "object", "additionalProperties": obj(label=TEXT, **_SERIES)},
 )
-SUBSCRIPTION: Schema = null(obj(**TERMS))
+SUBSCRIPTION: Schema = nullable(obj(**TERMS))
 DASHBOARD = obj(
     summary=SUMMARY,
     trends={**TREND, "description": "The last six periods."},
-    days={**TREND, "description": "The days of the period, of a running one up to today."},
+    days={**TREND, "description": "The days of the period; up to today if the period is open."},
     subscription=SUBSCRIPTION,
     limits=LIMITS,
     meters=array(METER),
-    alerts={**array(ALERT), "description": "The newest unread ones."},
+    alerts={**array(ALERT), "description": "The newest unread alerts."},
     projection=obj(
-        cost_usd=null({**MONEY, "description": "By the period's end at this rate; null: over, or younger than a day."}),
-        percent=null({**PERCENT, "description": "Of the cap on cost."}),
-        days_left=null({**INT, "description": "Whole days until the cap is used up at this rate."}),
-        exhausted_on=null({**DATE, "description": "The local day of that, where it lies in this period."}),
+        cost_usd=nullable(
+            {
+                **MONEY,
+                "description": "Projected cost at the period's end; null if the period is over or younger than a day.",
+            }
+        ),
+        percent=nullable({**PERCENT, "description": "Percent of the cost limit."}),
+        days_left=nullable({**INT, "description": "Whole days until the cost limit is used up at this rate."}),
+        exhausted_on=nullable(
+            {**DATE, "description": "The local day on which the limit is used up, if within this period."}
+        ),
     ),
     as_of=TIME,
 )

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of plans, limits, reservations and alerts."""
+"""OpenAPI schemas of plans, limits, reservations and alerts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from billing.api.schema import (
     BOOL,
     DATE,
     ERROR,
-    ERRORS_OF_WRITING,
     EVENT,
     INT,
     MONEY,
@@ -17,21 +16,22 @@ from billing.api.schema import (
     TEXT,
     TIME,
     UUID,
+    WRITE_ERRORS,
     Schema,
     array,
-    null,
+    nullable,
     obj,
 )
 
 AMOUNT: Schema = {"oneOf": [INT, MONEY], "description": "A number of calls or tokens, or USD as a decimal string."}
-LIMIT: Schema = {**null(AMOUNT), "description": "null: unlimited; 0: not allowed."}
+LIMIT: Schema = {**nullable(AMOUNT), "description": "null: unlimited; 0: not allowed."}
 LIMITS: Schema = {
     "type": "object",
     "additionalProperties": LIMIT,
-    "description": "Every meter by its slug; one with a daily limit also as `<slug>_per_day`.",
+    "description": "Limits by the meter's slug; daily limits as `<slug>_per_day`.",
 }
 PER: Schema = {"type": "string", "enum": ["period", "day"]}
-STANDING = obj(meter=TEXT, limit=LIMIT, used=AMOUNT, reserved=AMOUNT, requested=AMOUNT, resets_at=TIME)
+LIMIT_STATUS = obj(meter=TEXT, limit=LIMIT, used=AMOUNT, reserved=AMOUNT, requested=AMOUNT, resets_at=TIME)
 METER = obj(
     meter=TEXT,
     per=PER,
@@ -39,10 +39,10 @@ METER = obj(
     used=AMOUNT,
     reserved=AMOUNT,
     remaining=LIMIT,
-    percent=null(PERCENT),
+    percent=nullable(PERCENT),
     resets_at=TIME,
 )
-_ASKED = obj(
+_REQUESTED_METER = obj(
     per=PER,
     meter=TEXT,
     limit=LIMIT,
@@ -58,12 +58,12 @@ _DECISION = {
     "operations": array(
         obj(
             allowed=BOOL,
-            estimated_cost_usd=null(MONEY),
+            estimated_cost_usd=nullable(MONEY),
             priced=BOOL,
             actual_provider=TEXT,
-            meters=array(_ASKED),
-            code=null(TEXT),
-            reason=null(TEXT),
+            meters=array(_REQUESTED_METER),
+            code=nullable(TEXT),
+            reason=nullable(TEXT),
         )
     ),
     "resets_at": TIME,
@@ -78,8 +78,8 @@ _RESERVATION = {
 }
 RESERVATION = obj(**_RESERVATION)
 GRANT = obj(**_RESERVATION, **_DECISION)
-REFUSED = {**ERROR, "properties": {**ERROR["properties"], "limit": STANDING}}
-REFUSALS = {**ERRORS_OF_WRITING, 402: ERROR, 403: REFUSED, 409: ERROR, 429: REFUSED}
+LIMIT_ERROR = {**ERROR, "properties": {**ERROR["properties"], "limit": LIMIT_STATUS}}
+RESERVE_ERRORS = {**WRITE_ERRORS, 402: ERROR, 403: LIMIT_ERROR, 409: ERROR, 429: LIMIT_ERROR}
 SETTLED = {"allOf": [{"oneOf": [RESULT, BATCH_RESULT]}, obj(reservation=RESERVATION)]}
 EVENT_OR_EVENTS = {
     "application/json": {
@@ -95,17 +95,17 @@ ACCOUNT = obj(**schema.ACCOUNT["properties"], plan=obj(**_PLAN), limits=LIMITS, 
 ALERT = obj(
     id=UUID,
     account=TEXT,
-    period={**DATE, "description": "Start of the usage period; of a daily limit, the day."},
+    period={**DATE, "description": "Start of the usage period; for a daily limit, the day."},
     meter=TEXT,
     kind={"type": "string", "enum": ["threshold", "projected"]},
-    threshold={**null(INT), "description": "In per cent of the limit; null: projected to exceed it."},
+    threshold={**nullable(INT), "description": "Percent of the limit; null: the limit is projected to be exceeded."},
     limit=AMOUNT,
     used=AMOUNT,
     percent=PERCENT,
-    projected={**null(AMOUNT), "description": "At this rate, by the period's end."},
+    projected={**nullable(AMOUNT), "description": "Projected use at the period's end."},
     message=TEXT,
     raised_at=TIME,
     read=BOOL,
-    read_at=null(TIME),
+    read_at=nullable(TIME),
 )
-ALERT_PAGE = obj(next=null(TEXT), results=array(ALERT))
+ALERT_PAGE = obj(next=nullable(TEXT), results=array(ALERT))

@@ -1,65 +1,67 @@
-"""What the OpenAPI document says of subscriptions and statements."""
+"""OpenAPI schemas of subscriptions and statements."""
 
 from __future__ import annotations
 
-from billing.api.schema import BOOL, DATE, INT, MONEY, TEXT, TIME, UUID, Schema, array, null, obj
+from billing.api.schema import BOOL, DATE, INT, MONEY, TEXT, TIME, UUID, Schema, array, nullable, obj
 from billing.api.schema_limits import LIMITS, METER
 
 PLAN = obj(slug=TEXT, name=TEXT, version=INT, price_monthly_usd=MONEY, price_yearly_usd=MONEY)
 CYCLE: Schema = {"type": "string", "enum": ["monthly", "yearly"]}
 STATUS: Schema = {"type": "string", "enum": ["active", "past_due", "suspended", "cancelled"]}
-LAST: Schema = {**DATE, "description": "The account's local day on which the next period starts."}
+PERIOD_END: Schema = {**DATE, "description": "The account's local day on which the next period starts."}
 TERMS = {
     "account": TEXT,
     "plan": PLAN,
     "cycle": CYCLE,
     "status": STATUS,
     "period_start": DATE,
-    "period_end": LAST,
+    "period_end": PERIOD_END,
     "auto_renew": BOOL,
     "amount_due_usd": {
         **MONEY,
-        "description": "What the last step asked for; its statement follows at the period's end.",
+        "description": "Fee of the last change or renewal; its statement follows at the period's end.",
     },
-    "prorated_from": null({**DATE, "description": "The first day of the fee; null: it is for the whole cycle."}),
-    "pending": null(obj(plan=PLAN, cycle=CYCLE)),
-    "grace_until": null(TIME),
+    "prorated_from": nullable(
+        {**DATE, "description": "First day covered by a prorated fee; null if the fee is for the whole cycle."}
+    ),
+    "pending": nullable(obj(plan=PLAN, cycle=CYCLE)),
+    "grace_until": nullable(TIME),
 }
 SUBSCRIPTION = obj(**TERMS, limits=LIMITS, meters=array(METER))
-STEP = obj(
+SUBSCRIPTION_EVENT = obj(
     id=UUID,
     kind=TEXT,
     at=TIME,
     plan=PLAN,
-    pending_plan=null(PLAN),
+    pending_plan=nullable(PLAN),
     cycle=CYCLE,
     status=STATUS,
     period_start=DATE,
-    period_end=LAST,
+    period_end=PERIOD_END,
     amount_usd=MONEY,
     lines=array(obj(text=TEXT, amount_usd=MONEY)),
     usage=obj(calls=INT, tokens=INT, cost_usd=MONEY),
 )
-_AMOUNTS = {"amount_usd": MONEY, "rounded_usd": {**MONEY, "description": "Whole cents; they add up to the total."}}
+_AMOUNTS = {"amount_usd": MONEY, "rounded_usd": {**MONEY, "description": "Rounded to cents; adds up to the total."}}
 STATEMENT = obj(
     id=UUID,
     period=TEXT,
     period_start=DATE,
-    period_end=LAST,
-    plan=null(PLAN),
+    period_end=PERIOD_END,
+    plan=nullable(PLAN),
     fee_usd=MONEY,
     overage_usd=MONEY,
     adjustments_usd=MONEY,
     total_usd=MONEY,
-    amount_due_usd={**MONEY, "description": "The total in whole cents."},
+    amount_due_usd={**MONEY, "description": "The total, rounded to cents."},
     usage_usd=MONEY,
     calls=INT,
     tokens=INT,
-    included_usd=null(MONEY),
+    included_usd=nullable(MONEY),
     lines=array(obj(kind=TEXT, text=TEXT, period=TEXT, **_AMOUNTS)),
     usage=array(obj(provider=TEXT, label=TEXT, calls=INT, tokens=INT, **_AMOUNTS)),
     closed_at=TIME,
-    due_at=null(TIME),
+    due_at=nullable(TIME),
     status={"type": "string", "enum": ["open", "paid", "nothing_due"]},
-    paid_at=null(TIME),
+    paid_at=nullable(TIME),
 )

@@ -1,4 +1,4 @@
-"""An account's subscription: shown, begun, moved, cancelled; its history, and the statements of closed periods."""
+"""An account's subscription: show, subscribe, change, cancel; its history, and the statements of closed periods."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from billing.api import account_scope, schema, schema_subscriptions
-from billing.api import plans as plan_shapes
-from billing.api.parsers import body_of
+from billing.api import plans as plans_api
+from billing.api.parsers import json_body
 from billing.api.renderers import FastJSONRenderer
 from billing.errors import Refused
 from billing.events import events
@@ -25,25 +25,23 @@ from billing.plans.plans import Plan
 from lib import money, periods
 
 MAY_CHANGE = "billing.change_subscription"
-MOST = 500  # steps, or statements, in one answer: forty years of months
+MAX_RESULTS = 500  # events or statements per response: forty years of months
 
 
-class Wish(msgspec.Struct, forbid_unknown_fields=True):
-    """What a request to subscribe says."""
-
+class SubscribeBody(msgspec.Struct, forbid_unknown_fields=True):
     plan: Annotated[str, msgspec.Meta(min_length=1, max_length=50)]
     cycle: Literal["monthly", "yearly"] = "monthly"
 
 
-class Nothing(msgspec.Struct, forbid_unknown_fields=True):
-    """A body that says nothing."""
+class EmptyBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A body without fields."""
 
 
 class SubscribeView(APIView):
-    """Subscribes an account to a plan, or moves it there: a dearer one at once, a cheaper one when the cycle ends.
+    """Subscribes an account to a plan or changes its plan. Upgrades take effect immediately, downgrades when the cycle ends.
 
-    Fees are prorated by days and rounded half-even to cents. The plan that it has already stays, and goes on where it
-    was to end. With an `Idempotency-Key`, the same request again is answered as the first one and does nothing.
+    Fees are prorated by day and rounded half-even to cents. Subscribing to the current plan revokes a pending
+    cancellation or change. With an `Idempotency-Key`, repeating the request returns the first response and does nothing.
     """
 
     required_scope = "manage"
@@ -53,32 +51,32 @@ class SubscribeView(APIView):
         operation_id="subscribe",
         summary="Subscribe to a plan",
         parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
-        request={"application/json": schema.of(Wish)},
+        request={"application/json": schema.from_struct(SubscribeBody)},
         responses={
             200: schema_subscriptions.SUBSCRIPTION,
             201: schema_subscriptions.SUBSCRIPTION,
-            **schema.ERRORS_OF_WRITING,
+            **schema.WRITE_ERRORS,
             402: schema.ERROR,
             409: schema.ERROR,
         },
     )
     def post(self, request: Request, external_id: str) -> Response:
-        account = named(request, external_id)
-        wish = events.converted(body_of(request), Wish)
-        events.check_text(wish.plan, "plan")
-        at, actor = timezone.now(), account_scope.caller_of(request).name
+        account = get_account(request, external_id)
+        body = events.convert(json_body(request), SubscribeBody)
+        events.check_text(body.plan, "plan")
+        at, actor = timezone.now(), account_scope.get_caller(request).name
 
-        def work() -> dict[str, Any]:
-            _, begun = subscriptions.subscribe(account, plan=wish.plan, cycle=wish.cycle, actor=actor, at=at)
-            return {"status": 201 if begun else 200, "body": _plain(_shown(account, at))}
+        def subscribe() -> dict[str, Any]:
+            _, created = subscriptions.subscribe(account, plan=body.plan, cycle=body.cycle, actor=actor, at=at)
+            return {"status": 201 if created else 200, "body": _as_sent(_detail(account, at))}
 
-        asked = f"subscribe {wish.plan} {wish.cycle}"
-        answer = idempotency.once(account, _key(request), asked, work, at=at)
-        return Response(answer["body"], status=answer["status"])
+        description = f"subscribe {body.plan} {body.cycle}"
+        response = idempotency.run_once(account, _idempotency_key(request), description, subscribe, at=at)
+        return Response(response["body"], status=response["status"])
 
 
 class CancelView(APIView):
-    """Ends an account's subscription with its cycle; the account has the default plan then. Nothing is paid back."""
+    """Cancels a subscription at the end of its cycle. The account then has the default plan. There is no refund."""
 
     required_scope = "manage"
     staff_permission = MAY_CHANGE
@@ -87,126 +85,137 @@ class CancelView(APIView):
         operation_id="cancel_subscription",
         summary="Cancel the subscription",
         request=None,
-        responses={200: schema_subscriptions.SUBSCRIPTION, **schema.ERRORS_OF_WRITING},
+        responses={200: schema_subscriptions.SUBSCRIPTION, **schema.WRITE_ERRORS},
     )
     def post(self, request: Request, external_id: str) -> Response:
-        account, at = named(request, external_id), timezone.now()
-        events.converted(dict(request.data), Nothing)
-        subscriptions.cancel(account, actor=account_scope.caller_of(request).name, at=at)
-        return Response(_shown(account, at))
+        account, at = get_account(request, external_id), timezone.now()
+        events.convert(dict(request.data), EmptyBody)
+        subscriptions.cancel(account, actor=account_scope.get_caller(request).name, at=at)
+        return Response(_detail(account, at))
 
 
 class SubscriptionView(APIView):
-    """An account's subscription. One that has subscribed to nothing is told its default plan, by the month."""
+    """Returns an account's subscription; without one, the default plan with monthly periods."""
 
     required_scope = "read"
 
     @extend_schema(
         operation_id="subscription",
         summary="Show the subscription",
-        responses={200: schema_subscriptions.SUBSCRIPTION, **schema.ERRORS_OF_READING},
+        responses={200: schema_subscriptions.SUBSCRIPTION, **schema.READ_ERRORS},
     )
     def get(self, request: Request, external_id: str) -> Response:
-        return Response(_shown(named(request, external_id), timezone.now()))
+        return Response(_detail(get_account(request, external_id), timezone.now()))
 
 
 class RenewalsView(APIView):
-    """Every step of an account's subscription, newest first, each with its fee and what had been used by then."""
+    """Lists all changes and renewals of an account's subscription, newest first, with fee and usage so far."""
 
     required_scope = "read"
 
     @extend_schema(
         operation_id="renewals",
-        summary="List renewals and other steps",
-        responses={200: schema.obj(results=schema.array(schema_subscriptions.STEP)), **schema.ERRORS_OF_READING},
+        summary="List subscription changes and renewals",
+        responses={
+            200: schema.obj(results=schema.array(schema_subscriptions.SUBSCRIPTION_EVENT)),
+            **schema.READ_ERRORS,
+        },
     )
     def get(self, request: Request, external_id: str) -> Response:
-        account = named(request, external_id)
-        steps = subscriptions.history(account)[:MOST]
-        return Response({"results": [_step(one) for one in steps]})
+        account = get_account(request, external_id)
+        history = subscriptions.history(account)[:MAX_RESULTS]
+        return Response({"results": [_event_as_json(event) for event in history]})
 
 
 class StatementsView(APIView):
-    """The statements of an account's closed usage periods, newest first."""
+    """Lists the statements of an account's closed usage periods, newest first."""
 
     required_scope = "read"
 
     @extend_schema(
         operation_id="statements",
         summary="List statements",
-        responses={200: schema.obj(results=schema.array(schema_subscriptions.STATEMENT)), **schema.ERRORS_OF_READING},
+        responses={200: schema.obj(results=schema.array(schema_subscriptions.STATEMENT)), **schema.READ_ERRORS},
     )
     def get(self, request: Request, external_id: str) -> Response:
-        account = named(request, external_id)
-        stored = Statement.objects.filter(account=account).order_by("-period")[:MOST]
-        return Response({"results": [_statement(one) for one in stored]})
+        account = get_account(request, external_id)
+        statements = Statement.objects.filter(account=account).order_by("-period")[:MAX_RESULTS]
+        return Response({"results": [_statement_as_json(statement) for statement in statements]})
 
 
-def named(request: Request, external_id: str) -> Account:
-    """The account in the path. What is not the caller's does not exist: Http404."""
-    account = account_scope.account_of(request, external_id)
+def get_account(request: Request, external_id: str) -> Account:
+    """Returns the account in the path. Raises Http404 if the caller may not see it."""
+    account = account_scope.resolve_account(request, external_id)
     if account is None:
         raise LookupError("the path always names an account")
     return account
 
 
-def _key(request: Request) -> str | None:
+def _idempotency_key(request: Request) -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
-    if not 1 <= len(key) <= idempotency.MOST:
-        raise Refused("max_length", f"1 to {idempotency.MOST} characters.", "Idempotency-Key")
+    if not 1 <= len(key) <= idempotency.MAX_KEY_LENGTH:
+        raise Refused(
+            "max_length", f"The key must have 1 to {idempotency.MAX_KEY_LENGTH} characters.", "Idempotency-Key"
+        )
     return key
 
 
-def _plain(body: dict[str, Any]) -> dict[str, Any]:
-    """As it is sent, so that it can be kept and sent again."""
+def _as_sent(body: dict[str, Any]) -> dict[str, Any]:
+    """Converts the body to plain JSON types, as sent, so that it can be stored and sent again."""
     sent: dict[str, Any] = msgspec.json.decode(FastJSONRenderer().render(body))
     return sent
 
 
-def _shown(account: Account, at: datetime) -> dict[str, Any]:
+def _detail(account: Account, at: datetime) -> dict[str, Any]:
     account.refresh_from_db()
     catalog = plans.current()
-    plan, standings = plans.of_account(account, at, catalog), limits.standing(account, at)
+    plan, statuses = plans.for_account(account, at, catalog), limits.statuses(account, at)
     return {
-        **subscription(account, plan, subscriptions.of(account), at),
-        "limits": plan_shapes.limits(one.limit for one in standings),
-        "meters": plan_shapes.meters(standings),
+        **subscription_as_json(account, plan, subscriptions.for_account(account), at),
+        "limits": plans_api.limits_as_json(status.limit for status in statuses),
+        "meters": plans_api.meters_as_json(statuses),
     }
 
 
-def subscription(account: Account, plan: Plan, one: Subscription | None, at: datetime) -> dict[str, Any]:
-    """The plan and its terms, without limits: what a dashboard tells of it too."""
-    return {"account": account.external_id, "plan": plan_shapes.plan(plan), **_terms(account, one, at)}
-
-
-def _terms(account: Account, one: Subscription | None, at: datetime) -> dict[str, Any]:
-    if one is None or one.status == Subscription.Status.CANCELLED:
-        return _default_terms(account, one, at)
-    pending = plans.current().plans.get(one.pending_plan_id or 0)
+def subscription_as_json(
+    account: Account, plan: Plan, subscription: Subscription | None, at: datetime
+) -> dict[str, Any]:
+    """Returns the plan and its terms, without limits."""
     return {
-        "cycle": one.cycle,
-        "status": one.status,
-        "period_start": one.period_start,
-        "period_end": one.period_end,
-        "auto_renew": one.auto_renew,
-        "amount_due_usd": money.exact_usd(one.fee_nano),
-        "prorated_from": one.prorated_from,
-        "pending": {"plan": plan_shapes.plan(pending), "cycle": one.pending_cycle} if pending else None,
-        "grace_until": one.grace_until,
+        "account": account.external_id,
+        "plan": plans_api.plan_as_json(plan),
+        **_terms_as_json(account, subscription, at),
     }
 
 
-def _default_terms(account: Account, one: Subscription | None, at: datetime) -> dict[str, Any]:
-    """The default plan asks for nothing and rolls over with the usage period."""
-    start = periods.start_of(account.schedule, periods.local_day(account.schedule, at))
+def _terms_as_json(account: Account, subscription: Subscription | None, at: datetime) -> dict[str, Any]:
+    if subscription is None or subscription.status == Subscription.Status.CANCELLED:
+        return _default_terms_as_json(account, subscription, at)
+    pending = plans.current().plans.get(subscription.pending_plan_id or 0)
+    return {
+        "cycle": subscription.cycle,
+        "status": subscription.status,
+        "period_start": subscription.period_start,
+        "period_end": subscription.period_end,
+        "auto_renew": subscription.auto_renew,
+        "amount_due_usd": money.exact_usd(subscription.fee_nano),
+        "prorated_from": subscription.prorated_from,
+        "pending": {"plan": plans_api.plan_as_json(pending), "cycle": subscription.pending_cycle} if pending else None,
+        "grace_until": subscription.grace_until,
+    }
+
+
+def _default_terms_as_json(account: Account, subscription: Subscription | None, at: datetime) -> dict[str, Any]:
+    """Returns the terms of the default plan: no fee, renewed with the usage period."""
+    start = periods.period_start(account.schedule, periods.local_day(account.schedule, at))
     return {
         "cycle": "monthly",
-        "status": one.status if one else Subscription.Status.ACTIVE.value,
+        "status": subscription.status if subscription else Subscription.Status.ACTIVE.value,
         "period_start": start,
-        "period_end": periods.next_start(account.schedule, start),
-        "auto_renew": one is None,
+        "period_end": periods.next_period_start(account.schedule, start),
+        "auto_renew": subscription is None,
         "amount_due_usd": "0",
         "prorated_from": None,
         "pending": None,
@@ -214,61 +223,61 @@ def _default_terms(account: Account, one: Subscription | None, at: datetime) -> 
     }
 
 
-def _step(one: SubscriptionEvent) -> dict[str, Any]:
+def _event_as_json(event: SubscriptionEvent) -> dict[str, Any]:
     catalog = plans.current()
-    pending = catalog.plans.get(one.next_plan_id or 0)
+    pending = catalog.plans.get(event.next_plan_id or 0)
     return {
-        "id": one.id,
-        "kind": one.kind,
-        "at": one.effective_at,
-        "plan": plan_shapes.plan(catalog.plans[one.plan_id]),
-        "pending_plan": plan_shapes.plan(pending) if pending else None,
-        "cycle": one.cycle,
-        "status": one.status,
-        "period_start": one.period_start,
-        "period_end": one.period_end,
-        "amount_usd": money.exact_usd(one.fee_nano),
-        "lines": [{"text": part["text"], "amount_usd": money.exact_usd(part["nano"])} for part in one.fee_lines],
+        "id": event.id,
+        "kind": event.kind,
+        "at": event.effective_at,
+        "plan": plans_api.plan_as_json(catalog.plans[event.plan_id]),
+        "pending_plan": plans_api.plan_as_json(pending) if pending else None,
+        "cycle": event.cycle,
+        "status": event.status,
+        "period_start": event.period_start,
+        "period_end": event.period_end,
+        "amount_usd": money.exact_usd(event.fee_nano),
+        "lines": [{"text": line["text"], "amount_usd": money.exact_usd(line["nano"])} for line in event.fee_lines],
         "usage": {
-            "calls": one.usage["calls"],
-            "tokens": one.usage["tokens"],
-            "cost_usd": money.exact_usd(one.usage["cost_nano"]),
+            "calls": event.usage["calls"],
+            "tokens": event.usage["tokens"],
+            "cost_usd": money.exact_usd(event.usage["cost_nano"]),
         },
     }
 
 
-def _statement(one: Statement) -> dict[str, Any]:
-    plan = plans.current().plans.get(one.plan_id or 0)
+def _statement_as_json(statement: Statement) -> dict[str, Any]:
+    plan = plans.current().plans.get(statement.plan_id or 0)
     return {
-        "id": one.id,
-        "period": f"{one.period:%Y-%m}",
-        "period_start": one.period,
-        "period_end": one.period_end,
-        "plan": plan_shapes.plan(plan) if plan else None,
-        "fee_usd": money.exact_usd(one.fee_nano),
-        "overage_usd": money.exact_usd(one.overage_nano),
-        "adjustments_usd": money.exact_usd(one.adjustments_nano),
-        "total_usd": money.exact_usd(one.total_nano),
-        "amount_due_usd": money.exact_usd(one.total_cents * money.CENT),
-        "usage_usd": money.exact_usd(one.usage_nano),
-        "calls": one.calls,
-        "tokens": one.tokens_total,
-        "included_usd": money.exact_usd_or_none(one.allowance_nano),
+        "id": statement.id,
+        "period": f"{statement.period:%Y-%m}",
+        "period_start": statement.period,
+        "period_end": statement.period_end,
+        "plan": plans_api.plan_as_json(plan) if plan else None,
+        "fee_usd": money.exact_usd(statement.fee_nano),
+        "overage_usd": money.exact_usd(statement.overage_nano),
+        "adjustments_usd": money.exact_usd(statement.adjustments_nano),
+        "total_usd": money.exact_usd(statement.total_nano),
+        "amount_due_usd": money.exact_usd(statement.total_cents * money.CENT),
+        "usage_usd": money.exact_usd(statement.usage_nano),
+        "calls": statement.calls,
+        "tokens": statement.tokens_total,
+        "included_usd": money.exact_usd_or_none(statement.allowance_nano),
         "lines": [
-            {"kind": line["kind"], "text": line["text"], "period": line["period"], **_amounts(line)}
-            for line in one.lines
+            {"kind": line["kind"], "text": line["text"], "period": line["period"], **_amounts_as_json(line)}
+            for line in statement.lines
         ],
         "usage": [
-            {name: line[name] for name in ("provider", "label", "calls", "tokens")} | _amounts(line)
-            for line in one.usage
+            {name: line[name] for name in ("provider", "label", "calls", "tokens")} | _amounts_as_json(line)
+            for line in statement.usage
         ],
-        "closed_at": one.closed_at,
-        "due_at": one.due_at,
-        "status": one.state,
-        "paid_at": one.paid_at,
+        "closed_at": statement.closed_at,
+        "due_at": statement.due_at,
+        "status": statement.state,
+        "paid_at": statement.paid_at,
     }
 
 
-def _amounts(line: dict[str, Any]) -> dict[str, str]:
-    """Exact, and its part of the total in whole cents."""
+def _amounts_as_json(line: dict[str, Any]) -> dict[str, str]:
+    """Returns the exact amount, and its share of the total in whole cents."""
     return {"amount_usd": money.exact_usd(line["nano"]), "rounded_usd": money.exact_usd(line["cents"] * money.CENT)}

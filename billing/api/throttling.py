@@ -1,4 +1,4 @@
-"""How many requests one caller may send: `API_RATE` for each key or user, `ANONYMOUS_RATE` for each address."""
+"""Limits the request rate: `API_RATE` per key or user, `ANONYMOUS_RATE` per IP address."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 class CallerThrottle(BaseThrottle):
-    """Beyond the rate: 429 `throttled` with Retry-After."""
+    """Refuses requests above the rate with 429 `throttled` and Retry-After."""
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        name, self._rate = _who(request)
-        return rate_limit.within(name, self._rate)
+        name, self._rate = _rate_key(request)
+        return rate_limit.allow(name, self._rate)
 
     def wait(self) -> float:
-        return rate_limit.wait(self._rate)
+        return rate_limit.seconds_until_reset(self._rate)
 
 
-def _who(request: Request) -> tuple[str, str]:
-    allowed: dict[str, str] = settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]  # type: ignore[assignment]  # ours
+def _rate_key(request: Request) -> tuple[str, str]:
+    rates: dict[str, str] = settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]  # type: ignore[assignment]  # ours
     caller = request.user
     if isinstance(caller, Caller):
         user = caller.user.pk if caller.user else None
-        return f"{caller.key_id}/{user}", allowed["caller"]
-    return f"@{client_address.of_request(request._request)}", allowed["anonymous"]
+        return f"{caller.key_id}/{user}", rates["caller"]
+    return f"@{client_address.from_request(request._request)}", rates["anonymous"]

@@ -1,4 +1,4 @@
-"""The API's addresses of billing, under /api/v1/."""
+"""URLs of the billing API, under /api/v1/."""
 
 from django.urls import path
 

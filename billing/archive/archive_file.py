@@ -1,11 +1,11 @@
-"""A file of archived usage logs: an account's usage period as compressed CSV, and beside it what it holds and its checksum.
+"""Files of archived usage logs: one usage period of an account as compressed CSV, with a manifest and checksums.
 
-    account-12/2026-01-01.csv.gz     a header, then a row a log in the order of their time; in parts (lib/gzip_parts.py)
+    account-12/2026-01-01.csv.gz     a header, then one row per log by time; in parts (lib/gzip_parts.py)
     account-12/2026-01-01.json       the manifest
-    account-12/2026-01-01.sha256     of both, as `sha256sum --check` reads it
+    account-12/2026-01-01.sha256     of both files, in the format of `sha256sum --check`
 
-Values are as the log has them: money in nano-USD, times in UTC, JSON in its columns; a cell is empty for null. Client addresses
-and user agents are left out: the log erases them after some days, and a file would keep them.
+Values are those of the log: money in nano-USD, times in UTC, JSON as text, empty cells for null. Client addresses and user
+agents are left out, as the log erases them after some days and a file would keep them.
 """
 
 from __future__ import annotations
@@ -27,101 +27,107 @@ from django.conf import settings
 
 from billing.models import Archive, ArchivedEvent, UsageLog
 from lib import gzip_parts, ids
-from lib.gzip_parts import Damaged
+from lib.gzip_parts import DamagedFile
 
-FORMAT = 1
-PERSONAL = ("ip_address", "user_agent")
-COLUMNS = tuple(field.attname for field in UsageLog._meta.concrete_fields if field.name not in PERSONAL)
+FORMAT_VERSION = 1
+PERSONAL_COLUMNS = ("ip_address", "user_agent")
+COLUMNS = tuple(field.attname for field in UsageLog._meta.concrete_fields if field.name not in PERSONAL_COLUMNS)
 _values = attrgetter(*COLUMNS)
-csv.field_size_limit(1 << 20)  # characters; PostgreSQL spells 4 KiB of metadata such as 1e308 out in 200,000
+csv.field_size_limit(1 << 20)  # characters; 4 KiB of metadata with numbers such as 1e308 take 200,000 from PostgreSQL
 
 
-class Part(NamedTuple):
-    """The ids of some logs, their rows as they stand in the file, and where the next part begins."""
+class FilePart(NamedTuple):
+    """The ids and rows of one part, and the file offset of the next part."""
 
     ids: list[UUID]
     text: str
-    next: int
+    next_offset: int
 
 
-class Writer:
-    """Adds logs to a file, and knows how many these were."""
+class LogWriter:
+    """Appends logs to a file and counts them."""
 
-    def __init__(self, path: Path, write: gzip_parts.Write) -> None:
+    def __init__(self, path: Path, write: gzip_parts.WritePart) -> None:
         self._path, self._write, self._digest, self._logs = path, write, hashlib.sha256(), 0
-        self._add(_lines([COLUMNS]))
+        self._add(_format_rows([COLUMNS]))
 
     def add(self, logs: Sequence[UsageLog]) -> None:
-        self._add(text_of(logs))
+        self._add(format_logs(logs))
         self._logs += len(logs)
 
     def _add(self, text: str) -> None:
         self._write(text)
         self._digest.update(text.encode())
 
-    def compare(self) -> int:
-        """Read the file back; where its first logs begin. Raises Damaged where it does not hold what was added."""
-        text, start = gzip_parts.part(self._path, 0)
+    def verify(self) -> int:
+        """Read the file back; return the offset of its first logs. Raises DamagedFile if it differs from what was added."""
+        text, start = gzip_parts.read_part(self._path, 0)
         digest, logs, offset = hashlib.sha256(text.encode()), 0, start
         while offset < self._path.stat().st_size:
-            one = part(self._path, offset)
-            digest.update(one.text.encode())
-            logs, offset = logs + len(one.ids), one.next
+            part = read_part(self._path, offset)
+            digest.update(part.text.encode())
+            logs, offset = logs + len(part.ids), part.next_offset
         if (digest.digest(), logs) != (self._digest.digest(), self._logs):
-            raise Damaged("The file does not hold what was written.")
+            raise DamagedFile("The file does not contain what was written.")
         return start
 
-    def found(self) -> dict[str, Any]:
-        """How many logs the file holds, its bytes, and its checksum."""
+    def facts(self) -> dict[str, Any]:
+        """The file's number of logs, size in bytes, and checksum."""
         return {"logs": self._logs, "size": self._path.stat().st_size, "sha256": gzip_parts.checksum(self._path)}
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[Writer]:
-    """The file is there when the block ends well. Raises BlockingIOError, where another process is writing it, or OSError."""
-    with gzip_parts.writing(path) as write:
-        yield Writer(gzip_parts.partial_of(path), write)
+def open_writer(path: Path) -> Iterator[LogWriter]:
+    """The file gets its name when the block succeeds. Raises OSError; BlockingIOError if another process is writing it."""
+    with gzip_parts.open_writer(path) as write:
+        yield LogWriter(gzip_parts.partial_path(path), write)
 
 
-def path_of(one: Archive) -> Path:
-    """Accounts have names that no file may have."""
-    return Path(settings.ARCHIVE_DIR) / f"account-{one.account_id}" / f"{one.period}.csv.gz"
+def archive_path(archive: Archive) -> Path:
+    """The folder has the internal id, because external ids may not be valid file names."""
+    return Path(settings.ARCHIVE_DIR) / f"account-{archive.account_id}" / f"{archive.period}.csv.gz"
 
 
-def of_event(account: str, event_id: str) -> Path | None:
-    """The file with an archived event, by the caller's ids."""
-    found = ArchivedEvent.objects.filter(account__external_key=ids.key_of(account), event_key=ids.key_of(event_id))
-    event = found.first()
-    return path_of(Archive(account_id=event.account_id, period=event.period)) if event else None
+def find_event_file(account: str, event_id: str) -> Path | None:
+    """The file of an archived event, given the external ids of account and event."""
+    account_key, event_key = ids.lookup_key(account), ids.lookup_key(event_id)
+    event = ArchivedEvent.objects.filter(account__external_key=account_key, event_key=event_key).first()
+    return archive_path(Archive(account_id=event.account_id, period=event.period)) if event else None
 
 
-def text_of(logs: Sequence[UsageLog]) -> str:
-    """Rows of the file; the same logs make the same text."""
-    return _lines(map(_cell, _values(log)) for log in logs)
+def format_logs(logs: Sequence[UsageLog]) -> str:
+    """The logs as rows of the file; the same logs always give the same text."""
+    return _format_rows(map(_format_value, _values(log)) for log in logs)
 
 
-def part(path: Path, offset: int) -> Part:
-    """Raises Damaged or OSError."""
+def read_part(path: Path, offset: int) -> FilePart:
+    """Raises DamagedFile or OSError."""
     try:
-        text, after = gzip_parts.part(path, offset)
+        text, next_offset = gzip_parts.read_part(path, offset)
         ids = [UUID(row[0]) for row in csv.reader(io.StringIO(text, newline=""))]
-    except (ValueError, IndexError, csv.Error) as error:  # another file's text, or none at all
-        raise Damaged("The file has rows that begin with no id.") from error
-    return Part(ids, text, after)
+    except (ValueError, IndexError, csv.Error) as error:  # the text of another file, or no text
+        raise DamagedFile("The file has rows without a log id.") from error
+    return FilePart(ids, text, next_offset)
 
 
-def describe(path: Path, manifest: dict[str, Any]) -> None:
-    """Write the manifest, and the checksums of it and the file, which need not be there yet."""
+def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
+    """Write the manifest, and the checksums of the manifest and the file. The file itself may still be missing."""
     stem = path.name.removesuffix(".csv.gz")
-    described = path.with_name(f"{stem}.json")
-    whole = {"format": FORMAT, "file": path.name, **manifest, "columns": COLUMNS, "left_out": PERSONAL}
-    _put(described, json.dumps(whole, indent=2, default=str) + "\n")
-    sums = ((manifest["sha256"], path), (gzip_parts.checksum(described), described))
-    _put(path.with_name(f"{stem}.sha256"), "".join(f"{one}  {of.name}\n" for one, of in sums))
-    gzip_parts.sync(path.parent)
+    json_path = path.with_name(f"{stem}.json")
+    content = {
+        "format": FORMAT_VERSION,
+        "file": path.name,
+        **manifest,
+        "columns": COLUMNS,
+        "left_out": PERSONAL_COLUMNS,
+    }
+    _write_atomically(json_path, json.dumps(content, indent=2, default=str) + "\n")
+    sums = ((manifest["sha256"], path), (gzip_parts.checksum(json_path), json_path))
+    _write_atomically(path.with_name(f"{stem}.sha256"), "".join(f"{sha256}  {file.name}\n" for sha256, file in sums))
+    gzip_parts.sync_folder(path.parent)
 
 
-def _put(path: Path, text: str) -> None:
+def _write_atomically(path: Path, text: str) -> None:
     partial = path.with_name(f"{path.name}.partial")
     with partial.open("w", encoding="utf-8") as file:
         file.write(text)
@@ -130,13 +136,13 @@ def _put(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def _lines(rows: Any) -> str:  # noqa: ANN401 - rows of anything that has a text
+def _format_rows(rows: Any) -> str:  # noqa: ANN401 - rows of any values
     text = io.StringIO(newline="")
-    csv.writer(text).writerows(rows)  # its own line ends, \r\n: else it would not quote a lone \r
+    csv.writer(text).writerows(rows)  # with the default line end \r\n, which makes it quote a lone \r
     return text.getvalue()
 
 
-def _cell(value: Any) -> Any:  # noqa: ANN401 - whatever a column holds
+def _format_value(value: Any) -> Any:  # noqa: ANN401 - any type of a column
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, dict):

@@ -1,1 +1,3 @@
-"""What one call costs, and why: rating, corrections of a charge, explanations."""
+"""The charge of one call: rating, its history of corrections, and its explanation."""
+
+__all__ = ["call_profile", "charge_history", "explanation", "explanation_text", "rating"]

@@ -1,6 +1,6 @@
-"""What calls of one kind have in common: all that says who served them, and every column that follows from it.
+"""Columns shared by all calls with the same provider, model, endpoint and variant.
 
-Most events are of a few hundred kinds, so rating keeps them in memory: detecting, lower-casing and packing is done once.
+Most events have one of a few hundred signatures, so a snapshot caches profiles: detection and packing run once for each.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from providers.rulebook import RuleBook
 
 
 class CallSignature(NamedTuple):
-    """What an event says of its kind."""
+    """The fields of an event that determine its profile."""
 
     call: Call
     category: str | None
@@ -27,7 +27,7 @@ class CallSignature(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CallProfile:
-    """`row` are the values of the log's COLUMNS; `declared` and `model` are as rollups have them."""
+    """`row` has the log's values of COLUMNS; `declared` and `model` are normalised for the rollups."""
 
     detection: Detection
     category: str
@@ -43,22 +43,22 @@ COLUMNS = (
 )
 
 
-def said(event: Event) -> CallSignature:
+def signature_of(event: Event) -> CallSignature:
     call = Call(event.provider, event.model, event.endpoint, event.served_by or "")
     return CallSignature(call, event.category, event.method, event.variant, event.cached_tokens_included)
 
 
-def kind(said: CallSignature, rules: RuleBook) -> CallProfile:
-    call, found = said.call, rules.detect(said.call)
-    category = said.category or found.category
-    variant: dict[str, str] = msgspec.to_builtins(said.variant)  # without what is not stated
-    told = (call.declared, category, call.model, call.endpoint, said.method, call.served_by, variant)
-    detected = (found.actual_provider, found.confidence, found.rule, found.evidence)
+def build_profile(signature: CallSignature, rules: RuleBook) -> CallProfile:
+    call, detection = signature.call, rules.detect(signature.call)
+    category = signature.category or detection.category
+    variant: dict[str, str] = msgspec.to_builtins(signature.variant)  # omits unset fields
+    stated = (call.declared, category, call.model, call.endpoint, signature.method, call.served_by, variant)
+    detected = (detection.actual_provider, detection.confidence, detection.rule, detection.evidence)
     return CallProfile(
-        detection=found,
+        detection=detection,
         category=category,
         provider=call.declared,
         declared=call.declared.strip().lower(),
         model=call.model.strip().lower(),
-        row=(*told, said.cached_included, *detected),
+        row=(*stated, signature.cached_included, *detected),
     )

@@ -1,6 +1,6 @@
-"""What a log is charged now, after its corrections, and how each of them moved it. Runs no queries.
+"""A log's current charge and the effect of each correction on it. Runs no queries.
 
-Every function takes a log in any form that has the columns, and its adjustments, oldest first.
+The functions take a log in any form that has the columns, and its adjustments, oldest first.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from billing.models import CostSource, UsageAdjustment
 
-Kind = UsageAdjustment.Kind
+AdjustmentKind = UsageAdjustment.Kind
 
 
 class Charge(NamedTuple):
-    """A rating: the price that made it (None: no price did), the CostSource, and nano-USD by part."""
+    """A rating: price id (None if not from a price), CostSource, and nano-USD by part."""
 
     price_id: int | None
     source: str
@@ -25,7 +25,7 @@ class Charge(NamedTuple):
 
 
 class LogValue(NamedTuple):
-    """What a log is worth at one moment. Only where it is priced or voided does `nano` say anything."""
+    """A log's cost in nano-USD at one point of its history. `nano` is meaningful only if priced or voided."""
 
     nano: int
     priced: bool
@@ -37,7 +37,7 @@ class LogValue(NamedTuple):
 
 
 class CorrectionEffect(NamedTuple):
-    """A correction, and what the log was worth before and after it."""
+    """A correction, and the log's value before and after it."""
 
     adjustment: UsageAdjustment
     before: LogValue
@@ -45,55 +45,56 @@ class CorrectionEffect(NamedTuple):
 
 
 def current_value(log: Any) -> LogValue:  # noqa: ANN401 - any form of a log that has the columns
-    """What it is worth now."""
+    """The log's value after all corrections."""
     return LogValue(log.effective_nano, log.is_priced, log.voided_at is not None)
 
 
 def original_value(log: Any) -> LogValue:  # noqa: ANN401 - as above
-    """What it was worth when it was rated, before any correction."""
+    """The log's value before any correction."""
     return LogValue(log.cost_total, log.cost_source != CostSource.UNPRICED, voided=False)
 
 
 def current_charge(log: Any, adjustments: Sequence[UsageAdjustment]) -> Charge:  # noqa: ANN401 - as above
-    """The rating that stands now: the last re-pricing that was not taken back, else the first one; nothing once voided."""
-    rated = _rated(log, adjustments)
-    return Charge(None, rated.source, 0, 0, 0, 0) if log.voided_at else rated
+    """The last re-pricing that was not reverted, or the original rating; zero if the log is voided."""
+    charge = _effective_rating(log, adjustments)
+    return Charge(None, charge.source, 0, 0, 0, 0) if log.voided_at else charge
 
 
 def current_source(log: Any, adjustments: Sequence[UsageAdjustment]) -> str:  # noqa: ANN401 - as above
-    """The CostSource of the rating that stands now; a voided log keeps it."""
-    told = _repriced(adjustments)
-    return str(told["source"] if told else log.cost_source)
+    """The CostSource of the current rating, also of a voided log."""
+    details = _last_repricing(adjustments)
+    return str(details["source"] if details else log.cost_source)
 
 
-def _rated(log: Any, adjustments: Sequence[UsageAdjustment]) -> Charge:  # noqa: ANN401 - as above
-    if told := _repriced(adjustments):
-        parts = (told["input"], told["output"], told["other"])
-        return Charge(told["price"], told["source"], *parts, sum(parts))
+def _effective_rating(log: Any, adjustments: Sequence[UsageAdjustment]) -> Charge:  # noqa: ANN401 - as above
+    if details := _last_repricing(adjustments):
+        parts = (details["input"], details["output"], details["other"])
+        return Charge(details["price"], details["source"], *parts, sum(parts))
     return Charge(log.price_id, log.cost_source, log.cost_input, log.cost_output, log.cost_other, log.cost_total)
 
 
-def _repriced(adjustments: Sequence[UsageAdjustment]) -> dict[str, Any] | None:
-    """What the last re-pricing that was not taken back says of itself."""
-    for one in reversed(adjustments):
-        if one.kind == Kind.REPRICE and one.reverted_by is None and "source" in one.details:
-            return dict(one.details)
+def _last_repricing(adjustments: Sequence[UsageAdjustment]) -> dict[str, Any] | None:
+    """The details of the last re-pricing that was not reverted."""
+    for adjustment in reversed(adjustments):
+        is_current = adjustment.kind == AdjustmentKind.REPRICE and adjustment.reverted_by is None
+        if is_current and "source" in adjustment.details:
+            return dict(adjustment.details)
     return None
 
 
-def history(log: Any, adjustments: Iterable[UsageAdjustment]) -> Iterator[CorrectionEffect]:  # noqa: ANN401 - as above
-    """Each correction with the worth before and after it."""
-    now = original_value(log)
-    for one in adjustments:
-        before, now = now, _after(one, now._replace(nano=now.nano + one.delta_nano))
-        yield CorrectionEffect(one, before, now)
+def correction_effects(log: Any, adjustments: Iterable[UsageAdjustment]) -> Iterator[CorrectionEffect]:  # noqa: ANN401 - as above
+    """Yield each correction with the log's value before and after it."""
+    value = original_value(log)
+    for adjustment in adjustments:
+        before, value = value, _value_after(adjustment, value._replace(nano=value.nano + adjustment.delta_nano))
+        yield CorrectionEffect(adjustment, before, value)
 
 
-def _after(one: UsageAdjustment, now: LogValue) -> LogValue:
-    told = one.details
-    undone = told.get("kind") if one.kind == Kind.REVERT else None
-    if Kind.VOID in (one.kind, undone):
-        return now._replace(voided=undone is None)
-    if one.kind == Kind.REPRICE:
-        return now._replace(priced=told.get("source") != CostSource.UNPRICED)
-    return now._replace(priced=told["priced"]) if undone == Kind.REPRICE else now
+def _value_after(adjustment: UsageAdjustment, value: LogValue) -> LogValue:
+    kind, details = adjustment.kind, adjustment.details
+    reverted = details.get("kind") if kind == AdjustmentKind.REVERT else None
+    if AdjustmentKind.VOID in (kind, reverted):
+        return value._replace(voided=reverted is None)
+    if kind == AdjustmentKind.REPRICE:
+        return value._replace(priced=details.get("source") != CostSource.UNPRICED)
+    return value._replace(priced=details["priced"]) if reverted == AdjustmentKind.REPRICE else value

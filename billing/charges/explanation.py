@@ -1,4 +1,4 @@
-"""Why a log costs what it costs now: units x rate = lines that add up exactly. The API, the log's page and a command ask."""
+"""Explains a log's current charge as lines of units x rate that add up exactly."""
 
 from __future__ import annotations
 
@@ -13,49 +13,52 @@ from billing.charges.rating import RatingSnapshot
 from billing.models import UsageAdjustment, UsageLog
 from lib import money
 from providers import costing, price_book
-from providers.costing import Line, PricedModel, Quantities, Rate
+from providers.costing import CostLine, PricedModel, Quantities, Rate
 
 
 @dataclass(frozen=True, slots=True)
-class Priced:
-    """How a price makes a charge: what was counted, the lines, and for each unit the rate that held."""
+class PriceCalculation:
+    """A charge calculated from a price: the quantities, the lines, and the applicable rate of each unit."""
 
     price: PricedModel
     quantities: Quantities
-    lines: tuple[Line, ...]
+    lines: tuple[CostLine, ...]
     rates: Mapping[str, Rate]
     unrounded_usd: Decimal
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The charge that stands now; `priced` is there only where a price made it. `steps` are its corrections."""
+    """The current charge; `calculation` is None if the charge does not come from a price."""
 
     charge: Charge
-    priced: Priced | None
-    steps: tuple[CorrectionEffect, ...]
+    calculation: PriceCalculation | None
+    effects: tuple[CorrectionEffect, ...]
 
     @property
     def rounding_usd(self) -> Decimal | None:
-        """The lines and this add up to the charge."""
-        return money.usd_from_nano(self.charge.total_nano) - self.priced.unrounded_usd if self.priced else None
+        """The charge minus the sum of its lines, in USD; None without a calculation."""
+        if self.calculation is None:
+            return None
+        return money.usd_from_nano(self.charge.total_nano) - self.calculation.unrounded_usd
 
 
-def explain(log: UsageLog, adjustments: Sequence[UsageAdjustment], edition: RatingSnapshot) -> Explanation:
-    """The charge as it stands now, with what led to it; `adjustments` are the log's, oldest first."""
+def explain(log: UsageLog, adjustments: Sequence[UsageAdjustment], snapshot: RatingSnapshot) -> Explanation:
+    """Explain the current charge of the log; `adjustments` are the log's, oldest first."""
     charge = charge_history.current_charge(log, adjustments)
-    price = _price(log, charge.price_id, edition) if charge.price_id is not None else None
-    return Explanation(charge, _priced(log, price) if price else None, tuple(charge_history.history(log, adjustments)))
+    price = _find_price(log, charge.price_id, snapshot) if charge.price_id is not None else None
+    effects = tuple(charge_history.correction_effects(log, adjustments))
+    return Explanation(charge, _calculate(log, price) if price else None, effects)
 
 
-def _priced(log: UsageLog, price: PricedModel) -> Priced:
+def _calculate(log: UsageLog, price: PricedModel) -> PriceCalculation:
     quantities = rating.quantities_of_log(log)
     cost = costing.cost(price, quantities)
-    return Priced(price, quantities, cost.lines, price.rates_for(quantities), cost.unrounded_usd)
+    return PriceCalculation(price, quantities, cost.lines, price.rates_for(quantities), cost.unrounded_usd)
 
 
-def _price(log: UsageLog, price_id: int, edition: RatingSnapshot) -> PricedModel | None:
-    """The price that rated the log, superseded or not, as the log's model asks for it."""
+def _find_price(log: UsageLog, price_id: int, snapshot: RatingSnapshot) -> PricedModel | None:
+    """The price with this id, superseded or not, as it applies to the log's model."""
     day = log.timestamp.astimezone(UTC).date()
-    found = edition.prices.find(log.shown_provider, log.model_used, day)
-    return found if found and found.id == price_id else price_book.stored(price_id, log.model_used, day)
+    price = snapshot.prices.find(log.display_provider, log.model_used, day)
+    return price if price and price.id == price_id else price_book.load_price(price_id, log.model_used, day)

@@ -1,4 +1,4 @@
-"""An explained charge in plain English, for a customer's accountant: exact figures with separators."""
+"""Describes an explained charge in plain English for customers, with exact amounts."""
 
 from __future__ import annotations
 
@@ -7,211 +7,215 @@ from decimal import Decimal
 from functools import partial
 
 from billing.charges.charge_history import CorrectionEffect, LogValue
-from billing.charges.explanation import Explanation, Priced
+from billing.charges.explanation import Explanation, PriceCalculation
 from billing.models import CostSource, UsageAdjustment, UsageLog
 from lib import money
 from providers import costing
-from providers.costing import Line
+from providers.costing import CostLine
 
 Labels = Mapping[str, str]
-Kind = UsageAdjustment.Kind
+AdjustmentKind = UsageAdjustment.Kind
 
-UNITS = {
+UNIT_LABELS = {
     "cache_write_tokens": "tokens written to the cache",
-    "cache_write_1h_tokens": "tokens written to the cache for an hour",
+    "cache_write_1h_tokens": "tokens written to the 1-hour cache",
     "input_audio_tokens": "audio input tokens",
     "output_audio_tokens": "audio output tokens",
 }
-PARTS = {  # what the tokens of a part were
+PART_PHRASES = {  # completes "5 of the 20 input tokens were ..."
     "cached_input_tokens": "cached",
     "cache_write_tokens": "written to the cache",
-    "cache_write_1h_tokens": "written to the cache for an hour",
+    "cache_write_1h_tokens": "written to the 1-hour cache",
     "input_audio_tokens": "audio",
-    "image_tokens": "for images",
-    "reasoning_tokens": "reasoning",
+    "image_tokens": "used for images",
+    "reasoning_tokens": "used for reasoning",
     "output_audio_tokens": "audio",
 }
-STEPS = {
-    "exact": ", found by the model's exact id",
-    "alias": ", found by another name of the model",
-    "glob": ", found by a pattern that covers the model",
+MATCH_PHRASES = {
+    "exact": ", matched by exact model id",
+    "alias": ", matched by an alias of the model",
+    "glob": ", matched by a model pattern",
 }
-DONE = {
-    Kind.VOID: "voided",
-    Kind.REPRICE: "re-priced",
-    Kind.REDETECT: "provider named again",
-    Kind.CREDIT: "credited",
-    Kind.REVERT: "correction taken back",
+CORRECTION_PHRASES = {
+    AdjustmentKind.VOID: "voided",
+    AdjustmentKind.REPRICE: "re-priced",
+    AdjustmentKind.REDETECT: "provider redetected",
+    AdjustmentKind.CREDIT: "credited",
+    AdjustmentKind.REVERT: "correction reverted",
 }
-UNDONE = {
-    Kind.VOID: "void taken back",
-    Kind.REPRICE: "re-pricing taken back",
-    Kind.REDETECT: "name of the provider taken back",
+REVERT_PHRASES = {
+    AdjustmentKind.VOID: "void reverted",
+    AdjustmentKind.REPRICE: "re-pricing reverted",
+    AdjustmentKind.REDETECT: "redetection reverted",
 }
 
 
-def of(log: UsageLog, why: Explanation, labels: Labels) -> list[str]:
-    """The charge line by line, its corrections, and who served the call."""
-    return [*charge(log, why, labels), *_corrections(why, labels), detection(log, labels)]
+def sentences(log: UsageLog, why: Explanation, labels: Labels) -> list[str]:
+    """Explain the charge line by line, then its corrections and the detected provider."""
+    return [*charge_sentences(log, why, labels), *_correction_sentences(why, labels), detection_sentence(log, labels)]
 
 
-def charge(log: UsageLog, why: Explanation, labels: Labels) -> Iterator[str]:
-    """What the call costs now, and why."""
-    stands = why.charge
+def charge_sentences(log: UsageLog, why: Explanation, labels: Labels) -> Iterator[str]:
+    """Explain the current charge."""
+    charge = why.charge
     if log.voided_at:
-        yield "This call was voided: it costs nothing and counts no more."
-    elif stands.source == CostSource.CALLER:
-        yield f"The caller stated the cost itself: {dollars(stands.total_nano)}."
-    elif stands.source == CostSource.UNPRICED:
-        model = log.model_used or "a call without a model"
-        yield f"No known price for {model} at {_label(log, labels)} rates what was used: unpriced, not free."
-    elif why.priced:
-        yield from _rated(why.priced, stands.total_nano, labels)
-    elif stands.price_id is None:
+        yield "This call was voided. It costs nothing and no longer counts toward any limit."
+    elif charge.source == CostSource.CALLER:
+        yield f"The caller stated the cost: {format_usd(charge.total_nano)}."
+    elif charge.source == CostSource.UNPRICED:
+        call = f"this use of {log.model_used}" if log.model_used else "a call without a model"
+        yield f"Unpriced, not free: no known price covers {call} at {_provider_label(log, labels)}."
+    elif why.calculation:
+        yield from _calculation_sentences(why.calculation, charge.total_nano, labels)
+    elif charge.price_id is None:
         yield "A failed call without usage costs nothing."
     else:
-        yield f"Price {stands.price_id} made this charge and is stored no more: {dollars(stands.total_nano)}."
+        yield f"This charge of {format_usd(charge.total_nano)} comes from price {charge.price_id}, which no longer exists."
 
 
-def _rated(priced: Priced, total: int, labels: Labels) -> Iterator[str]:
-    parts_of = {line.part for line in priced.lines if line.unit in PARTS}
-    for line in priced.lines:
-        rest = line.unit not in PARTS and line.part in parts_of
-        yield f"{_counted(line, rest=rest)} at {rate(line.unit, line.nano_per_million)} = {_usd(line.usd)}"
-    exact, rounded = _usd(priced.unrounded_usd), dollars(total)
+def _calculation_sentences(calculation: PriceCalculation, total_nano: int, labels: Labels) -> Iterator[str]:
+    split_parts = {line.part for line in calculation.lines if line.unit in PART_PHRASES}
+    for line in calculation.lines:
+        quantity = _format_quantity(line, rest=line.unit not in PART_PHRASES and line.part in split_parts)
+        yield f"{quantity} at {format_rate(line.unit, line.nano_per_million)} = {_format_decimal_usd(line.usd)}"
+    exact, rounded = _format_decimal_usd(calculation.unrounded_usd), format_usd(total_nano)
     yield (
-        f"Together {rounded}, exactly."
+        f"Total: {rounded} (exact)."
         if exact == rounded
-        else f"Together {exact}; rounded once, half to even, to a billionth of a dollar: {rounded}."
+        else f"Total: {exact}, rounded once (half to even) to nine decimal places: {rounded}."
     )
-    yield from _parts(priced)
-    yield from _conditions(priced)
-    price = priced.price
+    yield from _part_sentences(calculation)
+    yield from _condition_sentences(calculation)
+    price = calculation.price
     yield (
         f"Price {price.id} for {price.pattern} at {labels.get(price.provider, price.provider)}, "
-        f"valid from {price.valid_from}{STEPS.get(price.matched_by, '')}; source: {price.source}."
+        f"valid from {price.valid_from}{MATCH_PHRASES.get(price.matched_by, '')}; source: {price.source}."
     )
 
 
-def _parts(priced: Priced) -> Iterator[str]:
-    """What of the input and the output was something special, and what that changed."""
-    counts = priced.quantities
+def _part_sentences(calculation: PriceCalculation) -> Iterator[str]:
+    """Explain how cached, audio, image and reasoning tokens changed the charge."""
+    counts = calculation.quantities
     total = costing.input_total(counts)
     if counts.cached_input_tokens or counts.cache_write_tokens or counts.cache_write_1h_tokens:
         yield (
-            f"The {total:,} input tokens that the caller reported include those of the cache."
+            f"The {total:,} input tokens reported by the caller include cached tokens."
             if counts.cached_included
-            else f"The caller reported {counts.input_tokens:,} input tokens, and those of the cache apart: {total:,} in all."
+            else f"The caller reported {counts.input_tokens:,} input tokens, and cached tokens separately: {total:,} in total."
         )
-    for whole, units, most in (
+    for total_unit, units, total_count in (
         ("input_tokens", costing.INPUT_PARTS, total),
         ("output_tokens", costing.OUTPUT_PARTS, counts.output_tokens),
     ):
-        tell = partial(_part, priced, whole=whole, most=most)
-        yield from filter(None, (tell(unit) for unit in units))
+        describe = partial(_part_sentence, calculation, total_unit=total_unit, total_count=total_count)
+        yield from filter(None, (describe(unit) for unit in units))
 
 
-def _part(priced: Priced, unit: str, *, whole: str, most: int) -> str:
-    """ "1,200 of the 2,000 input tokens were cached: $0.30 a million instead of $2.50." """
-    line = next((line for line in priced.lines if line.unit == unit), None)
-    count = line.quantity if line else min(getattr(priced.quantities, unit), most)
-    if not count or (line is None and unit in priced.rates):
+def _part_sentence(calculation: PriceCalculation, unit: str, *, total_unit: str, total_count: int) -> str:
+    """ "1,200 of the 2,000 input tokens were cached: $0.30 per million instead of $2.50." """
+    line = next((line for line in calculation.lines if line.unit == unit), None)
+    count = line.quantity if line else min(getattr(calculation.quantities, unit), total_count)
+    if not count or (line is None and unit in calculation.rates):
         return ""
-    were = "was" if count == 1 else "were"
-    told = f"{count:,} of the {most:,} {whole.replace('_', ' ')} {were} {PARTS[unit]}"
+    verb = "was" if count == 1 else "were"
+    part = f"{count:,} of the {total_count:,} {total_unit.replace('_', ' ')} {verb} {PART_PHRASES[unit]}"
     if line is None:
-        return f"{told}: this price has no rate of its own for them."
-    instead = f" instead of {dollars(priced.rates[whole].nano_per_million)}" if whole in priced.rates else ""
-    return f"{told}: {rate(unit, line.nano_per_million)}{instead}."
+        return f"{part}: this price has no separate rate for them."
+    instead = (
+        f" instead of {format_usd(calculation.rates[total_unit].nano_per_million)}"
+        if total_unit in calculation.rates
+        else ""
+    )
+    return f"{part}: {format_rate(unit, line.nano_per_million)}{instead}."
 
 
-def _conditions(priced: Priced) -> Iterator[str]:
-    """The tier and the variant whose rates held."""
-    held = [priced.rates[line.unit] for line in priced.lines]
-    for above in sorted({rate.above for rate in held if rate.above}):
-        total = costing.input_total(priced.quantities)
-        yield f"With {total:,} input tokens in all, which is more than {above:,}, the rates above {above:,} hold."
-    for conditions in sorted({rate.variant for rate in held if rate.variant}):
-        yield f"These are the rates for {variant(conditions)}."
+def _condition_sentences(calculation: PriceCalculation) -> Iterator[str]:
+    """Name the tier and the variant whose rates apply."""
+    rates = [calculation.rates[line.unit] for line in calculation.lines]
+    for above in sorted({rate.above for rate in rates if rate.above}):
+        total = costing.input_total(calculation.quantities)
+        yield f"With {total:,} input tokens in total, the rates for more than {above:,} input tokens apply."
+    for conditions in sorted({rate.variant for rate in rates if rate.variant}):
+        yield f"These rates apply to calls with {describe_conditions(conditions)}."
 
 
-def variant(conditions: str) -> str:
-    """ "resolution=720p,quality=" as "resolution 720p and no stated quality"; empty for a rate without conditions."""
+def describe_conditions(conditions: str) -> str:
+    """ "resolution=720p,quality=" as "resolution 720p and unspecified quality"; "" for a rate without conditions."""
     return " and ".join(
-        f"{key.replace('_', ' ')} {value}" if value else f"no stated {key.replace('_', ' ')}"
-        for key, value in costing.conditions(conditions)
+        f"{key.replace('_', ' ')} {value}" if value else f"unspecified {key.replace('_', ' ')}"
+        for key, value in costing.parse_conditions(conditions)
     )
 
 
-def _corrections(why: Explanation, labels: Labels) -> Iterator[str]:
-    """What was charged first, what was done to it and why, and what it costs now."""
-    if not why.steps:
+def _correction_sentences(why: Explanation, labels: Labels) -> Iterator[str]:
+    """List the original charge, each correction with its reason, and the current charge."""
+    if not why.effects:
         return
-    yield f"First charged: {worth(why.steps[0].before)}."
-    for step in why.steps:
-        one = step.adjustment
-        reason = f" Reason: {one.reason}" if one.reason else ""
-        later = " (taken back later)" if one.reverted_by else ""
-        yield f"{one.created_at:%Y-%m-%d %H:%M} UTC: {done(step, labels)}{later}.{reason}"
-    yield f"Charged now: {worth(why.steps[-1].after)}."
+    yield f"Original charge: {format_value(why.effects[0].before)}."
+    for effect in why.effects:
+        adjustment = effect.adjustment
+        reason = f" Reason: {adjustment.reason}" if adjustment.reason else ""
+        reverted = " (later reverted)" if adjustment.reverted_by else ""
+        yield f"{adjustment.created_at:%Y-%m-%d %H:%M} UTC: {describe_correction(effect, labels)}{reverted}.{reason}"
+    yield f"Current charge: {format_value(why.effects[-1].after)}."
 
 
-def done(step: CorrectionEffect, labels: Labels) -> str:
-    """What a correction did: "re-priced, from $0.0075 to $0.005"."""
-    one = step.adjustment
-    undone = one.details.get("kind")
-    word = UNDONE[Kind(undone)] if undone else DONE[Kind(one.kind)]
-    if Kind.REDETECT in (one.kind, undone):
-        names = (one.details.get(name) or "no provider" for name in ("from", "to"))
-        return f"{word}, from {' to '.join(labels.get(name, name) for name in names)}; the charge stays"
-    return f"{word}, from {worth(step.before)} to {worth(step.after)}"
+def describe_correction(effect: CorrectionEffect, labels: Labels) -> str:
+    """Describe one correction: "re-priced, from $0.0075 to $0.005"."""
+    kind, details = effect.adjustment.kind, effect.adjustment.details
+    reverted = details.get("kind")
+    phrase = REVERT_PHRASES[AdjustmentKind(reverted)] if reverted else CORRECTION_PHRASES[AdjustmentKind(kind)]
+    if AdjustmentKind.REDETECT in (kind, reverted):
+        slugs = (details.get(name) or "no provider" for name in ("from", "to"))
+        return f"{phrase}, from {' to '.join(labels.get(slug, slug) for slug in slugs)}; the charge is unchanged"
+    return f"{phrase}, from {format_value(effect.before)} to {format_value(effect.after)}"
 
 
-def worth(one: LogValue) -> str:
-    if one.voided:
+def format_value(value: LogValue) -> str:
+    if value.voided:
         return "nothing"
-    return dollars(one.nano) if one.priced else "unpriced"
+    return format_usd(value.nano) if value.priced else "unpriced"
 
 
-def unit(name: str) -> str:
-    return UNITS.get(name, name.replace("_", " "))
+def unit_label(name: str) -> str:
+    return UNIT_LABELS.get(name, name.replace("_", " "))
 
 
-def _counted(line: Line, *, rest: bool) -> str:
-    name = unit(line.unit)
-    if line.amount == 1:
+def _format_quantity(line: CostLine, *, rest: bool) -> str:
+    name = unit_label(line.unit)
+    if line.decimal_quantity == 1:
         name = "search" if name == "searches" else name.replace("tokens", "token").removesuffix("s")
-    return f"{_plain(line.amount)} {'other ' if rest else ''}{name}"
+    return f"{_format_number(line.decimal_quantity)} {'other ' if rest else ''}{name}"
 
 
-def rate(unit: str, nano_per_million: int) -> str:
-    """Tokens and characters are told by the million, everything else by the piece."""
+def format_rate(unit: str, nano_per_million: int) -> str:
+    """The rate per million for tokens and characters, per unit for everything else."""
     if unit.endswith("tokens") or unit == "characters":
-        return f"{dollars(nano_per_million)} a million"
-    return f"{_usd(Decimal(f'{nano_per_million}E-15'))} each"
+        return f"{format_usd(nano_per_million)} per million"
+    return f"{_format_decimal_usd(Decimal(f'{nano_per_million}E-15'))} each"
 
 
-def detection(log: UsageLog, labels: Labels) -> str:
-    """Who served the call, and by which evidence."""
+def detection_sentence(log: UsageLog, labels: Labels) -> str:
+    """Name the provider that served the call, with the evidence."""
     if log.actual_provider_name is None:
-        return f"The provider is not detected yet; shown is the declared label, {log.provider}."
-    return f"Served by {_label(log, labels)} ({log.confidence}): {log.evidence}."
+        return f"No provider has been detected yet. The declared label is shown: {log.provider}."
+    return f"Served by {_provider_label(log, labels)} ({log.confidence}): {log.evidence}."
 
 
-def _label(log: UsageLog, labels: Labels) -> str:
-    return labels.get(log.shown_provider, log.shown_provider)
+def _provider_label(log: UsageLog, labels: Labels) -> str:
+    return labels.get(log.display_provider, log.display_provider)
 
 
-def dollars(nano: int) -> str:
-    return _usd(money.usd_from_nano(nano))
+def format_usd(nano: int) -> str:
+    return _format_decimal_usd(money.usd_from_nano(nano))
 
 
-def _usd(amount: Decimal) -> str:
+def _format_decimal_usd(amount: Decimal) -> str:
     """$1,234.50: exact, with at least two decimals."""
     whole, _, places = f"{abs(amount):,f}".partition(".")
     return f"{'-' if amount < 0 else ''}${whole}.{places.rstrip('0'):0<2}"
 
 
-def _plain(number: Decimal) -> str:
+def _format_number(number: Decimal) -> str:
     text = f"{number:,f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

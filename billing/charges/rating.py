@@ -1,4 +1,4 @@
-"""What an event is worth: which provider served it, what that costs, at what price. Called by all that rates."""
+"""Rating: detects the provider of an event and calculates its cost from the price book."""
 
 from __future__ import annotations
 
@@ -20,66 +20,67 @@ from lib import money, postgres
 from providers import costing, price_book, rulebook
 from providers.costing import Cost, PricedModel, Quantities
 
-NOTHING = Cost(0, 0, 0, 0, (), False)
-KINDS = 4096  # kept for one edition of the books; models and endpoints are the caller's text, so this must have an end
+NO_COST = Cost(0, 0, 0, 0, (), False)
+MAX_CACHED_PROFILES = 4096  # per snapshot; bounded because models and endpoints are the caller's text
 
 
 class RatingSnapshot:
-    """The rule book and the price book of one moment, so that a batch is rated by one edition of each."""
+    """One version of the rule book and of the price book, so that a whole batch is rated consistently."""
 
     def __init__(self, rules: rulebook.RuleBook, prices: price_book.PriceBook) -> None:
         self.rules, self.prices = rules, prices
-        self.kind: Callable[[CallSignature], CallProfile] = lru_cache(maxsize=KINDS)(
-            partial(call_profile.kind, rules=rules)
+        self.profile_of: Callable[[CallSignature], CallProfile] = lru_cache(maxsize=MAX_CACHED_PROFILES)(
+            partial(call_profile.build_profile, rules=rules)
         )
 
 
-class Rated(NamedTuple):
-    """An event with everything that follows from it."""
+class RatedEvent(NamedTuple):
+    """The result of rating an event."""
 
-    kind: CallProfile
+    profile: CallProfile
     cost: Cost
     price: PricedModel | None
     source: str  # a CostSource
     tokens_total: int
-    billable: bool  # all but failed calls without usage: these move no meter
+    billable: bool  # False for failed calls without usage, which no meter counts
 
 
 def snapshot() -> RatingSnapshot:
-    """The current editions, at the price of one query."""
-    with postgres.hot_cursor(connection) as cursor:
+    """The current snapshot. One query, for the versions."""
+    with postgres.prepared_cursor(connection) as cursor:
         cursor.execute("SELECT book, version FROM book_versions")
         versions: dict[str, int] = dict(cursor.fetchall())
-    return _books(rulebook.current(versions.get("rules", 0)), price_book.current(versions.get("prices", 0)))
+    return _cached_snapshot(rulebook.current(versions.get("rules", 0)), price_book.current(versions.get("prices", 0)))
 
 
 @lru_cache(maxsize=1)
-def _books(rules: rulebook.RuleBook, prices: price_book.PriceBook) -> RatingSnapshot:
-    """Held with the kinds that it knows until one of the two changes."""
+def _cached_snapshot(rules: rulebook.RuleBook, prices: price_book.PriceBook) -> RatingSnapshot:
+    """Keep the snapshot with its cached profiles until either book changes."""
     return RatingSnapshot(rules, prices)
 
 
-def rate(event: Event, at: datetime, edition: RatingSnapshot) -> Rated:
-    """Detect, price and cost one event that happened `at` (UTC). Raises Refused where the cost is beyond all bounds."""
-    kind = edition.kind(call_profile.said(event))
-    quantities = quantities_of(event.usage, event.variant, kind.category, cached_included=event.cached_tokens_included)
+def rate(event: Event, at: datetime, snapshot: RatingSnapshot) -> RatedEvent:
+    """Rate one event that happened `at` (UTC). Raises Refused if the cost exceeds the maximum per event."""
+    profile = snapshot.profile_of(call_profile.signature_of(event))
+    included = event.cached_tokens_included
+    quantities = quantities_of(event.usage, event.variant, profile.category, cached_included=included)
     total = costing.tokens_total(quantities)
     stated = event.cost_nano
     billable = not event.failed or bool(stated) or costing.has_usage(quantities)
     if stated is not None:
-        cost = NOTHING._replace(other_nano=stated, total_nano=stated)
-        return Rated(kind, cost, None, CostSource.CALLER, total, billable)
+        cost = NO_COST._replace(other_nano=stated, total_nano=stated)
+        return RatedEvent(profile, cost, None, CostSource.CALLER, total, billable)
     if not billable:
-        return Rated(kind, NOTHING, None, CostSource.FREE, total, billable)
-    price = edition.prices.find(kind.detection.actual_provider, event.model, at.date())
-    cost = costing.cost(price, quantities) if price else NOTHING
-    if cost.total_nano > money.EVENT_LIMIT_NANO:
-        raise Refused("max_value", "At the known price this would cost more than 1,000,000 USD.", "usage")
-    return Rated(kind, cost, price if cost.billed else None, cost.source, total, billable)
+        return RatedEvent(profile, NO_COST, None, CostSource.FREE, total, billable)
+    price = snapshot.prices.find(profile.detection.actual_provider, event.model, at.date())
+    cost = costing.cost(price, quantities) if price else NO_COST
+    if cost.total_nano > money.MAX_EVENT_NANO:
+        raise Refused("max_value", "The call would cost more than 1,000,000 USD, the maximum for one event.", "usage")
+    return RatedEvent(profile, cost, price if cost.billed else None, cost.source, total, billable)
 
 
 def quantities_of(usage: Usage, variant: Variant, category: str, *, cached_included: bool) -> Quantities:
-    """The usage in the units that costing knows."""
+    """The usage as costing's Quantities."""
     stated = costing.Variant(variant.resolution, variant.quality, variant.service_tier)
     return Quantities(
         input_tokens=usage.input_tokens,
@@ -105,37 +106,37 @@ def quantities_of(usage: Usage, variant: Variant, category: str, *, cached_inclu
 
 
 def quantities_of_log(log: UsageLog) -> Quantities:
-    """What was counted when the log was rated."""
+    """The quantities from which the log was rated."""
     variant = msgspec.convert(log.variant, Variant)
     return quantities_of(
-        msgspec.convert(usage_of(log), Usage), variant, log.category, cached_included=log.cached_included
+        msgspec.convert(usage_of_log(log), Usage), variant, log.category, cached_included=log.cached_included
     )
 
 
-def usage_of(log: Any) -> dict[str, int | str]:  # noqa: ANN401 - any form of a log that has the columns
-    """The log's usage as its event told it, without what was left at its default."""
+def usage_of_log(log: Any) -> dict[str, int | str]:  # noqa: ANN401 - any form of a log that has the columns
+    """The log's usage by the event's field names, without default values."""
     columns = {
         "input_tokens": log.tokens_input,
         "output_tokens": log.tokens_output,
         "cached_input_tokens": log.tokens_cached,
         "cache_write_tokens": log.tokens_cache_write,
     }
-    used: dict[str, int | str] = {name: count for name, count in columns.items() if count}
-    used.update(log.units)
-    return used
+    usage: dict[str, int | str] = {name: count for name, count in columns.items() if count}
+    usage.update(log.units)
+    return usage
 
 
 def _micro(amount: str | int | None) -> int | None:
-    """A decimal of up to six places as integer millionths."""
+    """Convert a decimal of up to six places to integer millionths."""
     return None if amount is None else int(Decimal(amount) * costing.MICRO)
 
 
-# Quantities that have columns of their own; the others stand in `units`, where they differ from their defaults.
-COLUMNS = frozenset({"input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens"})
+# Quantities with their own columns; the others are stored in `units` unless they equal their default.
+QUANTITY_COLUMNS = frozenset({"input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens"})
 
 
-def units_stored(usage: Usage) -> dict[str, int | str]:
-    units: dict[str, int | str] = msgspec.to_builtins(usage)  # without what equals its default
-    for name in COLUMNS:
+def stored_units(usage: Usage) -> dict[str, int | str]:
+    units: dict[str, int | str] = msgspec.to_builtins(usage)  # omits defaults
+    for name in QUANTITY_COLUMNS:
         units.pop(name, None)
     return units

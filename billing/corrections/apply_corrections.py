@@ -1,10 +1,9 @@
-"""Moving what stored logs are worth and who served them. Every correction ends in `correct`.
+"""Applies corrections: changes the cost or provider of stored logs. Every correction is written by `apply`.
 
-One transaction for some logs of one account: the account is locked, the logs are read, what becomes of each is decided,
-then move the logs, the adjustments that explain it, the batch, and the rollups last. What was read stays true until the
-commit; recording only inserts, and waits for nobody. Logs of a closed period move alone:
-their adjustments count in the open period, and the rollups of the closed one stay. (A first name corrects nothing, and moves
-them: it says who stood there all the time.)
+One transaction corrects some logs of one account: it locks the account, reads the logs, decides on each, and writes the
+logs, their adjustments, the batch, and the rollups last. Recording only inserts, so it waits for no correction.
+Correcting a closed period changes its logs but not its rollups: the adjustments count in the open period. A first detection
+is no correction, so it does change the rollups of a closed period.
 """
 
 from __future__ import annotations
@@ -27,35 +26,35 @@ from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageLog
 from billing.models.usage import ProviderDisplay
 from lib import bulk_update, retry
 
-WORTH = ("effective_nano", "is_priced", "voided_at")
-NAMES = ("actual_provider_name", "confidence", "detection_rule", "evidence")
-WORTH_OF, NAMES_OF = attrgetter(*WORTH), attrgetter(*NAMES)
-# What the rollups and a price need of a log; and what a correction needs on top.
-COUNTED = (
-    *("account_id", "usage_day", "usage_period", "late_for", "timestamp", "received_at", *WORTH),
+VALUE_COLUMNS = ("effective_nano", "is_priced", "voided_at")
+PROVIDER_COLUMNS = ("actual_provider_name", "confidence", "detection_rule", "evidence")
+_value_columns, _provider_columns = attrgetter(*VALUE_COLUMNS), attrgetter(*PROVIDER_COLUMNS)
+# COUNTED_COLUMNS are what rollups and prices need of a log; CORRECTION_COLUMNS are what a correction needs.
+COUNTED_COLUMNS = (
+    *("account_id", "usage_day", "usage_period", "late_for", "timestamp", "received_at", *VALUE_COLUMNS),
     *("actual_provider_name", "confidence", "provider", "category", "model_used", "status_code", "response_time_ms"),
     *("tokens_input", "tokens_output", "tokens_total", "tokens_cached", "tokens_cache_write"),
     *("units", "variant", "cached_included", "cost_source", "is_billable"),
 )
-_Counted: Any = namedtuple("_Counted", COUNTED)  # type: ignore[misc]  # names from above
-NEEDED = (*COUNTED, "cost_total", "detection_rule", "evidence", "endpoint", "served_by")
-ARCHIVED = "archived with its period"  # why a log is skipped
-_NO_NAME: dict[str, Any] = {"actual_provider_name": None, "confidence": ""}
+_CountedColumns: Any = namedtuple("_CountedColumns", COUNTED_COLUMNS)  # type: ignore[misc]  # names from above
+CORRECTION_COLUMNS = (*COUNTED_COLUMNS, "cost_total", "detection_rule", "evidence", "endpoint", "served_by")
+ARCHIVED = "its period is archived"  # a reason to skip a log
+_UNDETECTED: dict[str, Any] = {"actual_provider_name": None, "confidence": ""}
 
 
-class Counted(ProviderDisplay, _Counted):
-    """A log with the columns of COUNTED, without the cost of a model instance."""
+class CountedLog(ProviderDisplay, _CountedColumns):
+    """A log with the columns of COUNTED_COLUMNS, cheaper than a model instance."""
 
     __slots__ = ()
 
-    def unnamed(self) -> Any:  # noqa: ANN401 - as for the columns
-        return self._replace(**_NO_NAME)
+    def undetected(self) -> Any:  # noqa: ANN401 - as for the columns
+        return self._replace(**_UNDETECTED)
 
 
 class Correction(NamedTuple):
-    """What becomes of one log: the columns that change, and the adjustment that says so.
+    """The new column values of one log, and what its adjustment records.
 
-    `kind` "" makes no adjustment: a first name corrects nothing. `reverts` is the adjustment that this one undoes.
+    An empty `kind` writes no adjustment: a first detection corrects nothing. `reverts` is the adjustment to undo.
     """
 
     log: UsageLog
@@ -65,26 +64,26 @@ class Correction(NamedTuple):
     reverts: UUID | None = None
 
     @property
-    def delta(self) -> int:
-        """Nano-USD; asked before the log is moved."""
+    def delta_nano(self) -> int:
+        """The change of the log's cost; valid only before `set_values`."""
         return int(self.values.get("effective_nano", self.log.effective_nano)) - self.log.effective_nano
 
 
 class Skipped(NamedTuple):
-    """A log that cannot be corrected, and why, in a few words."""
+    """Why a log cannot be corrected, as a clause."""
 
     reason: str
 
 
 Decision = Correction | Skipped
-Plan = Callable[[Sequence[UsageLog], Collection[date]], Iterable[Decision]]  # of the logs and the closed periods
+Decide = Callable[[Sequence[UsageLog], Collection[date]], Iterable[Decision]]  # takes logs and closed periods
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """What happens to calls of one account: how many change, from and to which total.
+class CostChange:
+    """The effect on one account: how many calls change, and their total before and after.
 
-    `priced` of them had no price before; `unpriced` calls, changed or not, have none afterwards.
+    `priced` calls had no price before; `unpriced` calls, changed or not, have none afterwards.
     """
 
     account: str
@@ -98,148 +97,155 @@ class Change:
     def delta_nano(self) -> int:
         return self.new_nano - self.old_nano
 
-    def __add__(self, more: Change) -> Change:
-        return Change(
+    def __add__(self, other: CostChange) -> CostChange:
+        return CostChange(
             self.account,
-            self.calls + more.calls,
-            self.old_nano + more.old_nano,
-            self.new_nano + more.new_nano,
-            self.priced + more.priced,
-            self.unpriced + more.unpriced,
+            self.calls + other.calls,
+            self.old_nano + other.old_nano,
+            self.new_nano + other.new_nano,
+            self.priced + other.priced,
+            self.unpriced + other.unpriced,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """A part of a run, committed: the logs looked at, what became of them, and how many were skipped for which reason."""
+class CorrectionStep:
+    """One committed transaction of a run: logs examined, their corrections, and skipped logs by reason."""
 
-    looked: int
-    change: Change
+    examined: int
+    change: CostChange
     skipped: Counter[str] = field(default_factory=Counter)
-    made: Sequence[Correction] = ()
+    corrections: Sequence[Correction] = ()
 
 
 class BatchClosed(Exception):
-    """The batch was finished or reverted by somebody else while this run went on; its last step is undone."""
+    """Another process finished or reverted the batch during this run; the run's last step is rolled back."""
 
 
-def apply(account_id: int, ids: Collection[UUID], plan: Plan, *, batch: CorrectionBatch | None, at: datetime) -> Step:
-    """Correct these logs of one account as `plan` decides, and commit. Without a batch there are first names only.
+def apply(
+    account_id: int, ids: Collection[UUID], decide: Decide, *, batch: CorrectionBatch | None, at: datetime
+) -> CorrectionStep:
+    """Correct logs of one account as `decide` says, and commit. Without a batch, only first detections are allowed.
 
     Raises BatchClosed.
     """
-    return retry.on_deadlock(partial(_correct, account_id, ids, plan, batch, at))
+    return retry.on_deadlock(partial(_correct, account_id, ids, decide, batch, at))
 
 
 @transaction.atomic
-def _correct(account_id: int, ids: Collection[UUID], plan: Plan, batch: CorrectionBatch | None, at: datetime) -> Step:
+def _correct(
+    account_id: int, ids: Collection[UUID], decide: Decide, batch: CorrectionBatch | None, at: datetime
+) -> CorrectionStep:
     account = accounts.lock(account_id)
-    closed, sealed = closed_periods.closed(account_id), closed_periods.sealed(account_id)
-    logs = list(_held(UsageLog.objects.filter(id__in=ids, account_id=account_id).exclude(usage_period__in=sealed)))
-    decisions = list(plan(logs, closed))
-    corrections = [one for one in decisions if isinstance(one, Correction)]
-    skipped = Counter(one.reason for one in decisions if isinstance(one, Skipped))
+    closed, sealed = closed_periods.closed_starts(account_id), closed_periods.archived_starts(account_id)
+    logs = list(_lock(UsageLog.objects.filter(id__in=ids, account_id=account_id).exclude(usage_period__in=sealed)))
+    decisions = list(decide(logs, closed))
+    corrections = [decision for decision in decisions if isinstance(decision, Correction)]
+    skipped = Counter(decision.reason for decision in decisions if isinstance(decision, Skipped))
     if missing := len(ids) - len(logs):
         skipped[ARCHIVED] = missing
     change = summarize(account.external_id, corrections)
     if corrections:
-        _move(account, corrections, batch, closed, at)
-    return Step(len(logs), change, skipped, corrections)
+        _store(account, corrections, batch, closed, at)
+    return CorrectionStep(len(logs), change, skipped, corrections)
 
 
-def _held(logs: QuerySet[UsageLog]) -> QuerySet[UsageLog]:
-    """The rows locked as well: the backfill gives first names to logs of many accounts, and holds none of these."""
+def _lock(logs: QuerySet[UsageLog]) -> QuerySet[UsageLog]:
+    """Lock the rows too: first detections update logs of many accounts and lock no account."""
     no_key = connection.features.has_select_for_no_key_update
-    return logs.select_for_update(no_key=no_key).order_by("id").only(*NEEDED)
+    return logs.select_for_update(no_key=no_key).order_by("id").only(*CORRECTION_COLUMNS)
 
 
-def set_values(one: Correction) -> None:
-    """The log in memory as the correction leaves it."""
-    for name, value in one.values.items():
-        setattr(one.log, name, value)
+def set_values(correction: Correction) -> None:
+    """Set the corrected values on the log in memory."""
+    for name, value in correction.values.items():
+        setattr(correction.log, name, value)
 
 
-def summarize(account: str, corrections: Iterable[Correction]) -> Change:
-    """The corrections of one account in figures; asked before they are made."""
-    change = Change(account)
-    for one in corrections:
-        priced = one.values.get("is_priced", one.log.is_priced)
-        old = one.log.effective_nano
-        change += Change(account, 1, old, old + one.delta, int(priced and not one.log.is_priced), int(not priced))
+def summarize(account: str, corrections: Iterable[Correction]) -> CostChange:
+    """Sum the corrections of one account; valid only before `set_values`."""
+    change = CostChange(account)
+    for correction in corrections:
+        log = correction.log
+        priced, old = correction.values.get("is_priced", log.is_priced), log.effective_nano
+        new = old + correction.delta_nano
+        change += CostChange(account, 1, old, new, int(priced and not log.is_priced), int(not priced))
     return change
 
 
-def _move(
+def _store(
     account: Account,
     corrections: Sequence[Correction],
     batch: CorrectionBatch | None,
     closed: Collection[date],
     at: datetime,
 ) -> None:
-    """The one order of locks: logs, adjustments, batch, rollups."""
-    counted = [one.log for one in corrections if not one.kind or one.log.usage_period not in closed]
-    before = rollups.group(counted)
-    now_open = closed_periods.open_period(account, closed, at)
-    told = [(one, _adjustment(one, batch, closed, now_open, at)) for one in corrections if batch and one.kind]
-    _write(corrections)
-    UsageAdjustment.objects.bulk_create([adjustment for _, adjustment in told], batch_size=500)
-    _mark_reverted([(adjustment.id, one.reverts, account.pk) for one, adjustment in told if one.reverts])
-    if batch and told:
-        _count(batch, len(told), sum(adjustment.delta_nano for _, adjustment in told))
-    rollups.apply(rollups.minus(rollups.group(counted), before))
+    """Write in the fixed lock order: logs, adjustments, batch, rollups."""
+    counted = [item.log for item in corrections if not item.kind or item.log.usage_period not in closed]
+    before = rollups.totals_by_rollup(counted)
+    open_period = closed_periods.first_open_period(account, closed, at)
+    adjusted = [
+        (item, _adjustment(item, batch, closed, open_period, at)) for item in corrections if batch and item.kind
+    ]
+    _update_logs(corrections)
+    UsageAdjustment.objects.bulk_create([adjustment for _, adjustment in adjusted], batch_size=500)
+    _mark_reverted([(adjustment.id, item.reverts, account.pk) for item, adjustment in adjusted if item.reverts])
+    if batch and adjusted:
+        _add_to_batch(batch, len(adjusted), sum(adjustment.delta_nano for _, adjustment in adjusted))
+    rollups.apply(rollups.subtract(rollups.totals_by_rollup(counted), before))
 
 
 def _adjustment(
-    one: Correction, batch: CorrectionBatch, closed: Collection[date], now_open: date, at: datetime
+    correction: Correction, batch: CorrectionBatch, closed: Collection[date], open_period: date, at: datetime
 ) -> UsageAdjustment:
-    period = one.log.usage_period
+    period = correction.log.usage_period
     late = period in closed
     return UsageAdjustment(
-        account_id=one.log.account_id,
-        log_id=one.log.id,
-        kind=one.kind,
-        delta_nano=one.delta,
+        account_id=correction.log.account_id,
+        log_id=correction.log.id,
+        kind=correction.kind,
+        delta_nano=correction.delta_nano,
         reason=batch.reason,
         actor=batch.actor,
         batch=batch.id,
-        period=now_open if late else period,
+        period=open_period if late else period,
         corrects_period=period,
-        details=one.details,
+        details=correction.details,
         created_at=at,
         late_at=at if late else None,
     )
 
 
-def _write(corrections: Sequence[Correction]) -> None:
-    """The logs' columns: worths differ from log to log, names are few."""
-    worths: list[tuple[Any, ...]] = []
-    named: dict[tuple[Any, ...], list[UUID]] = {}
-    for one in corrections:
-        set_values(one)
-        if not one.values.keys().isdisjoint(WORTH):
-            worths.append((*WORTH_OF(one.log), one.log.id, one.log.account_id))
-        if not one.values.keys().isdisjoint(NAMES):
-            named.setdefault(NAMES_OF(one.log), []).append(one.log.id)
-    bulk_update.update(connection, UsageLog, WORTH, ("id", "account_id"), worths)
-    for values, ids in named.items():
-        UsageLog.objects.filter(id__in=ids).update(**dict(zip(NAMES, values, strict=True)))
+def _update_logs(corrections: Sequence[Correction]) -> None:
+    """Update values log by log, and providers by one UPDATE for each of the few distinct results."""
+    rows: list[tuple[Any, ...]] = []
+    ids_by_provider: dict[tuple[Any, ...], list[UUID]] = {}
+    for correction in corrections:
+        set_values(correction)
+        log, names = correction.log, correction.values.keys()
+        if not names.isdisjoint(VALUE_COLUMNS):
+            rows.append((*_value_columns(log), log.id, log.account_id))
+        if not names.isdisjoint(PROVIDER_COLUMNS):
+            ids_by_provider.setdefault(_provider_columns(log), []).append(log.id)
+    bulk_update.update(connection, UsageLog, VALUE_COLUMNS, ("id", "account_id"), rows)
+    for values, ids in ids_by_provider.items():
+        UsageLog.objects.filter(id__in=ids).update(**dict(zip(PROVIDER_COLUMNS, values, strict=True)))
 
 
-def _mark_reverted(undone: Sequence[tuple[UUID, UUID, int]]) -> None:
-    """What is undone says by what; once, whoever tries it."""
-    keys = ("id", "account_id")
-    if bulk_update.update(connection, UsageAdjustment, ("reverted_by",), keys, undone, unless="reverted_by") != len(
-        undone
-    ):
+def _mark_reverted(reverts: Sequence[tuple[UUID, UUID, int]]) -> None:
+    """Set `reverted_by`, by rows of (revert, reverted adjustment, account). Raises BatchClosed if it is already set."""
+    columns, keys = ("reverted_by",), ("id", "account_id")
+    updated = bulk_update.update(connection, UsageAdjustment, columns, keys, reverts, only_if_null="reverted_by")
+    if updated != len(reverts):
         raise BatchClosed
 
 
-def _count(batch: CorrectionBatch, logs: int, delta: int) -> None:
-    """In the transaction of the logs, so that a batch never says more or less than it did. Raises BatchClosed."""
-    if batch.finished_at is not None:  # one correction by itself: the batch is stored with it
-        batch.logs, batch.delta_nano = logs, delta
+def _add_to_batch(batch: CorrectionBatch, logs: int, delta_nano: int) -> None:
+    """Count in the transaction of the logs, so that the batch's figures are always exact. Raises BatchClosed."""
+    if batch.finished_at is not None:  # the batch of a single correction is created with it
+        batch.logs, batch.delta_nano = logs, delta_nano
         batch.save(force_insert=True)
         return
     running = CorrectionBatch.objects.filter(pk=batch.pk, finished_at=None)
-    if not running.update(logs=F("logs") + logs, delta_nano=F("delta_nano") + delta):
+    if not running.update(logs=F("logs") + logs, delta_nano=F("delta_nano") + delta_nano):
         raise BatchClosed

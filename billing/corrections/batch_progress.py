@@ -1,4 +1,4 @@
-"""Correction batches as operators handle them: told in words, and worked on for a few seconds at a time. The admin asks."""
+"""Correction batches for a web page: described in words, and run for a few seconds per request."""
 
 from __future__ import annotations
 
@@ -12,101 +12,101 @@ from operator import add
 from typing import Literal
 
 from billing.corrections import corrections, repricing
-from billing.corrections.apply_corrections import Change, Step
-from billing.corrections.repricing import Choice, Preview
+from billing.corrections.apply_corrections import CorrectionStep, CostChange
+from billing.corrections.repricing import Preview, RepricingChoice
 from billing.models import CorrectionBatch, UsageAdjustment
 
-SECONDS = 4  # how long a page works before it shows what is done so far
-SIZE = 500  # logs of one transaction
-Kind = UsageAdjustment.Kind
-State = Literal["running", "finished", "reverted"]
-MOST_ACCOUNTS = 100  # lines of a preview
+MAX_SECONDS = 4  # of work in one request
+BATCH_SIZE = 500  # logs per transaction
+AdjustmentKind = UsageAdjustment.Kind
+BatchState = Literal["running", "finished", "reverted"]
+MAX_ACCOUNTS = 100  # in a preview
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
-    """A preview for people: the accounts that change most, how many more there are, and all of them together."""
+class PreviewSummary:
+    """The accounts with the largest changes, the number of other accounts, and the total of all."""
 
-    lines: tuple[Change, ...]
-    more: int
-    total: Change
-
-
-def outlook(preview: Preview) -> Outlook:
-    ordered = sorted(preview.changes, key=lambda one: (-abs(one.delta_nano), -one.calls, one.account))
-    total = reduce(add, preview.changes, Change(""))
-    return Outlook(tuple(ordered[:MOST_ACCOUNTS]), max(len(ordered) - MOST_ACCOUNTS, 0), total)
+    changes: tuple[CostChange, ...]
+    other_accounts: int
+    total: CostChange
 
 
-def state(batch: CorrectionBatch) -> State:
+def summarize_preview(preview: Preview) -> PreviewSummary:
+    ordered = sorted(preview.changes, key=lambda change: (-abs(change.delta_nano), -change.calls, change.account))
+    total = reduce(add, preview.changes, CostChange(""))
+    return PreviewSummary(tuple(ordered[:MAX_ACCOUNTS]), max(len(ordered) - MAX_ACCOUNTS, 0), total)
+
+
+def state(batch: CorrectionBatch) -> BatchState:
     if batch.reverted_at:
         return "reverted"
     return "finished" if batch.finished_at else "running"
 
 
-def undone_by(batch: CorrectionBatch) -> CorrectionBatch | None:
-    """The revert of the batch, running or finished."""
-    wanted = {"batch": str(batch.id)}
-    reverts = CorrectionBatch.objects.filter(kind=Kind.REVERT, created_at__gte=batch.created_at)
-    return next((one for one in reverts.iterator() if one.choice == wanted), None)
+def reverting_batch(batch: CorrectionBatch) -> CorrectionBatch | None:
+    """The batch, running or finished, that reverts this one."""
+    choice = {"batch": str(batch.id)}
+    reverts = CorrectionBatch.objects.filter(kind=AdjustmentKind.REVERT, created_at__gte=batch.created_at)
+    return next((revert for revert in reverts.iterator() if revert.choice == choice), None)
 
 
-def undoes(batch: CorrectionBatch) -> CorrectionBatch | None:
+def reverted_batch(batch: CorrectionBatch) -> CorrectionBatch | None:
     """The batch that this one reverts."""
     return CorrectionBatch.objects.filter(pk=batch.choice["batch"]).first() if "batch" in batch.choice else None
 
 
 def may_continue(batch: CorrectionBatch) -> bool:
-    """Whether a page can work on it; naming logs again is its command's work."""
-    return state(batch) == "running" and (batch.kind == Kind.REPRICE or "batch" in batch.choice)
+    """Whether a page can continue it; only the command continues a redetection."""
+    return state(batch) == "running" and (batch.kind == AdjustmentKind.REPRICE or "batch" in batch.choice)
 
 
 def may_revert(batch: CorrectionBatch) -> bool:
-    return state(batch) != "reverted" and batch.kind != Kind.REVERT
+    return state(batch) != "reverted" and batch.kind != AdjustmentKind.REVERT
 
 
 def continue_batch(batch: CorrectionBatch, *, at: datetime) -> bool:
-    """Go on for some seconds; whether it is done. Raises projections.BatchClosed, corrections.NotReverted."""
-    of = undoes(batch)
-    if of is not None:
-        return _for_some_seconds(corrections.revert(of, actor=batch.actor, size=SIZE, at=at))
-    return _for_some_seconds(repricing.go_on(batch, size=SIZE, at=at))
+    """Run for MAX_SECONDS; return whether the batch is done. Raises BatchClosed and NotReverted."""
+    reverted = reverted_batch(batch)
+    if reverted is not None:
+        return _run_until_deadline(corrections.revert(reverted, actor=batch.actor, size=BATCH_SIZE, at=at))
+    return _run_until_deadline(repricing.run(batch, size=BATCH_SIZE, at=at))
 
 
 def revert(batch: CorrectionBatch, *, actor: str, at: datetime) -> bool:
-    """Undo it for some seconds; whether it is done. Raises projections.BatchClosed, corrections.NotReverted."""
-    return _for_some_seconds(corrections.revert(batch, actor=actor, size=SIZE, at=at))
+    """Revert for MAX_SECONDS; return whether the revert is done. Raises BatchClosed and NotReverted."""
+    return _run_until_deadline(corrections.revert(batch, actor=actor, size=BATCH_SIZE, at=at))
 
 
-def _for_some_seconds(steps: Iterator[Step]) -> bool:
-    """A run looks at everything from the start again, so no part of it ends before it has corrected something."""
-    until = time.monotonic() + SECONDS
-    return not any(step.change.calls and time.monotonic() >= until for step in steps)
+def _run_until_deadline(steps: Iterator[CorrectionStep]) -> bool:
+    """Every run examines all logs from the start, so it stops only after it has corrected something."""
+    deadline = time.monotonic() + MAX_SECONDS
+    return not any(step.change.calls and time.monotonic() >= deadline for step in steps)
 
 
 def describe(batch: CorrectionBatch) -> str:
-    """Which logs it is for: "unpriced calls, provider openai, model gpt-9, from 2026-11-01T00:00:00+00:00"."""
-    told = batch.choice
-    what = ["unpriced calls"] if told.get("unpriced") else []
-    return ", ".join([*what, *(f"{word} {told[key]}" for key, word in WORDS.items() if told.get(key))]) or "all calls"
+    """The batch's logs, like "unpriced calls, provider openai, model gpt-9, from 2026-11-01T00:00:00+00:00"."""
+    choice = batch.choice
+    conditions = [f"{label} {choice[key]}" for key, label in CONDITION_LABELS.items() if choice.get(key)]
+    return ", ".join(["unpriced calls", *conditions] if choice.get("unpriced") else conditions) or "all calls"
 
 
-# In the order in which they are told; a database need not keep the order of a batch's keys.
-WORDS = {
+# In display order: a database need not preserve the order of the keys of `choice`.
+CONDITION_LABELS = {
     **{name: name for name in ("log", "adjustment", "batch", "provider", "model", "account")},
     "since": "from",
     "until": "before",
 }
 
 
-def command(choice: Choice, reason: str) -> str:
-    """The command that does the same without a page."""
+def reprice_command(choice: RepricingChoice, reason: str) -> str:
+    """The equivalent command line."""
     words = ["manage.py", "reprice", *(["--unpriced"] if choice.unpriced else [])]
     account = choice.account.external_id if choice.account else ""
     options = {"--provider": choice.provider, "--model": choice.model, "--account": account}
-    options |= {"--since": _moment(choice.since), "--until": _moment(choice.until), "--reason": reason}
+    options |= {"--since": _format_time(choice.since), "--until": _format_time(choice.until), "--reason": reason}
     return shlex.join([*words, *(word for name, value in options.items() if value for word in (name, value))])
 
 
-def _moment(at: datetime | None) -> str:
+def _format_time(at: datetime | None) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%MZ") if at else ""

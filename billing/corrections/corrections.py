@@ -1,6 +1,6 @@
-"""Correcting what is recorded, as new facts: voids, the batches that corrections belong to, and the revert of either.
+"""Voids, correction batches, and the revert of a batch or of a single correction.
 
-Called by the API, the admin and the commands. Pricing again and naming again decide in repricing.py and backfill.py.
+repricing.py and redetection.py hold the rules of the two other kinds.
 """
 
 from __future__ import annotations
@@ -15,45 +15,47 @@ from uuid import UUID
 from django.db import transaction
 
 from billing.corrections import apply_corrections
-from billing.corrections.apply_corrections import Correction, Decision, Skipped, Step
+from billing.corrections.apply_corrections import Correction, CorrectionStep, Decision, Skipped
 from billing.errors import Refused
 from billing.models import CorrectionBatch, UsageAdjustment, UsageLog
 
-Kind = UsageAdjustment.Kind
-REASON = 500  # characters
-MAY_CORRECT = "billing.add_usageadjustment"  # of staff; a key needs the scope manage
+AdjustmentKind = UsageAdjustment.Kind
+MAX_REASON_LENGTH = 500  # characters
+CORRECT_PERMISSION = "billing.add_usageadjustment"  # for staff; an API key needs the scope manage
 
 
 class NotReverted(Exception):
-    """The correction cannot be undone; the message says why."""
+    """The correction cannot be reverted; the message says why."""
 
 
-def void(log: UsageLog, *, reason: str, actor: str, at: datetime) -> Step:
-    """The call counts no more: it is worth 0, and stands in no total. A second time changes nothing.
+def void(log: UsageLog, *, reason: str, actor: str, at: datetime) -> CorrectionStep:
+    """Set the call's cost to 0 and remove it from all totals. Voiding it again changes nothing.
 
-    Raises Refused where its period is archived, or about to be.
+    Raises Refused if its period is archived or being archived.
     """
-    batch = CorrectionBatch(kind=Kind.VOID, reason=reason, actor=actor, choice={"log": str(log.id)})
-    step = _alone(log.account_id, log.id, partial(_void, at), batch=batch, at=at)
+    batch = CorrectionBatch(kind=AdjustmentKind.VOID, reason=reason, actor=actor, choice={"log": str(log.id)})
+    step = _correct_single(log.account_id, log.id, partial(_decide_void, at), batch=batch, at=at)
     if apply_corrections.ARCHIVED in step.skipped:
-        raise Refused("archived", "Its period is archived: nothing of it is corrected any more.")
+        raise Refused("archived", "The period is archived; its calls can no longer be corrected.")
     return step
 
 
-def revert_one(adjustment: UsageAdjustment, *, reason: str, actor: str, at: datetime) -> Step:
-    """Undo one correction, by another one. Raises NotReverted where it is not the last of its sort that stands."""
+def revert_adjustment(adjustment: UsageAdjustment, *, reason: str, actor: str, at: datetime) -> CorrectionStep:
+    """Revert one correction by a new one. Raises NotReverted unless it is the last active one of its kind."""
     if adjustment.log_id is None:
-        raise NotReverted("It corrects no single call.")
+        raise NotReverted("This adjustment does not belong to a single call.")
     choice = {"adjustment": str(adjustment.id)}
-    batch = CorrectionBatch(kind=Kind.REVERT, reason=reason, actor=actor, choice=choice)
-    step = _alone(adjustment.account_id, adjustment.log_id, partial(_undo, {adjustment.id}), batch=batch, at=at)
+    batch = CorrectionBatch(kind=AdjustmentKind.REVERT, reason=reason, actor=actor, choice=choice)
+    step = _correct_single(
+        adjustment.account_id, adjustment.log_id, partial(_decide_reverts, {adjustment.id}), batch=batch, at=at
+    )
     if step.skipped:
-        raise NotReverted(f"It is {next(iter(step.skipped))}.")
+        raise NotReverted(f"The correction cannot be reverted: {next(iter(step.skipped))}.")
     return step
 
 
-def start(*, kind: Kind, choice: dict[str, Any], reason: str, actor: str, at: datetime) -> CorrectionBatch:
-    """A batch for this choice: the unfinished one, where a run for the same was stopped or killed, else a new one."""
+def start(*, kind: AdjustmentKind, choice: dict[str, Any], reason: str, actor: str, at: datetime) -> CorrectionBatch:
+    """Return the unfinished batch of a stopped or killed run with the same choice, else a new batch."""
     for batch in CorrectionBatch.objects.filter(kind=kind, finished_at=None):
         if batch.choice == choice:
             return batch
@@ -61,133 +63,137 @@ def start(*, kind: Kind, choice: dict[str, Any], reason: str, actor: str, at: da
 
 
 def finish(batch: CorrectionBatch, *, skipped: int, at: datetime) -> None:
-    """Nothing is left to correct. `skipped` is what this run went past; it went past all that an earlier one did."""
+    """Mark the batch as finished. `skipped` counts this run only, which meets again all that earlier runs skipped."""
     CorrectionBatch.objects.filter(pk=batch.pk, finished_at=None).update(finished_at=at, skipped=skipped)
     batch.refresh_from_db()
 
 
-def revert(batch: CorrectionBatch, *, actor: str, size: int, at: datetime) -> Iterator[Step]:
-    """Undo what stands of a batch, `size` logs a step; each step is committed. Stopped and asked for again, it goes on.
+def revert(batch: CorrectionBatch, *, actor: str, size: int, at: datetime) -> Iterator[CorrectionStep]:
+    """Revert the active corrections of a batch, `size` logs per step; each step is committed when it is yielded.
 
-    Nothing more is added to an unfinished batch from now on. Raises NotReverted for the revert of another one.
+    A stopped revert continues when it is started again. An unfinished batch is closed first.
+    Raises NotReverted if the batch is a revert itself.
     """
-    if batch.kind == Kind.REVERT:
-        raise NotReverted("A revert is not reverted: correct again instead.")
-    return _revert(batch, actor, size, at)
+    if batch.kind == AdjustmentKind.REVERT:
+        raise NotReverted("A revert cannot be reverted; correct the calls again instead.")
+    return _revert_steps(batch, actor, size, at)
 
 
-def _revert(batch: CorrectionBatch, actor: str, size: int, at: datetime) -> Iterator[Step]:
+def _revert_steps(batch: CorrectionBatch, actor: str, size: int, at: datetime) -> Iterator[CorrectionStep]:
     CorrectionBatch.objects.filter(pk=batch.pk, finished_at=None).update(finished_at=at)
     batch.refresh_from_db()
     if batch.reverted_at is not None:
         return
-    reason = f"Revert: {batch.reason}"[:REASON]
-    undo = start(kind=Kind.REVERT, choice={"batch": str(batch.id)}, reason=reason, actor=actor, at=at)
+    reason = f"Revert: {batch.reason}"[:MAX_REASON_LENGTH]
+    choice = {"batch": str(batch.id)}
+    revert_batch = start(kind=AdjustmentKind.REVERT, choice=choice, reason=reason, actor=actor, at=at)
     skipped: Counter[str] = Counter()
-    for account_id, wanted in _standing_of(batch, size):
-        plan = partial(_undo, set(wanted.values()))
-        step = apply_corrections.apply(account_id, wanted, plan, batch=undo, at=at)
+    for account_id, adjustment_by_log in _unreverted_pages(batch, size):
+        decide = partial(_decide_reverts, set(adjustment_by_log.values()))
+        step = apply_corrections.apply(account_id, adjustment_by_log, decide, batch=revert_batch, at=at)
         skipped += step.skipped
         yield step
     with transaction.atomic():
-        finish(undo, skipped=skipped.total(), at=at)
+        finish(revert_batch, skipped=skipped.total(), at=at)
         batch.reverted_at = at
         batch.save(update_fields=["reverted_at"])
 
 
-def _standing_of(batch: CorrectionBatch, size: int) -> Iterator[tuple[int, dict[UUID, UUID]]]:
-    """The batch's adjustments that nothing has undone, by account and log, newest first; no log twice in one part."""
-    own = UsageAdjustment.objects.filter(batch=batch.id, reverted_by=None, log__isnull=False)
-    for account_id in list(own.order_by("account_id").values_list("account_id", flat=True).distinct()):
-        older = own.filter(account_id=account_id).order_by("-id")
-        rest = older
-        while page := list(rest.values_list("id", "log_id")[:size]):
-            part: dict[UUID, UUID] = {}
-            for id_, log_id in page:
-                if log_id in part:  # the price changed while the batch ran: the later correction goes first
+def _unreverted_pages(batch: CorrectionBatch, size: int) -> Iterator[tuple[int, dict[UUID, UUID]]]:
+    """The batch's active adjustments as (account, {log: adjustment}), newest first; no log twice in one page."""
+    active = UsageAdjustment.objects.filter(batch=batch.id, reverted_by=None, log__isnull=False)
+    for account_id in list(active.order_by("account_id").values_list("account_id", flat=True).distinct()):
+        of_account = active.filter(account_id=account_id).order_by("-id")
+        rest = of_account
+        while rows := list(rest.values_list("id", "log_id")[:size]):
+            page: dict[UUID, UUID] = {}
+            for id_, log_id in rows:
+                if log_id in page:  # re-priced twice, as the price changed during the run: revert the later one first
                     break
-                part[log_id] = last = id_
-            yield account_id, part
-            rest = older.filter(id__lt=last)
+                page[log_id] = last = id_
+            yield account_id, page
+            rest = of_account.filter(id__lt=last)
 
 
-def _alone(
-    account_id: int, log_id: UUID, plan: apply_corrections.Plan, *, batch: CorrectionBatch, at: datetime
-) -> Step:
-    """One log corrected by itself, as a batch of its own that is over at once."""
+def _correct_single(
+    account_id: int, log_id: UUID, decide: apply_corrections.Decide, *, batch: CorrectionBatch, at: datetime
+) -> CorrectionStep:
+    """Correct one log in a finished batch of its own."""
     batch.created_at = batch.finished_at = at
-    return apply_corrections.apply(account_id, [log_id], plan, batch=batch, at=at)
+    return apply_corrections.apply(account_id, [log_id], decide, batch=batch, at=at)
 
 
-def _void(at: datetime, logs: Sequence[UsageLog], _closed: Collection[date]) -> Iterator[Decision]:
+def _decide_void(at: datetime, logs: Sequence[UsageLog], _closed: Collection[date]) -> Iterator[Decision]:
     for log in logs:
         if log.voided_at is None:
             before = {"before": {"nano": log.effective_nano}}
-            yield Correction(log, Kind.VOID, {"effective_nano": 0, "voided_at": at}, before)
+            yield Correction(log, AdjustmentKind.VOID, {"effective_nano": 0, "voided_at": at}, before)
         else:
-            yield Skipped("voided already")
+            yield Skipped("the call is already voided")
 
 
-def _undo(wanted: Collection[UUID], logs: Sequence[UsageLog], closed: Collection[date]) -> Iterator[Decision]:
-    """Undo one of the wanted adjustments of each log, where it is the last of its sort that stands."""
-    standing: dict[UUID, list[UsageAdjustment]] = {log.id: [] for log in logs}
+def _decide_reverts(
+    targets: Collection[UUID], logs: Sequence[UsageLog], closed: Collection[date]
+) -> Iterator[Decision]:
+    """Revert one of the target adjustments of each log, if it is the last active one of its kind."""
+    active: dict[UUID, list[UsageAdjustment]] = {log.id: [] for log in logs}
     accounts = {log.account_id for log in logs}
-    for one in UsageAdjustment.objects.filter(account_id__in=accounts, log_id__in=standing, reverted_by=None):
-        standing[one.log_id].append(one)  # type: ignore[index]  # filtered by the log
+    for adjustment in UsageAdjustment.objects.filter(account_id__in=accounts, log_id__in=active, reverted_by=None):
+        active[adjustment.log_id].append(adjustment)  # type: ignore[index]  # filtered by the log
     for log in logs:
-        yield _undone(log, sorted(standing[log.id], key=lambda one: one.id), wanted, closed)
+        yield _decide_revert(log, sorted(active[log.id], key=lambda adjustment: adjustment.id), targets, closed)
 
 
-def _undone(
-    log: UsageLog, standing: Sequence[UsageAdjustment], wanted: Collection[UUID], closed: Collection[date]
+def _decide_revert(
+    log: UsageLog, active: Sequence[UsageAdjustment], targets: Collection[UUID], closed: Collection[date]
 ) -> Decision:
-    mine = next((one for one in standing if one.id in wanted), None)
-    if mine is None:
-        return Skipped("reverted already")
-    if mine.kind not in UNDO:
-        return Skipped("nothing that is reverted: correct again instead")
-    if any(one.kind == mine.kind and one.id > mine.id for one in standing):
-        return Skipped("not the last of its sort: another one came after it")
-    undone = UNDO[mine.kind](log, mine, closed)
-    if isinstance(undone, Skipped):
-        return undone
-    values, details = undone
-    details = {"reverts": str(mine.id), "kind": mine.kind, **details}
-    return Correction(log, Kind.REVERT, values, details, reverts=mine.id)
+    target = next((adjustment for adjustment in active if adjustment.id in targets), None)
+    if target is None:
+        return Skipped("it is already reverted")
+    if target.kind not in REVERTERS:
+        return Skipped("a correction of this kind is final; correct the call again instead")
+    if any(adjustment.kind == target.kind and adjustment.id > target.id for adjustment in active):
+        return Skipped("a later correction of the same kind exists; revert that one first")
+    reverted = REVERTERS[target.kind](log, target, closed)
+    if isinstance(reverted, Skipped):
+        return reverted
+    values, details = reverted
+    details = {"reverts": str(target.id), "kind": target.kind, **details}
+    return Correction(log, AdjustmentKind.REVERT, values, details, reverts=target.id)
 
 
-Undone = tuple[dict[str, Any], dict[str, Any]] | Skipped  # the log's columns, and what the adjustment tells
+RevertedValues = tuple[dict[str, Any], dict[str, Any]] | Skipped  # the log's columns, the adjustment's details
 
 
-def _unvoided(log: UsageLog, mine: UsageAdjustment, _closed: Collection[date]) -> Undone:
-    return {"effective_nano": log.effective_nano - mine.delta_nano, "voided_at": None}, {}
+def _revert_void(log: UsageLog, void: UsageAdjustment, _closed: Collection[date]) -> RevertedValues:
+    return {"effective_nano": log.effective_nano - void.delta_nano, "voided_at": None}, {}
 
 
-def _unrepriced(log: UsageLog, mine: UsageAdjustment, _closed: Collection[date]) -> Undone:
+def _revert_reprice(log: UsageLog, reprice: UsageAdjustment, _closed: Collection[date]) -> RevertedValues:
     if log.voided_at is not None:
-        return Skipped("of a voided call: revert the void first")
-    priced = mine.details["before"]["priced"]
-    values = {"effective_nano": log.effective_nano - mine.delta_nano, "is_priced": priced}
+        return Skipped("the call is voided; revert the void first")
+    priced = reprice.details["before"]["priced"]
+    values = {"effective_nano": log.effective_nano - reprice.delta_nano, "is_priced": priced}
     return values, {"priced": priced, "before": {"nano": log.effective_nano, "priced": log.is_priced}}
 
 
-def _unnamed(log: UsageLog, mine: UsageAdjustment, closed: Collection[date]) -> Undone:
+def _revert_redetect(log: UsageLog, redetect: UsageAdjustment, closed: Collection[date]) -> RevertedValues:
     if log.usage_period in closed:
-        return Skipped("of a closed period")
-    before = mine.details.get("before")
-    if before is None or log.actual_provider_name != mine.details["to"]:
-        return Skipped("not what named the provider last")
+        return Skipped("the period is closed")
+    before = redetect.details.get("before")
+    if before is None or log.actual_provider_name != redetect.details["to"]:
+        return Skipped("the provider was changed again since")
     values = {
-        "actual_provider_name": mine.details["from"],
+        "actual_provider_name": redetect.details["from"],
         "confidence": before["confidence"],
         "detection_rule": before["rule"],
         "evidence": before["evidence"],
     }
-    return values, {"from": mine.details["to"], "to": mine.details["from"], "rule": before["rule"]}
+    return values, {"from": redetect.details["to"], "to": redetect.details["from"], "rule": before["rule"]}
 
 
-UNDO: dict[str, Callable[[UsageLog, UsageAdjustment, Collection[date]], Undone]] = {
-    Kind.VOID: _unvoided,
-    Kind.REPRICE: _unrepriced,
-    Kind.REDETECT: _unnamed,
+REVERTERS: dict[str, Callable[[UsageLog, UsageAdjustment, Collection[date]], RevertedValues]] = {
+    AdjustmentKind.VOID: _revert_void,
+    AdjustmentKind.REPRICE: _revert_reprice,
+    AdjustmentKind.REDETECT: _revert_redetect,
 }

@@ -1,9 +1,8 @@
-"""Naming the provider of logs that have none yet, and naming logs again by today's rules. Called by its command.
+"""Detects the provider of logs that have none, and redetects logs by the current rules.
 
-A name moves together with the rollups that stand under it, while the service runs; it can be stopped and started at any
-moment. A new name instead of an old one is a correction, and belongs to a batch that can be reverted. A first name is none:
-it is given to many logs at once, whatever their account and period, where there is still none; the rows' locks keep
-corrections of the same logs apart.
+Logs and their rollups change in one transaction, while the service runs; a run can be stopped and restarted at any time.
+A changed provider is a correction, in a batch that can be reverted. A first detection is no correction: it updates many
+logs at once, of any account and period; row locks serialise it with corrections of the same logs.
 """
 
 from __future__ import annotations
@@ -23,21 +22,29 @@ from billing.accounts import accounts
 from billing.charges import rating
 from billing.charges.rating import RatingSnapshot
 from billing.corrections import apply_corrections, corrections, first_detection, repricing
-from billing.corrections.apply_corrections import COUNTED, NAMES, NEEDED, Correction, Counted, Decision, Skipped
-from billing.corrections.first_detection import CALL, Said
+from billing.corrections.apply_corrections import (
+    CORRECTION_COLUMNS,
+    COUNTED_COLUMNS,
+    PROVIDER_COLUMNS,
+    Correction,
+    CountedLog,
+    Decision,
+    Skipped,
+)
+from billing.corrections.first_detection import CALL_COLUMNS, CallSignature
 from billing.ledger import closed_periods, log_search, rollups
 from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageLog
 from lib import retry
 from providers.detection import Call, Detection
 
-ATTEMPTS = 5
-EVIDENCE = (*NAMES, *CALL, "timestamp", "usage_period")
+MAX_ATTEMPTS = 5
+REDETECTION_COLUMNS = (*PROVIDER_COLUMNS, *CALL_COLUMNS, "timestamp", "usage_period")
 REASON, ACTOR = "detected again", "backfill_actual_providers"
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """Which logs are looked at: those without a name, or with `redetect` all; `since` and `until` are half-open."""
+class RedetectionChoice:
+    """The logs to examine: those without a provider, with `redetect` all; `since` <= timestamp < `until`."""
 
     redetect: bool = False
     account: Account | None = None
@@ -54,8 +61,8 @@ class Choice:
             logs = logs.filter(timestamp__gte=self.since)
         return logs.filter(timestamp__lt=self.until) if self.until else logs
 
-    def stored(self) -> dict[str, Any]:
-        """As a batch keeps it."""
+    def as_json(self) -> dict[str, Any]:
+        """The choice of a redetection batch."""
         return {
             "account": self.account.external_id if self.account else None,
             "since": self.since.astimezone(UTC).isoformat() if self.since else None,
@@ -63,8 +70,7 @@ class Choice:
         }
 
     @classmethod
-    def of(cls, stored: dict[str, Any]) -> Choice:
-        """What a batch, which only `redetect` makes, is about."""
+    def from_json(cls, stored: dict[str, Any]) -> RedetectionChoice:
         return cls(
             redetect=True,
             account=accounts.get(stored["account"]) if stored["account"] is not None else None,
@@ -74,128 +80,135 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What became of one part: logs looked at, how many were renamed from what to what, how many would cost otherwise."""
+class RedetectionStep:
+    """One page of logs: how many were examined, the providers changed (from, to), and how many now cost differently."""
 
-    looked: int
-    renamed: Counter[tuple[str | None, str]]
-    rate_differently: int
-    skipped: int  # logs of closed periods, whose names stay
-
-
-class Rival(Exception):
-    """Logs were named by somebody else between the look at them and the UPDATE."""
+    examined: int
+    changed: Counter[tuple[str | None, str]]
+    cost_differently: int
+    skipped: int  # logs of closed periods, whose provider stays
 
 
-def run(choice: Choice, *, size: int, at: datetime, dry_run: bool = False) -> Iterator[Part]:
-    """Name the chosen logs part by part; each part is committed when it comes out."""
+class DetectedConcurrently(Exception):
+    """Another process detected some of the logs after they were read."""
+
+
+def run(choice: RedetectionChoice, *, size: int, at: datetime, dry_run: bool = False) -> Iterator[RedetectionStep]:
+    """Detect the chosen logs, `size` per step; each step is committed when it is yielded."""
     if dry_run:
         return _by_account(choice, size, at, batch=None)
     if not choice.redetect:
-        return _by_id(choice, size)
+        return _detect_undetected(choice, size)
     kind = UsageAdjustment.Kind.REDETECT
-    batch = corrections.start(kind=kind, choice=choice.stored(), reason=REASON, actor=ACTOR, at=at)
+    batch = corrections.start(kind=kind, choice=choice.as_json(), reason=REASON, actor=ACTOR, at=at)
     return _by_account(choice, size, at, batch=batch)
 
 
-def _by_id(choice: Choice, size: int) -> Iterator[Part]:
+def _detect_undetected(choice: RedetectionChoice, size: int) -> Iterator[RedetectionStep]:
     after = UUID(int=0)
     while ids := list(choice.logs().filter(id__gt=after).order_by("id").values_list("id", flat=True)[:size]):
-        yield retry.on_deadlock(partial(_named, choice, after, ids[-1]))
+        yield retry.on_deadlock(partial(_detect_range, choice, after, ids[-1]))
         after = ids[-1]
 
 
-def _named(choice: Choice, after: UUID, upto: UUID) -> Part:
-    """Give a range of logs their first names; look again where somebody else was faster."""
-    books = rating.snapshot()
-    for _ in range(ATTEMPTS):
-        found: dict[Said, list[UUID]] = {}
-        unnamed = choice.logs().filter(id__gt=after, id__lte=upto).order_by("id")
-        for id_, *said in log_search.read(unnamed.values_list("id", *CALL)):
-            found.setdefault(tuple(said), []).append(id_)
+def _detect_range(choice: RedetectionChoice, after: UUID, upto: UUID) -> RedetectionStep:
+    """Detect the undetected logs of a range of ids; try again if another process was faster."""
+    snapshot = rating.snapshot()
+    for _ in range(MAX_ATTEMPTS):
+        ids_by_call: dict[CallSignature, list[UUID]] = {}
+        undetected = choice.logs().filter(id__gt=after, id__lte=upto).order_by("id")
+        for id_, *call in log_search.fetch_rows(undetected.values_list("id", *CALL_COLUMNS)):
+            ids_by_call.setdefault(tuple(call), []).append(id_)
         try:
-            return _first_names(found, books)
-        except Rival:
+            return _assign_providers(ids_by_call, snapshot)
+        except DetectedConcurrently:
             continue
-    raise Rival
+    raise DetectedConcurrently
 
 
 @transaction.atomic
-def _first_names(found: dict[Said, list[UUID]], books: RatingSnapshot) -> Part:
-    """The logs first, then the rollups, as every writer does. Raises Rival."""
-    ids = [id_ for each in found.values() for id_ in each]
+def _assign_providers(ids_by_call: dict[CallSignature, list[UUID]], snapshot: RatingSnapshot) -> RedetectionStep:
+    """Write in the fixed lock order: logs, rollups. Raises DetectedConcurrently."""
+    ids = [id_ for ids_of_call in ids_by_call.values() for id_ in ids_of_call]
     if not ids:
-        return Part(0, Counter(), 0, 0)
-    if first_detection.assign(ids, {said: books.rules.detect(Call(*said)) for said in found}) != len(ids):
-        raise Rival
-    logs = _counted(ids)  # locked by now, so they stay as they are read
-    renamed = Counter((None, str(log.actual_provider_name)) for log in logs)
-    part = Part(len(logs), Counter(renamed), sum(_rates_differently(log, books) for log in logs), 0)
-    unnamed = [log.unnamed() for log in logs]
-    rollups.apply(rollups.minus(rollups.group(logs), rollups.group(unnamed)))
-    return part
+        return RedetectionStep(0, Counter(), 0, 0)
+    detections = {call: snapshot.rules.detect(Call(*call)) for call in ids_by_call}
+    if first_detection.assign(ids, detections) != len(ids):
+        raise DetectedConcurrently
+    logs = _counted_logs(ids)  # locked by now, so they stay as they are read
+    changed: Counter[tuple[str | None, str]] = Counter((None, str(log.actual_provider_name)) for log in logs)
+    step = RedetectionStep(len(logs), changed, sum(_costs_differently(log, snapshot) for log in logs), 0)
+    undetected = [log.undetected() for log in logs]
+    rollups.apply(rollups.subtract(rollups.totals_by_rollup(logs), rollups.totals_by_rollup(undetected)))
+    return step
 
 
-def _counted(ids: Sequence[UUID]) -> list[Any]:
-    """These logs as Counted: by the range of their ids where it holds no others, as a list of ids costs more than they do."""
-    logs = UsageLog.objects.values_list(*COUNTED, "id")
-    rows = log_search.read(logs.filter(id__gte=min(ids), id__lte=max(ids))[: len(ids) + 1])
+def _counted_logs(ids: Sequence[UUID]) -> list[Any]:
+    """Read CountedLogs: by a range of ids if it contains no others, because a long list of ids is slower."""
+    logs = UsageLog.objects.values_list(*COUNTED_COLUMNS, "id")
+    rows = log_search.fetch_rows(logs.filter(id__gte=min(ids), id__lte=max(ids))[: len(ids) + 1])
     if {row[-1] for row in rows} != set(ids):
-        rows = log_search.read(logs.filter(id__in=ids))
-    return [Counted._make(row[:-1]) for row in rows]
+        rows = log_search.fetch_rows(logs.filter(id__in=ids))
+    return [CountedLog._make(row[:-1]) for row in rows]
 
 
-def _by_account(choice: Choice, size: int, at: datetime, *, batch: CorrectionBatch | None) -> Iterator[Part]:
-    """As corrections are made; without a batch nothing is changed."""
+def _by_account(
+    choice: RedetectionChoice, size: int, at: datetime, *, batch: CorrectionBatch | None
+) -> Iterator[RedetectionStep]:
+    """Write corrections, account by account; without a batch change nothing."""
     skipped = 0
     ids = Account.objects.order_by("pk").values_list("pk", flat=True)
+    chosen = choice.logs().only(*(REDETECTION_COLUMNS if batch else CORRECTION_COLUMNS))
     for account_id in [choice.account.pk] if choice.account else list(ids):
-        found = choice.logs().filter(account_id=account_id).only(*(EVIDENCE if batch else NEEDED))
-        for logs in log_search.pages(found, size=size):
-            part = _part(account_id, logs, batch, at)
-            skipped += part.skipped
-            yield part
+        for logs in log_search.iter_pages(chosen.filter(account_id=account_id), size=size):
+            step = _redetect_page(account_id, logs, batch, at)
+            skipped += step.skipped
+            yield step
     if batch:
         corrections.finish(batch, skipped=skipped, at=at)
 
 
-def _part(account_id: int, logs: Sequence[UsageLog], batch: CorrectionBatch | None, at: datetime) -> Part:
-    """Look without a lock at what would change, and decide anew on those logs once the account is held."""
-    books = rating.snapshot()
-    decisions = list(_decided(books, logs, closed_periods.closed(account_id)))
-    skipped = sum(isinstance(one, Skipped) for one in decisions)
-    made: Sequence[Correction] = [one for one in decisions if isinstance(one, Correction)]
+def _redetect_page(
+    account_id: int, logs: Sequence[UsageLog], batch: CorrectionBatch | None, at: datetime
+) -> RedetectionStep:
+    """Find the changes without a lock, then decide again on these logs under the account's lock."""
+    snapshot = rating.snapshot()
+    decisions = list(_decide(snapshot, logs, closed_periods.closed_starts(account_id)))
+    skipped = sum(isinstance(decision, Skipped) for decision in decisions)
+    changes: Sequence[Correction] = [decision for decision in decisions if isinstance(decision, Correction)]
     if not batch:
-        for one in made:
-            apply_corrections.set_values(one)
-    elif made:
-        ids = [one.log.id for one in made]
-        step = apply_corrections.apply(account_id, ids, partial(_decided, books), batch=batch, at=at)
-        made, skipped = step.made, skipped + step.skipped.total()
-    renamed = Counter((one.details["from"], one.details["to"]) for one in made)
-    return Part(len(logs), renamed, sum(_rates_differently(one.log, books) for one in made), skipped)
+        for correction in changes:
+            apply_corrections.set_values(correction)
+    elif changes:
+        ids = [correction.log.id for correction in changes]
+        step = apply_corrections.apply(account_id, ids, partial(_decide, snapshot), batch=batch, at=at)
+        changes, skipped = step.corrections, skipped + step.skipped.total()
+    changed = Counter((correction.details["from"], correction.details["to"]) for correction in changes)
+    differently = sum(_costs_differently(correction.log, snapshot) for correction in changes)
+    return RedetectionStep(len(logs), changed, differently, skipped)
 
 
-def _decided(books: RatingSnapshot, logs: Sequence[UsageLog], closed: Collection[date]) -> Iterator[Decision]:
+def _decide(snapshot: RatingSnapshot, logs: Sequence[UsageLog], closed: Collection[date]) -> Iterator[Decision]:
     for log in logs:
-        found = books.rules.detect(Call(log.provider, log.model_used, log.endpoint, log.served_by))
-        if (log.actual_provider_name, log.confidence) == (found.actual_provider, found.confidence):
+        detection = snapshot.rules.detect(Call(log.provider, log.model_used, log.endpoint, log.served_by))
+        if (log.actual_provider_name, log.confidence) == (detection.actual_provider, detection.confidence):
             continue
         frozen = log.usage_period in closed and log.actual_provider_name is not None
-        yield Skipped("of a closed period") if frozen else _renamed(log, found)
+        yield Skipped("the period is closed") if frozen else _correction(log, detection)
 
 
-def _renamed(log: UsageLog, found: Detection) -> Correction:
+def _correction(log: UsageLog, detection: Detection) -> Correction:
     old = log.actual_provider_name
     details = {
         "from": old,
-        "to": found.actual_provider,
-        "rule": found.rule,
+        "to": detection.actual_provider,
+        "rule": detection.rule,
         "before": {"confidence": log.confidence, "rule": log.detection_rule, "evidence": log.evidence},
     }
-    return Correction(log, "" if old is None else UsageAdjustment.Kind.REDETECT, first_detection.names(found), details)
+    kind = "" if old is None else UsageAdjustment.Kind.REDETECT
+    return Correction(log, kind, first_detection.provider_values(detection), details)
 
 
-def _rates_differently(log: Any, books: RatingSnapshot) -> bool:  # noqa: ANN401 - any form of a log that has the columns
-    """Whether the price under its new name would make another cost than the log has; `reprice` makes it so."""
-    return any(isinstance(one, Correction) for one in repricing.decided([log], books))
+def _costs_differently(log: Any, snapshot: RatingSnapshot) -> bool:  # noqa: ANN401 - any object with a log's columns
+    """Whether re-pricing the log under its new provider would change its cost."""
+    return any(isinstance(decision, Correction) for decision in repricing.decide([log], snapshot))

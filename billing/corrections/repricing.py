@@ -1,7 +1,7 @@
-"""Rating recorded calls again by today's price book: what would change, and changing it. Called by `reprice` and the admin.
+"""Re-prices recorded calls by the current price book: preview and run.
 
-A call's price is that of its own day and of the provider that served it. Costs that callers stated stay, as do failed calls
-without usage; voided calls and calls without a detected provider are skipped.
+A call takes its actual provider's price of the call's day. Costs stated by callers and failed calls without usage stay as
+they are; voided calls and calls without a detected provider are skipped.
 """
 
 from __future__ import annotations
@@ -18,25 +18,44 @@ from django.db.models import QuerySet
 from billing.charges import rating
 from billing.charges.rating import RatingSnapshot
 from billing.corrections import apply_corrections, corrections
-from billing.corrections.apply_corrections import NEEDED, BatchClosed, Change, Correction, Decision, Skipped, Step
+from billing.corrections.apply_corrections import (
+    CORRECTION_COLUMNS,
+    BatchClosed,
+    Correction,
+    CorrectionStep,
+    CostChange,
+    Decision,
+    Skipped,
+)
 from billing.ledger import log_search, rollups
 from billing.models import Account, CorrectionBatch, CostSource, UsageAdjustment, UsageLog, UsageModel
 from lib import ids, money
 from providers import costing
 from providers.costing import Cost, PricedModel
 
-__all__ = ["BatchClosed", "Change", "Choice", "Preview", "Step", "go_on", "preview", "rated", "revert", "start"]
+__all__ = [
+    "BatchClosed",
+    "CorrectionStep",
+    "CostChange",
+    "Preview",
+    "RepricingChoice",
+    "preview",
+    "rate",
+    "revert",
+    "run",
+    "start",
+]
 
-RATED = (CostSource.PRICE_BOOK, CostSource.FREE, CostSource.UNPRICED)  # what a price may change
-LOOKED = 2_000  # logs that a preview reads at a time
-LONGEST_PERIOD = timedelta(days=32)
+REPRICEABLE_SOURCES = (CostSource.PRICE_BOOK, CostSource.FREE, CostSource.UNPRICED)
+PREVIEW_PAGE_SIZE = 2_000  # logs
+MAX_PERIOD_LENGTH = timedelta(days=32)
 
 revert = corrections.revert
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """Which logs: `since` and `until` are half-open instants, `provider` the actual one, `model` in lower case; "" = all."""
+class RepricingChoice:
+    """The logs to re-price: `since` <= timestamp < `until`, actual provider, model in lower case; "" means all."""
 
     unpriced: bool = False
     provider: str = ""
@@ -45,8 +64,8 @@ class Choice:
     since: datetime | None = None
     until: datetime | None = None
 
-    def stored(self) -> dict[str, Any]:
-        """As a batch keeps it."""
+    def as_json(self) -> dict[str, Any]:
+        """The choice of a re-pricing batch."""
         return {
             "unpriced": self.unpriced,
             "provider": self.provider,
@@ -57,7 +76,7 @@ class Choice:
         }
 
     @classmethod
-    def of(cls, stored: dict[str, Any]) -> Choice:
+    def from_json(cls, stored: dict[str, Any]) -> RepricingChoice:
         return cls(
             unpriced=stored["unpriced"],
             provider=stored["provider"],
@@ -68,8 +87,9 @@ class Choice:
         )
 
     def logs(self, account_id: int) -> QuerySet[UsageLog]:
-        """The account's logs that a price may change; the model is told from the log itself, as LOWER differs."""
-        logs = UsageLog.objects.filter(account_id=account_id, is_billable=True, cost_source__in=RATED).only(*NEEDED)
+        """The account's logs that a price may change; `decide` filters by model, as databases differ in LOWER."""
+        logs = UsageLog.objects.filter(account_id=account_id, is_billable=True, cost_source__in=REPRICEABLE_SOURCES)
+        logs = logs.only(*CORRECTION_COLUMNS)
         if self.unpriced:
             logs = logs.filter(is_priced=False)
         if self.provider:
@@ -80,84 +100,83 @@ class Choice:
 
 
 def _account(external_id: str | None) -> Account | None:
-    """Accounts are never deleted: a stored choice never comes to mean all of them."""
-    return None if external_id is None else Account.objects.get(external_key=ids.key_of(external_id))
+    """Accounts are never deleted, so a stored id always finds its account."""
+    return None if external_id is None else Account.objects.get(external_key=ids.lookup_key(external_id))
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What would change, by account. Not `complete` where as many logs were looked at as was asked for, and more are left."""
+    """What would change, by account. `complete` is False if the maximum of logs was examined and more are left."""
 
-    changes: tuple[Change, ...]
-    looked: int
+    changes: tuple[CostChange, ...]
+    examined: int
     complete: bool
 
 
-def preview(choice: Choice, *, most: int | None = None) -> Preview:
-    """What `start` and `go_on` would do now; changes nothing, locks nothing."""
-    books, found, looked, complete = rating.snapshot(), dict[str, Change](), 0, True
-    for (_, name), logs in _pages(choice, min(LOOKED, most or LOOKED)):
-        if most is not None and looked >= most:
+def preview(choice: RepricingChoice, *, max_logs: int | None = None) -> Preview:
+    """What `start` and `run` would do now; changes nothing, locks nothing."""
+    snapshot, changes, examined, complete = rating.snapshot(), dict[str, CostChange](), 0, True
+    for (_, account), logs in _pages(choice, min(PREVIEW_PAGE_SIZE, max_logs or PREVIEW_PAGE_SIZE)):
+        if max_logs is not None and examined >= max_logs:
             complete = False
             break
-        looked += len(logs)
-        change, _ = _told(name, decided(logs, books, choice.model))
-        found[name] = found.get(name, Change(name)) + change
-    return Preview(tuple(one for one in found.values() if one.calls or one.unpriced), looked, complete)
+        examined += len(logs)
+        change, _ = _summarize(account, decide(logs, snapshot, choice.model))
+        changes[account] = changes.get(account, CostChange(account)) + change
+    return Preview(tuple(item for item in changes.values() if item.calls or item.unpriced), examined, complete)
 
 
-def start(choice: Choice, *, reason: str, actor: str, at: datetime) -> CorrectionBatch:
-    """The batch of this choice, new or unfinished."""
-    return corrections.start(
-        kind=UsageAdjustment.Kind.REPRICE, choice=choice.stored(), reason=reason, actor=actor, at=at
-    )
+def start(choice: RepricingChoice, *, reason: str, actor: str, at: datetime) -> CorrectionBatch:
+    """Return the unfinished batch with this choice, or a new one."""
+    kind = UsageAdjustment.Kind.REPRICE
+    return corrections.start(kind=kind, choice=choice.as_json(), reason=reason, actor=actor, at=at)
 
 
-def go_on(batch: CorrectionBatch, *, size: int, at: datetime) -> Iterator[Step]:
-    """Rate the batch's logs again, `size` a step; each step is committed when it comes out, and the batch finished last.
+def run(batch: CorrectionBatch, *, size: int, at: datetime) -> Iterator[CorrectionStep]:
+    """Re-price the batch's logs, `size` per step, then finish the batch. Each step is committed when it is yielded.
 
-    Only what today's book rates otherwise is touched: killed at any moment and run again, it ends in the same state.
-    Raises BatchClosed where somebody else finished or reverted the batch meanwhile.
+    Only logs whose cost changes are written, so a killed run can be repeated with the same result.
+    Raises BatchClosed if another process finished or reverted the batch during the run.
     """
-    choice, skipped = Choice.of(batch.choice), Counter[str]()
+    choice, skipped = RepricingChoice.from_json(batch.choice), Counter[str]()
     if batch.finished_at is not None:
         return
     for account, logs in _pages(choice, size):
-        step = _step(batch, choice, account, logs, at)
+        step = _reprice_page(batch, choice, account, logs, at)
         skipped += step.skipped
         yield step
     corrections.finish(batch, skipped=skipped.total(), at=at)
 
 
-def rated(log: UsageLog, books: RatingSnapshot) -> tuple[PricedModel | None, Cost]:
-    """The price that the book has for the call, and what it makes it cost."""
-    price = books.prices.find(log.shown_provider, log.model_used, log.timestamp.astimezone(UTC).date())
-    return price, costing.cost(price, rating.quantities_of_log(log)) if price else rating.NOTHING
+def rate(log: UsageLog, snapshot: RatingSnapshot) -> tuple[PricedModel | None, Cost]:
+    """The call's price in the price book, and its cost by that price."""
+    price = snapshot.prices.find(log.display_provider, log.model_used, log.timestamp.astimezone(UTC).date())
+    return price, costing.cost(price, rating.quantities_of_log(log)) if price else rating.NO_COST
 
 
-def decided(logs: Iterable[UsageLog], books: RatingSnapshot, model: str = "") -> Iterator[Decision]:
-    """The corrections that rating these logs again makes; nothing for a log that costs what it should."""
+def decide(logs: Iterable[UsageLog], snapshot: RatingSnapshot, model: str = "") -> Iterator[Decision]:
+    """The corrections and skips of re-pricing these logs; none for a log whose cost is already right."""
     for log in logs:
         if model and rollups.model_of(log) != model:
             continue
         if log.voided_at is not None:
-            yield Skipped("voided")
+            yield Skipped("the call is voided")
         elif log.actual_provider_name is None:
-            yield Skipped("not detected yet")
-        elif log.cost_source in RATED and log.is_billable:
-            yield from _decision(log, *rated(log, books))
+            yield Skipped("its provider is not detected yet")
+        elif log.cost_source in REPRICEABLE_SOURCES and log.is_billable:
+            yield from _decision(log, *rate(log, snapshot))
 
 
-STAYS = "still without a price"
+STILL_UNPRICED = "it is still unpriced"
 
 
 def _decision(log: UsageLog, price: PricedModel | None, cost: Cost) -> Iterator[Decision]:
     if (cost.total_nano, cost.billed) == (log.effective_nano, log.is_priced):
         if not log.is_priced:
-            yield Skipped(STAYS)
+            yield Skipped(STILL_UNPRICED)
         return
-    if cost.total_nano > money.EVENT_LIMIT_NANO:
-        yield Skipped("dearer than a call may be")
+    if cost.total_nano > money.MAX_EVENT_NANO:
+        yield Skipped("its cost would exceed the maximum of a call")
         return
     details = {
         "price": price.id if price and cost.billed else None,
@@ -171,59 +190,57 @@ def _decision(log: UsageLog, price: PricedModel | None, cost: Cost) -> Iterator[
     yield Correction(log, UsageAdjustment.Kind.REPRICE, values, details)
 
 
-def _step(
-    batch: CorrectionBatch, choice: Choice, account: tuple[int, str], logs: Sequence[UsageLog], at: datetime
-) -> Step:
-    """Look without a lock at what would change, and decide anew on those logs once the account is held."""
-    account_id, name = account
-    books = rating.snapshot()
-    decisions = list(decided(logs, books, choice.model))
-    step = Step(len(logs), *_told(name, [one for one in decisions if isinstance(one, Skipped)]))
-    log_ids = [one.log.id for one in decisions if isinstance(one, Correction)]
+def _reprice_page(
+    batch: CorrectionBatch, choice: RepricingChoice, account: tuple[int, str], logs: Sequence[UsageLog], at: datetime
+) -> CorrectionStep:
+    """Find the changes without a lock, then decide again on these logs under the account's lock."""
+    account_id, external_id = account
+    snapshot = rating.snapshot()
+    decisions = list(decide(logs, snapshot, choice.model))
+    change, skipped = _summarize(external_id, [item for item in decisions if isinstance(item, Skipped)])
+    log_ids = [item.log.id for item in decisions if isinstance(item, Correction)]
     if not log_ids:
-        return step
-    done = apply_corrections.apply(account_id, log_ids, partial(_again, books), batch=batch, at=at)
-    return Step(len(logs), step.change + done.change, step.skipped + done.skipped)
+        return CorrectionStep(len(logs), change, skipped)
+    step = apply_corrections.apply(account_id, log_ids, partial(_decide_locked, snapshot), batch=batch, at=at)
+    return CorrectionStep(len(logs), change + step.change, skipped + step.skipped)
 
 
-def _again(books: RatingSnapshot, logs: Sequence[UsageLog], _closed: Collection[date]) -> Iterator[Decision]:
-    return decided(logs, books)
+def _decide_locked(snapshot: RatingSnapshot, logs: Sequence[UsageLog], _closed: Collection[date]) -> Iterator[Decision]:
+    return decide(logs, snapshot)
 
 
-def _told(account: str, decisions: Iterable[Decision]) -> tuple[Change, Counter[str]]:
-    """What the decisions change, and why logs are skipped; a log that stays without a price is no skipped one."""
+def _summarize(account: str, decisions: Iterable[Decision]) -> tuple[CostChange, Counter[str]]:
+    """Sum what the decisions change, and count skipped logs by reason; logs that stay unpriced do not count as skipped."""
     decisions = list(decisions)
-    skipped = Counter(one.reason for one in decisions if isinstance(one, Skipped))
-    stay = Change(account, unpriced=skipped.pop(STAYS, 0))
-    return apply_corrections.summarize(
-        account, [one for one in decisions if isinstance(one, Correction)]
-    ) + stay, skipped
+    skipped = Counter(item.reason for item in decisions if isinstance(item, Skipped))
+    unpriced = CostChange(account, unpriced=skipped.pop(STILL_UNPRICED, 0))
+    changed = apply_corrections.summarize(account, [item for item in decisions if isinstance(item, Correction)])
+    return changed + unpriced, skipped
 
 
-def _pages(choice: Choice, size: int) -> Iterator[tuple[tuple[int, str], list[UsageLog]]]:
-    """The chosen logs account by account, newest first, each page beside the account's ids."""
+def _pages(choice: RepricingChoice, size: int) -> Iterator[tuple[tuple[int, str], list[UsageLog]]]:
+    """Pages of the chosen logs, newest first, each with (id, external_id) of its account."""
     for account in _accounts(choice):
-        for logs in log_search.pages(choice.logs(account[0]), size=size):
+        for logs in log_search.iter_pages(choice.logs(account[0]), size=size):
             yield account, logs
 
 
-def _accounts(choice: Choice) -> list[tuple[int, str]]:
-    """Where such logs can be, by the rollup: its rows are few beside the log's."""
+def _accounts(choice: RepricingChoice) -> list[tuple[int, str]]:
+    """Accounts that can have chosen logs, by the rollup, which has far fewer rows than the log."""
     if choice.account:
         return [(choice.account.pk, choice.account.external_id)]
-    found = (
+    rows = (
         UsageModel.objects.filter(unpriced_calls__gt=0) if choice.unpriced else UsageModel.objects.filter(calls__gt=0)
     )
     if choice.provider:
-        found = found.filter(actual=choice.provider)
+        rows = rows.filter(actual=choice.provider)
     if choice.model:
-        found = found.filter(model=choice.model)
+        rows = rows.filter(model=choice.model)
     if choice.since:  # a late call counts in a later period, never in an earlier one
-        found = found.filter(period__gt=choice.since.date() - LONGEST_PERIOD)
-    account_ids = set(found.values_list("account_id", flat=True).distinct())
-    if choice.unpriced:  # the rollups of a closed period don't tell that a price was taken back since
+        rows = rows.filter(period__gt=choice.since.date() - MAX_PERIOD_LENGTH)
+    account_ids = set(rows.values_list("account_id", flat=True).distinct())
+    if choice.unpriced:  # rollups of closed periods do not show logs that lost their price after closing
         late = UsageAdjustment.objects.filter(late_at__isnull=False)
         account_ids |= set(late.values_list("account_id", flat=True).distinct())
-    return [
-        (pk, name) for pk, name in Account.objects.order_by("pk").values_list("pk", "external_id") if pk in account_ids
-    ]
+    accounts = Account.objects.order_by("pk").values_list("pk", "external_id")
+    return [(pk, external_id) for pk, external_id in accounts if pk in account_ids]

@@ -1,1 +1,3 @@
-"""Figures arranged for pages: the operators' and the customers'."""
+"""Figures prepared for the operators' and the customers' pages."""
+
+__all__ = ["account_page", "cards", "charge_page", "dashboards", "needs_attention", "service_figures"]

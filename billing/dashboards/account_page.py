@@ -1,4 +1,4 @@
-"""What operators see of usage: the cards of one account's page, and those that the platform's first page shares with it."""
+"""Operators' usage page of an account, and the parts of it that the admin's first page shares."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from billing.accounts.usage_periods import Period
 from billing.dashboards import cards, dashboards
 from billing.models import Account
 from billing.reports import reports
-from billing.reports.reports import Pace, Summary
+from billing.reports.reports import PeriodComparison, Summary
 from billing.reports.trends import Trend
 from providers import rulebook
 
 
-class Links(NamedTuple):
-    """Where a card's figures lead: the change list of the period's logs, and what stands out among them."""
+class LogLinks(NamedTuple):
+    """Addresses of the period's logs: all, unpriced, and with a fallback provider."""
 
     logs: str
     unpriced: str
     fallback: str
 
 
-def links(period: Period, account: Account | None) -> Links:
+def log_links(period: Period, account: Account | None) -> LogLinks:
     query = {"days": period.name} | ({"account": account.external_id} if account else {})
     logs = f"{reverse('admin:billing_usagelog_changelist')}?{urlencode(query)}"
-    return Links(logs, f"{logs}&priced=no", f"{logs}&confidence=fallback")
+    return LogLinks(logs, f"{logs}&priced=no", f"{logs}&confidence=fallback")
 
 
-def period_of(request: HttpRequest, account: Account | None, at: datetime) -> Period:
-    """The period that the address names; an impossible one is the current one."""
+def requested_period(request: HttpRequest, account: Account | None, at: datetime) -> Period:
+    """The period named by `?period=`; the current one without a valid name."""
     name = request.GET.get("period")
     try:
         return usage_periods.named_period(account, name) if name else usage_periods.current_period(account, at)
@@ -45,39 +45,39 @@ def period_of(request: HttpRequest, account: Account | None, at: datetime) -> Pe
         return usage_periods.current_period(account, at)
 
 
-def shared(summary: Summary, pace: Pace, days: Trend) -> dict[str, Any]:
-    """The context of the cards under templates/usage/cards/ that every page of usage has."""
+def shared_context(summary: Summary, pace: PeriodComparison, days: Trend) -> dict[str, Any]:
+    """Context of the cards in templates/usage/cards/ that every usage page shows."""
     return {
         "summary": summary,
         "pace": pace,
-        "bars": cards.bars(summary),
-        "days": cards.chart(days),
+        "bars": cards.provider_bars(summary),
+        "days": cards.cost_chart(days),
         "csv": f"?period={summary.period.name}&csv=",
     }
 
 
-def account_page(request: HttpRequest, account: Account) -> HttpResponseBase:
-    """`/admin/billing/account/{id}/usage/`: what the first page shows, for one account."""
+def render_account(request: HttpRequest, account: Account) -> HttpResponseBase:
+    """`/admin/billing/account/{id}/usage/`"""
     at = timezone.now()
-    period = period_of(request, account, at)
-    found = dashboards.of(account, period, at)
-    models = reports.by_model(found.summary, rulebook.current().labels)
-    if csv := cards.csv(request, found.summary, [found.days, found.months], models):
+    period = requested_period(request, account, at)
+    dashboard = dashboards.load(account, period, at)
+    models = reports.model_usage(dashboard.summary, rulebook.current().labels)
+    if csv := cards.csv_response(request, dashboard.summary, [dashboard.days, dashboard.months], models):
         return csv
     context = {
         **admin.site.each_context(request),
-        **shared(found.summary, found.pace, found.days),
+        **shared_context(dashboard.summary, dashboard.pace, dashboard.days),
         "title": f"Usage of {account}",
         "account": account,
         "what": "period",
-        "periods": reports.periods_of(account, at),
-        "links": links(period, account),
-        "projection": found.projection,
-        "plan": found.plan,
-        "rings": cards.rings(found.standings),
-        "months": cards.chart(found.months),
+        "periods": reports.list_periods(account, at),
+        "links": log_links(period, account),
+        "projection": dashboard.projection,
+        "plan": dashboard.plan,
+        "rings": cards.limit_rings(dashboard.limit_statuses),
+        "months": cards.cost_chart(dashboard.months),
         "models": models,
-        "alerts": found.alerts,
+        "alerts": dashboard.alerts,
         "api_url": request.build_absolute_uri("/api/v1/usage/"),
     }
     return render(request, "admin/billing/account/usage.html", context)

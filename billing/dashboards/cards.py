@@ -1,7 +1,4 @@
-"""What the cards of a dashboard show, arranged for templates and for CSV. Operators' and customers' pages call it.
-
-No figure is computed here: it takes what reports, trends and limits have read. Money is nano-USD.
-"""
+"""Formats reports, trends and limits for the dashboard's cards and CSV files. Money is nano-USD."""
 
 from __future__ import annotations
 
@@ -13,50 +10,51 @@ from typing import NamedTuple
 
 from django.http import HttpRequest, HttpResponseBase
 
-from billing.limits.decisions import LimitStatus, shown
+from billing.limits.decisions import LimitStatus, format_amount
 from billing.models import Per
-from billing.reports.reports import Model, Share, Summary
-from billing.reports.trends import MONTH, Trend
+from billing.plans.meters import Limit
+from billing.reports.reports import BreakdownRow, ModelUsage, Summary
+from billing.reports.trends import BY_MONTH, Trend
 from lib import csv_stream, money
 from lib.percent import percentage
 
-PARTS = 8  # of a stacked chart, the last of them all others together; theme.css has as many colours
-STATES = ((100, "critical"), (80, "warning"))
+MAX_SERIES = 8  # of a stacked chart; the last one sums up the rest. cards.css has as many colours
+RING_STATES = ((100, "critical"), (80, "warning"))
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A provider's part of the spend; `width` in per cent of the largest."""
+    """A provider's share of the spend; `width` in per cent of the largest share."""
 
-    share: Share
+    share: BreakdownRow
     width: int
 
 
-class Step(NamedTuple):
-    """A row of a chart's table: the cost of each part, and of all."""
+class ChartRow(NamedTuple):
+    """Cost of a day or month in nano-USD: per provider, and in total."""
 
     name: str
-    parts: tuple[int, ...]
-    whole: int
+    costs: tuple[int, ...]
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Cost by step, stacked by provider; the table beside it has the same numbers."""
+    """Cost per day or month, stacked by provider."""
 
-    slug: str  # names its CSV
+    slug: str  # of the CSV file
     title: str
     labels: tuple[str, ...]
-    steps: tuple[Step, ...]
+    rows: tuple[ChartRow, ...]
 
     @property
     def empty(self) -> bool:
-        return not any(step.whole for step in self.steps)
+        return not any(row.total for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """How much of a limit is used. `percent` is None where it is unlimited, or not allowed."""
+    """Use of a limit. `percent` is None if it is unlimited or not allowed."""
 
     label: str
     text: str
@@ -66,87 +64,91 @@ class Ring:
 
 
 class Table(NamedTuple):
-    """What a CSV holds."""
+    """Contents of a CSV file."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
 
 
-def bars(summary: Summary) -> list[Bar]:
-    most = max((share.cost_nano for share in summary.providers), default=0)
-    return [Bar(share, max(share.cost_nano, 0) * 100 // most) for share in summary.providers if most > 0]
+def provider_bars(summary: Summary) -> list[Bar]:
+    largest = max((share.cost_nano for share in summary.providers), default=0)
+    return [Bar(share, max(share.cost_nano, 0) * 100 // largest) for share in summary.providers if largest > 0]
 
 
-def chart(trend: Trend) -> Chart:
-    parts = trend.largest(PARTS)
-    costs = zip(trend.names, zip(*(part.cost_nano for part in parts), strict=True), trend.whole.cost_nano, strict=True)
-    by_month = trend.unit == MONTH
+def cost_chart(trend: Trend) -> Chart:
+    parts = trend.largest(MAX_SERIES)
+    costs = zip(
+        trend.step_names, zip(*(part.cost_nano for part in parts), strict=True), trend.total.cost_nano, strict=True
+    )
+    by_month = trend.unit == BY_MONTH
     return Chart(
         "months" if by_month else "days",
         "Cost per month" if by_month else "Cost per day",
         tuple(part.label for part in parts),
-        tuple(Step(*step) for step in costs) if parts else (),
+        tuple(ChartRow(*row) for row in costs) if parts else (),
     )
 
 
-def rings(standings: Sequence[LimitStatus]) -> list[Ring]:
-    """A ring for each limit that there is, the fullest first; behind them what is unlimited, and what is not allowed."""
-    found = [_ring(one) for one in standings]
-    return sorted(found, key=lambda ring: (ring.percent is None, ring.text == FORBIDDEN, -(ring.percent or 0)))
+def limit_rings(statuses: Sequence[LimitStatus]) -> list[Ring]:
+    """Limited meters, fullest first; then unlimited ones; then those that are not allowed."""
+    rings = [_limit_ring(status) for status in statuses]
+    return sorted(rings, key=lambda ring: (ring.percent is None, ring.text == NOT_ALLOWED, -(ring.percent or 0)))
 
 
-UNLIMITED, FORBIDDEN = "unlimited", "not in your plan"
+UNLIMITED, NOT_ALLOWED = "unlimited", "not in your plan"
 
 
-def _ring(one: LimitStatus) -> Ring:
-    limit = one.limit
+def _limit_ring(status: LimitStatus) -> Ring:
+    limit = status.limit
     label = f"{limit.meter.label}, daily" if limit.per == Per.DAY else limit.meter.label
     if limit.amount is None:
-        return Ring(label, f"{_amount(one, one.used)} used, {UNLIMITED}", None, 0, "")
+        return Ring(label, f"{_format_amount(limit, status.used)} used, {UNLIMITED}", None, 0, "")
     if limit.amount == 0 and limit.hard:
-        return Ring(label, FORBIDDEN, None, 0, "")
-    used = percentage(one.used, limit.amount) or Decimal(0)  # a soft limit of 0 is shown as any other
-    state = next((name for least, name in STATES if used >= least), "")
-    text = f"{_amount(one, one.used)} of {_amount(one, limit.amount)}"
-    return Ring(label, text, used, min(int(used), 100), state)
+        return Ring(label, NOT_ALLOWED, None, 0, "")
+    percent = percentage(status.used, limit.amount) or Decimal(0)  # a soft limit of 0 has a ring, too
+    state = next((name for minimum, name in RING_STATES if percent >= minimum), "")
+    text = f"{_format_amount(limit, status.used)} of {_format_amount(limit, limit.amount)}"
+    return Ring(label, text, percent, min(int(percent), 100), state)
 
 
-def _amount(one: LimitStatus, amount: int) -> str:
-    return money.format_usd(amount) if one.limit.meter.unit == "cost" else shown(one.limit, amount)
+def _format_amount(limit: Limit, amount: int) -> str:
+    return money.format_usd(amount) if limit.meter.unit == "cost" else format_amount(limit, amount)
 
 
 FIGURES = ("cost_usd", "percent", "calls", "errors", "tokens", "unpriced_calls")
 
 
-def breakdown(summary: Summary) -> Table:
-    """Category by provider."""
-    lines = [(one.label, part.label, part) for one in summary.categories for part in one.parts]
-    return Table(("category", "provider", *FIGURES), [(*names, *_figures(part)) for *names, part in lines])
+def breakdown_table(summary: Summary) -> Table:
+    """Spend by category and provider."""
+    rows = [(category.label, part.label, *_figures(part)) for category in summary.categories for part in category.parts]
+    return Table(("category", "provider", *FIGURES), rows)
 
 
-def models(found: Sequence[Model]) -> Table:
-    return Table(("provider", "model", *FIGURES), [(one.label, one.model, *_figures(one)) for one in found])
+def models_table(models: Sequence[ModelUsage]) -> Table:
+    return Table(("provider", "model", *FIGURES), [(model.label, model.model, *_figures(model)) for model in models])
 
 
-def _figures(one: Share | Model) -> tuple[object, ...]:
-    percent = "" if one.percent is None else one.percent
-    return money.exact_usd(one.cost_nano), percent, one.calls, one.errors, one.tokens, one.unpriced_calls
+def _figures(row: BreakdownRow | ModelUsage) -> tuple[object, ...]:
+    percent = "" if row.percent is None else row.percent
+    return money.exact_usd(row.cost_nano), percent, row.calls, row.errors, row.tokens, row.unpriced_calls
 
 
-def steps(one: Chart) -> Table:
-    """A chart's own table."""
-    rows = [(step.name, *map(money.exact_usd, step.parts), money.exact_usd(step.whole)) for step in one.steps]
-    return Table((one.slug.removesuffix("s"), *one.labels, "total_usd"), rows)
+def chart_table(chart: Chart) -> Table:
+    rows = [(row.name, *map(money.exact_usd, row.costs), money.exact_usd(row.total)) for row in chart.rows]
+    return Table((chart.slug.removesuffix("s"), *chart.labels, "total_usd"), rows)
 
 
-def csv(
-    request: HttpRequest, summary: Summary, trends: Sequence[Trend], found: Sequence[Model] = ()
+def csv_response(
+    request: HttpRequest, summary: Summary, trends: Sequence[Trend], models: Sequence[ModelUsage] = ()
 ) -> HttpResponseBase | None:
-    """The table of the page that `?csv=` asks for, as an attachment; None where the page itself is wanted."""
+    """The table named by `?csv=` as an attachment; None without a valid name."""
     name = request.GET.get("csv", "")
-    tables: dict[str, Callable[[], Table]] = {"breakdown": lambda: breakdown(summary), "models": lambda: models(found)}
-    for drawn in map(chart, trends):
-        tables[drawn.slug] = partial(steps, drawn)
+    tables: dict[str, Callable[[], Table]] = {
+        "breakdown": partial(breakdown_table, summary),
+        "models": partial(models_table, models),
+    }
+    for chart in map(cost_chart, trends):
+        tables[chart.slug] = partial(chart_table, chart)
     if name not in tables:
         return None
     columns, rows = tables[name]()

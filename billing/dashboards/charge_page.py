@@ -1,4 +1,4 @@
-"""A log's charge, provider and corrections as a page tells them: the admin's and the customers' pages show the same."""
+"""Context of a log's page: its charge, provider and corrections, for the admin and the customers."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from billing.charges import charge_history, explanation, explanation_text, rating
-from billing.charges.explanation import Priced
+from billing.charges.explanation import PriceCalculation
 from billing.charges.explanation_text import Labels
 from billing.models import CostSource, UsageAdjustment, UsageLog
 from billing.reports import log_rows
 
 Kind = UsageAdjustment.Kind
-REVERTED = (Kind.VOID, Kind.REPRICE, Kind.REDETECT)  # what a revert can undo; of a voided call its void first
+REVERTIBLE = (
+    Kind.VOID,
+    Kind.REPRICE,
+    Kind.REDETECT,
+)  # kinds that can be reverted; a voided call needs its void reverted before a re-price
 
 
 @dataclass(frozen=True, slots=True)
-class Billed:
+class RatedUnit:
     """A row of the table of units and rates."""
 
     unit: str
@@ -28,45 +32,43 @@ class Billed:
 
 
 @dataclass(frozen=True, slots=True)
-class Correction:
-    """A row of the table of corrections; `can_revert` says whether that is possible now."""
+class CorrectionRow:
+    """A row of the table of corrections."""
 
-    one: UsageAdjustment
-    what: str
+    adjustment: UsageAdjustment
+    summary: str
     can_revert: bool
 
 
-def shown(log: UsageLog) -> dict[str, Any]:
-    """Of the same functions that the API answers with."""
-    row, edition = log_rows.of(log), rating.snapshot()
-    labels = edition.rules.labels
-    why = explanation.explain(*row, edition)
-    told, explained = log_rows.log(row, labels), log_rows.explained(log, why, labels)
+def context_for(log: UsageLog) -> dict[str, Any]:
+    row, snapshot = log_rows.load(log), rating.snapshot()
+    labels = snapshot.rules.labels
+    why = explanation.explain(*row, snapshot)
+    row_json, explained = log_rows.as_json(row, labels), log_rows.explanation_as_json(log, why, labels)
     return {
         "log": log,
-        "row": told,
+        "row": row_json,
         "why": explained,
-        "charge": explanation_text.charge(log, why, labels),
-        "detection": explanation_text.detection(log, labels),
-        "billed": [_billed(line, why.priced) for line in explained["lines"]] if why.priced else [],
-        "cost_source": CostSource(told["cost_source"]).label,
-        "corrections": corrections_of(log, row[1], labels),
+        "charge": explanation_text.charge_sentences(log, why, labels),
+        "detection": explanation_text.detection_sentence(log, labels),
+        "billed": [_rated_unit(line, why.calculation) for line in explained["lines"]] if why.calculation else [],
+        "cost_source": CostSource(row_json["cost_source"]).label,
+        "corrections": correction_rows(log, row[1], labels),
     }
 
 
-def corrections_of(log: UsageLog, adjustments: Sequence[UsageAdjustment], labels: Labels) -> list[Correction]:
-    last = {one.kind: one.pk for one in adjustments if one.reverted_by is None}
-    possible = {last.get(kind) for kind in REVERTED if not (log.voided_at and kind == Kind.REPRICE)}
-    steps = charge_history.history(log, adjustments)
-    return [
-        Correction(step.adjustment, explanation_text.done(step, labels), step.adjustment.pk in possible)
-        for step in steps
-    ]
+def correction_rows(log: UsageLog, adjustments: Sequence[UsageAdjustment], labels: Labels) -> list[CorrectionRow]:
+    last = {adjustment.kind: adjustment.pk for adjustment in adjustments if adjustment.reverted_by is None}
+    revertible = {last.get(kind) for kind in REVERTIBLE if not (log.voided_at and kind == Kind.REPRICE)}
+    rows = []
+    for effect in charge_history.correction_effects(log, adjustments):
+        summary = explanation_text.describe_correction(effect, labels)
+        rows.append(CorrectionRow(effect.adjustment, summary, effect.adjustment.pk in revertible))
+    return rows
 
 
-def _billed(line: dict[str, Any], priced: Priced) -> Billed:
-    """A line of the API's explanation, with its unit and rate in words."""
-    conditions = [explanation_text.variant(line["variant"])] if line["variant"] else []
+def _rated_unit(line: dict[str, Any], calculation: PriceCalculation) -> RatedUnit:
+    conditions = [explanation_text.describe_conditions(line["variant"])] if line["variant"] else []
     conditions += [f"above {line['above']:,} input tokens"] if line["above"] else []
-    rate = explanation_text.rate(line["unit"], priced.rates[line["unit"]].nano_per_million)
-    return Billed(explanation_text.unit(line["unit"]), conditions, line["quantity"], rate, line["cost_usd"])
+    rate = explanation_text.format_rate(line["unit"], calculation.rates[line["unit"]].nano_per_million)
+    return RatedUnit(explanation_text.unit_label(line["unit"]), conditions, line["quantity"], rate, line["cost_usd"])

@@ -1,7 +1,7 @@
-"""What an operator should look at first: accounts near a limit, and subscriptions that end or are not paid.
+"""What needs an operator's attention: accounts near a limit, and subscriptions that are unpaid or end soon.
 
-For the operators' first page. Bounded: the sweep has raised an alert for each account that is near a limit, so the newest
-alerts name the accounts, and only these few are measured.
+Every account near a limit has an alert, so only accounts of recent alerts are measured: the cost does not grow with the
+number of accounts.
 """
 
 from __future__ import annotations
@@ -17,39 +17,42 @@ from billing.limits.decisions import LimitStatus
 from billing.models import Account, Subscription, UsageAlert
 from lib.percent import percentage
 
-NEAR = 80  # per cent of a limit
-LOOKED_AT = 200  # of the newest alerts
-ACCOUNTS = 5  # that are measured
-AHEAD = timedelta(days=14)
+NEAR_PERCENT = 80
+MAX_ALERTS = 200
+MAX_ACCOUNTS = 5
+MAX_SUBSCRIPTIONS = 5
+ENDING_WITHIN = timedelta(days=14)
 Status = Subscription.Status
 
 
-class Near(NamedTuple):
-    """An account, and the limit of which it has used the most."""
+class NearLimit(NamedTuple):
+    """An account and its fullest limit."""
 
     account: Account
-    standing: LimitStatus
+    status: LimitStatus
     percent: Decimal
 
 
-def near_limit(at: datetime) -> list[Near]:
-    """The accounts that a recent alert was about and that are near a limit now, the nearest first."""
-    newest = UsageAlert.objects.filter(threshold__gte=NEAR).select_related("account").order_by("-id")[:LOOKED_AT]
-    accounts = list({alert.account_id: alert.account for alert in newest if alert.account.active}.values())[:ACCOUNTS]
-    found = [(account, _nearest(account, at)) for account in accounts]
-    near = [Near(account, *nearest) for account, nearest in found if nearest and nearest[1] >= NEAR]
-    return sorted(near, key=lambda one: (-one.percent, one.account.external_id))
+def near_limit(at: datetime) -> list[NearLimit]:
+    """Accounts of recent alerts that are near a limit now, fullest first."""
+    alerts = UsageAlert.objects.filter(threshold__gte=NEAR_PERCENT).select_related("account").order_by("-id")
+    accounts = {alert.account_id: alert.account for alert in alerts[:MAX_ALERTS] if alert.account.active}
+    fullest = [(account, _fullest_limit(account, at)) for account in list(accounts.values())[:MAX_ACCOUNTS]]
+    near = [NearLimit(account, *limit) for account, limit in fullest if limit and limit[1] >= NEAR_PERCENT]
+    return sorted(near, key=lambda row: (-row.percent, row.account.external_id))
 
 
-def _nearest(account: Account, at: datetime) -> tuple[LimitStatus, Decimal] | None:
-    parts = [(one, percentage(one.used, one.limit.amount)) for one in limits.standing(account, at) if one.limit.amount]
-    return max(((one, part) for one, part in parts if part is not None), key=lambda pair: pair[1], default=None)
+def _fullest_limit(account: Account, at: datetime) -> tuple[LimitStatus, Decimal] | None:
+    percents = [(status, percentage(status.used, status.limit.amount or 0)) for status in limits.statuses(account, at)]
+    limited = [(status, percent) for status, percent in percents if percent is not None]
+    return max(limited, key=lambda pair: pair[1], default=None)
 
 
 def subscriptions(at: datetime) -> QuerySet[Subscription]:
-    """Those that are not paid, and those that end soon; the most pressing first."""
+    """Unpaid subscriptions and those that end within ENDING_WITHIN, by renewal date."""
     unpaid = Q(status__in=(Status.PAST_DUE, Status.SUSPENDED))
-    ending = Q(status=Status.ACTIVE, auto_renew=False, renews_at__lte=at + AHEAD)
-    return (
-        Subscription.objects.filter(unpaid | ending).select_related("account", "plan").order_by("renews_at", "pk")[:5]
+    ending = Q(status=Status.ACTIVE, auto_renew=False, renews_at__lte=at + ENDING_WITHIN)
+    pressing = (
+        Subscription.objects.filter(unpaid | ending).select_related("account", "plan").order_by("renews_at", "pk")
     )
+    return pressing[:MAX_SUBSCRIPTIONS]

@@ -1,7 +1,8 @@
-"""What an operator on call asks of billing first. Read from totals and indexes, never by a walk through the log."""
+"""Figures of billing for the service page, from rollups and indexes: never a scan of the log."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -9,18 +10,18 @@ from billing.models import CorrectionBatch, Delivery
 from billing.reports import reports
 from providers import rulebook
 
-DAYS = timedelta(days=31)
-OVERDUE = timedelta(minutes=5)  # a delivery is due again at most that long after an attempt was killed
-MOST = 1_000  # counted no further
-SHOWN = 5
-UNKNOWN = "unknown"  # the provider of an address that no rule names
+WINDOW = timedelta(days=31)
+OVERDUE_AFTER = timedelta(minutes=5)  # an attempt that died with its process is due again by then
+MAX_COUNTED = 1_000  # counts stop here
+MAX_ROWS = 5
+UNKNOWN_PROVIDER = "unknown"  # of calls to an address that no rule matches
 
 State = Delivery.State
 
 
 @dataclass(frozen=True, slots=True)
-class Fallback:
-    """A provider that stands for what callers declared, as no rule named another."""
+class FallbackProvider:
+    """A provider taken from the caller's label, as no rule matched."""
 
     provider: str
     label: str
@@ -28,8 +29,8 @@ class Fallback:
 
 
 @dataclass(frozen=True, slots=True)
-class OnCall:
-    """Deliveries of alerts as they stand; calls of the last 31 days (UTC), all accounts; corrections not finished."""
+class ServiceFigures:
+    """Alert deliveries now; calls of all accounts in WINDOW (UTC days); unfinished corrections."""
 
     pending: int
     overdue: int
@@ -39,33 +40,35 @@ class OnCall:
     unknown_calls: int
     fallback_calls: int
     unpriced_calls: int
-    fallbacks: tuple[Fallback, ...]
+    fallbacks: tuple[FallbackProvider, ...]
     open_corrections: int
 
 
-def figures(at: datetime) -> OnCall:
+def figures(at: datetime) -> ServiceFigures:
     pending = Delivery.objects.filter(state=State.PENDING)
     given_up = Delivery.objects.filter(state=State.FAILED)
-    cells = reports.cells_between(None, (at - DAYS).astimezone(UTC).date(), at.astimezone(UTC).date() + reports.DAY)
-    return OnCall(
-        pending=pending[:MOST].count(),
-        overdue=pending.filter(due_at__lt=at - OVERDUE)[:MOST].count(),
-        given_up=given_up[:MOST].count(),
-        failures=tuple(given_up.select_related("account", "alert", "webhook").order_by("-due_at")[:SHOWN]),
+    cells = reports.cells_between(None, (at - WINDOW).astimezone(UTC).date(), at.astimezone(UTC).date() + reports.DAY)
+    return ServiceFigures(
+        pending=pending[:MAX_COUNTED].count(),
+        overdue=pending.filter(due_at__lt=at - OVERDUE_AFTER)[:MAX_COUNTED].count(),
+        given_up=given_up[:MAX_COUNTED].count(),
+        failures=tuple(given_up.select_related("account", "alert", "webhook").order_by("-due_at")[:MAX_ROWS]),
         calls=sum(cell.calls for cell in cells),
-        unknown_calls=sum(cell.calls for cell in cells if cell.provider == UNKNOWN),
+        unknown_calls=sum(cell.calls for cell in cells if cell.provider == UNKNOWN_PROVIDER),
         fallback_calls=sum(cell.fallback_calls for cell in cells),
         unpriced_calls=sum(cell.unpriced_calls for cell in cells),
         fallbacks=_fallbacks(cells),
-        open_corrections=CorrectionBatch.objects.filter(finished_at=None)[:MOST].count(),
+        open_corrections=CorrectionBatch.objects.filter(finished_at=None)[:MAX_COUNTED].count(),
     )
 
 
-def _fallbacks(cells: list[reports.Cell]) -> tuple[Fallback, ...]:
-    """Most calls first."""
+def _fallbacks(cells: list[reports.UsageCell]) -> tuple[FallbackProvider, ...]:
+    """Providers with fallback calls, most calls first."""
     labels = rulebook.current().labels
-    by_provider: dict[str, int] = {}
+    by_provider: Counter[str] = Counter()
     for cell in cells:
-        by_provider[cell.provider] = by_provider.get(cell.provider, 0) + cell.fallback_calls
-    found = [Fallback(slug, reports.label_of(slug, labels), calls) for slug, calls in by_provider.items() if calls]
-    return tuple(sorted(found, key=lambda one: (-one.calls, one.provider))[:SHOWN])
+        by_provider[cell.provider] += cell.fallback_calls
+    largest = sorted(((slug, calls) for slug, calls in by_provider.items() if calls), key=lambda row: (-row[1], row[0]))
+    return tuple(
+        FallbackProvider(slug, reports.provider_label(slug, labels), calls) for slug, calls in largest[:MAX_ROWS]
+    )

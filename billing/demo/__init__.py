@@ -1,4 +1,4 @@
-"""A small demonstration data set, labelled as such wherever it shows: made by `seed_demo` with the product's own functions."""
+"""A small demonstration data set, labelled as such, created through the product's own functions."""
 
 from billing.demo.history import ACCOUNTS, seed
 

@@ -1,4 +1,4 @@
-"""The demonstration's three months: accounts, subscriptions, calls, statements and corrections, played in order of time."""
+"""The demonstration's three months: accounts, subscriptions, calls, statements and corrections, created in order of time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from billing.accounts import accounts, usage_periods
 from billing.accounts.usage_periods import Period
 from billing.alerts import alerts
 from billing.corrections import corrections, repricing
-from billing.corrections.repricing import Choice
+from billing.corrections.repricing import RepricingChoice
 from billing.demo import calls, states
 from billing.demo.calls import ACME, LATE_MODEL, ORBIT, SOLO, Caller
 from billing.demo.states import ACTOR
@@ -23,7 +23,7 @@ from billing.events import events
 from billing.models import Account, Category, LimitOverride, Meter, Statement, UsageAdjustment, UsageAlert, UsageLog
 from billing.plans import plans, subscriptions
 from billing.recording import metering
-from billing.recording.metering import Result, Source
+from billing.recording.metering import EventSource, Result
 from billing.statements import statements
 from lib import ids, money, periods
 from lib.periods import CALENDAR_UTC
@@ -31,15 +31,15 @@ from providers import price_edits
 from providers.models import Price, PriceRate, Provider
 
 ACCOUNTS = {ACME: "Demo: Acme Stories", ORBIT: "Demo: Orbit Search", SOLO: "Demo: Solo Studio"}
-JOINED = timedelta(days=2, hours=9)  # after the start of the first month
+JOIN_DELAY = timedelta(days=2, hours=9)  # after the start of the first month
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
-STEP = 500
-LATEST = 40  # calls, all of the current month: the two dearest of them are voided
+BATCH_SIZE = 500
+LATEST_CALLS = 40  # all of the current month; the two most expensive of them are voided
 
-# Acme pays for usage above its limit; Orbit's monthly job takes most of its budget as soon as a month begins.
+# Acme pays for usage above its limit. Orbit's monthly job uses most of its budget at the start of each month.
 BUDGETS = (
-    (ACME, 6 * money.NANO, False, "Demo: usage above it is charged"),
-    (ORBIT, 2 * money.NANO, True, "Demo: a budget of its own"),
+    (ACME, 6 * money.NANO, False, "Demo: overage is charged"),
+    (ORBIT, 2 * money.NANO, True, "Demo: individual budget"),
 )
 MONTHLY_JOB_USD = "1.62"
 
@@ -60,49 +60,49 @@ class Months:
 
 
 def seed(at: datetime) -> int:
-    """Make the demonstration and return how many calls it has; 0, and nothing is made, where there is any account.
+    """Create the demonstration and return its number of calls; if any account exists, create nothing and return 0.
 
-    Its jobs run at past moments and look at every account, so they must meet no other account than the demonstration's.
+    The jobs run at past times and process every account, so no other account may exist.
     """
     if Account.objects.exists():
         return 0
     at = at.astimezone(UTC)
     months, caller = Months.until(at), Caller()
-    joined = months.first.starts_at + JOINED
-    _subscribe(joined)
-    results = _month(caller, joined, months.first.ends_at, calls.CALLS_OF_THE_FIRST_MONTH)
+    joined_at = months.first.starts_at + JOIN_DELAY
+    _subscribe(joined_at)
+    results = _record_month(caller, joined_at, months.first.ends_at, calls.FIRST_MONTH_CALLS)
     _price_late_model(months.first.ends_at)
     _end_month(months.first, months.previous.ends_at)
-    results += _month(caller, months.previous.starts_at, months.previous.ends_at, calls.CALLS_A_MONTH)
+    results += _record_month(caller, months.previous.starts_at, months.previous.ends_at, calls.CALLS_PER_MONTH)
     _end_month(months.previous, at)
-    results += _current_month(caller, months.current, at)
+    results += _record_current_month(caller, months.current, at)
     _correct(months, results, at)
-    states.make(at, since=months.first.start)
+    states.create(at, since=months.first.start)
     return UsageLog.objects.count()
 
 
 def _subscribe(at: datetime) -> None:
-    """Two accounts pay, by the month and by the year; the third is on the default plan."""
+    """Subscribe two accounts, monthly and yearly; the third stays on the default plan."""
     for external_id, name in ACCOUNTS.items():
         accounts.create(external_id=external_id, at=at, name=name, timezone="UTC", anchor_day=1)
     for external_id, plan, cycle in ((ACME, "pro", "monthly"), (ORBIT, "basic", "yearly")):
-        subscriptions.subscribe(_account(external_id), plan=plan, cycle=cycle, actor=ACTOR, at=at)
+        subscriptions.subscribe(_load_account(external_id), plan=plan, cycle=cycle, actor=ACTOR, at=at)
     meter = Meter.objects.get(slug="monthly_cost")
     for external_id, amount, hard, reason in BUDGETS:
-        account = _account(external_id)
+        account = _load_account(external_id)
         LimitOverride.objects.create(account=account, meter=meter, amount=amount, hard=hard, reason=reason)
-        plans.configuration_changed(account)
+        plans.bump_config_version(account)
 
 
-def _month(caller: Caller, start: datetime, end: datetime, count: int) -> list[Result]:
-    """The calls of a month that is over; Orbit's job runs as it begins."""
+def _record_month(caller: Caller, start: datetime, end: datetime, count: int) -> list[Result]:
+    """Record the calls of a past month; Orbit's job runs at its start."""
     job = caller.contract_job(ORBIT, start + SECOND, MONTHLY_JOB_USD)
     return _record([job, *caller.events(caller.moments(start, end, count))], live=False)
 
 
-def _current_month(caller: Caller, month: Period, at: datetime) -> list[Result]:
-    """The calls up to `at`, some of them within the last minutes: live ones, which provider health counts as well."""
-    start, count = month.starts_at, calls.count_of_current_month(month.starts_at, month.ends_at, at)
+def _record_current_month(caller: Caller, month: Period, at: datetime) -> list[Result]:
+    """Record the calls up to `at`. Those of the last minutes are live calls, which provider health counts too."""
+    start, count = month.starts_at, calls.current_month_calls(month.starts_at, month.ends_at, at)
     job = caller.contract_job(ORBIT, min(start + SECOND, at), MONTHLY_JOB_USD)
     earlier = caller.events(caller.moments(start, at, count - calls.LIVE_CALLS))
     live = caller.events(caller.moments(max(start, at - calls.LIVE_SPAN), at, calls.LIVE_CALLS))
@@ -110,8 +110,8 @@ def _current_month(caller: Caller, month: Period, at: datetime) -> list[Result]:
 
 
 def _record(raw: Sequence[dict[str, Any]], *, live: bool) -> list[Result]:
-    """Record events in order of time, those of each day when its last call has ended."""
-    source, results = Source(may_state_cost=True, any_age=True, live=live), list[Result]()
+    """Record events in order of time, one batch per day, at the time of the day's last call."""
+    source, results = EventSource(may_state_cost=True, any_age=True, live=live), list[Result]()
     for _, day in groupby(sorted(raw, key=_occurred), key=lambda event: _occurred(event).date()):
         batch = list(day)
         results += metering.record([events.parse(event) for event in batch], source=source, at=_occurred(batch[-1]))
@@ -123,14 +123,14 @@ def _occurred(event: dict[str, Any]) -> datetime:
 
 
 def _end_month(month: Period, until: datetime) -> None:
-    """What the jobs and people did after a month, up to `until`: alerts, renewals, statements and payments.
+    """Do what jobs and people do after a month, up to `until`: alerts, renewals, statements and payments.
 
-    A statement is paid on the day before it is due, so that it is open until then.
+    Each statement is paid one day before it is due.
     """
     alerts.sweep(month.ends_at - SECOND)
     alerts.mark_read(UsageAlert.objects.all(), month.ends_at - SECOND)
-    subscriptions.roll(month.ends_at)
-    closes_at = month.ends_at + timedelta(hours=settings.CLOSE_GRACE_HOURS) + statements.MARGIN
+    subscriptions.renew_due(month.ends_at)
+    closes_at = month.ends_at + timedelta(hours=settings.CLOSE_GRACE_HOURS) + statements.CLOSE_MARGIN
     if closes_at <= until:
         statements.close_due(closes_at)
     for statement in Statement.objects.filter(state=Statement.State.OPEN):
@@ -139,20 +139,22 @@ def _end_month(month: Period, until: datetime) -> None:
 
 
 def _price_late_model(at: datetime) -> None:
-    """The price of a model that becomes known after its calls, and these calls priced again."""
+    """Add the price of a model after its calls, and re-price these calls."""
     _set_late_price()
-    choice = Choice(provider="openai", model=LATE_MODEL)
-    batch = repricing.start(choice, reason="Demo: its price is known now", actor=ACTOR, at=at)
-    for _ in repricing.go_on(batch, size=STEP, at=at):
+    choice = RepricingChoice(provider="openai", model=LATE_MODEL)
+    batch = repricing.start(choice, reason="Demo: the price is now known", actor=ACTOR, at=at)
+    for _ in repricing.run(batch, size=BATCH_SIZE, at=at):
         pass
 
 
 def _correct(months: Months, results: Sequence[Result], at: datetime) -> None:
-    """Void a call of the current month and one of a closed month, and take another void back."""
-    charged = sorted((result.cost_nano, result.id) for result in results[-LATEST:] if result.id and result.cost_nano)
+    """Void a call of the current month and one of a closed month, and revert another void."""
+    charged = sorted(
+        (result.cost_nano, result.id) for result in results[-LATEST_CALLS:] if result.id and result.cost_nano
+    )
     _void(charged[-1][1], "Demo: the answer was empty", at)
-    adjustment = _void(charged[-2][1], "Demo: thought to be sent twice", at)
-    corrections.revert_one(adjustment, reason="Demo: it was sent once", actor=ACTOR, at=at)
+    adjustment = _void(charged[-2][1], "Demo: assumed duplicate", at)
+    corrections.revert_adjustment(adjustment, reason="Demo: not a duplicate", actor=ACTOR, at=at)
     closed = UsageLog.objects.filter(
         account__external_id=ACME, usage_period=months.first.start, category=Category.VIDEO
     )
@@ -162,10 +164,12 @@ def _correct(months: Months, results: Sequence[Result], at: datetime) -> None:
 def _set_late_price() -> None:
     provider = Provider.objects.get(slug="openai")
     price = Price(
-        provider=provider, pattern=LATE_MODEL, valid_from=date(2025, 1, 1), source="demonstration, no real price"
+        provider=provider, pattern=LATE_MODEL, valid_from=date(2025, 1, 1), source="demonstration, not a real price"
     )
     rates = {"input_tokens": 2_500_000_000, "cached_input_tokens": 300_000_000, "output_tokens": 10_000_000_000}
-    price_edits.record(price=price, rates=[PriceRate(unit=unit, nano_per_million=nano) for unit, nano in rates.items()])
+    price_edits.add_revision(
+        price=price, rates=[PriceRate(unit=unit, nano_per_million=nano) for unit, nano in rates.items()]
+    )
 
 
 def _void(log_id: UUID, reason: str, at: datetime) -> UsageAdjustment:
@@ -174,10 +178,10 @@ def _void(log_id: UUID, reason: str, at: datetime) -> UsageAdjustment:
     return UsageAdjustment.objects.get(account=log.account_id, log=log.pk)
 
 
-def _account(external_id: str) -> Account:
-    """As it is stored now: a change of its configuration makes another version of it."""
-    return Account.objects.get(external_key=ids.key_of(external_id))
+def _load_account(external_id: str) -> Account:
+    """Load the stored account, because changes of its configuration update its version."""
+    return Account.objects.get(external_key=ids.lookup_key(external_id))
 
 
 def _month_before(month: Period) -> Period:
-    return usage_periods.period_from(CALENDAR_UTC, periods.previous_start(CALENDAR_UTC, month.start))
+    return usage_periods.period_from(CALENDAR_UTC, periods.previous_period_start(CALENDAR_UTC, month.start))

@@ -1,4 +1,4 @@
-"""What the demonstration's pages show besides usage: reservations, alerts, a failed delivery, an invitation, proposals."""
+"""The demonstration's reservations, alerts, failed delivery, invitation and price proposals."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from billing.demo.calls import ACME, LATE_MODEL, OPENAI, ORBIT, SOLO, UNPRICED_M
 from billing.events import events
 from billing.limits import reservations
 from billing.limits.operations import Estimate, Operation
-from billing.limits.reservations import Wanted
+from billing.limits.reservations import ReservationRequest
 from billing.models import Account, Delivery, Membership, UsageReservation, Webhook
 from billing.recording import metering
-from billing.recording.metering import Source
+from billing.recording.metering import EventSource
 from providers import price_sync
 from providers.costing import Rate
 from providers.models import PriceProposal
@@ -24,39 +24,39 @@ from providers.price_sources import Offer
 
 ACTOR = "seed_demo"
 MINUTE = timedelta(minutes=1)
-# Of a network that RFC 5737 keeps for documents: it is refused before anything is sent there.
+# An address that RFC 5737 reserves for documentation. The delivery is refused before anything is sent.
 WEBHOOK_URL = "https://192.0.2.10/demo/alerts"
 MODEL: dict[str, Any] = {"provider": "openai", "model": "gpt-4o", "endpoint": OPENAI}
 
 
-def make(at: datetime, *, since: date) -> None:
-    """Add them to the demonstration's accounts, as they are `at`; `since` is the day of the first calls."""
-    found = accounts.find([ACME, ORBIT, SOLO])
-    _reserve(found[ACME], at)
-    _alert(found[ORBIT], at)
-    invitations.invite(found[SOLO], email="solo@demo.example", role=Membership.Role.OWNER, by=ACTOR, at=at)
+def create(at: datetime, *, since: date) -> None:
+    """Add them to the demonstration's accounts at the time `at`; `since` is the day of the first calls."""
+    by_id = accounts.find([ACME, ORBIT, SOLO])
+    _reserve(by_id[ACME], at)
+    _alert(by_id[ORBIT], at)
+    invitations.invite(by_id[SOLO], email="solo@demo.example", role=Membership.Role.OWNER, by=ACTOR, at=at)
     _propose_prices(at, since)
 
 
 def _reserve(account: Account, at: datetime) -> None:
-    """One reservation of each state; the one that is held is so for as long as one may be."""
+    """Create one reservation in each state. The held one has the longest time to live."""
     _reservation(account, "demo-reservation-expired", count=4, ttl_seconds=300, at=at - 30 * MINUTE)
     reservations.expire(at - 20 * MINUTE)
     _reservation(account, "demo-reservation-settled", count=1, ttl_seconds=900, at=at - 12 * MINUTE)
     _settle(account, "demo-reservation-settled", at - 11 * MINUTE)
     released = _reservation(account, "demo-reservation-released", count=2, ttl_seconds=900, at=at - 8 * MINUTE)
     reservations.release(released, at - 7 * MINUTE)
-    _reservation(account, "demo-reservation-held", count=6, ttl_seconds=reservations.LONGEST, at=at)
+    _reservation(account, "demo-reservation-held", count=6, ttl_seconds=reservations.MAX_TTL_SECONDS, at=at)
 
 
 def _reservation(account: Account, name: str, *, count: int, ttl_seconds: int, at: datetime) -> UsageReservation:
     operation = Operation(**MODEL, count=count, estimate=Estimate(input_tokens=2000, output_tokens=500))
-    reservation, _ = reservations.reserve(account, Wanted(name, [operation], ttl_seconds), at)
+    reservation, _ = reservations.reserve(account, ReservationRequest(name, [operation], ttl_seconds), at)
     return reservation
 
 
 def _settle(account: Account, name: str, at: datetime) -> None:
-    """Record the call that a reservation was made for."""
+    """Record the call of a reservation."""
     event = {
         **MODEL,
         "event_id": "demo-settled",
@@ -67,13 +67,13 @@ def _settle(account: Account, name: str, at: datetime) -> None:
         "status_code": 200,
         "metadata": {"demo": True},
     }
-    metering.record([events.parse(event)], source=Source(account=account), at=at)
+    metering.record([events.parse(event)], source=EventSource(account=account), at=at)
 
 
 def _alert(account: Account, at: datetime) -> None:
-    """Raise the alerts that are due, and let the delivery of one to a webhook fail.
+    """Raise the due alerts, and attempt one webhook delivery, which fails.
 
-    Nothing is sent: the delivery is left to the job where the settings, or another delivery, would let it go out.
+    Nothing is sent: if the settings allow private addresses or another delivery is pending, the job does the delivery.
     """
     webhook = Webhook.objects.create(account=account, url=WEBHOOK_URL, created_at=at)
     alerts.sweep(at)
@@ -83,7 +83,7 @@ def _alert(account: Account, at: datetime) -> None:
 
 
 def _propose_prices(at: datetime, since: date) -> None:
-    """A price for the model that has none, and a lower one for the model that has one."""
+    """Propose a price for the unpriced model, and a lower price for a priced model."""
     offers = [_offer(UNPRICED_MODEL, 1_100_000_000, 4_400_000_000), _offer(LATE_MODEL, 2_000_000_000, 8_000_000_000)]
     price_sync.run(offers, source=PriceProposal.Source.LITELLM, at=at, new_from=since)
 
@@ -94,4 +94,4 @@ def _offer(model: str, input_nano: int, output_nano: int) -> Offer:
         Rate("input_tokens", "", 0, input_nano),
         Rate("output_tokens", "", 0, output_nano),
     )
-    return Offer("openai", "OpenAI", model, (), "text", None, rates, "demonstration, no real price")
+    return Offer("openai", "OpenAI", model, (), "text", None, rates, "demonstration, not a real price")

@@ -1,1 +1,3 @@
-"""What callers and files report: usage events, and the readers of vendors' responses."""
+"""Usage events, and the readers that extract them from files, legacy tables and vendors' responses."""
+
+__all__ = ["call_failures", "event_files", "events", "legacy_rows", "legacy_tables", "lines", "responses"]

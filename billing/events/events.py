@@ -1,6 +1,6 @@
-"""A usage event as callers send it: shape, bounds and digest. Pure; metering.record takes what `parse` returns.
+"""Usage events as callers send them: parsing, limits, normal form and digest. Pure.
 
-Field names and bounds are a contract (docs: the API's schema). A refusal names one field and one reason.
+Field names and limits are part of the public API. A refusal names one field and one reason.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from msgspec import Meta, Struct
 from billing.errors import Refused
 from lib import ids, money, strict_json
 
-COUNT = 10**9
+MAX_COUNT = 10**9
 POST = "POST"
-METADATA_BYTES = 4096
-METADATA_KEYS = 50
+MAX_METADATA_BYTES = 4096
+MAX_METADATA_KEYS = 50
 DIGEST_VERSION = b"\x01"
-MOST_TOLD = 200  # of a caller's own text in a refusal
+MAX_DETAIL_LENGTH = 200  # of the caller's text quoted in an error
 
-Count = Annotated[int, Meta(ge=0, le=COUNT)]
-Amount = str | Count  # a decimal, exact: a string or a whole number, never a float
+Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
+Amount = str | Count  # an exact decimal: a string or an integer, never a float
 Slug = Annotated[str, Meta(min_length=1, max_length=50, pattern=r"^[A-Za-z0-9_.-]+\Z")]
 Category = Annotated[str, Meta(pattern=r"^(text|embedding|image|image_edit|video|audio|search|crawl|other)\Z")]
-Word = Annotated[str, Meta(max_length=60)]
+ShortText = Annotated[str, Meta(max_length=60)]
 
 
-Shape = TypeVar("Shape", bound=Struct)
+StructType = TypeVar("StructType", bound=Struct)
 
 
 class Usage(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, gc=False):
-    """What was consumed. Counts are whole numbers; `seconds` and `megapixels` decimals with up to 6 places."""
+    """The quantities used. Counts are integers; `seconds` and `megapixels` are decimals with up to 6 places."""
 
     input_tokens: Count = 0
     output_tokens: Count = 0
@@ -59,13 +59,13 @@ class Usage(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True,
 
 
 class Variant(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, gc=False):
-    resolution: Word | None = None
-    quality: Word | None = None
-    service_tier: Word | None = None
+    resolution: ShortText | None = None
+    quality: ShortText | None = None
+    service_tier: ShortText | None = None
 
 
 class Event(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
-    """One AI call. Defaults are what an omitted field means."""
+    """One AI call as the caller reports it."""
 
     event_id: Annotated[str, Meta(min_length=1, max_length=256)]
     account: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
@@ -97,7 +97,7 @@ class Event(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
 
     @property
     def cost_nano(self) -> int | None:
-        """The caller's own figure, half-even to the nano-dollar."""
+        """The cost stated by the caller in nano-USD, rounded half-even; None if not stated."""
         return None if self.cost_usd is None else money.nano_from_usd(Decimal(self.cost_usd))
 
     @property
@@ -106,53 +106,53 @@ class Event(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
 
     @property
     def key(self) -> bytes:
-        return ids.bytes_of(self.event_id)
+        return ids.lookup_key_bytes(self.event_id)
 
 
-def parse(raw: object, *, above: int = 0) -> Event:
-    """The event in a decoded JSON value, in normal form: times in UTC, decimals plain, no secrets in the endpoint.
+def parse(raw: object, *, depth: int = 0) -> Event:
+    """Convert a decoded JSON value to an event in normal form: times in UTC, plain decimals, no secrets in the endpoint.
 
-    `above` is how many levels of the body it stands in. Raises Refused, or strict_json.BadJSON where the value is not
-    acceptable JSON at all.
+    `depth` is the number of nesting levels of the body around `raw`. Raises Refused, or strict_json.BadJSON if the value
+    breaks the limits of JSON itself.
     """
-    event = converted(raw, Event, above=above)
-    if not _is_harmless(event):
+    event = convert(raw, Event, depth=depth)
+    if not _is_clean(event):
         _check_texts(event)
-        _check_metadata(event.metadata, above=above + 1)
+        _check_metadata(event.metadata, depth=depth + 1)
     if event.account is not None:
         _check_slashes(event.account, "account")
     if event.method.upper() == POST:
-        event.method = POST  # the very object: msgspec leaves a default out of the digest by identity
+        event.method = POST  # this same object: msgspec compares defaults by identity, and the digest omits defaults
     if event.occurred_at is not None:
-        event.occurred_at = utc(event.occurred_at)
+        event.occurred_at = normalise_time(event.occurred_at)
     if event.cost_usd is not None:
-        event.cost_usd = _plain(event.cost_usd, "cost_usd", whole=7, places=18, most=10**6)
+        event.cost_usd = _normalise_decimal(event.cost_usd, "cost_usd", integer_digits=7, places=18, maximum=10**6)
     _normalise_usage(event)
     if event.endpoint:
         event.endpoint = without_secrets(event.endpoint)
     if event.ip_address is not None:
-        event.ip_address = _address(event.ip_address)
+        event.ip_address = _normalise_address(event.ip_address)
     return event
 
 
-def converted(raw: object, into: type[Shape], *, above: int = 0) -> Shape:
-    """A decoded JSON value as a struct. Raises Refused with the field that does not fit, or BadJSON."""
+def convert(raw: object, into: type[StructType], *, depth: int = 0) -> StructType:
+    """Convert a decoded JSON value to a struct. Raises Refused, naming the field, or strict_json.BadJSON."""
     try:
         return msgspec.convert(raw, into)
     except msgspec.ValidationError as error:
-        strict_json.audit(raw, above=above)
-        raise _refused(str(error)) from error
-    except UnicodeEncodeError as error:  # a key with a lone surrogate, on the way into the sentence that names it
-        strict_json.audit(raw, above=above)
+        strict_json.check_limits(raw, depth=depth)
+        raise _refusal_from(str(error)) from error
+    except UnicodeEncodeError as error:  # msgspec's message would contain a key with a lone surrogate
+        strict_json.check_limits(raw, depth=depth)
         name = error.object.encode("ascii", "backslashreplace").decode()
-        raise Refused("unknown_field", "A key with a lone surrogate.", name[:MOST_TOLD]) from error
+        raise Refused("unknown_field", "A key contains a lone surrogate.", name[:MAX_DETAIL_LENGTH]) from error
 
 
 def digest(event: Event) -> bytes:
-    """What tells a repeat from a conflict: SHA-256 over a version byte and the canonical JSON of the parsed event.
+    """SHA-256 of a version byte and the event's canonical JSON; tells a duplicate from a conflicting event.
 
-    Keys sorted, values equal to the default left out, without event_id, account and reservation_id; cut to the shape of a
-    UUID of version 5, the one hash-like form that every database's native type takes. As its 16 bytes.
+    The JSON has sorted keys and no defaults, event_id, account or reservation_id. Returns 16 bytes in the form of a version 5
+    UUID, which every database's native UUID type accepts.
     """
     content = msgspec.structs.replace(event, event_id="", account=None, reservation_id=None)
     canonical = msgspec.json.encode(content, order="sorted")
@@ -166,47 +166,50 @@ _HASH_BITS = ~(0xF << 76 | 0x3 << 62)  # all but the version and the variant
 
 @lru_cache(maxsize=4096)
 def without_secrets(endpoint: str) -> str:
-    """The endpoint without query, fragment and userinfo: API keys live there."""
+    """The endpoint without query, fragment and userinfo, which may hold API keys."""
     endpoint = re.split(r"[?#]", endpoint, maxsplit=1)[0]
     while "@" in endpoint and (without := _USERINFO.sub(r"\1", endpoint)) != endpoint:
-        endpoint = without  # what is left may begin with another one
+        endpoint = without  # the rest may start with another userinfo
     return endpoint
 
 
-# Behind a scheme, wherever it stands (proxies take whole URLs as a path), two slashes, or nothing at all: as clients read it.
+# Userinfo follows a scheme (anywhere: a proxy's path may contain a URL), two slashes, or the start of the text.
 _USERINFO = re.compile(r"(\A(?:[/\\]{2,})?|:[/\\]+)[^/\\]*@")
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_CONTROL_BUT_LINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-_LINES = ("event_id", "provider", "model", "endpoint", "served_by", "user_agent", "ip_address", "reservation_id")
+_CONTROL_EXCEPT_NEWLINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+_SINGLE_LINE_FIELDS = (
+    *("event_id", "provider", "model", "endpoint"),
+    *("served_by", "user_agent", "ip_address", "reservation_id"),
+)
 
 
-def _is_harmless(event: Event) -> bool:
-    """Whether its JSON shows at once that texts and metadata need no closer look, as with nearly all events.
+def _is_clean(event: Event) -> bool:
+    """A quick check that spares most events the detailed checks of texts and metadata.
 
-    A character that can't be stored is not ASCII, or is escaped there, or is DEL.
+    In the event's JSON, a character that can't be stored is non-ASCII, escaped, or DEL.
     """
     try:
         encoded = msgspec.json.encode(event)
     except UnicodeEncodeError:
         return False
-    harmless = encoded.isascii() and b"\\" not in encoded and b"\x7f" not in encoded
-    if not event.metadata or not harmless:
-        return harmless
-    is_short = len(encoded) <= METADATA_BYTES and len(event.metadata) <= METADATA_KEYS
-    return is_short and _FLAT.issuperset(map(type, event.metadata.values()))
+    clean = encoded.isascii() and b"\\" not in encoded and b"\x7f" not in encoded
+    if not event.metadata or not clean:
+        return clean
+    is_short = len(encoded) <= MAX_METADATA_BYTES and len(event.metadata) <= MAX_METADATA_KEYS
+    return is_short and _SCALAR_TYPES.issuperset(map(type, event.metadata.values()))
 
 
-_FLAT = frozenset({str, bool, type(None)})
+_SCALAR_TYPES = frozenset({str, bool, type(None)})
 
 
 def _check_texts(event: Event) -> None:
-    for name in _LINES:
+    for name in _SINGLE_LINE_FIELDS:
         check_text(getattr(event, name), name)
     for name in ("resolution", "quality", "service_tier"):
         check_text(getattr(event.variant, name), f"variant.{name}")
-    check_text(event.error_message, "error_message", _CONTROL_BUT_LINES)
+    check_text(event.error_message, "error_message", _CONTROL_EXCEPT_NEWLINES)
     check_text(event.account, "account")
 
 
@@ -217,66 +220,66 @@ def check_account_id(external_id: str, attr: str) -> None:
 
 def _check_slashes(external_id: str, attr: str) -> None:
     if "/" in external_id:
-        raise Refused("invalid", "An account id holds no slash.", attr)
+        raise Refused("invalid", "An account id can't contain a slash.", attr)
 
 
 def check_text(text: str | None, attr: str, forbidden: re.Pattern[str] = _CONTROL) -> None:
-    """Raises Refused where the text has characters that not every database can store."""
+    """Raise Refused if the text has characters that some database can't store."""
     if not text or (text.isascii() and text.isprintable()):
         return
     if forbidden.search(text):
         raise Refused("invalid", "Control characters and lone surrogates can't be stored.", attr)
 
 
-def _check_metadata(metadata: dict[str, Any], *, above: int) -> None:
-    strict_json.audit(metadata, above=above)
-    if len(metadata) > METADATA_KEYS:
-        raise Refused("max_length", f"At most {METADATA_KEYS} keys.", "metadata")
+def _check_metadata(metadata: dict[str, Any], *, depth: int) -> None:
+    strict_json.check_limits(metadata, depth=depth)
+    if len(metadata) > MAX_METADATA_KEYS:
+        raise Refused("max_length", f"At most {MAX_METADATA_KEYS} keys.", "metadata")
     try:
         encoded = msgspec.json.encode(metadata)
     except UnicodeEncodeError as error:
         raise Refused("invalid", "Lone surrogates can't be stored.", "metadata") from error
-    if len(encoded) > METADATA_BYTES:
-        raise Refused("max_length", f"At most {METADATA_BYTES} bytes as JSON.", "metadata")
+    if len(encoded) > MAX_METADATA_BYTES:
+        raise Refused("max_length", f"At most {MAX_METADATA_BYTES} bytes as JSON.", "metadata")
     if encoded.isascii() and b"\\" not in encoded and b"\x7f" not in encoded:
-        return  # a control character would stand there escaped
-    for text in _texts(metadata):
-        check_text(text, "metadata", _CONTROL_BUT_LINES)
+        return  # JSON escapes control characters
+    for text in _strings_in(metadata):
+        check_text(text, "metadata", _CONTROL_EXCEPT_NEWLINES)
 
 
-def _texts(value: object) -> list[str]:
+def _strings_in(value: object) -> list[str]:
     if isinstance(value, str):
         return [value]
     if isinstance(value, dict):
-        return [text for key, child in value.items() for text in (key, *_texts(child))]
+        return [text for key, child in value.items() for text in (key, *_strings_in(child))]
     if isinstance(value, list):
-        return [text for child in value for text in _texts(child)]
+        return [text for child in value for text in _strings_in(child)]
     return []
 
 
 _RFC3339 = re.compile(r"\A([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9:]{8})(?:\.([0-9]+))?([Zz]|[+-][0-9]{2}:[0-9]{2})\Z")
 
 
-def utc(text: str, attr: str = "occurred_at") -> str:
-    """An RFC 3339 time with an offset, as UTC in ISO form; digits beyond the microsecond are cut. Raises Refused."""
-    found = _RFC3339.match(text) if len(text) <= 64 else None
+def normalise_time(text: str, attr: str = "occurred_at") -> str:
+    """Convert an RFC 3339 time to UTC in ISO form, truncated to microseconds. Raises Refused."""
+    match = _RFC3339.match(text) if len(text) <= 64 else None
     try:
-        if found is None:
+        if match is None:
             raise ValueError
-        day, clock, fraction, offset = found.groups()
+        day, clock, fraction, offset = match.groups()
         zone = "+00:00" if offset in "Zz" else offset
         normal = f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{zone}"
-        moment = datetime.fromisoformat(normal)
-        return normal if zone == "+00:00" else moment.astimezone(UTC).isoformat(timespec="microseconds")
+        time = datetime.fromisoformat(normal)
+        return normal if zone == "+00:00" else time.astimezone(UTC).isoformat(timespec="microseconds")
     except (ValueError, OverflowError) as error:
         raise Refused("invalid", "Not an RFC 3339 time with an offset, such as 2026-11-22T09:30:00Z.", attr) from error
 
 
-def _plain(value: Amount, attr: str, *, whole: int, places: int, most: int) -> str:
-    """A decimal in its shortest plain form, bounded before anything converts it."""
+def _normalise_decimal(value: Amount, attr: str, *, integer_digits: int, places: int, maximum: int) -> str:
+    """A decimal in its shortest form without exponent; its length is checked before it is converted."""
     text = str(value)
-    if not re.fullmatch(rf"[0-9]{{1,{whole}}}(\.[0-9]{{1,{places}}})?", text) or Decimal(text) > most:
-        raise Refused("invalid", f"Not a decimal from 0 to {most} with at most {places} places.", attr)
+    if not re.fullmatch(rf"[0-9]{{1,{integer_digits}}}(\.[0-9]{{1,{places}}})?", text) or Decimal(text) > maximum:
+        raise Refused("invalid", f"Not a decimal from 0 to {maximum} with at most {places} places.", attr)
     return f"{Decimal(text):f}".rstrip("0").rstrip(".") or "0" if "." in text else str(int(text))
 
 
@@ -285,33 +288,33 @@ def _normalise_usage(event: Event) -> None:
     if usage.seconds is not None or usage.megapixels is not None:
         event.usage = usage = msgspec.structs.replace(
             usage,
-            seconds=_millionths(usage.seconds, "usage.seconds"),
-            megapixels=_millionths(usage.megapixels, "usage.megapixels"),
+            seconds=_normalise_amount(usage.seconds, "usage.seconds"),
+            megapixels=_normalise_amount(usage.megapixels, "usage.megapixels"),
         )
     if event.cached_tokens_included and usage.cached_input_tokens > usage.input_tokens:
-        detail = "More cached than input tokens, although input_tokens is said to hold the cached ones."
+        detail = "More cached_input_tokens than input_tokens, although cached_tokens_included is true."
         raise Refused("invalid", detail, "usage.cached_input_tokens")
 
 
-def _millionths(value: Amount | None, attr: str) -> str | None:
-    return None if value is None else _plain(value, attr, whole=10, places=6, most=COUNT)
+def _normalise_amount(value: Amount | None, attr: str) -> str | None:
+    return None if value is None else _normalise_decimal(value, attr, integer_digits=10, places=6, maximum=MAX_COUNT)
 
 
-def _address(text: str) -> str:
+def _normalise_address(text: str) -> str:
     try:
         return str(ip_address(text))
     except ValueError as error:
         raise Refused("invalid", "Not an IP address.", "ip_address") from error
 
 
-_AT = re.compile(r" - at `\$\.?([^`]*)`\Z")
-_FIELD = re.compile(r"field `(.*)`\Z", re.DOTALL)
-_FORMS = (  # what a pattern means, in words
-    ("[A-Za-z0-9_.-]", "A label has 1 to 50 letters, digits, underscores, dots and hyphens"),
-    ("(text|embedding", "A category is one of text, embedding, image, image_edit, video, audio, search, crawl, other"),
-    ("[A-Za-z]*", "A method has letters only"),
+_ERROR_PATH = re.compile(r" - at `\$\.?([^`]*)`\Z")
+_ERROR_FIELD = re.compile(r"field `(.*)`\Z", re.DOTALL)
+_PATTERN_TEXTS = (  # start of the pattern -> error text
+    ("[A-Za-z0-9_.-]", "Use 1 to 50 letters, digits, underscores, dots and hyphens"),
+    ("(text|embedding", "Use one of text, embedding, image, image_edit, video, audio, search, crawl, other"),
+    ("[A-Za-z]*", "Use letters only"),
 )
-_CODES = (
+_ERROR_CODES = (
     ("missing required", "required"),
     ("unknown field", "unknown_field"),
     ("of length <=", "max_length"),
@@ -322,12 +325,12 @@ _CODES = (
 )
 
 
-def _refused(message: str) -> Refused:
-    """msgspec's sentence as code, field and detail."""
-    at = _AT.search(message)
-    told = message[: at.start()] if at else message
-    field = _FIELD.search(told)
-    path = ".".join(found[1] for found in (at, field) if found and found[1])
-    code = next((code for words, code in _CODES if words in message), "invalid")
-    told = next((words for pattern, words in _FORMS if pattern in told), told)
-    return Refused(code, f"{told[:MOST_TOLD]}.", path[:MOST_TOLD])
+def _refusal_from(message: str) -> Refused:
+    """Split msgspec's message into code, detail and field path."""
+    parent = _ERROR_PATH.search(message)
+    detail = message[: parent.start()] if parent else message
+    field = _ERROR_FIELD.search(detail)
+    path = ".".join(match[1] for match in (parent, field) if match and match[1])
+    code = next((code for words, code in _ERROR_CODES if words in message), "invalid")
+    detail = next((text for pattern, text in _PATTERN_TEXTS if pattern in detail), detail)
+    return Refused(code, f"{detail[:MAX_DETAIL_LENGTH]}.", path[:MAX_DETAIL_LENGTH])

@@ -1,6 +1,6 @@
-"""Rows of an older `api_usage_logs` table as usage events: float money, seconds, naive UTC times. Pure.
+"""Converts rows of a legacy `api_usage_logs` table (float money, seconds, naive UTC times) to usage events. Pure.
 
-What the older system got wrong is told, not mended: its own figures come in as they are.
+Inconsistent legacy figures are counted and reported, not corrected.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any
 from billing.errors import Refused
 from billing.events import events
 from billing.events.events import Event
-from billing.events.lines import Line
+from billing.events.lines import ImportLine
 from lib import strict_json
 
 Row = dict[str, Any]
 
-PLACES = Decimal("1E-18")
-ERROR_MESSAGE = 8_000
-OLD_NAME = "legacy_actual_provider"
-_SAME = {  # the older column and the event's field, where only the name differs
+COST_PLACES = Decimal("1E-18")
+MAX_ERROR_MESSAGE = 8_000
+LEGACY_PROVIDER_KEY = "legacy_actual_provider"
+_RENAMED_COLUMNS = {  # legacy column -> field of the event, where only the name differs
     "endpoint": "endpoint",
     "method": "method",
     "status_code": "status_code",
@@ -35,74 +35,74 @@ _SAME = {  # the older column and the event's field, where only the name differs
 
 
 @dataclass(slots=True)
-class Read:
-    """What was seen in the older table so far: its costs, as the sum of its own numbers and exactly, and its oddities."""
+class LegacyTotals:
+    """Running totals over the rows read: costs in USD, as float and exact sums, and counts of inconsistencies."""
 
-    native: Any = 0  # added as the older system did it
-    exact: Decimal = Decimal(0)
+    float_cost: Any = 0  # summed in the column's own number type, as the legacy system did
+    exact_cost: Decimal = Decimal(0)
     without_cost: int = 0
-    odd_totals: int = 0  # tokens_total is not input plus output
-    cut_messages: int = 0
-    differences: Counter[tuple[str, str]] = field(default_factory=Counter)  # older provider name, ours
+    mismatched_totals: int = 0  # tokens_total is not input plus output
+    truncated_messages: int = 0
+    provider_changes: Counter[tuple[str, str]] = field(default_factory=Counter)  # (legacy provider, detected provider)
 
 
-def line(row: Row, source: str, seen: Read) -> Line:
-    """A row as the event `source:id`, counted in `seen`."""
+def to_line(row: Row, source: str, totals: LegacyTotals) -> ImportLine:
+    """Convert a row to an event with the id `source:id`; add it to `totals`."""
     name = f"{source}:{row['id']}"
     try:
-        return Line(name, events.parse(_event(row, name, seen)))
+        return ImportLine(name, events.parse(_event_fields(row, name, totals)))
     except Refused as refused:
-        return Line(name, refused)
+        return ImportLine(name, refused)
     except strict_json.BadJSON as error:
-        return Line(name, Refused("invalid", str(error)))
+        return ImportLine(name, Refused("invalid", str(error)))
 
 
-def old_name(one: Line) -> str:
-    """The provider that the older system named for an event, "" where it named none."""
-    return str(one.event.metadata.get(OLD_NAME, "")) if isinstance(one.event, Event) else ""
+def legacy_provider(line: ImportLine) -> str:
+    """The actual provider according to the legacy system, or ""."""
+    return str(line.event.metadata.get(LEGACY_PROVIDER_KEY, "")) if isinstance(line.event, Event) else ""
 
 
-def _event(row: Row, name: str, seen: Read) -> Row:
+def _event_fields(row: Row, name: str, totals: LegacyTotals) -> Row:
     tokens_in, tokens_out = row.get("tokens_input") or 0, row.get("tokens_output") or 0
-    seen.odd_totals += (row.get("tokens_total") or 0) != tokens_in + tokens_out
+    totals.mismatched_totals += (row.get("tokens_total") or 0) != tokens_in + tokens_out
     event = {
         "event_id": name,
         "account": _account(row["user_id"]),
-        "occurred_at": _moment(row["timestamp"]),
+        "occurred_at": _utc_time(row["timestamp"]),
         "provider": str(row["provider"] or "").rpartition(".")[2].strip().lower(),
         "model": row.get("model_used") or "",
         "usage": {"input_tokens": tokens_in, "output_tokens": tokens_out},
         "response_time_ms": _milliseconds(row.get("response_time")),
-        "error_message": _message(row.get("error_message") or "", seen),
-        "metadata": {OLD_NAME: _old_name(row)} if _old_name(row) else {},
+        "error_message": _message(row.get("error_message") or "", totals),
+        "metadata": {LEGACY_PROVIDER_KEY: _legacy_provider_name(row)} if _legacy_provider_name(row) else {},
     }
-    event |= {ours: row[theirs] for theirs, ours in _SAME.items() if row.get(theirs) is not None}
-    cost = _cost(row, seen)
+    event |= {attr: row[column] for column, attr in _RENAMED_COLUMNS.items() if row.get(column) is not None}
+    cost = _cost(row, totals)
     return event if cost is None else event | {"cost_usd": cost}
 
 
 def _account(user: object) -> str:
     if user is None:
-        raise Refused("required", "The row names no user.", "account")
+        raise Refused("required", "The row has no user_id.", "account")
     return str(user)
 
 
-def _old_name(row: Row) -> str:
+def _legacy_provider_name(row: Row) -> str:
     return str(row.get("actual_provider_name") or "").strip()
 
 
-def _cost(row: Row, seen: Read) -> str | None:
-    """The row's total as the shortest decimal that means the same number; None where it has none."""
+def _cost(row: Row, totals: LegacyTotals) -> str | None:
+    """The row's total cost in USD as the shortest exact decimal, or None."""
     value = row.get("cost_total")
     if value is None:
-        seen.without_cost += 1
+        totals.without_cost += 1
         return None
     cost = _decimal(value, "cost_usd")
-    seen.native += value
-    seen.exact += cost
-    if cost.adjusted() > 6:  # above any bound, and not worth spelling out
-        raise Refused("max_value", "More than 1,000,000 USD.", "cost_usd")
-    return f"{cost.quantize(PLACES, ROUND_HALF_EVEN):f}"
+    totals.float_cost += value
+    totals.exact_cost += cost
+    if cost.adjusted() > 6:  # far above the limit; quantize could fail
+        raise Refused("max_value", "The cost is more than 1,000,000 USD.", "cost_usd")
+    return f"{cost.quantize(COST_PLACES, ROUND_HALF_EVEN):f}"
 
 
 def _milliseconds(seconds: object) -> int:
@@ -112,27 +112,27 @@ def _milliseconds(seconds: object) -> int:
 
 
 def _decimal(value: object, attr: str) -> Decimal:
-    """A number of the older table; `str` writes a floating-point one in its shortest form."""
+    """The exact decimal of a legacy number; `str` gives the shortest form of a float."""
     try:
         number = Decimal(str(value))
     except InvalidOperation as error:
         raise Refused("invalid", f"Not a number: {value!r}.", attr) from error
     if not number.is_finite() or number.adjusted() > 15:
-        raise Refused("invalid", f"Not a number that can be: {value!r}.", attr)
+        raise Refused("invalid", f"Number out of range: {value!r}.", attr)
     return number
 
 
-def _moment(value: object) -> str:
-    """The older times are UTC and don't say so."""
+def _utc_time(value: object) -> str:
+    """The time in ISO form; legacy times without an offset are UTC."""
     try:
-        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+        time = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
     except ValueError as error:
         raise Refused("invalid", f"Not a time: {value!r}.", "occurred_at") from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).isoformat()
 
 
-def _message(text: str, seen: Read) -> str:
-    """An error message as it can be stored; a charge isn't lost over a long or a binary one."""
-    plain = "".join(sign if sign.isprintable() or sign in "\t\n\r" else "\ufffd" for sign in text)
-    seen.cut_messages += len(plain) > ERROR_MESSAGE
-    return plain[:ERROR_MESSAGE]
+def _message(text: str, totals: LegacyTotals) -> str:
+    """Truncate the message and replace control characters, so that a charge is not refused because of its message."""
+    plain = "".join(char if char.isprintable() or char in "\t\n\r" else "\ufffd" for char in text)
+    totals.truncated_messages += len(plain) > MAX_ERROR_MESSAGE
+    return plain[:MAX_ERROR_MESSAGE]

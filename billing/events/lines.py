@@ -1,4 +1,4 @@
-"""A line of a file or table of old usage, read. Pure."""
+"""One imported line of a file or legacy table. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from billing.events.events import Event
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One row of an old source: how it is called there, and the event or the refusal that it is."""
+class ImportLine:
+    """One row of the source: its name there, and the parsed event or the reason why it was refused."""
 
     name: str
     event: Event | Refused

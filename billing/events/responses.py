@@ -1,9 +1,8 @@
-"""What a vendor's response says was used, as the fields of a usage event. Pure; asked by metered calls.
+"""Reads the usage in a vendor's response as fields of a usage event. Pure.
 
-Reads the objects of the OpenAI, Anthropic and Google clients, the pieces of their streams, and the same as dicts, by the
-names of their fields: no client library is imported. A count that a response does not tell is left out, never made up.
-Sources: OpenAI's `usage` of chat completions, responses, embeddings, images and transcriptions; Anthropic's `usage` of
-messages; Google's `usageMetadata` of generateContent.
+Takes responses and stream chunks of the OpenAI, Anthropic and Google clients, as objects or dicts; imports none of the
+clients. A missing count is left out, never estimated. Sources: OpenAI's `usage` of chat completions, responses, embeddings,
+images and transcriptions; Anthropic's `usage` of messages; Google's `usageMetadata` of generateContent.
 """
 
 from __future__ import annotations
@@ -14,46 +13,46 @@ from typing import Any, NamedTuple
 
 from billing.events import events
 
-Amounts = dict[str, int | str]
+UsageFields = dict[str, int | str]
 
-MICRO = Decimal("0.000001")  # as many places as an event's seconds have
-USUAL_TIERS = ("default", "auto", "standard", "on_demand")  # what is served when nobody asks for another tier
-PROMPT = ("prompt_tokens_details", "tool_use_prompt_tokens_details")
+MICRO = Decimal("0.000001")  # the precision of an event's seconds
+DEFAULT_TIERS = ("default", "auto", "standard", "on_demand")  # tiers at the standard price
+PROMPT_DETAILS = ("prompt_tokens_details", "tool_use_prompt_tokens_details")
 
 
-class Reading(NamedTuple):
-    """What was found: quantities by the names of a usage event, and where it is told the model and the tier.
+class ResponseUsage(NamedTuple):
+    """Quantities by the field names of a usage event, with the model and the tier if the response has them.
 
-    `cached_apart`: the input tokens do not hold the cached ones.
+    `excludes_cached`: cached tokens are reported in addition to the input tokens.
     """
 
-    usage: Amounts
+    usage: UsageFields
     model: str = ""
     service_tier: str | None = None
-    cached_apart: bool = False
+    excludes_cached: bool = False
 
 
-def read(response: object) -> Reading:
-    """What a response, or one piece of a stream, says; an empty reading where that is nothing."""
+def read_usage(response: object) -> ResponseUsage:
+    """The usage in a response or stream chunk; empty if it has none."""
     for holder in (response, _get(response, "message"), _get(response, "response")):  # streams wrap the response
         usage, metadata = _get(holder, "usage"), _get(holder, "usage_metadata")
-        found = _google(metadata) if metadata is not None else _counted(usage)
-        found |= _images(holder)
-        if found:
-            return Reading(found, _model(holder), _tier(holder, usage), _cached_apart(usage))
-    return Reading({})
+        fields = _google(metadata) if metadata is not None else _tokens(usage)
+        fields |= _images(holder)
+        if fields:
+            return ResponseUsage(fields, _model(holder), _tier(holder, usage), _excludes_cached(usage))
+    return ResponseUsage({})
 
 
-def _counted(usage: object) -> Amounts:
-    if _cached_apart(usage):
+def _tokens(usage: object) -> UsageFields:
+    if _excludes_cached(usage):
         return _anthropic(usage)
     return _openai_chat(usage) if _count(usage, "prompt_tokens") is not None else _openai(usage)
 
 
-def _openai_chat(usage: object) -> Amounts:
-    """Chat completions and embeddings; cached and reasoning tokens are parts of the prompt and the completion."""
+def _openai_chat(usage: object) -> UsageFields:
+    """Chat completions and embeddings; prompt and completion include cached and reasoning tokens."""
     prompt, completion = _get(usage, "prompt_tokens_details"), _get(usage, "completion_tokens_details")
-    return _told(
+    return _present(
         input_tokens=_count(usage, "prompt_tokens"),
         output_tokens=_count(usage, "completion_tokens"),
         cached_input_tokens=_count(prompt, "cached_tokens"),
@@ -63,25 +62,25 @@ def _openai_chat(usage: object) -> Amounts:
     )
 
 
-def _openai(usage: object) -> Amounts:
-    """Responses, images, transcriptions (by tokens, or by seconds) and live audio."""
-    given = _first(usage, "input_tokens_details", "input_token_details")
-    made = _first(usage, "output_tokens_details", "output_token_details")
-    return _told(
+def _openai(usage: object) -> UsageFields:
+    """Responses, images, transcriptions (by tokens or by seconds) and realtime audio."""
+    inputs = _first(usage, "input_tokens_details", "input_token_details")
+    outputs = _first(usage, "output_tokens_details", "output_token_details")
+    return _present(
         input_tokens=_count(usage, "input_tokens"),
         output_tokens=_count(usage, "output_tokens"),
-        cached_input_tokens=_count(given, "cached_tokens"),
-        input_audio_tokens=_count(given, "audio_tokens"),
-        image_tokens=_count(given, "image_tokens"),
-        reasoning_tokens=_count(made, "reasoning_tokens"),
-        output_audio_tokens=_count(made, "audio_tokens"),
+        cached_input_tokens=_count(inputs, "cached_tokens"),
+        input_audio_tokens=_count(inputs, "audio_tokens"),
+        image_tokens=_count(inputs, "image_tokens"),
+        reasoning_tokens=_count(outputs, "reasoning_tokens"),
+        output_audio_tokens=_count(outputs, "audio_tokens"),
         seconds=_seconds(_get(usage, "seconds")),
     )
 
 
-def _anthropic(usage: object) -> Amounts:
-    """Cached and cache-write tokens stand beside the input tokens."""
-    return _told(
+def _anthropic(usage: object) -> UsageFields:
+    """The input tokens exclude cached and cache-write tokens."""
+    return _present(
         input_tokens=_count(usage, "input_tokens"),
         output_tokens=_count(usage, "output_tokens"),
         cached_input_tokens=_count(usage, "cache_read_input_tokens"),
@@ -91,49 +90,49 @@ def _anthropic(usage: object) -> Amounts:
     )
 
 
-def _google(metadata: object) -> Amounts:
-    """Thinking stands beside the candidates, and what tools put in beside the prompt; the cached is in the prompt."""
+def _google(metadata: object) -> UsageFields:
+    """Candidates exclude thoughts, and the prompt excludes tool use; the prompt includes cached tokens."""
     answer = _sum(_count(metadata, "candidates_token_count"), _count(metadata, "response_token_count"))
     thoughts = _count(metadata, "thoughts_token_count")
-    prompt = [part for name in PROMPT for part in _list(_get(metadata, name))]
-    return _told(
+    prompt = [part for name in PROMPT_DETAILS for part in _list(_get(metadata, name))]
+    return _present(
         input_tokens=_sum(_count(metadata, "prompt_token_count"), _count(metadata, "tool_use_prompt_token_count")),
         output_tokens=_sum(answer, thoughts),
         reasoning_tokens=thoughts,
         cached_input_tokens=_count(metadata, "cached_content_token_count"),
-        input_audio_tokens=_of_modality(prompt, "AUDIO"),
-        image_tokens=_of_modality(prompt, "IMAGE"),
-        output_audio_tokens=_of_modality(_list(_get(metadata, "candidates_tokens_details")), "AUDIO"),
+        input_audio_tokens=_modality_tokens(prompt, "AUDIO"),
+        image_tokens=_modality_tokens(prompt, "IMAGE"),
+        output_audio_tokens=_modality_tokens(_list(_get(metadata, "candidates_tokens_details")), "AUDIO"),
     )
 
 
-def _images(response: object) -> Amounts:
-    """How many pictures the response holds."""
-    data = [one for one in _list(_get(response, "data")) if _first(one, "b64_json", "url") is not None]
-    return _told(images=len(data) + len(_list(_get(response, "generated_images"))) or None)
+def _images(response: object) -> UsageFields:
+    """The number of images in the response."""
+    data = [item for item in _list(_get(response, "data")) if _first(item, "b64_json", "url") is not None]
+    return _present(images=len(data) + len(_list(_get(response, "generated_images"))) or None)
 
 
-def _cached_apart(usage: object) -> bool:
+def _excludes_cached(usage: object) -> bool:
     return any(_get(usage, name) is not None for name in ("cache_read_input_tokens", "cache_creation_input_tokens"))
 
 
 def _model(response: object) -> str:
-    found = _first(response, "model", "model_version")
-    return found if isinstance(found, str) else ""
+    model = _first(response, "model", "model_version")
+    return model if isinstance(model, str) else ""
 
 
 def _tier(response: object, usage: object) -> str | None:
-    found = _first(response, "service_tier")
-    found = _first(usage, "service_tier") if found is None else found
-    return found if isinstance(found, str) and found not in USUAL_TIERS else None
+    tier = _first(response, "service_tier")
+    tier = _first(usage, "service_tier") if tier is None else tier
+    return tier if isinstance(tier, str) and tier not in DEFAULT_TIERS else None
 
 
-def _get(holder: object, name: str) -> Any:  # noqa: ANN401 - whatever a response holds
-    """A field of an object or a dict; as JSON, Google spells it `promptTokenCount`."""
+def _get(holder: object, name: str) -> Any:  # noqa: ANN401 - any value of a response
+    """A field of an object or dict; a dict may spell it in camel case, as Google's JSON does."""
     if not isinstance(holder, Mapping):
         try:
             return getattr(holder, name, None)
-        except Exception:  # a property of somebody else's object may raise anything, and the call has run
+        except Exception:  # a client's property may raise anything, and the call has already been made
             return None
     first, *words = name.split("_")
     return holder.get(name, holder.get(first + "".join(map(str.capitalize, words))))
@@ -149,29 +148,29 @@ def _count(holder: object, name: str) -> int | None:
 
 
 def _sum(*counts: int | None) -> int | None:
-    told = [count for count in counts if count is not None]
-    return sum(told) if told else None
+    present = [count for count in counts if count is not None]
+    return sum(present) if present else None
 
 
 def _seconds(value: object) -> str | None:
-    """Clients hand out a binary fraction; its shortest decimal form is what the vendor sent."""
+    """The seconds as a decimal text; the shortest form of a client's float is the number that the vendor sent."""
     try:
         exact = Decimal(str(value))
     except InvalidOperation:
         return None
-    counts = exact.is_finite() and 0 <= exact <= events.COUNT
-    return f"{exact.quantize(MICRO, ROUND_HALF_EVEN):f}" if counts else None
+    in_range = exact.is_finite() and 0 <= exact <= events.MAX_COUNT
+    return f"{exact.quantize(MICRO, ROUND_HALF_EVEN):f}" if in_range else None
 
 
-def _of_modality(parts: Iterable[object], name: str) -> int | None:
-    """The tokens of one kind; a modality is a word, or an enumeration of words."""
-    kinds = ((_get(part, "modality"), _count(part, "token_count")) for part in parts)
-    return _sum(*(count for kind, count in kinds if getattr(kind, "value", kind) == name))
+def _modality_tokens(parts: Iterable[object], name: str) -> int | None:
+    """The tokens of one modality, which is a string or an enum member."""
+    counts = ((_get(part, "modality"), _count(part, "token_count")) for part in parts)
+    return _sum(*(count for modality, count in counts if getattr(modality, "value", modality) == name))
 
 
 def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _told(**amounts: int | str | None) -> Amounts:
-    return {name: amount for name, amount in amounts.items() if amount is not None}
+def _present(**fields: int | str | None) -> UsageFields:
+    return {name: value for name, value in fields.items() if value is not None}

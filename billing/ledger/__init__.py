@@ -1,1 +1,3 @@
-"""The stored usage logs, their totals, and which periods are closed."""
+"""Stored usage logs, their rollups, log search, retention, and closed periods."""
+
+__all__ = ["closed_periods", "ledger", "log_search", "quantities", "retention", "rollups", "slot_compaction"]

@@ -1,4 +1,4 @@
-"""Which usage periods are closed, and closing one. Asked by whatever corrects the ledger, and by the job that closes."""
+"""Closed and archived usage periods of an account, by start date."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from lib import periods, retry
 
 
 def close(account: Account, period: date, at: datetime) -> bool:
-    """Close the period that starts on the local date `period`; False where it is closed already.
+    """Close the period that starts on the local date `period`; return False if it is already closed.
 
-    Waits for corrections of the account that are under way, and later ones see it: they leave its figures as they are.
+    Waits for running corrections of the account; later corrections see the period as closed and leave its figures unchanged.
     """
     return retry.on_deadlock(partial(_close, account, period, at))
 
 
-def closed(account_id: int) -> frozenset[date]:
-    """The start dates of the account's closed periods; the caller holds the account's lock, so that they stay so."""
+def closed_starts(account_id: int) -> frozenset[date]:
+    """The start dates of the account's closed periods, stable while the caller holds the account's lock."""
     return frozenset(ClosedPeriod.objects.filter(account_id=account_id).values_list("period", flat=True))
 
 
-def sealed(account_id: int) -> frozenset[date]:
-    """The starts of the account's periods that are archived or about to be; the caller holds the account's lock."""
+def archived_starts(account_id: int) -> frozenset[date]:
+    """The start dates of periods with an archive in any state, stable while the caller holds the account's lock."""
     return frozenset(Archive.objects.filter(account_id=account_id).values_list("period", flat=True))
 
 
-def open_period(account: Account, closed: Collection[date], at: datetime) -> date:
-    """The period in which corrections of closed ones count: the one that runs `at`, or the first after it that is open."""
-    period = periods.start_of(account.schedule, periods.local_day(account.schedule, at))
+def first_open_period(account: Account, closed: Collection[date], at: datetime) -> date:
+    """The start of the first open period from `at` on; corrections of closed periods count there."""
+    period = periods.period_start(account.schedule, periods.local_day(account.schedule, at))
     while period in closed:
-        period = periods.next_start(account.schedule, period)
+        period = periods.next_period_start(account.schedule, period)
     return period
 
 

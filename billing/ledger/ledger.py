@@ -1,4 +1,4 @@
-"""Writing usage logs, each exactly once, and finding the ones that are stored. Called inside metering's transaction."""
+"""Inserts usage logs exactly once and finds stored ones. Runs inside the caller's transaction."""
 
 from __future__ import annotations
 
@@ -20,24 +20,22 @@ from billing.charges.call_profile import CallProfile
 from billing.models import ArchivedEvent, UsageLog
 from billing.models.usage import ProviderDisplay
 from lib import copy_binary, postgres, upsert
-from lib.postgres import Array
+from lib.postgres import BinaryArray
 
 Key = tuple[int, bytes]  # account, event_key
 
-ACCOUNTS = 200  # accounts in one look-up
-COPY_FROM = 50  # rows from which on COPY is quicker than an INSERT
-PROBE = (
-    8  # keys of a batch that are looked up first: an INSERT of repeats is dear, and a COPY that fails leaves dead rows
-)
+ACCOUNTS_PER_QUERY = 200  # in a lookup without arrays
+MIN_COPY_ROWS = 50  # from this many rows on, COPY is faster than INSERT
+PROBE_KEYS = 8  # sample size; inserting duplicates is expensive, and a failed COPY leaves dead rows
 
 
 class NewLog(msgspec.Struct, gc=False, kw_only=True):
-    """A log on its way into the table: its kind, and the columns that this does not tell. Ids are their 16 bytes.
+    """A log to insert: its profile, and the columns that the profile does not have. Ids are 16 bytes.
 
-    The account and the dates have defaults, as they are said inside the transaction.
+    The account and the dates have defaults because they are set inside the transaction.
     """
 
-    kind: CallProfile
+    profile: CallProfile
     id: bytes
     account_id: int = 0
     event_id: str
@@ -80,19 +78,19 @@ class NewLog(msgspec.Struct, gc=False, kw_only=True):
 
     @property
     def category(self) -> str:
-        return self.kind.category
+        return self.profile.category
 
     @property
-    def shown_provider(self) -> str:
-        return self.kind.detection.actual_provider
+    def display_provider(self) -> str:
+        return self.profile.detection.actual_provider
 
     @property
-    def shown_confidence(self) -> str:
-        return self.kind.detection.confidence
+    def display_confidence(self) -> str:
+        return self.profile.detection.confidence
 
 
-class Known(ProviderDisplay, msgspec.Struct, gc=False):
-    """What an answer to a repeat needs of the log that was there first. Ids are their 16 bytes."""
+class ExistingLog(ProviderDisplay, msgspec.Struct, gc=False):
+    """The columns of a stored log that the response to a duplicate needs. Ids are 16 bytes."""
 
     id: bytes
     account_id: int
@@ -105,96 +103,96 @@ class Known(ProviderDisplay, msgspec.Struct, gc=False):
     cost_source: str
 
 
-StoredLog = NewLog | Known  # what stands under a key after an insert
+StoredLog = NewLog | ExistingLog  # the log stored under a key after an insert
 
 
 def key_of(log: StoredLog) -> Key:
     return log.account_id, log.event_key
 
 
-def stored(wanted: Iterable[Key], archives: Collection[int]) -> dict[Key, Known]:
-    """The logs among `wanted` that are stored already; of accounts in `archives`, those too that are in a file by now.
+def find_stored(keys: Iterable[Key], archives: Collection[int]) -> dict[Key, ExistingLog]:
+    """The stored logs with these keys, including archived ones of the accounts in `archives`.
 
-    The log is asked first: what leaves it between the two questions is found by the second.
+    Searches the logs first, so that a log archived between the two queries is found by the second.
     """
-    keys = list(wanted)
-    found = _known(keys, LOGS)
-    gone = [key for key in keys if key[0] in archives and key not in found]
-    return {**found, **_known(gone, ARCHIVED)}
+    keys = list(keys)
+    logs = _find_logs(keys, USAGE_LOGS)
+    missing = [key for key in keys if key[0] in archives and key not in logs]
+    return {**logs, **_find_logs(missing, ARCHIVED_EVENTS)}
 
 
-def _known(keys: Sequence[Key], among: _Among) -> dict[Key, Known]:
+def _find_logs(keys: Sequence[Key], table: _LogTable) -> dict[Key, ExistingLog]:
     if not keys:
         return {}
-    many = connection.vendor == "postgresql" and len(keys) > 1
-    logs = _known_by_pairs(keys, among) if many else _known_by_account(keys, among)
+    use_arrays = connection.vendor == "postgresql" and len(keys) > 1
+    logs = _find_by_pairs(keys, table) if use_arrays else _find_by_account(keys, table)
     return {key_of(log): log for log in logs}
 
 
-def _known_by_account(wanted: Iterable[Key], among: _Among) -> Iterator[Known]:
-    """One condition an account: two long lists side by side would be searched as their product."""
+def _find_by_account(keys: Iterable[Key], table: _LogTable) -> Iterator[ExistingLog]:
+    """One condition per account: with two long IN lists, the database would search their product."""
     by_account: dict[int, list[UUID]] = {}
-    for account, key in set(wanted):
+    for account, key in set(keys):
         by_account.setdefault(account, []).append(UUID(bytes=key))
-    of_each = [models.Q(account_id=account, event_key__in=event_keys) for account, event_keys in by_account.items()]
-    for start in range(0, len(of_each), ACCOUNTS):
-        logs: QuerySet[Any] = QuerySet(among.model).filter(reduce(or_, of_each[start : start + ACCOUNTS]))
-        for id_, account, key, digest, *others in logs.values_list(among.id, *Known.__struct_fields__[1:]):
-            yield Known(id_.bytes, account, key.bytes, digest.bytes, *others)
+    conditions = [models.Q(account_id=account, event_key__in=event_keys) for account, event_keys in by_account.items()]
+    for start in range(0, len(conditions), ACCOUNTS_PER_QUERY):
+        logs: QuerySet[Any] = QuerySet(table.model).filter(reduce(or_, conditions[start : start + ACCOUNTS_PER_QUERY]))
+        for id_, account, key, digest, *others in logs.values_list(table.id, *ExistingLog.__struct_fields__[1:]):
+            yield ExistingLog(id_.bytes, account, key.bytes, digest.bytes, *others)
 
 
-def _known_by_pairs(wanted: Sequence[Key], among: _Among) -> list[Known]:
-    """The same in binary and prepared, with ids as bytes: a third of the cost."""
-    columns: list[Any] = [Array(column) for column in zip(*wanted, strict=True)]
-    with postgres.hot_cursor(connection) as cursor:
-        cursor.execute(among.pairs, columns)
-        return [Known(*row) for row in cursor.fetchall()]
+def _find_by_pairs(keys: Sequence[Key], table: _LogTable) -> list[ExistingLog]:
+    """The same with binary arrays and a prepared statement: a third of the cost (PostgreSQL)."""
+    columns: list[Any] = [BinaryArray(column) for column in zip(*keys, strict=True)]
+    with postgres.prepared_cursor(connection) as cursor:
+        cursor.execute(table.pairs_sql, columns)
+        return [ExistingLog(*row) for row in cursor.fetchall()]
 
 
-class _Among(NamedTuple):
-    """Where events are known: the table, and its column with the log's id."""
+class _LogTable(NamedTuple):
+    """A table that stores events, and its column with the log's id."""
 
     model: type[models.Model]
     id: str
 
     @property
-    def pairs(self) -> str:
+    def pairs_sql(self) -> str:
         return (
             f"SELECT uuid_send(log.{self.id}), log.account_id, uuid_send(log.event_key), uuid_send(log.digest),"  # noqa: S608
             " log.provider, log.actual_provider_name, log.confidence, log.cost_total, log.cost_source"
-            " FROM unnest(%s::bigint[], %s::uuid[]) AS wanted (account, key)"
-            f" JOIN {self.model._meta.db_table} log ON log.account_id = wanted.account AND log.event_key = wanted.key"
+            " FROM unnest(%s::bigint[], %s::uuid[]) AS request (account, key)"
+            f" JOIN {self.model._meta.db_table} log ON log.account_id = request.account AND log.event_key = request.key"
         )
 
 
-LOGS, ARCHIVED = _Among(UsageLog, "id"), _Among(ArchivedEvent, "log")
+USAGE_LOGS, ARCHIVED_EVENTS = _LogTable(UsageLog, "id"), _LogTable(ArchivedEvent, "log")
 
 
-def looks_repeated(keys: Sequence[Key], archives: Collection[int]) -> bool:
-    """Whether some of a few keys of a large batch are stored, so that it pays to look all of them up before the work."""
-    few = keys[:: max(len(keys) // PROBE, 1)]
-    return len(keys) >= COPY_FROM and bool(stored(few, archives))
+def sample_is_stored(keys: Sequence[Key], archives: Collection[int]) -> bool:
+    """Whether a sample of a large batch is stored already; then looking up the whole batch first saves work."""
+    sample = keys[:: max(len(keys) // PROBE_KEYS, 1)]
+    return len(keys) >= MIN_COPY_ROWS and bool(find_stored(sample, archives))
 
 
 def insert(logs: Mapping[Key, NewLog], archives: Collection[int]) -> Mapping[Key, StoredLog]:
-    """Insert what is new, and return what now stands under each key: the log itself, or the one that was there first.
+    """Insert the new logs; return for each key the inserted log, or the one that was stored before.
 
-    Sorted by key, so that writers of the same events wait for each other in one order. A key that comes back with nothing
-    is a fault (MySQL's INSERT IGNORE hides refused values): raises LookupError, and the transaction must roll back.
+    Inserts in key order, so that concurrent writers of the same events can't deadlock. Raises LookupError if a key is neither
+    inserted nor found (MySQL's INSERT IGNORE hides rejected values); the transaction must then roll back.
     """
-    standing = _inserted(logs, archives)
+    results = _insert_or_find(logs, archives)
     if not archives:
-        return standing
-    inserted = [key for key, log in logs.items() if key[0] in archives and standing[key].id == log.id]
-    return {**standing, **_taken_back(logs, inserted)}
+        return results
+    inserted = [key for key, log in logs.items() if key[0] in archives and results[key].id == log.id]
+    return {**results, **_remove_archived(logs, inserted)}
 
 
-def _taken_back(logs: Mapping[Key, NewLog], inserted: Sequence[Key]) -> dict[Key, Known]:
-    """Those just inserted whose events are archived: they leave the log again.
+def _remove_archived(logs: Mapping[Key, NewLog], inserted: Sequence[Key]) -> dict[Key, ExistingLog]:
+    """Delete inserted logs whose events are archived; return the archived ones.
 
-    Asked after the insert, which waits for whoever is deleting the log of such an event: an answer of before could be old.
+    Runs after the insert, which waits for a concurrent archive job: an earlier lookup could be outdated.
     """
-    archived = _known(inserted, ARCHIVED)
+    archived = _find_logs(inserted, ARCHIVED_EVENTS)
     if archived:
         ids = [UUID(bytes=logs[key].id) for key in archived]
         delete(UsageLog.objects.filter(account_id__in={account for account, _ in archived}, id__in=ids))
@@ -202,35 +200,35 @@ def _taken_back(logs: Mapping[Key, NewLog], inserted: Sequence[Key]) -> dict[Key
 
 
 def delete(logs: QuerySet[UsageLog]) -> None:
-    """These logs, and nothing else: Django's own way would look for their adjustments first, and these stay."""
-    logs._raw_delete(logs.db)  # noqa: SLF001 - as its name says
+    """Delete the logs without Django's collector, which would query their adjustments; adjustments are kept."""
+    logs._raw_delete(logs.db)  # noqa: SLF001 - Django has no public equivalent
 
 
-def _inserted(logs: Mapping[Key, NewLog], archives: Collection[int]) -> Mapping[Key, StoredLog]:
-    if _all_inserted([logs[key] for key in sorted(logs)]):
+def _insert_or_find(logs: Mapping[Key, NewLog], archives: Collection[int]) -> Mapping[Key, StoredLog]:
+    if _insert_all([logs[key] for key in sorted(logs)]):
         return logs
-    found = stored(logs, archives)
-    missing = [log.event_id for key, log in logs.items() if key not in found]
+    stored = find_stored(logs, archives)
+    missing = [log.event_id for key, log in logs.items() if key not in stored]
     if missing:
-        raise LookupError(f"{len(missing)} events were neither stored nor known, the first being {missing[0]!r}")
-    return {key: log if found[key].id == log.id else found[key] for key, log in logs.items()}
+        raise LookupError(f"{len(missing)} events were neither inserted nor found, the first one is {missing[0]!r}")
+    return {key: log if stored[key].id == log.id else stored[key] for key, log in logs.items()}
 
 
-def _all_inserted(logs: Sequence[NewLog]) -> bool:
-    """Insert what is new; whether all were."""
-    if connection.vendor == "postgresql" and len(logs) >= COPY_FROM and _copy(logs):
+def _insert_all(logs: Sequence[NewLog]) -> bool:
+    """Insert the new logs; return whether all were new."""
+    if connection.vendor == "postgresql" and len(logs) >= MIN_COPY_ROWS and _copy(logs):
         return True
     return not logs or _insert(logs) == len(logs)
 
 
 def _insert(logs: Sequence[NewLog]) -> int:
-    """Insert what is new, on every database; how many that were."""
-    rows = [_adapted((*log.kind.row, *_own_of(log))) for log in logs]
-    return upsert.insert_new(connection, UsageLog._meta.db_table, COLUMNS, rows)
+    """Insert the new logs on any database; return their number."""
+    rows = [_adapt_row((*log.profile.row, *_own_values(log))) for log in logs]
+    return upsert.insert_missing(connection, UsageLog._meta.db_table, COLUMNS, rows)
 
 
-def _adapted(row: tuple[Any, ...]) -> list[Any]:
-    """The values as the database's driver takes them."""
+def _adapt_row(row: tuple[Any, ...]) -> list[Any]:
+    """Convert the values for the database's driver."""
     return [adapt(value) if adapt else value for adapt, value in zip(_adapters(connection.vendor), row, strict=True)]
 
 
@@ -251,10 +249,10 @@ def _adapter(field: models.Field[Any, Any], vendor: str) -> Callable[[Any], Any]
 
 
 def _copy(logs: Sequence[NewLog]) -> bool:
-    """Insert all of them by COPY, or none where one is stored already."""
-    packed = copy_binary.rows(map(_packed, logs))
+    """Insert all logs by COPY, or none if one of them is stored already; return whether they were inserted."""
+    packed = copy_binary.copy_stream(map(_pack_row, logs))
     try:
-        with transaction.atomic(), postgres.cursor(connection) as cursor, cursor.copy(_copy_statement()) as copy:
+        with transaction.atomic(), postgres.native_cursor(connection) as cursor, cursor.copy(_copy_statement()) as copy:
             copy.write(packed)
     except IntegrityError:
         return False
@@ -263,43 +261,45 @@ def _copy(logs: Sequence[NewLog]) -> bool:
 
 @cache
 def _copy_statement() -> psycopg.sql.SQL:
-    columns = ", ".join(f'"{column}"' for column in (*FIXED, *VARYING, *REPEATING, *call_profile.COLUMNS))
+    columns = ", ".join(
+        f'"{column}"' for column in (*FIXED_COLUMNS, *VARYING_COLUMNS, *REPEATING_COLUMNS, *call_profile.COLUMNS)
+    )
     return psycopg.sql.SQL(f'COPY "{UsageLog._meta.db_table}" ({columns}) FROM STDIN (FORMAT BINARY)')
 
 
-def _packed(log: NewLog) -> bytes:
-    """A row: the columns of one length at once, then those that vary, and from memory those that seldom do."""
-    fixed, varying = _pack_fixed(_fixed_of(log)), _each_packed(VARYING, _varying_of(log))
-    return b"".join((fixed, *varying, _packed_again(_repeating_of(log)), _packed_kind(log.kind)))
+def _pack_row(log: NewLog) -> bytes:
+    """Pack a row: fixed-width columns at once, varying columns one by one, repeating and profile columns from a cache."""
+    fixed, varying = _pack_fixed(_fixed_values(log)), _pack_values(VARYING_COLUMNS, _varying_values(log))
+    return b"".join((fixed, *varying, _pack_repeating(_repeating_values(log)), _pack_profile(log.profile)))
 
 
 @lru_cache(maxsize=4096)
-def _packed_again(values: tuple[Any, ...]) -> bytes:
-    return b"".join(_each_packed(REPEATING, values))
+def _pack_repeating(values: tuple[Any, ...]) -> bytes:
+    return b"".join(_pack_values(REPEATING_COLUMNS, values))
 
 
 @lru_cache(maxsize=4096)
-def _packed_kind(kind: CallProfile) -> bytes:
-    return b"".join(_each_packed(call_profile.COLUMNS, kind.row))
+def _pack_profile(profile: CallProfile) -> bytes:
+    return b"".join(_pack_values(call_profile.COLUMNS, profile.row))
 
 
-def _each_packed(columns: tuple[str, ...], values: tuple[Any, ...]) -> list[bytes]:
+def _pack_values(columns: tuple[str, ...], values: tuple[Any, ...]) -> list[bytes]:
     return [pack(value) for pack, value in zip(_packers(columns), values, strict=True)]
 
 
 @cache
-def _packers(columns: tuple[str, ...]) -> list[copy_binary.Pack]:
+def _packers(columns: tuple[str, ...]) -> list[copy_binary.Packer]:
     return list(map(_packer, columns))
 
 
-def _packer(column: str) -> copy_binary.Pack:
+def _packer(column: str) -> copy_binary.Packer:
     field = FIELDS[column]
-    pack = next(pack for kind, pack in PACKERS if isinstance(field, kind))
+    pack = next(pack for field_type, pack in PACKERS if isinstance(field, field_type))
     return copy_binary.nullable(pack) if field.null else pack
 
 
-# The code of copy_binary.Run for columns that always have a value of the same length.
-CODES: tuple[tuple[type[models.Field[Any, Any]], str], ...] = (
+# `struct` codes of the columns that are never null and have a fixed width.
+STRUCT_CODES: tuple[tuple[type[models.Field[Any, Any]], str], ...] = (
     (models.UUIDField, "16s"),
     (models.BigIntegerField, "q"),
     (models.ForeignKey, "q"),
@@ -307,30 +307,30 @@ CODES: tuple[tuple[type[models.Field[Any, Any]], str], ...] = (
     (models.PositiveIntegerField, "i"),
     (models.BooleanField, "?"),
 )
-PACKERS: tuple[tuple[type[models.Field[Any, Any]], copy_binary.Pack], ...] = (
+PACKERS: tuple[tuple[type[models.Field[Any, Any]], copy_binary.Packer], ...] = (
     (models.BigIntegerField, copy_binary.int8),
     (models.BooleanField, copy_binary.boolean),
     (models.JSONField, copy_binary.jsonb),
-    (models.DateTimeField, copy_binary.moment),
+    (models.DateTimeField, copy_binary.timestamptz),
     (models.DateField, copy_binary.day),
     (models.TextField, copy_binary.text),
     (models.CharField, copy_binary.text),
 )
 FIELDS: dict[str, models.Field[Any, Any]] = {field.attname: field for field in UsageLog._meta.concrete_fields}
-OWN = NewLog.__struct_fields__[1:]  # all but its kind
-COLUMNS = (*call_profile.COLUMNS, *OWN)
-_CODES = {
+OWN_COLUMNS = NewLog.__struct_fields__[1:]  # all but the profile
+COLUMNS = (*call_profile.COLUMNS, *OWN_COLUMNS)
+_FIXED_CODES = {
     column: code
-    for column in OWN
-    for kind, code in CODES
-    if isinstance(FIELDS[column], kind) and not FIELDS[column].null
+    for column in OWN_COLUMNS
+    for field_type, code in STRUCT_CODES
+    if isinstance(FIELDS[column], field_type) and not FIELDS[column].null
 }
-FIXED = tuple(_CODES)
-REPEATING = (
+FIXED_COLUMNS = tuple(_FIXED_CODES)
+REPEATING_COLUMNS = (
     *("price_id", "cost_source", "user_agent", "ip_address"),
     *("received_at", "usage_day", "usage_period", "late_for", "voided_at"),
 )
-VARYING = tuple(column for column in OWN if column not in (*FIXED, *REPEATING))
-_pack_fixed = copy_binary.run(list(_CODES.values()), width=len(COLUMNS))
-_own_of, _fixed_of = attrgetter(*OWN), attrgetter(*FIXED)
-_varying_of, _repeating_of = attrgetter(*VARYING), attrgetter(*REPEATING)
+VARYING_COLUMNS = tuple(column for column in OWN_COLUMNS if column not in (*FIXED_COLUMNS, *REPEATING_COLUMNS))
+_pack_fixed = copy_binary.fixed_width_packer(list(_FIXED_CODES.values()), width=len(COLUMNS))
+_own_values, _fixed_values = attrgetter(*OWN_COLUMNS), attrgetter(*FIXED_COLUMNS)
+_varying_values, _repeating_values = attrgetter(*VARYING_COLUMNS), attrgetter(*REPEATING_COLUMNS)

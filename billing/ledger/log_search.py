@@ -1,4 +1,4 @@
-"""Finding usage logs: filters, keyset pages and streams over (timestamp descending, id). The API, CSV and admin use it."""
+"""Searches usage logs: filters, keyset pages and streams, ordered by (timestamp descending, id)."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from billing.errors import Refused
 from billing.models import Account, UsageAdjustment, UsageLog, UsageModel
 from billing.models.usage import ProviderDisplay
 from lib import ids, keyset, postgres
-from lib.keyset import Mark
+from lib.keyset import PageCursor
 
-SPAN = timedelta(days=31)  # how far back a platform-wide search looks that no index serves
-STREAM = 2000
-NAMES = 10_000  # of accounts, that a stream remembers
+MAX_SPAN = timedelta(days=31)  # of a platform-wide search, which no index serves
+STREAM_PAGE_SIZE = 2000
+MAX_CACHED_NAMES = 10_000  # account names cached by a stream
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
-    """What is looked for. `since` and `until` are half-open; `filters` are by the API's names."""
+class LogSearch:
+    """A search for logs from `since` to `until` (exclusive, UTC); `filters` are keyed by the API's parameter names."""
 
     account: Account | None
     since: datetime | None = None
@@ -39,7 +39,7 @@ class Search:
     filters: Mapping[str, Any] | None = None
 
     @property
-    def found(self) -> QuerySet[UsageLog]:
+    def logs(self) -> QuerySet[UsageLog]:
         logs = UsageLog.objects.select_related("account")
         if self.account:
             logs = logs.filter(account_id=self.account.id)
@@ -49,36 +49,36 @@ class Search:
             logs = logs.filter(timestamp__lt=self.until)
         for name, value in (self.filters or {}).items():
             logs = logs.filter(
-                FILTERS[name](value) if name != "q" else text(value, self.account.id if self.account else None)
+                FILTERS[name](value) if name != "q" else text_filter(value, self.account.id if self.account else None)
             )
         return logs
 
-    def bounded(self, at: datetime) -> Search:
-        """Platform-wide: the last 31 days unless said otherwise, and at most 31 days with a filter that no index serves.
+    def bounded(self, at: datetime) -> LogSearch:
+        """Limit a platform-wide search: the last 31 days by default, and at most 31 days with filters.
 
-        Raises Refused where a longer span was asked for.
+        Raises Refused if the request has filters and a longer span.
         """
         if self.account or (self.filters or {}).keys() == {"id"}:
             return self
-        until = self.until or (min(self.since + SPAN, at) if self.since and self.filters else None)
-        since = self.since or (until or at) - SPAN
-        if self.filters and (until or at) - since > SPAN:
-            raise Refused("out_of_range", "Across all accounts, a filter looks through at most 31 days.", "from")
+        until = self.until or (min(self.since + MAX_SPAN, at) if self.since and self.filters else None)
+        since = self.since or (until or at) - MAX_SPAN
+        if self.filters and (until or at) - since > MAX_SPAN:
+            raise Refused("out_of_range", "A filtered search across all accounts can span at most 31 days.", "from")
         return replace(self, since=since, until=until)
 
 
-page = partial(keyset.page, by="timestamp")
-_beyond = partial(keyset.beyond, by="timestamp")
+fetch_page = partial(keyset.load_page, time_column="timestamp")
+_after_cursor = partial(keyset.filter_from, time_column="timestamp")
 
 
-def pages(found: QuerySet[UsageLog], *, size: int) -> Iterator[list[UsageLog]]:
-    """All of them, page after page, newest first; each is looked for when it is asked for."""
-    mark = None
-    while (one := page(found, size=size, mark=mark)).rows:
-        yield one.rows
-        if one.next is None:
+def iter_pages(logs: QuerySet[UsageLog], *, size: int) -> Iterator[list[UsageLog]]:
+    """Yield the logs page by page, newest first; each page is queried when it is needed."""
+    cursor = None
+    while (page := fetch_page(logs, size=size, cursor=cursor)).rows:
+        yield page.rows
+        if page.next is None:
             return
-        mark = one.next
+        cursor = page.next
 
 
 _COLUMNS = (
@@ -91,60 +91,60 @@ _COLUMNS = (
 _Columns: Any = namedtuple("_Columns", (*_COLUMNS, "corrected", "external_id"))  # type: ignore[misc]  # names from above
 
 
-class Listed(ProviderDisplay, _Columns):
-    """A log as lists show it: the columns that a row says something of, whether there are adjustments, and its account's id.
+class ListedLog(ProviderDisplay, _Columns):
+    """The columns of a log that lists show, whether it has adjustments, and its account's external id.
 
-    Without the cost of a model instance.
+    Cheaper than a model instance.
     """
 
     __slots__ = ()
 
     @classmethod
-    def of(cls, log: UsageLog, *, corrected: bool) -> Self:
+    def from_log(cls, log: UsageLog, *, corrected: bool) -> Self:
         return cls._make((*_values(log), corrected, log.external_id))
 
 
 _values = attrgetter(*_COLUMNS)
 _ACCOUNT = _COLUMNS.index("account_id")
-_CORRECTED = Exists(UsageAdjustment.objects.filter(account_id=OuterRef("account_id"), log_id=OuterRef("id")))
+_HAS_CORRECTIONS = Exists(UsageAdjustment.objects.filter(account_id=OuterRef("account_id"), log_id=OuterRef("id")))
 
 
-def stream(found: QuerySet[UsageLog]) -> Iterator[list[Any]]:
-    """All of them, as Listed, keyset page after keyset page: memory stays flat on every database.
+def stream(logs: QuerySet[UsageLog]) -> Iterator[list[Any]]:
+    """Yield the logs as lists of ListedLog, one keyset page at a time: constant memory on every database.
 
-    Accounts are read beside the logs: a join would cost as much again as the logs themselves.
+    Accounts are queried separately: a join would double the cost.
     """
-    found, mark, names = found.annotate(corrected=_CORRECTED), None, dict[int, str]()
+    logs, cursor, names = logs.annotate(corrected=_HAS_CORRECTIONS), None, dict[int, str]()
     while True:
-        rows = read(_beyond(found, mark).values_list(*_COLUMNS, "corrected")[:STREAM])
-        _learn(names, {row[_ACCOUNT] for row in rows})
-        logs: list[Any] = [Listed._make((*row, names[row[_ACCOUNT]])) for row in rows]
-        yield logs
-        if len(logs) < STREAM:
+        rows = fetch_rows(_after_cursor(logs, cursor).values_list(*_COLUMNS, "corrected")[:STREAM_PAGE_SIZE])
+        _load_names(names, {row[_ACCOUNT] for row in rows})
+        page: list[Any] = [ListedLog._make((*row, names[row[_ACCOUNT]])) for row in rows]
+        yield page
+        if len(page) < STREAM_PAGE_SIZE:
             return
-        mark = Mark(logs[-1].timestamp, logs[-1].id)
+        cursor = PageCursor(page[-1].timestamp, page[-1].id)
 
 
-def read(rows: QuerySet[UsageLog, tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """What a `values_list` finds, as quickly as the database can."""
-    return postgres.fetch(connection, rows) if connection.vendor == "postgresql" else list(rows)
+def fetch_rows(rows: QuerySet[UsageLog, tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Evaluate a `values_list` queryset by the fastest way of the database."""
+    return postgres.fetch_binary(connection, rows) if connection.vendor == "postgresql" else list(rows)
 
 
-def _learn(names: dict[int, str], accounts: set[int]) -> None:
-    """Into `names` the external ids of these accounts, asked for where they are not known yet; it never grows for long."""
-    if len(names) > NAMES:
+def _load_names(names: dict[int, str], accounts: set[int]) -> None:
+    """Add the external ids of these accounts to `names`, a bounded cache."""
+    if len(names) > MAX_CACHED_NAMES:
         names.clear()
     unknown = accounts - names.keys()
     names.update(Account.objects.filter(pk__in=unknown).values_list("pk", "external_id"))
 
 
 def _declared(label: str) -> Q:
-    """Whatever its case: `iexact` would go by the collation, which is exact on MariaDB."""
+    """Compare in lower case: `iexact` depends on the collation, which is case-sensitive on MariaDB."""
     return Q(Exact(Lower("provider"), label.lower()))
 
 
 def _actual_provider(slug: str) -> Q:
-    """By what is shown: a log that nothing has been detected for stands under its declared label."""
+    """Match the shown provider: logs without a detected provider show their declared label."""
     return Q(actual_provider_name=slug) | (Q(actual_provider_name=None) & _declared(slug))
 
 
@@ -157,19 +157,19 @@ def _status(value: str) -> Q:
     return Q(status_code__gte=400) if value == "failed" else Q(status_code__lt=400)
 
 
-def text(value: str, account_id: int | None) -> Q:
-    """An exact event id, an exact log id, or the start of a model's name.
+def text_filter(value: str, account_id: int | None) -> Q:
+    """Match an exact event id, an exact log id, or the start of a model name.
 
-    Within an account, models are looked for only where its totals know one that begins so: else the ids' indexes are all it
-    takes, and not every log that the account has.
+    For one account, models are searched only if its rollup has a matching one, so that a search for an id uses the indexes
+    instead of scanning all logs of the account.
     """
-    wanted = Q(event_key=ids.key_of(value))
+    match = Q(event_key=ids.lookup_key(value))
     with suppress(ValueError):
-        wanted |= Q(id=UUID(value))
-    of_models = UsageModel.objects.filter(model__startswith=value.strip().lower())
-    if account_id is not None and not of_models.filter(account_id=account_id).exists():
-        return wanted
-    return wanted | Q(StartsWith(Lower("model_used"), value.lower()))
+        match |= Q(id=UUID(value))
+    models = UsageModel.objects.filter(model__startswith=value.strip().lower())
+    if account_id is not None and not models.filter(account_id=account_id).exists():
+        return match
+    return match | Q(StartsWith(Lower("model_used"), value.lower()))
 
 
 FILTERS: dict[str, Callable[[Any], Q]] = {
@@ -186,7 +186,7 @@ FILTERS: dict[str, Callable[[Any], Q]] = {
 }
 
 
-def of_period(account: Account | None, name: str) -> tuple[datetime, datetime]:
-    """The instants of a named period. Raises ValueError. A late log is found by when it happened, not where it counts."""
+def period_bounds(account: Account | None, name: str) -> tuple[datetime, datetime]:
+    """The start and end (UTC) of a named period, for a search by call time. Raises ValueError for an invalid name."""
     period = usage_periods.named_period(account, name)
     return period.starts_at, period.ends_at

@@ -1,4 +1,4 @@
-"""Amounts of usage by declared provider, actual provider and category, as limits and totals count them. Pure."""
+"""Usage quantities by declared provider, actual provider and category. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Quantity(NamedTuple):
-    """Calls of one declared provider, actual provider and category: used, held, or asked for. Cost is nano-USD."""
+    """Used, reserved or requested usage of one declared provider, actual provider and category. Cost in nano-USD."""
 
     declared: str
     actual: str
@@ -21,8 +21,8 @@ class Quantity(NamedTuple):
         return self.declared, self.actual, self.category
 
 
-def grouped(rows: Iterable[Quantity]) -> list[Quantity]:
-    """The rows added up, one for each group, in the order of the groups."""
+def sum_by_group(rows: Iterable[Quantity]) -> list[Quantity]:
+    """Sum the rows by group, sorted by group."""
     sums: dict[tuple[str, str, str], tuple[int, int, int]] = {}
     for row in rows:
         calls, tokens, cost = sums.get(row.group, (0, 0, 0))

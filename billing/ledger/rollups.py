@@ -1,4 +1,4 @@
-"""The derived totals: moved with the log in one transaction, checked against it, and put right by differences."""
+"""Rollups: totals derived from the logs and updated in the same transaction."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from billing.models.rollups import PROVIDER_BOUNDS_MS, SLOTS
 from lib import histogram, upsert
 
 Row = tuple[Any, ...]
-Stored = UsageLog | NewLog
+AnyLog = UsageLog | NewLog
 Totals = dict[Row, list[int]]  # key columns -> counters
 
 
 @dataclass(frozen=True, slots=True)
 class Rollup:
-    """A rollup's table, its key columns, its counters, and how a log's key is made."""
+    """A rollup table with its key columns and counters; `key_of` returns a log's key."""
 
     model: type[models.Model]
     keys: tuple[str, ...]
     counters: tuple[str, ...]
-    key_of: Callable[[Stored], Row]
+    key_of: Callable[[AnyLog], Row]
 
     @property
     def table(self) -> str:
         return self.model._meta.db_table
 
 
-COUNTS = ("calls", "errors", "tokens_total", "cost_nano", "unpriced_calls")
-DAY_COUNTS = (*COUNTS, "billable_calls", "fallback_calls", "tokens_input", "tokens_output", "response_time_sum")
+COUNTERS = ("calls", "errors", "tokens_total", "cost_nano", "unpriced_calls")
+DAY_COUNTERS = (*COUNTERS, "billable_calls", "fallback_calls", "tokens_input", "tokens_output", "response_time_sum")
 
 
-def counts_of(log: Stored) -> list[int]:
-    """What one log adds to a day, in the order of DAY_COUNTS; a voided log adds nothing."""
+def counts_of(log: AnyLog) -> list[int]:
+    """What one log adds to DAY_COUNTERS (cost in nano-USD, time in ms); zeros for a voided log."""
     if log.voided_at is not None:
-        return [0] * len(DAY_COUNTS)
+        return [0] * len(DAY_COUNTERS)
     return [
         1,
         int(log.failed),
@@ -53,133 +53,132 @@ def counts_of(log: Stored) -> list[int]:
         log.effective_nano,
         int(not log.is_priced),
         int(log.is_billable),
-        int(log.shown_confidence == "fallback"),
+        int(log.display_confidence == "fallback"),
         log.tokens_input,
         log.tokens_output,
         log.response_time_ms,
     ]
 
 
-def quantity_of(log: Stored) -> Quantity:
-    """What one log is to a meter."""
+def quantity_of(log: AnyLog) -> Quantity:
+    """What one log adds to meters."""
     calls = int(log.is_billable)
-    return Quantity(declared_of(log), log.shown_provider, log.category, calls, log.tokens_total, log.effective_nano)
+    return Quantity(declared_of(log), log.display_provider, log.category, calls, log.tokens_total, log.effective_nano)
 
 
-def declared_of(log: Stored) -> str:
-    return log.kind.declared if isinstance(log, NewLog) else log.provider.strip().lower()
+def declared_of(log: AnyLog) -> str:
+    return log.profile.declared if isinstance(log, NewLog) else log.provider.strip().lower()
 
 
-def model_of(log: Stored) -> str:
-    return log.kind.model if isinstance(log, NewLog) else log.model_used.strip().lower()
+def model_of(log: AnyLog) -> str:
+    return log.profile.model if isinstance(log, NewLog) else log.model_used.strip().lower()
 
 
-def platform_day(log: Stored) -> date:
-    """The UTC day on which a log counts for the platform: of the call, or of its receipt where it came late."""
+def platform_day(log: AnyLog) -> date:
+    """The UTC day on which the platform counts a log: the day of the call, or of receipt if it was late."""
     return (log.timestamp if log.late_for is None else log.received_at).astimezone(UTC).date()
 
 
 USAGE_DAYS = Rollup(
     UsageDay,
     ("account_id", "day", "declared", "actual", "category"),
-    DAY_COUNTS,
-    lambda log: (log.account_id, log.usage_day, declared_of(log), log.shown_provider, log.category),
+    DAY_COUNTERS,
+    lambda log: (log.account_id, log.usage_day, declared_of(log), log.display_provider, log.category),
 )
 USAGE_MODELS = Rollup(
     UsageModel,
     ("account_id", "period", "actual", "model"),
-    COUNTS,
-    lambda log: (log.account_id, log.usage_period, log.shown_provider, model_of(log)),
+    COUNTERS,
+    lambda log: (log.account_id, log.usage_period, log.display_provider, model_of(log)),
 )
 PLATFORM_DAYS = Rollup(
     PlatformDay,
     ("day", "declared", "actual", "category", "slot"),
-    DAY_COUNTS,
-    lambda log: (platform_day(log), declared_of(log), log.shown_provider, log.category),
+    DAY_COUNTERS,
+    lambda log: (platform_day(log), declared_of(log), log.display_provider, log.category),
 )
-LEDGERED = (USAGE_DAYS, USAGE_MODELS, PLATFORM_DAYS)  # those that equal the log; minutes only watch live traffic
+# Rollups that always equal the logs; ProviderMinute counts only live traffic.
+LEDGER_ROLLUPS = (USAGE_DAYS, USAGE_MODELS, PLATFORM_DAYS)
 
 
-def group(logs: Sequence[Stored]) -> dict[Rollup, Totals]:
-    """What `logs` add to each rollup (a platform day's key without its slot)."""
+def totals_by_rollup(logs: Sequence[AnyLog]) -> dict[Rollup, Totals]:
+    """What the logs add to each ledger rollup. Keys of platform days have no slot."""
     counts = [counts_of(log) for log in logs]
-    return {rollup: _counted(rollup, logs, counts) for rollup in LEDGERED}
+    return {rollup: _rollup_totals(rollup, logs, counts) for rollup in LEDGER_ROLLUPS}
 
 
-def added(rollup: Rollup, logs: Sequence[Stored]) -> Totals:
-    """What `logs` add to one of them."""
-    return _counted(rollup, logs, [counts_of(log) for log in logs])
+def totals_for(rollup: Rollup, logs: Sequence[AnyLog]) -> Totals:
+    """What the logs add to one rollup."""
+    return _rollup_totals(rollup, logs, [counts_of(log) for log in logs])
 
 
-def minus(some: Mapping[Rollup, Totals], less: Mapping[Rollup, Totals]) -> dict[Rollup, Totals]:
-    """What is left of `some`; of two groups of the same logs, before and after they changed, what to apply."""
-    return {rollup: _minus(totals, less[rollup]) for rollup, totals in some.items()}
+def subtract(totals: Mapping[Rollup, Totals], less: Mapping[Rollup, Totals]) -> dict[Rollup, Totals]:
+    """`totals` minus `less`. With the totals of the same logs after and before a correction: the change to apply."""
+    return {rollup: _subtract_totals(totals[rollup], less[rollup]) for rollup in totals}
 
 
-def apply(totals: Mapping[Rollup, Totals], *, live: Sequence[Stored] = ()) -> None:
-    """Move the rollups by `totals`: sorted, the last statement before the commit, one slot of a platform day for all.
+def apply(totals: Mapping[Rollup, Totals], *, live: Sequence[AnyLog] = ()) -> None:
+    """Add `totals` to the rollups in sorted order, in one random slot of the platform days. Call it last before the commit.
 
-    `live` are calls that provider health counts as well, by minute of receipt.
+    `live` calls are also counted in provider health, by minute of receipt.
     """
     slot = randbelow(SLOTS)
     sums = []
-    for rollup in LEDGERED:
+    for rollup in LEDGER_ROLLUPS:
         tail = (slot,) if rollup is PLATFORM_DAYS else ()
         rows = [(*key, *tail, *counts) for key, counts in sorted(totals[rollup].items()) if any(counts)]
-        sums.append(upsert.Sums(rollup.table, rollup.keys, rollup.counters, rows))
-    upsert.add(connection, *sums, watched(live, slot))
+        sums.append(upsert.Increments(rollup.table, rollup.keys, rollup.counters, rows))
+    upsert.increment(connection, *sums, minute_sums(live, slot))
 
 
-def watched(logs: Sequence[Stored], slot: int) -> upsert.Sums:
-    """Live calls by minute of receipt and provider, for provider health."""
+def minute_sums(logs: Sequence[AnyLog], slot: int) -> upsert.Increments:
+    """Sums of live calls by minute of receipt and provider, for provider health."""
     minutes = {at: at.replace(second=0, microsecond=0) for at in {log.received_at for log in logs}}
     totals: Totals = {}
     for log in logs:
-        key, took = (minutes[log.received_at], log.shown_provider), log.response_time_ms
-        counts = totals.get(key) or totals.setdefault(key, [0] * len(WATCHED))
+        key, took_ms = (minutes[log.received_at], log.display_provider), log.response_time_ms
+        counts = totals.get(key) or totals.setdefault(key, [0] * len(MINUTE_COUNTERS))
         counts[0] += 1
         if log.failed:
             counts[1] += 1
-        if took:  # 0: nobody told it
-            counts[2] += took
-            counts[3 + bisect_left(PROVIDER_BOUNDS_MS, took)] += 1
+        if took_ms:  # 0: not reported
+            counts[2] += took_ms
+            counts[3 + bisect_left(PROVIDER_BOUNDS_MS, took_ms)] += 1
     rows = [(*key, slot, *counts) for key, counts in sorted(totals.items())]
-    return upsert.Sums(ProviderMinute._meta.db_table, ("minute", "actual", "slot"), WATCHED, rows)
+    return upsert.Increments(ProviderMinute._meta.db_table, ("minute", "actual", "slot"), MINUTE_COUNTERS, rows)
 
 
-WATCHED = ("calls", "errors", "response_time_sum", *histogram.columns(PROVIDER_BOUNDS_MS))
+MINUTE_COUNTERS = ("calls", "errors", "response_time_sum", *histogram.columns(PROVIDER_BOUNDS_MS))
 
 
-def _counted(rollup: Rollup, logs: Sequence[Stored], counts: Sequence[list[int]]) -> Totals:
-    return {key: sums[: len(rollup.counters)] for key, sums in _totals(map(rollup.key_of, logs), counts).items()}
+def _rollup_totals(rollup: Rollup, logs: Sequence[AnyLog], counts: Sequence[list[int]]) -> Totals:
+    return {key: sums[: len(rollup.counters)] for key, sums in _sum_by_key(map(rollup.key_of, logs), counts).items()}
 
 
-def _totals(keys: Iterable[Row], counts: Iterable[list[int]]) -> Totals:
-    """The counts of each key, summed column by column."""
-    of_each: dict[Row, list[list[int]]] = {}
-    for key, each in zip(keys, counts, strict=True):
-        if key in of_each:
-            of_each[key].append(each)
+def _sum_by_key(keys: Iterable[Row], counts: Iterable[list[int]]) -> Totals:
+    """Sum the counts of each key, column by column."""
+    by_key: dict[Row, list[list[int]]] = {}
+    for key, row in zip(keys, counts, strict=True):
+        if key in by_key:
+            by_key[key].append(row)
         else:
-            of_each[key] = [each]
-    return {
-        key: found[0] if len(found) == 1 else list(map(sum, zip(*found, strict=True))) for key, found in of_each.items()
-    }
+            by_key[key] = [row]
+    return {key: rows[0] if len(rows) == 1 else list(map(sum, zip(*rows, strict=True))) for key, rows in by_key.items()}
 
 
-def _minus(some: Totals, less: Totals) -> Totals:
-    result = dict(some)
+def _subtract_totals(totals: Totals, less: Totals) -> Totals:
+    result = dict(totals)
     for key, counts in less.items():
-        stands = result.get(key, [0] * len(counts))
-        result[key] = list(map(sub, stands, counts))
+        current = result.get(key, [0] * len(counts))
+        result[key] = list(map(sub, current, counts))
     return result
 
 
 def days_between(account: Account | None, start: date, end: date) -> QuerySet[Any]:
-    """The rollup's rows of the days from `start` up to `end`, which is not one of them."""
+    """The daily rollup rows from `start` to `end`, exclusive."""
     return days_of(account).filter(day__gte=start, day__lt=end)
 
 
 def days_of(account: Account | None) -> QuerySet[Any]:
-    """The rollup's rows of the account, or of the platform where it is None."""
+    """The daily rollup rows of the account, or of the platform if it is None."""
     return PlatformDay.objects.all() if account is None else UsageDay.objects.filter(account_id=account.id)

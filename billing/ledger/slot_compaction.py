@@ -1,6 +1,6 @@
-"""Past days of the platform, gathered into one row a figure: slots spread a running day's writers, and make readers slow.
+"""Merges the slots of past platform days into one row per key. Slots avoid lock contention but slow down reads.
 
-A day that is over is written seldom: by what comes late, and by corrections. The job calls it; no sum changes by it.
+Past days are rarely written: only by late events and corrections. Totals do not change.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from billing.models import PlatformDay
 from billing.models.rollups import SLOTS
 from lib import retry, upsert
 
-OVER = timedelta(days=2)  # since a day began: nobody's clock is as late
-KEYS = PLATFORM_DAYS.keys[:-1]  # all but the slot
+MIN_AGE = timedelta(days=2)  # since the day began: it is over even by a slow clock
+KEY_COLUMNS = PLATFORM_DAYS.keys[:-1]  # all but the slot
 
 
 def compact(at: datetime) -> int:
-    """Gather what is spread over slots, a day a transaction; how many days that were. May be stopped at any moment."""
-    before = at.astimezone(UTC).date() - OVER
+    """Merge the slots of past days, one transaction per day; return the number of days. Safe to interrupt."""
+    before = at.astimezone(UTC).date() - MIN_AGE
     spread = PlatformDay.objects.filter(day__lt=before, slot__gt=0).order_by("day").values_list("day", flat=True)
     days = list(spread.distinct())
     for day in days:
-        retry.on_deadlock(partial(_gather, day))
+        retry.on_deadlock(partial(_compact_day, day))
     return len(days)
 
 
 @transaction.atomic
-def _gather(day: date) -> None:
-    """The rows are claimed by moving them to slots that no writer knows: what is written meanwhile stays for another time."""
+def _compact_day(day: date) -> None:
+    """Claim rows by moving them to slots that writers never use; rows written meanwhile wait for the next run."""
     spread = PlatformDay.objects.filter(day=day)
     spread.filter(slot__gt=0, slot__lt=SLOTS).update(slot=F("slot") + SLOTS)
     claimed = spread.filter(slot__gt=SLOTS)
     sums = {f"sum_{counter}": Sum(counter) for counter in PLATFORM_DAYS.counters}
-    rows = claimed.order_by().values_list(*KEYS).annotate(**sums)
-    together = sorted((*row[: len(KEYS)], 0, *map(int, row[len(KEYS) :])) for row in rows)
+    rows = claimed.order_by().values_list(*KEY_COLUMNS).annotate(**sums)
+    merged = sorted((*row[: len(KEY_COLUMNS)], 0, *map(int, row[len(KEY_COLUMNS) :])) for row in rows)
     claimed.delete()
-    upsert.add(
+    upsert.increment(
         connection,
-        upsert.Sums(PLATFORM_DAYS.table, PLATFORM_DAYS.keys, PLATFORM_DAYS.counters, together),
+        upsert.Increments(PLATFORM_DAYS.table, PLATFORM_DAYS.keys, PLATFORM_DAYS.counters, merged),
     )

@@ -1,1 +1,3 @@
-"""Whether calls may run: limits, decisions and reservations."""
+"""Limits, the decisions under them, and reservations."""
+
+__all__ = ["decisions", "limit_status", "limits", "operations", "reservations"]

@@ -1,6 +1,6 @@
-"""May these calls run? The rule, over limits, use and holds that somebody read. Pure; called by limits.py only.
+"""Decides whether calls may run, given limits, usage and reservations. Pure.
 
-All or nothing over the operations of a request: each is judged with those before it, and one that is refused takes no room.
+A request is granted whole or not at all. Each operation is judged after the ones before it; a refused one reserves nothing.
 """
 
 from __future__ import annotations
@@ -11,22 +11,21 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from billing.ledger.quantities import Quantity
-from billing.plans.meters import Limit
-from billing.plans.meters import told as told_amount
+from billing.plans.meters import Limit, amount_as_json
 from lib import money
 
 DAY = "day"
 INACTIVE, NOT_IN_PLAN, UNPRICED, EXCEEDED = "subscription_inactive", "not_in_plan", "unpriced_model", "limit_exceeded"
-ORDER = (
+REFUSAL_ORDER = (
     INACTIVE,
     NOT_IN_PLAN,
     UNPRICED,
     EXCEEDED,
-)  # in which refusals are told: what waiting does not cure comes first
+)  # reported first: the refusals that waiting does not resolve
 
 
-class Window(NamedTuple):
-    """The usage period and the local day that are open: their dates, and the instants at which they end."""
+class OpenWindow(NamedTuple):
+    """The open usage period [start, end) and local day: their dates, and the instants at which they end."""
 
     start: date
     end: date
@@ -36,8 +35,8 @@ class Window(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """What one operation asks for, and what it would cost all together; `priced` is whether that is known."""
+class RequestedUsage:
+    """What one operation requests, and the cost of its calls together (nano-USD); `priced` is whether the price is known."""
 
     quantity: Quantity
     cost_nano: int
@@ -45,8 +44,8 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
-    """What an account used in the open period and on the open day, and what is held for calls that run."""
+class CurrentUsage:
+    """An account's recorded usage in the open period and on the open day, and what live reservations hold."""
 
     period: Sequence[Quantity]
     day: Sequence[Quantity]
@@ -55,7 +54,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class LimitStatus:
-    """Where an account stands with one limit, in the meter's unit. `requested` is what is asked for on top."""
+    """An account's usage under one limit, in the meter's unit (cost: nano-USD)."""
 
     limit: Limit
     used: int
@@ -73,142 +72,153 @@ class LimitStatus:
         return self.limit.hard and amount is not None and self.used + self.reserved + self.requested > amount
 
     @property
-    def held_up(self) -> bool:
-        """Refused only because of calls that are running: some of that room may be free in a moment."""
+    def blocked_by_holds(self) -> bool:
+        """Whether only reservations of running calls are in the way; these may be released soon."""
         return self.used + self.requested <= (self.limit.amount or 0)
 
 
 class Refusal(Exception):
-    """Why calls may not run: a code, a sentence, and the limit that stands in the way, where it is one."""
+    """Why calls may not run: a code, a sentence, and the limit that refuses them, if any."""
 
-    def __init__(self, code: str, detail: str, standing: LimitStatus | None = None) -> None:
+    def __init__(self, code: str, detail: str, limit_status: LimitStatus | None = None) -> None:
         super().__init__(detail)
-        self.code, self.detail, self.standing = code, detail, standing
+        self.code, self.detail, self.limit_status = code, detail, limit_status
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """One operation: what it asks, every meter that it touches, and why it may not run."""
+class OperationDecision:
+    """One operation: what it requests, the limits that apply to it, and why it may not run."""
 
-    ask: Ask
-    standings: tuple[LimitStatus, ...]
+    requested: RequestedUsage
+    statuses: tuple[LimitStatus, ...]
     refusal: Refusal | None
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    operations: tuple[Judged, ...]
+    operations: tuple[OperationDecision, ...]
     resets_at: datetime
 
     @property
     def refusal(self) -> Refusal | None:
-        """The first one, in the order of codes and then of operations."""
-        refusals = [one.refusal for one in self.operations if one.refusal]
-        return min(refusals, key=lambda refusal: ORDER.index(refusal.code), default=None)
+        """The refusal to report: the first one by code, then by operation."""
+        refusals = [operation.refusal for operation in self.operations if operation.refusal]
+        return min(refusals, key=lambda refusal: REFUSAL_ORDER.index(refusal.code), default=None)
 
     @property
     def cost_nano(self) -> int:
-        return sum(one.ask.cost_nano for one in self.operations)
+        return sum(operation.requested.cost_nano for operation in self.operations)
 
 
 def decide(
-    asks: Iterable[Ask],
+    requests: Iterable[RequestedUsage],
     *,
     limits: Sequence[Limit],
-    use: Use,
-    window: Window,
+    usage: CurrentUsage,
+    window: OpenWindow,
     inactive: str | None,
     block_unpriced: bool,
 ) -> Decision:
-    """Judge each operation, with the room that the ones before it take."""
-    judged = []
-    for ask in asks:
-        standings = tuple(_touched(ask, limits, use, window))
-        refusal = _refusal(ask, standings, inactive, block_unpriced)
-        judged.append(Judged(ask, standings, refusal))
+    """Judge each operation, counting what the granted ones before it would hold."""
+    operations = []
+    for requested in requests:
+        statuses = tuple(_applicable_statuses(requested, limits, usage, window))
+        refusal = _refusal(requested, statuses, inactive, block_unpriced)
+        operations.append(OperationDecision(requested, statuses, refusal))
         if refusal is None:
-            use = replace(use, held=[*use.held, ask.quantity])
-    return Decision(tuple(judged), window.ends_at)
+            usage = replace(usage, held=[*usage.held, requested.quantity])
+    return Decision(tuple(operations), window.ends_at)
 
 
-def standing(limit: Limit, use: Use, window: Window, requested: int = 0) -> LimitStatus:
+def limit_status(limit: Limit, usage: CurrentUsage, window: OpenWindow, requested: int = 0) -> LimitStatus:
     daily = limit.per == DAY
     return LimitStatus(
         limit=limit,
-        used=limit.meter.total(use.day if daily else use.period),
-        reserved=limit.meter.total(use.held),
+        used=limit.meter.total(usage.day if daily else usage.period),
+        reserved=limit.meter.total(usage.held),
         resets_at=window.day_ends_at if daily else window.ends_at,
         requested=requested,
     )
 
 
-def _touched(ask: Ask, limits: Iterable[Limit], use: Use, window: Window) -> Iterator[LimitStatus]:
+def _applicable_statuses(
+    requested: RequestedUsage, limits: Iterable[Limit], usage: CurrentUsage, window: OpenWindow
+) -> Iterator[LimitStatus]:
     for limit in limits:
-        if limit.meter.touches(ask.quantity):
-            yield standing(limit, use, window, limit.meter.total([ask.quantity]))
+        if limit.meter.applies_to(requested.quantity):
+            yield limit_status(limit, usage, window, limit.meter.total([requested.quantity]))
 
 
-def _refusal(ask: Ask, standings: Sequence[LimitStatus], inactive: str | None, block_unpriced: bool) -> Refusal | None:
+def _refusal(
+    requested: RequestedUsage, statuses: Sequence[LimitStatus], inactive: str | None, block_unpriced: bool
+) -> Refusal | None:
     if inactive:
         return Refusal(INACTIVE, inactive)
-    exceeded = [one for one in standings if one.exceeded]
-    for one in exceeded:
-        if one.limit.amount == 0:
-            return Refusal(NOT_IN_PLAN, f"{one.limit.meter.label}: not allowed, the limit is 0.", one)
-    if block_unpriced and not ask.priced:
-        return Refusal(UNPRICED, "The price of this call is not known, and calls without one are blocked.")
-    return Refusal(EXCEEDED, _in_words(exceeded[0]), exceeded[0]) if exceeded else None
+    exceeded = [status for status in statuses if status.exceeded]
+    for status in exceeded:
+        if status.limit.amount == 0:
+            return Refusal(NOT_IN_PLAN, f"{status.limit.meter.label}: not allowed, the limit is 0.", status)
+    if block_unpriced and not requested.priced:
+        return Refusal(UNPRICED, "The price of this call is unknown, and unpriced calls are blocked.")
+    return Refusal(EXCEEDED, _describe_exceeded(exceeded[0]), exceeded[0]) if exceeded else None
 
 
-def _in_words(one: LimitStatus) -> str:
-    """ "Video calls: 2 of 2 used, 0 reserved, 1 more asked for. Resets at 2026-12-01 00:00 UTC." """
+def _describe_exceeded(status: LimitStatus) -> str:
+    """ "Video calls: 2 of 2 used, 0 reserved, 1 requested. Resets at 2026-12-01 00:00 UTC." """
     used, limit, reserved, requested = (
-        shown(one.limit, amount) for amount in (one.used, one.limit.amount or 0, one.reserved, one.requested)
+        format_amount(status.limit, amount)
+        for amount in (status.used, status.limit.amount or 0, status.reserved, status.requested)
     )
-    per = " today" if one.limit.per == DAY else ""
+    per = " today" if status.limit.per == DAY else ""
     return (
-        f"{one.limit.meter.label}: {used} of {limit} used{per}, {reserved} reserved, {requested} more asked for. "
-        f"Resets at {one.resets_at:%Y-%m-%d %H:%M} UTC."
+        f"{status.limit.meter.label}: {used} of {limit} used{per}, {reserved} reserved, {requested} requested. "
+        f"Resets at {status.resets_at:%Y-%m-%d %H:%M} UTC."
     )
 
 
-def shown(limit: Limit, amount: int) -> str:
-    """An amount as a sentence or a page says it, exactly."""
+def format_amount(limit: Limit, amount: int) -> str:
+    """An amount in the limit's unit as text, exact: "$0.25", "1,000"."""
     return f"${money.exact_usd(amount)}" if limit.meter.unit == "cost" else f"{amount:,}"
 
 
-def told(decision: Decision) -> dict[str, Any]:
-    """A decision as JSON: the API's answer, which a reservation keeps as its grant."""
+def as_json(decision: Decision) -> dict[str, Any]:
+    """The decision as JSON; a reservation stores it as its grant."""
     return {
         "allowed": decision.refusal is None,
         "estimated_cost_usd": money.exact_usd(decision.cost_nano),
-        "operations": [_told_operation(one) for one in decision.operations],
+        "operations": [_operation_as_json(operation) for operation in decision.operations],
         "resets_at": decision.resets_at,
     }
 
 
-def _told_operation(one: Judged) -> dict[str, Any]:
+def _operation_as_json(operation: OperationDecision) -> dict[str, Any]:
+    requested, refusal = operation.requested, operation.refusal
     return {
-        "allowed": one.refusal is None,
-        "estimated_cost_usd": money.exact_usd(one.ask.cost_nano) if one.ask.priced else None,
-        "priced": one.ask.priced,
-        "actual_provider": one.ask.quantity.actual,
+        "allowed": refusal is None,
+        "estimated_cost_usd": money.exact_usd(requested.cost_nano) if requested.priced else None,
+        "priced": requested.priced,
+        "actual_provider": requested.quantity.actual,
         "meters": [
-            {"per": each.limit.per, **told_limit(each), "remaining": told_amount(each.limit.meter.unit, each.remaining)}
-            for each in one.standings
+            {
+                "per": status.limit.per,
+                **limit_as_json(status),
+                "remaining": amount_as_json(status.limit.meter.unit, status.remaining),
+            }
+            for status in operation.statuses
         ],
-        "code": one.refusal.code if one.refusal else None,
-        "reason": one.refusal.detail if one.refusal else None,
+        "code": refusal.code if refusal else None,
+        "reason": refusal.detail if refusal else None,
     }
 
 
-def told_limit(one: LimitStatus) -> dict[str, Any]:
-    """The limit object of a refusal."""
+def limit_as_json(status: LimitStatus) -> dict[str, Any]:
+    """The `limit` object of a refusal."""
+    unit = status.limit.meter.unit
     return {
-        "meter": one.limit.meter.slug,
-        "limit": told_amount(one.limit.meter.unit, one.limit.amount),
-        "used": told_amount(one.limit.meter.unit, one.used),
-        "reserved": told_amount(one.limit.meter.unit, one.reserved),
-        "requested": told_amount(one.limit.meter.unit, one.requested),
-        "resets_at": one.resets_at,
+        "meter": status.limit.meter.slug,
+        "limit": amount_as_json(unit, status.limit.amount),
+        "used": amount_as_json(unit, status.used),
+        "reserved": amount_as_json(unit, status.reserved),
+        "requested": amount_as_json(unit, status.requested),
+        "resets_at": status.resets_at,
     }

@@ -1,4 +1,4 @@
-"""Where an account stands with each of its limits, and a limit in words: the admin's and the customers' pages show it."""
+"""The limits of an account as rows of a page, and a limit as text."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from datetime import datetime
 from decimal import Decimal
 
 from billing.limits import limits
-from billing.limits.decisions import shown
+from billing.limits.decisions import format_amount
 from billing.models import Account, Meter
 from billing.plans.meters import Limit
 from lib.percent import percentage
 
-UNLIMITED, FORBIDDEN = "unlimited", "not allowed"
+UNLIMITED, NOT_ALLOWED = "unlimited", "not allowed"
 
 
 @dataclass(frozen=True, slots=True)
-class MeterLine:
-    """One limit of an account, and its cap in words. Amounts are nano-USD where it counts money."""
+class LimitRow:
+    """One limit of an account. Amounts are nano-USD where `money`, else calls or tokens."""
 
     label: str
     money: bool
@@ -28,25 +28,25 @@ class MeterLine:
     resets_at: datetime
 
 
-def meter_lines(account: Account, at: datetime) -> list[MeterLine]:
+def limit_rows(account: Account, at: datetime) -> list[LimitRow]:
     return [
-        MeterLine(
-            label=one.limit.meter.label,
-            money=one.limit.meter.unit == "cost",
-            used=one.used,
-            reserved=one.reserved,
-            cap=in_words(one.limit),
-            percent=percentage(one.used, one.limit.amount or 0),
-            resets_at=one.resets_at,
+        LimitRow(
+            label=status.limit.meter.label,
+            money=status.limit.meter.unit == "cost",
+            used=status.used,
+            reserved=status.reserved,
+            cap=describe_limit(status.limit),
+            percent=percentage(status.used, status.limit.amount or 0),
+            resets_at=status.resets_at,
         )
-        for one in limits.standing(account, at)
+        for status in limits.statuses(account, at)
     ]
 
 
-def in_words(limit: Limit) -> str:
+def describe_limit(limit: Limit) -> str:
     """ "unlimited", "not allowed", "$2", "50 calls a day, soft"."""
     if limit.amount is None:
         return UNLIMITED
     unit = "" if limit.meter.unit == Meter.Unit.COST else f" {limit.meter.unit}"
-    words = f"{shown(limit, limit.amount)}{unit}" if limit.amount else FORBIDDEN
-    return words + (" a day" if limit.per == "day" else "") + ("" if limit.hard else ", soft")
+    text = f"{format_amount(limit, limit.amount)}{unit}" if limit.amount else NOT_ALLOWED
+    return text + (" a day" if limit.per == "day" else "") + ("" if limit.hard else ", soft")

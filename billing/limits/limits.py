@@ -1,7 +1,6 @@
-"""May these calls run, and where does an account stand? Asked by the API, reservations, calls in process, and pages.
+"""Decides whether an account's calls may run, and reports the status of its limits.
 
-Use is read from `usage_days` and added to the holds that have not expired, in one statement: two would be two moments,
-and a settle between them would hide a hold.
+Usage from `usage_days` and live holds are read in one statement: between two statements, a settle could hide a hold.
 """
 
 from __future__ import annotations
@@ -17,109 +16,111 @@ from django.db import connection
 from billing.errors import Refused
 from billing.ledger.quantities import Quantity
 from billing.limits import decisions, operations
-from billing.limits.decisions import Ask, Decision, LimitStatus, Use, Window
+from billing.limits.decisions import CurrentUsage, Decision, LimitStatus, OpenWindow, RequestedUsage
 from billing.limits.operations import Operation
 from billing.models import Account, Per, UsageReservation
-from billing.models.rollups import MOST_NANO
+from billing.models.rollups import MAX_NANO
 from billing.plans import plans
 from billing.plans.meters import MONTHLY_COST
 from lib import periods, postgres
 
 ONE_DAY = timedelta(days=1)
 
-_USED = """
-SELECT 'used', declared, actual, category, SUM(billable_calls), SUM(tokens_total), SUM(cost_nano),
+_USAGE_SQL = """
+SELECT 'usage', declared, actual, category, SUM(billable_calls), SUM(tokens_total), SUM(cost_nano),
        SUM(CASE WHEN day = %s THEN billable_calls ELSE 0 END),
        SUM(CASE WHEN day = %s THEN tokens_total ELSE 0 END),
        SUM(CASE WHEN day = %s THEN cost_nano ELSE 0 END)
 FROM usage_days WHERE account_id = %s AND day >= %s AND day < %s GROUP BY declared, actual, category"""
-_HELD = """
+_HELD_SQL = """
 SELECT 'held', hold.declared, hold.actual, hold.category, SUM(hold.calls), SUM(hold.tokens), SUM(hold.cost_nano), 0, 0, 0
-FROM usage_reservations room
-JOIN usage_holds hold ON hold.account_id = room.account_id AND hold.reservation_id = room.id
-WHERE room.account_id = %s AND room.state = 'held' AND room.expires_at > %s
+FROM usage_reservations reservation
+JOIN usage_holds hold ON hold.account_id = reservation.account_id AND hold.reservation_id = reservation.id
+WHERE reservation.account_id = %s AND reservation.state = 'held' AND reservation.expires_at > %s
 GROUP BY hold.declared, hold.actual, hold.category"""
-_PLANS = "SELECT 'plans', '', '', '', version, 0, 0, 0, 0, 0 FROM book_versions WHERE book = 'plans'"
-_KNOWN = """
-SELECT 'known', '', '', '', 1, 0, 0, 0, 0, 0 FROM usage_reservations WHERE account_id = %s AND reservation_key = %s"""
+_PLANS_SQL = "SELECT 'plans', '', '', '', version, 0, 0, 0, 0, 0 FROM book_versions WHERE book = 'plans'"
+_RESERVATION_SQL = """
+SELECT 'reservation', '', '', '', 1, 0, 0, 0, 0, 0 FROM usage_reservations WHERE account_id = %s AND reservation_key = %s"""
 
 
-class Moment(NamedTuple):
-    """What one statement saw: use and holds, the version of the plans, and whether a reservation's id is known."""
+class LimitInputs(NamedTuple):
+    """What a decision needs from the database, read in one statement."""
 
-    use: Use
+    usage: CurrentUsage
     plans_version: int
-    known: bool
+    reservation_exists: bool
 
 
-def preflight(account: Account, wanted: Sequence[Operation], at: datetime) -> Decision:
-    """Would these calls pass, together? Writes nothing. Raises Refused where an operation is not one."""
-    return decide(account, operations.asks(wanted, at), read(account, at), at)
+def preflight(account: Account, calls: Sequence[Operation], at: datetime) -> Decision:
+    """Decide whether the calls may run together; writes nothing. Raises Refused for an invalid operation."""
+    return decide(account, operations.requested_usage(calls, at), load_inputs(account, at), at)
 
 
-def decide(account: Account, asks: Sequence[Ask], moment: Moment, at: datetime) -> Decision:
-    """Judge what is asked for against what was read."""
-    _check_totals(moment.use, asks)
+def decide(account: Account, requests: Sequence[RequestedUsage], inputs: LimitInputs, at: datetime) -> Decision:
+    """Apply the account's limits. Raises Refused where the reserved total would not fit into 64 bits."""
+    _check_totals(inputs.usage, requests)
     policy = account.unpriced_policy or settings.UNPRICED_POLICY
     return decisions.decide(
-        asks,
-        limits=plans.effective_limits(account, at, plans.current(moment.plans_version)),
-        use=moment.use,
-        window=window(account, at),
-        inactive=plans.inactive(account, at),
+        requests,
+        limits=plans.effective_limits(account, at, plans.current(inputs.plans_version)),
+        usage=inputs.usage,
+        window=open_window(account, at),
+        inactive=plans.inactive_reason(account, at),
         block_unpriced=policy == Account.UnpricedPolicy.BLOCK,
     )
 
 
-def standing(account: Account, at: datetime) -> list[LimitStatus]:
-    """Where the account stands with each of its limits, in their order."""
-    moment, open_now = read(account, at), window(account, at)
-    limits = plans.effective_limits(account, at, plans.current(moment.plans_version))
-    return [decisions.standing(limit, moment.use, open_now) for limit in limits]
+def statuses(account: Account, at: datetime) -> list[LimitStatus]:
+    """The status of each of the account's limits, in order."""
+    inputs, window = load_inputs(account, at), open_window(account, at)
+    limits = plans.effective_limits(account, at, plans.current(inputs.plans_version))
+    return [decisions.limit_status(limit, inputs.usage, window) for limit in limits]
 
 
-def budget(standings: Sequence[LimitStatus]) -> tuple[int | None, int]:
-    """The cap on the cost of a period, and what is held under it; nano-USD."""
-    for one in standings:
-        if one.limit.key == (MONTHLY_COST, Per.PERIOD):
-            return one.limit.amount, one.reserved
+def budget(statuses: Sequence[LimitStatus]) -> tuple[int | None, int]:
+    """The monthly cost limit and the amount reserved under it, in nano-USD."""
+    for status in statuses:
+        if status.limit.key == (MONTHLY_COST, Per.PERIOD):
+            return status.limit.amount, status.reserved
     return None, 0
 
 
-def window(account: Account, at: datetime) -> Window:
-    """The usage period and the local day that are open `at`."""
+def open_window(account: Account, at: datetime) -> OpenWindow:
+    """The usage period and the local day that contain `at`."""
     schedule = account.schedule
     today = periods.local_day(schedule, at)
-    start = periods.start_of(schedule, today)
-    end = periods.next_start(schedule, start)
-    return Window(start, end, today, periods.starts_at(schedule, end), periods.starts_at(schedule, today + ONE_DAY))
-
-
-def read(account: Account, at: datetime, *, reservation_key: UUID | None = None) -> Moment:
-    """Use and holds of the open period, in one statement. A hold counts as long as it holds, whenever it was made."""
-    rows = _rows(account, window(account, at), at, reservation_key)
-    use = [row for row in rows if row[0] == "used"]
-    return Moment(
-        Use(
-            period=[_quantity(row, 4) for row in use],
-            day=[_quantity(row, 7) for row in use],
-            held=[_quantity(row, 4) for row in rows if row[0] == "held"],
-        ),
-        plans_version=next((int(row[4]) for row in rows if row[0] == "plans"), 0),
-        known=any(row[0] == "known" for row in rows),
+    start = periods.period_start(schedule, today)
+    end = periods.next_period_start(schedule, start)
+    return OpenWindow(
+        start, end, today, periods.first_instant(schedule, end), periods.first_instant(schedule, today + ONE_DAY)
     )
 
 
-def _rows(account: Account, open_now: Window, at: datetime, reservation_key: UUID | None) -> list[tuple[Any, ...]]:
-    start, end, today = (connection.ops.adapt_datefield_value(day) for day in open_now[:3])
-    parts = [_USED, _HELD, _PLANS]
+def load_inputs(account: Account, at: datetime, *, reservation_key: UUID | None = None) -> LimitInputs:
+    """Usage of the open period, and all live holds, including those made in an earlier period."""
+    rows = _rows(account, open_window(account, at), at, reservation_key)
+    usage_rows = [row for row in rows if row[0] == "usage"]
+    return LimitInputs(
+        CurrentUsage(
+            period=[_quantity(row, 4) for row in usage_rows],
+            day=[_quantity(row, 7) for row in usage_rows],
+            held=[_quantity(row, 4) for row in rows if row[0] == "held"],
+        ),
+        plans_version=next((int(row[4]) for row in rows if row[0] == "plans"), 0),
+        reservation_exists=any(row[0] == "reservation" for row in rows),
+    )
+
+
+def _rows(account: Account, window: OpenWindow, at: datetime, reservation_key: UUID | None) -> list[tuple[Any, ...]]:
+    start, end, today = (connection.ops.adapt_datefield_value(day) for day in window[:3])
+    selects = [_USAGE_SQL, _HELD_SQL, _PLANS_SQL]
     values = [today, today, today, account.pk, start, end, account.pk, connection.ops.adapt_datetimefield_value(at)]
     if reservation_key is not None:
-        key = UsageReservation._meta.get_field("reservation_key")
-        parts.append(_KNOWN)
-        values += [account.pk, key.get_db_prep_value(reservation_key, connection)]
-    with postgres.hot_cursor(connection) as cursor:
-        cursor.execute(" UNION ALL ".join(parts), values)
+        field = UsageReservation._meta.get_field("reservation_key")
+        selects.append(_RESERVATION_SQL)
+        values += [account.pk, field.get_db_prep_value(reservation_key, connection)]
+    with postgres.prepared_cursor(connection) as cursor:
+        cursor.execute(" UNION ALL ".join(selects), values)
         return list(cursor.fetchall())
 
 
@@ -128,8 +129,8 @@ def _quantity(row: Sequence[Any], start: int) -> Quantity:
     return Quantity(row[1], row[2], row[3], int(calls), int(tokens), int(cost))
 
 
-def _check_totals(use: Use, asks: Sequence[Ask]) -> None:
-    """Sums beyond 64 bits are refused, as they are when usage is recorded."""
-    held = sum(row.cost_nano for row in use.held) + sum(ask.quantity.cost_nano for ask in asks)
-    if held > MOST_NANO:
-        raise Refused("max_value", "More would be held than can be counted.", "operations")
+def _check_totals(usage: CurrentUsage, requests: Sequence[RequestedUsage]) -> None:
+    """Refuse sums beyond 64 bits, as recording does."""
+    held = sum(row.cost_nano for row in usage.held) + sum(request.quantity.cost_nano for request in requests)
+    if held > MAX_NANO:
+        raise Refused("max_value", "The reserved total would be too large to count.", "operations")

@@ -1,7 +1,7 @@
-"""Room held under the limits for calls that are about to run: reserved, settled by the usage that names it, released, expired.
+"""Reservations: usage held under the limits for calls that are about to run; then settled, released or expired.
 
-Reserving locks the account's row, so that decisions about one account stand in a line; recording never takes that lock.
-Settling runs inside metering's transaction, between the logs and the rollups.
+Reserving locks the account's row, so decisions for one account are serialised; recording never takes that lock.
+Settling is part of the recording transaction, between the logs and the rollups.
 """
 
 from __future__ import annotations
@@ -17,120 +17,125 @@ from django.db import connection, transaction
 from django.db.models import Model
 
 from billing.accounts import accounts
-from billing.accounts.accounts import Known
+from billing.accounts.accounts import AccountRow
 from billing.errors import Refused
-from billing.ledger.quantities import Quantity, grouped
+from billing.ledger.quantities import Quantity, sum_by_group
 from billing.limits import decisions, limits, operations
-from billing.limits.decisions import Ask, Decision
+from billing.limits.decisions import Decision, RequestedUsage
 from billing.limits.operations import Operation
 from billing.models import Account, UsageHold, UsageReservation
 from billing.plans import plans
 from lib import ids, postgres, retry, uuids
 
 State = UsageReservation.State
-Key = tuple[int, UUID]  # account, reservation_key
-LONGEST, USUAL = 86_400, 900  # seconds
+ReservationKey = tuple[int, UUID]  # account id, reservation_key
+MAX_TTL_SECONDS, DEFAULT_TTL_SECONDS = 86_400, 900
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A request for room: the caller's own id for it, the calls, and for how long it holds."""
+class ReservationRequest:
+    """The caller's own id for the reservation, the calls, and how long they may be held."""
 
     reservation_id: str
     operations: Sequence[Operation]
     ttl_seconds: int
 
 
-def reserve(account: Account, wanted: Wanted, at: datetime) -> tuple[UsageReservation, bool]:
-    """The reservation, and whether it was made now; a repeat gets the first one, whatever became of it.
+def reserve(account: Account, request: ReservationRequest, at: datetime) -> tuple[UsageReservation, bool]:
+    """Reserve the calls. Returns the reservation, and whether it is new; a repeat gets the first one in any state.
 
-    Raises decisions.Refusal where a limit stands in the way, and Refused where the id stands for another request or an
-    operation is not one. Nothing was stored then.
+    Raises decisions.Refusal where a limit refuses the calls, and Refused for an invalid operation or an id that was used for
+    a different request. Nothing is stored then.
     """
-    asks = operations.asks(wanted.operations, at)
-    return retry.on_deadlock(lambda: _reserve(account, wanted, asks, at))
+    usage = operations.requested_usage(request.operations, at)
+    return retry.on_deadlock(lambda: _reserve(account, request, usage, at))
 
 
-def _reserve(guess: Account, wanted: Wanted, asks: Sequence[Ask], at: datetime) -> tuple[UsageReservation, bool]:
-    key = ids.key_of(wanted.reservation_id)
-    with postgres.short_transaction(connection):
-        locked = accounts.locking(guess.pk)
-        moment = limits.read(
-            guess, at, reservation_key=key
-        )  # behind the lock on the way, so it sees what the last one left
+def _reserve(
+    unlocked: Account, request: ReservationRequest, usage: Sequence[RequestedUsage], at: datetime
+) -> tuple[UsageReservation, bool]:
+    key = ids.lookup_key(request.reservation_id)
+    with postgres.pipelined_transaction(connection):
+        locked = accounts.start_lock(unlocked.pk)
+        # pipelined after the lock; sees the previous transaction's result
+        inputs = limits.load_inputs(unlocked, at, reservation_key=key)
         account = locked()
-        if account.schedule != guess.schedule:
-            moment = limits.read(account, at, reservation_key=key)
-        if moment.known:
-            return _known(account, key, wanted), False
-        decision = limits.decide(account, asks, moment, at)
+        if account.schedule != unlocked.schedule:
+            inputs = limits.load_inputs(account, at, reservation_key=key)
+        if inputs.reservation_exists:
+            return _repeated(account, key, request), False
+        decision = limits.decide(account, usage, inputs, at)
         if decision.refusal:
             raise decision.refusal
-        return _hold(account, wanted, decision, at), True
+        return _create(account, request, decision, at), True
 
 
-def _hold(account: Account, wanted: Wanted, decision: Decision, at: datetime) -> UsageReservation:
-    made = UsageReservation(
+def _create(account: Account, request: ReservationRequest, decision: Decision, at: datetime) -> UsageReservation:
+    reservation = UsageReservation(
         account=account,
-        reservation_id=wanted.reservation_id,
-        reservation_key=ids.key_of(wanted.reservation_id),
-        digest=operations.digest(wanted.operations, wanted.ttl_seconds),
-        period=limits.window(account, at).start,
-        grant=msgspec.to_builtins(decisions.told(decision)),
+        reservation_id=request.reservation_id,
+        reservation_key=ids.lookup_key(request.reservation_id),
+        digest=operations.digest(request.operations, request.ttl_seconds),
+        period=limits.open_window(account, at).start,
+        grant=msgspec.to_builtins(decisions.as_json(decision)),
         created_at=at,
-        expires_at=at + timedelta(seconds=wanted.ttl_seconds),
+        expires_at=at + timedelta(seconds=request.ttl_seconds),
     )
-    rows = grouped(judged.ask.quantity for judged in decision.operations)
-    _insert(UsageReservation, [[getattr(made, field.attname) for field in UsageReservation._meta.concrete_fields]])
-    _insert(UsageHold, [[account.pk, made.pk, *row] for row in rows])
-    return made
+    holds = sum_by_group(operation.requested.quantity for operation in decision.operations)
+    _insert(
+        UsageReservation, [[getattr(reservation, field.attname) for field in UsageReservation._meta.concrete_fields]]
+    )
+    _insert(UsageHold, [[account.pk, reservation.pk, *hold] for hold in holds])
+    return reservation
 
 
 def _insert(model: type[Model], rows: Sequence[Sequence[Any]]) -> None:
-    """Rows with every column in the model's order, by one statement: a fifth of the cost of `save` and `bulk_create`."""
+    """Insert rows (all columns, in the model's order) by one statement: a fifth of the cost of `save` and `bulk_create`."""
     fields = model._meta.concrete_fields
-    row = f"({', '.join(['%s'] * len(fields))})"
+    placeholders = f"({', '.join(['%s'] * len(fields))})"
     columns = ", ".join(connection.ops.quote_name(field.attname) for field in fields)
-    sql = f"INSERT INTO {model._meta.db_table} ({columns}) VALUES {', '.join([row] * len(rows))}"  # noqa: S608 - ours
+    sql = f"INSERT INTO {model._meta.db_table} ({columns}) VALUES {', '.join([placeholders] * len(rows))}"  # noqa: S608 - our own names
     values = [
-        field.get_db_prep_save(value, connection) for one in rows for field, value in zip(fields, one, strict=True)
+        field.get_db_prep_save(value, connection) for row in rows for field, value in zip(fields, row, strict=True)
     ]
-    with postgres.hot_cursor(connection) as cursor:
+    with postgres.prepared_cursor(connection) as cursor:
         cursor.execute(sql, values)
 
 
-def _known(account: Account, key: UUID, wanted: Wanted) -> UsageReservation:
-    known = UsageReservation.objects.get(account=account, reservation_key=key)
-    if known.digest != operations.digest(wanted.operations, wanted.ttl_seconds):
+def _repeated(account: Account, key: UUID, request: ReservationRequest) -> UsageReservation:
+    reservation = UsageReservation.objects.get(account=account, reservation_key=key)
+    if reservation.digest != operations.digest(request.operations, request.ttl_seconds):
         raise Refused(
-            "reservation_conflict", "This id is reserved for another request; the first one is kept.", "reservation_id"
+            "reservation_conflict",
+            "This id was used for a different request; the first reservation is kept.",
+            "reservation_id",
         )
-    return known
+    return reservation
 
 
 def find(reservation: UUID, account: Account | None) -> UsageReservation | None:
-    """The reservation by our id, of this account or of any."""
-    found = UsageReservation.objects.select_related("account").filter(pk=reservation)
-    return found.filter(account=account).first() if account else found.first()
+    """The reservation by its primary key; None where it does not exist or belongs to another account than `account`."""
+    rows = UsageReservation.objects.select_related("account").filter(pk=reservation)
+    return rows.filter(account=account).first() if account else rows.first()
 
 
 def state_at(reservation: UsageReservation, at: datetime) -> str:
-    """Its state, also where nothing has marked it as expired yet."""
+    """Its state at that time: expired also where the job has not marked it yet."""
     expired = reservation.state == State.HELD and reservation.expires_at <= at
     return State.EXPIRED if expired else State(reservation.state)
 
 
 def release(reservation: UsageReservation, at: datetime) -> UsageReservation:
-    """Free the room, once; one that holds no more stays as it is."""
-    stored = UsageReservation.objects.filter(account_id=reservation.account_id, pk=reservation.pk)
+    """Release a live reservation; one that is settled, released or expired stays as it is."""
+    rows = UsageReservation.objects.filter(account_id=reservation.account_id, pk=reservation.pk)
     with transaction.atomic():
-        stored.filter(state=State.HELD, expires_at__gt=at).update(state=State.RELEASED, decided_at=at)
+        rows.filter(state=State.HELD, expires_at__gt=at).update(state=State.RELEASED, decided_at=at)
         reservation.refresh_from_db(fields=["state", "decided_at", "over"])
     return reservation
 
 
 def expire(at: datetime) -> int:
-    """Mark what expired, for whoever looks; it was free before already. How many these were."""
+    """Mark overdue reservations as expired; they hold nothing already. Returns how many."""
     return UsageReservation.objects.filter(state=State.HELD, expires_at__lte=at).update(
         state=State.EXPIRED, decided_at=at
     )
@@ -138,42 +143,43 @@ def expire(at: datetime) -> int:
 
 @dataclass(frozen=True, slots=True)
 class HeldReservation:
-    """A reservation that usage settles: its id, its account, and what it holds."""
+    """A reservation that an event settles, and what it holds."""
 
     id: UUID
-    account: Known
+    account: AccountRow
     held: list[Quantity]
 
 
-_ROOMS = """
-SELECT room.reservation_key, room.id, hold.declared, hold.actual, hold.category, hold.calls, hold.tokens, hold.cost_nano
-FROM usage_reservations room
-JOIN usage_holds hold ON hold.account_id = room.account_id AND hold.reservation_id = room.id
-WHERE room.account_id = %s AND room.reservation_key IN ({})"""
+_HELD_SQL = """
+SELECT reservation.reservation_key, reservation.id,
+       hold.declared, hold.actual, hold.category, hold.calls, hold.tokens, hold.cost_nano
+FROM usage_reservations reservation
+JOIN usage_holds hold ON hold.account_id = reservation.account_id AND hold.reservation_id = reservation.id
+WHERE reservation.account_id = %s AND reservation.reservation_key IN ({})"""
 
 
-def rooms(named: Iterable[tuple[Known, UUID]]) -> dict[Key, HeldReservation]:
-    """The reservations that events name, by account and the caller's key."""
-    by_account: dict[Known, set[UUID]] = {}
-    for account, key in named:
+def load_held(keys: Iterable[tuple[AccountRow, UUID]]) -> dict[ReservationKey, HeldReservation]:
+    """The reservations with these reservation_keys, and their holds."""
+    by_account: dict[AccountRow, set[UUID]] = {}
+    for account, key in keys:
         by_account.setdefault(account, set()).add(key)
-    found: dict[Key, HeldReservation] = {}
-    for account, wanted in by_account.items():
-        for key, id_, *held in _rows(account.id, list(wanted)):
-            room = found.setdefault((account.id, uuids.read(key)), HeldReservation(uuids.read(id_), account, []))
-            room.held.append(Quantity(*held))
-    return found
+    reservations: dict[ReservationKey, HeldReservation] = {}
+    for account, account_keys in by_account.items():
+        for key, id_, *hold in _held_rows(account.id, list(account_keys)):
+            new = HeldReservation(uuids.from_db(id_), account, [])
+            reservations.setdefault((account.id, uuids.from_db(key)), new).held.append(Quantity(*hold))
+    return reservations
 
 
-def _rows(account_id: int, wanted: Sequence[UUID]) -> list[Any]:
-    sql = _ROOMS.format(", ".join(["%s"] * len(wanted)))
-    with postgres.hot_cursor(connection) as cursor:
-        cursor.execute(sql, [account_id, *(uuids.written(connection, key) for key in wanted)])
+def _held_rows(account_id: int, keys: Sequence[UUID]) -> list[Any]:
+    sql = _HELD_SQL.format(", ".join(["%s"] * len(keys)))
+    with postgres.prepared_cursor(connection) as cursor:
+        cursor.execute(sql, [account_id, *(uuids.to_db(connection, key) for key in keys)])
         return list(cursor.fetchall())
 
 
-# MySQL assigns from left to right and reads what it has assigned: the state comes last. `over` is a word of its own there.
-_SETTLED = """
+# MySQL assigns from left to right and reads assigned values, so `state` comes last. `over` is a reserved word there.
+_SETTLE_SQL = """
 UPDATE usage_reservations SET
     {over} = CASE WHEN state = 'held' AND expires_at > %s THEN %s ELSE %s END,
     decided_at = CASE WHEN state IN ('held', 'expired') THEN %s ELSE decided_at END,
@@ -181,41 +187,46 @@ UPDATE usage_reservations SET
 WHERE account_id = %s AND id = %s"""
 
 
-def settle(used: Mapping[Key, Sequence[Quantity]], named: Mapping[Key, HeldReservation], at: datetime) -> None:
-    """Free what reservations hold, as their usage is recorded; called by metering in its transaction.
+def settle(
+    used: Mapping[ReservationKey, Sequence[Quantity]], held: Mapping[ReservationKey, HeldReservation], at: datetime
+) -> None:
+    """Settle reservations with the newly recorded usage; empty where all of it was recorded before.
 
-    `used` is what is new under each: nothing where all of it had been recorded before. Usage above the hold, or after it
-    ended, is flagged: it is recorded in full all the same.
+    Usage above the hold, or after it ended, sets `over`; it is recorded in full all the same. Needs the recording transaction.
     """
-    for key, new in sorted(used.items()):
-        room = named[key]
-        if new:
-            _settle(room, over=_goes_beyond(room, new, at), at=at)
+    for key, quantities in sorted(used.items()):
+        reservation = held[key]
+        if quantities:
+            _settle(reservation, over=_exceeds_hold(reservation, quantities, at), at=at)
         else:
-            live = UsageReservation.objects.filter(account_id=room.account.id, pk=room.id, expires_at__gt=at)
-            live.filter(state=State.HELD).update(state=State.SETTLED, over=False, decided_at=at)
+            rows = UsageReservation.objects.filter(account_id=reservation.account.id, pk=reservation.id)
+            live = rows.filter(state=State.HELD, expires_at__gt=at)
+            live.update(state=State.SETTLED, over=False, decided_at=at)
 
 
-def _settle(room: HeldReservation, *, over: bool, at: datetime) -> None:
-    """One statement, whatever the state is by then."""
-    now, reservation = connection.ops.adapt_datetimefield_value(at), uuids.written(connection, room.id)
-    with postgres.hot_cursor(connection) as cursor:
+def _settle(reservation: HeldReservation, *, over: bool, at: datetime) -> None:
+    """Settle in one statement, in any state."""
+    now, pk = connection.ops.adapt_datetimefield_value(at), uuids.to_db(connection, reservation.id)
+    with postgres.prepared_cursor(connection) as cursor:
         cursor.execute(
-            _SETTLED.format(over=connection.ops.quote_name("over")),
-            [now, over, True, now, room.account.id, reservation],
+            _SETTLE_SQL.format(over=connection.ops.quote_name("over")),
+            [now, over, True, now, reservation.account.id, pk],
         )
 
 
-def _goes_beyond(room: HeldReservation, new: Sequence[Quantity], at: datetime) -> bool:
-    """Whether the usage is more than what was held, in any meter that is limited."""
-    held = {row.group: row for row in room.held}
-    if all(_fits(row, held.get(row.group)) for row in grouped(new)):
-        return False  # in every meter there may be, so that no limit need be looked up
-    capped = [limit.meter for limit in plans.effective_limits(room.account, at) if limit.amount is not None]
-    return any(meter.total(new) > meter.total(room.held) for meter in capped)
+def _exceeds_hold(reservation: HeldReservation, used: Sequence[Quantity], at: datetime) -> bool:
+    """Whether the usage exceeds the hold in any limited meter."""
+    held = {row.group: row for row in reservation.held}
+    if all(_fits(row, held.get(row.group)) for row in sum_by_group(used)):
+        return False  # fits in every possible meter, so no limit needs to be looked up
+    capped = [limit.meter for limit in plans.effective_limits(reservation.account, at) if limit.amount is not None]
+    return any(meter.total(used) > meter.total(reservation.held) for meter in capped)
 
 
-def _fits(new: Quantity, held: Quantity | None) -> bool:
+def _fits(used: Quantity, held: Quantity | None) -> bool:
     return (
-        held is not None and new.calls <= held.calls and new.tokens <= held.tokens and new.cost_nano <= held.cost_nano
+        held is not None
+        and used.calls <= held.calls
+        and used.tokens <= held.tokens
+        and used.cost_nano <= held.cost_nano
     )

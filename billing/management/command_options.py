@@ -1,4 +1,4 @@
-"""What the options of commands that choose logs mean: an account, and a moment. Called by these commands."""
+"""Parses options that several commands share: an account, and a time."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from billing.models import Account
 from lib import commands
 
 
-def account(external_id: str | None) -> Account | None:
-    """The account of `--account`; none where it was not given."""
+def get_account(external_id: str | None) -> Account | None:
+    """Returns the account of `--account`, or None if not given. Raises CommandError if it does not exist."""
     if external_id is None:
         return None
-    found = accounts.get(external_id)
-    if found is None:
-        raise commands.bad_use(f"There is no account {external_id!r}.")
-    return found
+    account = accounts.get(external_id)
+    if account is None:
+        raise commands.usage_error(f"Account {external_id!r} does not exist.")
+    return account
 
 
-def moment(text: str | None, option: str) -> datetime | None:
-    """The instant of `--since` or `--until`; UTC where it says nothing."""
+def parse_time(text: str | None, option: str) -> datetime | None:
+    """Parses the time of `--since` or `--until`, in UTC unless it has an offset. Raises CommandError."""
     if text is None:
         return None
     try:
-        found = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError as error:
-        raise commands.bad_use(
-            f"{option}: {text!r} is no date or time such as 2026-11-01 or 2026-11-01T09:30Z."
+        raise commands.usage_error(
+            f"{option}: {text!r} is not a date or time such as 2026-11-01 or 2026-11-01T09:30Z."
         ) from error
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

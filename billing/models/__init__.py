@@ -1,4 +1,4 @@
-"""The tables of billing, one module a domain word."""
+"""The tables of billing, by domain."""
 
 from billing.models.accounts import Account, ApiKey, Invitation, Membership
 from billing.models.alerts import AlertSweepState, Delivery, UsageAlert, Webhook

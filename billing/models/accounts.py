@@ -1,4 +1,4 @@
-"""Who is billed, which users belong to it, and the keys that machines call with."""
+"""Accounts, their users, invitations and API keys."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-from lib.periods import Earlier, Schedule
+from lib.periods import ReplacedSchedule, Schedule
 
 
 def check_zone(name: str) -> None:
     if name not in zoneinfo.available_timezones():
-        raise ValidationError(f"{name!r} is no IANA time zone.", code="invalid_timezone")
+        raise ValidationError(f"{name!r} is not an IANA time zone.", code="invalid_timezone")
 
 
 @lru_cache(maxsize=4096)
-def schedule_of(anchor_day: int, timezone: str, earlier: str) -> Schedule:
-    """The schedule as `lib.periods` takes it; `earlier` is the column `earlier_schedules`.
+def parse_schedule(anchor_day: int, timezone: str, earlier: str) -> Schedule:
+    """Parse an account's schedule; `earlier` is the column `earlier_schedules`.
 
-    That column is empty, or JSON, oldest first: anchor day, zone, start of its last period, start of its successor's first.
+    The column is empty or a JSON list, oldest first: anchor day, zone, start of its last period, start of the next schedule.
     """
-    before: Earlier | None = None
+    replaced: ReplacedSchedule | None = None
     for day, zone, last, until in json.loads(earlier or "[]"):
-        before = Earlier(Schedule(day, zone, before), date.fromisoformat(last), date.fromisoformat(until))
-    return Schedule(anchor_day, timezone, before)
+        replaced = ReplacedSchedule(Schedule(day, zone, replaced), date.fromisoformat(last), date.fromisoformat(until))
+    return Schedule(anchor_day, timezone, replaced)
 
 
 class Account(models.Model):
-    """A customer of the product. `external_id` is the caller's own id, exact to the last blank; never deleted."""
+    """A customer; never deleted. `external_id` is the caller's own id, compared exactly, including spaces and case."""
 
     class UnpricedPolicy(models.TextChoices):
-        DEFAULT = "", "as the service (UNPRICED_POLICY)"
-        ALLOW = "allow", "allow calls without a known price"
-        BLOCK = "block", "block calls without a known price"
+        DEFAULT = "", "default (UNPRICED_POLICY)"
+        ALLOW = "allow", "allow unpriced calls"
+        BLOCK = "block", "block unpriced calls"
 
     external_id = models.CharField(max_length=128)
     external_key = models.UUIDField(unique=True, editable=False)
@@ -47,26 +47,29 @@ class Account(models.Model):
     anchor_day = models.PositiveSmallIntegerField(
         default=1,
         validators=[MinValueValidator(1), MaxValueValidator(31)],
-        help_text="Day of the month on which its usage periods start.",
+        help_text="Day of the month on which usage periods start.",
     )
     earlier_schedules = models.TextField(
         default="",
         blank=True,
         editable=False,
-        help_text="Anchors and zones before these: see billing/plans/anchor_changes.py.",
+        help_text="Previous anchor days and time zones; see billing/plans/anchor_changes.py.",
     )
     next_close_at = models.DateTimeField(
-        null=True, editable=False, db_index=True, help_text="When its oldest open period may be closed; null: look."
+        null=True,
+        editable=False,
+        db_index=True,
+        help_text="When the oldest open period may be closed; null: not computed yet.",
     )
-    billed_from = models.DateField(help_text="First local day that is billed. Earlier usage is history.")
+    billed_from = models.DateField(help_text="First local day that is billed. Earlier usage is never billed.")
     unpriced_policy = models.CharField(max_length=10, choices=UnpricedPolicy.choices, default="", blank=True)
-    may_state_cost = models.BooleanField(default=False, help_text="Its own keys may send cost_usd.")
+    may_state_cost = models.BooleanField(default=False, help_text="Keys bound to this account may send cost_usd.")
     active = models.BooleanField(default=True)
     has_archive = models.BooleanField(
         default=False,
-        db_default=False,  # for a process of the release before, which makes accounts without this column
+        db_default=False,  # processes of the previous release insert rows without this column
         editable=False,
-        help_text="Usage logs of it are in files, or on their way: repeats are looked for among archived events, too.",
+        help_text="Usage logs are archived or being archived; duplicates are also looked up among archived events.",
     )
     config_version = models.PositiveBigIntegerField(default=1, editable=False)
     created_at = models.DateTimeField()
@@ -80,11 +83,11 @@ class Account(models.Model):
 
     @property
     def schedule(self) -> Schedule:
-        return schedule_of(self.anchor_day, self.timezone, self.earlier_schedules)
+        return parse_schedule(self.anchor_day, self.timezone, self.earlier_schedules)
 
 
 class Membership(models.Model):
-    """A user who may see an account."""
+    """A user's access to an account."""
 
     class Role(models.TextChoices):
         OWNER = "owner"
@@ -103,13 +106,13 @@ class Membership(models.Model):
 
 
 class Invitation(models.Model):
-    """An address that may join an account. One row an address: to invite again makes a new token, and the old link ends.
+    """An e-mail address invited to an account. Inviting it again replaces the token, so the old link stops working.
 
-    Only the SHA-256 of the token is kept. Changed by billing/accounts/invitations.py alone.
+    Only the SHA-256 of the token is stored. Only billing/accounts/invitations.py writes these rows.
     """
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="invitations")
-    email = models.CharField("e-mail address", max_length=150, help_text="In lower case; the user's name to be.")
+    email = models.CharField("e-mail address", max_length=150, help_text="In lower case; becomes the username.")
     role = models.CharField(max_length=10, choices=Membership.Role.choices, default=Membership.Role.MEMBER)
     token_hash = models.CharField(max_length=64, unique=True, editable=False)
     invited_by = models.CharField(max_length=150)
@@ -137,7 +140,7 @@ class Invitation(models.Model):
 
 
 class ApiKey(models.Model):
-    """What a machine calls with. Only the SHA-256 of the secret is kept; bound to one account, or a service key for all."""
+    """An API key, bound to one account or valid for all (a service key). Only the SHA-256 of the secret is stored."""
 
     class Scope(models.TextChoices):
         INGEST = "ingest", "ingest: send usage"
@@ -154,7 +157,7 @@ class ApiKey(models.Model):
         on_delete=models.PROTECT,
         null=True,
         blank=True,
-        help_text="Empty: a service key, good for every account.",
+        help_text="Empty: a service key, valid for every account.",
     )
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True, blank=True)

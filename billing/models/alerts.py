@@ -1,4 +1,4 @@
-"""Who was told that a limit comes near, or was passed, and how the telling went."""
+"""Usage alerts, webhooks, and the delivery of alerts."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from django.db import models
 from billing.models.accounts import Account
 from lib import ids
 
-PROJECTED = 0  # the threshold of an alert that says: at this rate the limit will be passed
+PROJECTED = 0  # threshold of the alert that the limit will be exceeded at the current rate
 
 
 class UsageAlert(models.Model):
-    """A threshold of a limit that was reached: raised once in a period, and again where the cap is another one.
+    """A threshold of a limit that was reached: raised once per period, and again after the cap changes.
 
-    Amounts are in the meter's unit (cost: nano-USD), as they were when it was raised. `meter` is the limit's key in the
-    API (`video_calls`, `video_calls_per_day`); the period of a daily limit is its day.
+    Amounts are in the meter's unit (cost: nano-USD) at the time of raising. `meter` is the limit's key in the API
+    (`video_calls`, `video_calls_per_day`); the period of a daily limit is its day.
     """
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
@@ -23,10 +23,10 @@ class UsageAlert(models.Model):
     meter = models.CharField(max_length=60)
     label = models.CharField(max_length=100)
     unit = models.CharField(max_length=10)
-    threshold = models.PositiveSmallIntegerField(help_text="In per cent of the cap; 0: projected to exceed it.")
+    threshold = models.PositiveSmallIntegerField(help_text="Percent of the cap; 0: projected to exceed it.")
     cap = models.BigIntegerField()
     used = models.BigIntegerField()
-    projected = models.BigIntegerField(null=True, help_text="Use at the period's end, at the rate until then.")
+    projected = models.BigIntegerField(null=True, help_text="Usage at the end of the period at the rate so far.")
     raised_at = models.DateTimeField()
     read_at = models.DateTimeField(null=True)
 
@@ -40,17 +40,17 @@ class UsageAlert(models.Model):
         indexes = [models.Index(fields=["account", "-id"], name="usage_alerts_newest")]
 
     def __str__(self) -> str:
-        what = "projected to exceed" if self.threshold == PROJECTED else f"{self.threshold} %"
-        return f"{self.label}: {what}"
+        threshold = "projected to exceed" if self.threshold == PROJECTED else f"{self.threshold} %"
+        return f"{self.label}: {threshold}"
 
 
 class AlertSweepState(models.Model):
-    """What the sweep knew of an account when it last looked: other figures now, or a look long ago, are due again."""
+    """When an account was last swept for alerts, and with which configuration; a change makes it due again."""
 
     account = models.OneToOneField(Account, on_delete=models.CASCADE, primary_key=True, related_name="alert_mark")
     config_version = models.PositiveBigIntegerField()
     plans_version = models.BigIntegerField()
-    sweep = models.UUIDField(db_index=True, help_text="UUIDv7 of the sweep that looked: it tells the time.")
+    sweep = models.UUIDField(db_index=True, help_text="UUIDv7 of the last sweep; contains its time.")
 
     class Meta:
         db_table = "alert_marks"
@@ -60,7 +60,7 @@ class AlertSweepState(models.Model):
 
 
 class Webhook(models.Model):
-    """An address that is told of alerts. Its secret is derived from the salt and SECRET_KEY, so that no dump holds it."""
+    """A URL that receives alerts. The secret is derived from the salt and SECRET_KEY, so no database dump contains it."""
 
     account = models.ForeignKey(
         Account,
@@ -68,7 +68,7 @@ class Webhook(models.Model):
         null=True,
         blank=True,
         related_name="webhooks",
-        help_text="Empty: alerts of every account.",
+        help_text="Empty: alerts of all accounts.",
     )
     url = models.CharField("URL", max_length=500)
     salt = models.UUIDField(default=ids.new_id, editable=False)
@@ -84,12 +84,12 @@ class Webhook(models.Model):
 
 
 class Delivery(models.Model):
-    """One alert on its way to one address: tried until it arrives, or is given up."""
+    """One alert for one receiver; attempted until delivered or given up."""
 
     class State(models.TextChoices):
         PENDING = "pending"
         DELIVERED = "delivered"
-        FAILED = "failed", "Given up"
+        FAILED = "failed"
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
@@ -99,15 +99,15 @@ class Delivery(models.Model):
     webhook = models.ForeignKey(
         Webhook, on_delete=models.PROTECT, null=True, db_constraint=False, db_index=False, related_name="+"
     )
-    email = models.CharField(max_length=320, blank=True, help_text="Empty: a webhook.")
+    email = models.CharField(max_length=320, blank=True, help_text="Empty for a webhook.")
     state = models.CharField(max_length=10, choices=State.choices, default=State.PENDING)
     attempts = models.PositiveIntegerField(default=0)
-    due_at = models.DateTimeField(help_text="Of the next attempt; while one runs, when it counts as lost.")
-    give_up_at = models.DateTimeField(help_text="No attempt is planned for later.")
+    due_at = models.DateTimeField(help_text="Time of the next attempt; while one runs, when it counts as lost.")
+    give_up_at = models.DateTimeField(help_text="No attempt is scheduled after this time.")
     created_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
     response_status = models.PositiveSmallIntegerField(null=True)
-    response = models.CharField(max_length=500, blank=True, help_text="The first 500 characters of the answer.")
+    response = models.CharField(max_length=500, blank=True, help_text="The first 500 characters of the response.")
     error = models.CharField(max_length=500, blank=True)
 
     class Meta:
@@ -124,5 +124,5 @@ class Delivery(models.Model):
 
     @property
     def target(self) -> str:
-        """Where it goes."""
+        """The e-mail address or webhook URL."""
         return self.email or str(self.webhook)

@@ -1,4 +1,4 @@
-"""What stays in the database of archived usage logs: which file they are in, their keys, and what they added up to."""
+"""Archives of usage logs: their files, and the keys and totals that stay in the database."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from lib import ids
 
 
 class Archive(models.Model):
-    """An account's closed usage period on its way into a file, and out of the log.
+    """The archive of an account's closed usage period: its logs are written to a file, then deleted from the database.
 
-    From `begun_at` on nothing corrects the period's logs. `offset` is how far into the file its logs are gone.
+    From `begun_at` on, the period's logs can no longer be corrected. Logs before byte `offset` of the file are deleted.
     """
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
     period = models.DateField()
-    begun_at = models.DateTimeField()
-    verified_at = models.DateTimeField(null=True, help_text="When the whole file was read back, and found right.")
+    begun_at = models.DateTimeField("started at")
+    verified_at = models.DateTimeField(null=True, help_text="When the complete file was read back and verified.")
     finished_at = models.DateTimeField(null=True, help_text="When the last log was deleted.")
-    logs = models.BigIntegerField(default=0, help_text="In the file.")
-    size = models.BigIntegerField(default=0, help_text="Bytes of the file.")
+    logs = models.BigIntegerField(default=0, help_text="Logs in the file.")
+    size = models.BigIntegerField(default=0, help_text="File size in bytes.")
     sha256 = models.CharField("SHA-256", max_length=64, blank=True)
     offset = models.BigIntegerField(default=0)
-    deleted = models.BigIntegerField(default=0, help_text="Logs that are in the file alone.")
-    trouble = models.CharField(max_length=300, blank=True, help_text="Why it does not go on; a later run tries again.")
+    deleted = models.BigIntegerField(default=0, help_text="Logs deleted from the database.")
+    trouble = models.CharField(
+        "error", max_length=300, blank=True, help_text="Why archiving failed; the next run tries again."
+    )
 
     class Meta:
         db_table = "archives"
@@ -39,30 +41,30 @@ class Archive(models.Model):
 
     @property
     def state(self) -> str:
-        """trouble, deleted, deleting, exported or begun."""
+        """failed, deleted, deleting, exported or pending."""
         if self.trouble:
-            return "trouble"
+            return "failed"
         if self.finished_at:
             return "deleted"
         if self.deleted:
             return "deleting"
-        return "exported" if self.verified_at else "begun"
+        return "exported" if self.verified_at else "pending"
 
 
 class ArchivedEvent(models.Model):
-    """The key of a log that was archived, and what the answer to a repeat of its event shows."""
+    """The key of an archived log, and the columns that answer a duplicate of its event."""
 
     pk = models.CompositePrimaryKey("account_id", "event_key")
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
     event_key = models.UUIDField()
-    log = models.UUIDField(help_text="The id that it had.")
+    log = models.UUIDField(help_text="Id of the archived log.")
     digest = models.UUIDField()
     provider = models.CharField(max_length=50)
     actual_provider_name = models.CharField(max_length=50)
     confidence = models.CharField(max_length=10)
     cost_total = models.BigIntegerField()
     cost_source = models.CharField(max_length=12)
-    period = models.DateField(help_text="Of the archive that it is in.")
+    period = models.DateField(help_text="Period of the archive that contains it.")
 
     class Meta:
         db_table = "archived_events"
@@ -72,7 +74,7 @@ class ArchivedEvent(models.Model):
 
 
 class ArchivedUsage(DayCounters):
-    """What archived logs add to the rollups, as these were closed: the ledger's check counts it with the logs that are left."""
+    """Rollup totals of the archived logs at closing; ledger checks add them to the totals of the remaining logs."""
 
     pk = models.CompositePrimaryKey("account_id", "day", "period", "utc_day", "declared", "actual", "category", "model")
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)

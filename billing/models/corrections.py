@@ -1,4 +1,4 @@
-"""What corrections of the ledger belong to, and the periods that they no longer move."""
+"""Correction batches, and closed usage periods."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from lib import ids
 
 
 class CorrectionBatch(models.Model):
-    """One decision to correct: a single void, all of a re-pricing, or the revert of another batch.
+    """A batch of corrections: a single void, a re-pricing, a redetection, or the revert of another batch.
 
-    `choice` says which logs it is for. Without `finished_at` it goes on when the same is asked for again.
+    `choice` selects the logs. A batch without `finished_at` continues when the same correction is requested again.
     """
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
@@ -23,9 +23,9 @@ class CorrectionBatch(models.Model):
     created_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
     reverted_at = models.DateTimeField(null=True)
-    logs = models.BigIntegerField(default=0, help_text="Logs that were corrected.")
+    logs = models.BigIntegerField(default=0, help_text="Logs corrected.")
     skipped = models.BigIntegerField(default=0, help_text="Logs that could not be corrected.")
-    delta_nano = models.BigIntegerField(default=0, help_text="By how much the total moved.")
+    delta_nano = models.BigIntegerField(default=0, help_text="Change of the total, in nano-USD.")
 
     class Meta:
         db_table = "correction_batches"
@@ -39,7 +39,7 @@ class CorrectionBatch(models.Model):
 
 
 class ClosedPeriod(models.Model):
-    """A usage period whose figures stand: what corrects its logs later counts in the period that is open then."""
+    """A closed usage period. Later corrections of its logs count in the period that is open then."""
 
     pk = models.CompositePrimaryKey("account_id", "period")
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)

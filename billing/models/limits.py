@@ -1,4 +1,4 @@
-"""What an account is allowed besides its plan, and the room that is held for its calls that are about to run."""
+"""Limit overrides of accounts, and reservations with their holds."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from lib import ids
 
 
 class LimitOverride(Cap):
-    """One account's own amount, in place of its plan's."""
+    """One account's limit, in place of its plan's."""
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="limit_overrides")
     expires_on = models.DateField(
-        null=True, blank=True, help_text="First local day on which the plan's own limit counts again; empty: for good."
+        null=True, blank=True, help_text="First local day on which the plan's limit applies again; empty: no end."
     )
     reason = models.CharField(max_length=500)
 
@@ -28,9 +28,9 @@ class LimitOverride(Cap):
 
 
 class UsageReservation(models.Model):
-    """Room held under the limits for calls that are about to run: settled with the real usage, released, or expired.
+    """Usage held under the limits for calls that are about to run; then settled with the actual usage, released or expired.
 
-    It holds while its state is held and `expires_at` has not come: an expired hold is free at once, without any job.
+    It counts only while `state` is held and `expires_at` is in the future, so expiry needs no job.
     """
 
     class State(models.TextChoices):
@@ -43,11 +43,11 @@ class UsageReservation(models.Model):
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
     reservation_id = models.CharField(max_length=256, help_text="The caller's own id.")
     reservation_key = models.UUIDField()
-    digest = models.UUIDField(help_text="Tells a repeat from another request under the same id.")
+    digest = models.UUIDField(help_text="Of the request; a different request under the same id is refused.")
     period = models.DateField(help_text="Usage period in which it was granted.")
-    grant = models.JSONField(help_text="The answer to the caller, given again to a repeat.")
+    grant = models.JSONField(help_text="The response to the caller, repeated for a duplicate request.")
     state = models.CharField(max_length=10, choices=State.choices, default=State.HELD)
-    over = models.BooleanField(default=False, help_text="More was used than was held, or it no longer held.")
+    over = models.BooleanField(default=False, help_text="More was used than held, or the hold had ended.")
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True)
@@ -66,7 +66,7 @@ class UsageReservation(models.Model):
 
 
 class UsageHold(models.Model):
-    """What a reservation holds, in the shape of `usage_days`, so that a meter counts holds exactly as it counts use."""
+    """What a reservation holds, by the keys of `usage_days`, so that meters count holds exactly as they count usage."""
 
     pk = models.CompositePrimaryKey("account_id", "reservation_id", "declared", "actual", "category")
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)

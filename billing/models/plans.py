@@ -1,11 +1,14 @@
-"""What is counted, and how much of it a plan allows: configuration, read through billing/plans/plans.py."""
+"""Meters, plans and their limits; billing/plans/plans.py reads and caches them."""
 
 from __future__ import annotations
 
 from django.core.validators import RegexValidator
 from django.db import models
 
-SLUG = RegexValidator(r"^[a-z0-9][a-z0-9_-]*\Z", "Lower-case letters, digits, - and _ only.")
+SLUG = RegexValidator(
+    r"^[a-z0-9][a-z0-9_-]*\Z",
+    "Use only lower-case letters, digits, - and _; the first character must be a letter or digit.",
+)
 
 
 class Per(models.TextChoices):
@@ -14,7 +17,7 @@ class Per(models.TextChoices):
 
 
 class Meter(models.Model):
-    """What is counted: calls, tokens or cost of all usage, or of some categories or providers."""
+    """What a limit counts: calls, tokens or cost of all usage, or of some categories or providers."""
 
     class Scope(models.TextChoices):
         ALL = "all", "everything"
@@ -27,17 +30,15 @@ class Meter(models.Model):
         TOKENS = "tokens", "tokens"
         COST = "cost", "cost"
 
-    slug = models.CharField(
-        max_length=50, unique=True, validators=[SLUG], help_text="The key under which the API tells its limit."
-    )
+    slug = models.CharField(max_length=50, unique=True, validators=[SLUG], help_text="The key of its limit in the API.")
     label = models.CharField(max_length=100)
     scope = models.CharField(max_length=10, choices=Scope.choices)
     values = models.JSONField(
-        default=list, blank=True, help_text="Which categories or providers, in lower case; none for everything."
+        default=list, blank=True, help_text="The categories or providers, in lower case; empty for everything."
     )
     unit = models.CharField(max_length=10, choices=Unit.choices)
     position = models.IntegerField(
-        default=1000, help_text="Lower stands first, and is told first where several refuse."
+        default=1000, help_text="Lower comes first, in lists and where several limits refuse a call."
     )
     shipped = models.BooleanField(default=False, editable=False)
 
@@ -50,7 +51,7 @@ class Meter(models.Model):
 
 
 class Plan(models.Model):
-    """One version of a plan. What an account was sold stays as it was: a change is a new version. Prices are nano-USD."""
+    """One version of a plan; a change makes a new version, and subscribers keep theirs. Prices are nano-USD."""
 
     slug = models.CharField(max_length=50, validators=[SLUG])
     version = models.PositiveIntegerField(default=1, editable=False)
@@ -58,7 +59,7 @@ class Plan(models.Model):
     price_monthly_nano = models.PositiveBigIntegerField(default=0)
     price_yearly_nano = models.PositiveBigIntegerField(default=0)
     active = models.BooleanField(default=True, help_text="Offered to new subscribers.")
-    position = models.IntegerField(default=1000, help_text="Lower stands first.")
+    position = models.IntegerField(default=1000, help_text="Lower comes first.")
     shipped = models.BooleanField(default=False, editable=False)
     created_at = models.DateTimeField()
 
@@ -72,12 +73,12 @@ class Plan(models.Model):
 
 
 class Cap(models.Model):
-    """How much of a meter is allowed, in its unit (cost: nano-USD): null is unlimited, 0 is not allowed."""
+    """A meter's cap, in its unit (cost: nano-USD): null is unlimited, 0 is not allowed."""
 
     meter = models.ForeignKey(Meter, on_delete=models.PROTECT)
     per = models.CharField(max_length=10, choices=Per, default=Per.PERIOD)
     amount = models.PositiveBigIntegerField(null=True, blank=True)
-    hard = models.BooleanField(default=True, help_text="A hard limit refuses calls; a soft one only shows.")
+    hard = models.BooleanField(default=True, help_text="A hard limit refuses calls; a soft limit only raises alerts.")
 
     class Meta:
         abstract = True

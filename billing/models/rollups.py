@@ -1,6 +1,6 @@
-"""Derived totals that limits and pages read; each equals the sum of log and adjustments at every commit.
+"""Rollups: derived totals, equal to the sum of logs and adjustments at every commit.
 
-The key is the primary key: one index to maintain, and the account is in it. Providers and models are lower-cased and stripped.
+The grouping columns are the primary key, so there is one index to maintain. Providers and models are lower-cased and stripped.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from django.db import models
 
 from billing.models.accounts import Account
 
-SLOTS = 16  # rows per platform figure, one per transaction, so that writers do not queue on one
+SLOTS = 16  # rows per platform total; each transaction writes one, so that writers do not wait for each other
 
 
 class Counters(models.Model):
-    """What every rollup counts. Money is nano-USD."""
+    """Columns of every rollup. Money is nano-USD."""
 
     calls = models.BigIntegerField(default=0)
     errors = models.BigIntegerField(default=0)
@@ -36,13 +36,13 @@ class DayCounters(Counters):
         abstract = True
 
 
-def _fits(prefix: str) -> list[models.BaseConstraint]:
-    """A sum beyond 64 bits is refused everywhere; SQLite would turn it into a float without a word."""
-    within = models.Q(cost_nano__gte=-MOST_NANO) & models.Q(cost_nano__lte=MOST_NANO)
+def _cost_constraints(prefix: str) -> list[models.BaseConstraint]:
+    """Refuse a sum beyond 64 bits on every database; SQLite would silently turn it into a float."""
+    within = models.Q(cost_nano__gte=-MAX_NANO) & models.Q(cost_nano__lte=MAX_NANO)
     return [models.CheckConstraint(condition=within, name=f"{prefix}_cost_fits")]
 
 
-MOST_NANO = 9 * 10**18
+MAX_NANO = 9 * 10**18
 PROVIDER_BOUNDS_MS = (100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 120000, 300000)  # AI calls take minutes
 
 
@@ -58,7 +58,7 @@ class UsageDay(DayCounters):
 
     class Meta:
         db_table = "usage_days"
-        constraints = _fits("usage_days")
+        constraints = _cost_constraints("usage_days")
 
     def __str__(self) -> str:
         return f"{self.account_id} {self.day} {self.actual}"
@@ -75,14 +75,14 @@ class UsageModel(Counters):
 
     class Meta:
         db_table = "usage_models"
-        constraints = _fits("usage_models")
+        constraints = _cost_constraints("usage_models")
 
     def __str__(self) -> str:
         return f"{self.account_id} {self.period} {self.model}"
 
 
 class PlatformDay(DayCounters):
-    """All accounts together, by UTC day; `slot` only spreads the writers."""
+    """All accounts together, by UTC day; `slot` only spreads concurrent writes."""
 
     pk = models.CompositePrimaryKey("day", "declared", "actual", "category", "slot")
     day = models.DateField()
@@ -93,22 +93,21 @@ class PlatformDay(DayCounters):
 
     class Meta:
         db_table = "platform_days"
-        constraints = _fits("platform_days")
+        constraints = _cost_constraints("platform_days")
 
     def __str__(self) -> str:
         return f"{self.day} {self.actual}"
 
 
-def _latency_bound(text: str = "") -> models.BigIntegerField[int, int]:
-    """Has a default in the database too: a process of the release before goes on inserting rows without these columns."""
+def _latency_field(text: str = "") -> models.BigIntegerField[int, int]:
+    """Has a database default: processes of the previous release insert rows without these columns."""
     return models.BigIntegerField(db_default=0, help_text=text)
 
 
 class ProviderMinute(models.Model):
-    """Live calls by minute of receipt and actual provider: what provider health reads.
+    """Live calls by minute of receipt and actual provider, for provider health.
 
-    The histogram counts the calls whose response time was told; its bounds are fixed for ever, as stored minutes could not
-    be added to differently cut ones.
+    The histogram counts calls with a response time. Its bounds never change, as stored minutes could not be added to others.
     """
 
     pk = models.CompositePrimaryKey("minute", "actual", "slot")
@@ -118,18 +117,18 @@ class ProviderMinute(models.Model):
     calls = models.BigIntegerField(default=0)
     errors = models.BigIntegerField(default=0)
     response_time_sum = models.BigIntegerField(default=0)
-    ms_100 = _latency_bound("Calls that took up to 100 ms; each next column, above the one before it.")
-    ms_250 = _latency_bound()
-    ms_500 = _latency_bound()
-    ms_1000 = _latency_bound()
-    ms_2500 = _latency_bound()
-    ms_5000 = _latency_bound()
-    ms_10000 = _latency_bound()
-    ms_30000 = _latency_bound()
-    ms_60000 = _latency_bound()
-    ms_120000 = _latency_bound()
-    ms_300000 = _latency_bound()
-    ms_more = _latency_bound()
+    ms_100 = _latency_field("Calls that took up to 100 ms; each later column counts those above the previous bound.")
+    ms_250 = _latency_field()
+    ms_500 = _latency_field()
+    ms_1000 = _latency_field()
+    ms_2500 = _latency_field()
+    ms_5000 = _latency_field()
+    ms_10000 = _latency_field()
+    ms_30000 = _latency_field()
+    ms_60000 = _latency_field()
+    ms_120000 = _latency_field()
+    ms_300000 = _latency_field()
+    ms_more = _latency_field()
 
     class Meta:
         db_table = "provider_minutes"

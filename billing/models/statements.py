@@ -1,4 +1,4 @@
-"""What an account owes for a usage period: written once, when the period is closed."""
+"""Statements: what an account owes for a usage period, written once when the period is closed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from lib import ids
 
 
 class Statement(models.Model):
-    """A closed period in figures, never edited; only its payment is noted later. Money is nano-USD, `*_cents` is cents.
+    """The statement of a closed period; only its payment columns change later. Money is nano-USD, `*_cents` is cents.
 
-    `lines` are what is due: {"kind", "text", "period", "nano", "cents"}; they add up to the total in both. `usage` is what
-    was used, at cost, by provider: {"provider", "label", "calls", "tokens", "nano", "cents"}.
+    `lines` are the amounts due, adding up to the total in both units: {"kind", "text", "period", "nano", "cents"}.
+    `usage` is the usage at cost by provider: {"provider", "label", "calls", "tokens", "nano", "cents"}.
     """
 
     class State(models.TextChoices):
@@ -28,7 +28,7 @@ class Statement(models.Model):
     plan = models.ForeignKey(Plan, on_delete=models.PROTECT, null=True, db_constraint=False, db_index=False)
     calls = models.BigIntegerField()
     tokens_total = models.BigIntegerField()
-    usage_nano = models.BigIntegerField(help_text="What was used, at cost.")
+    usage_nano = models.BigIntegerField(help_text="Usage at cost.")
     allowance_nano = models.BigIntegerField(
         null=True, help_text="Soft monthly_cost limit; null: no overage is charged."
     )

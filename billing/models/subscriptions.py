@@ -1,4 +1,4 @@
-"""Which plan an account has subscribed to, what became of it, and the requests that must not run twice."""
+"""Subscriptions, their events, and idempotency keys."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Cycle(models.TextChoices):
 
 
 class Subscription(models.Model):
-    """An account's current subscription: one row, moved under the account's lock; its history is in the events.
+    """An account's current subscription; changes need the account's lock, and the events hold its history.
 
-    A billing cycle is one usage period, or the usage periods of a year; its dates are the account's local ones, half-open.
+    A billing cycle is one usage period, or the usage periods of a year; its dates are local to the account, half-open.
     """
 
     class Status(models.TextChoices):
@@ -31,14 +31,14 @@ class Subscription(models.Model):
     cycle = models.CharField(max_length=10, choices=Cycle)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.ACTIVE)
     period_start = models.DateField()
-    period_end = models.DateField(help_text="The day on which the next cycle starts.")
-    renews_at = models.DateTimeField(help_text="The first instant of that day.")
-    auto_renew = models.BooleanField(default=True, help_text="No: it ends with its cycle.")
+    period_end = models.DateField(help_text="First day of the next cycle.")
+    renews_at = models.DateTimeField(help_text="First instant of the next cycle.")
+    auto_renew = models.BooleanField(default=True, help_text="If not, it ends with its cycle.")
     pending_plan = models.ForeignKey(Plan, on_delete=models.PROTECT, null=True, related_name="+")
     pending_cycle = models.CharField(max_length=10, choices=Cycle, blank=True)
-    grace_until = models.DateTimeField(null=True, help_text="When it is suspended, where it is past due.")
-    fee_nano = models.BigIntegerField(default=0, help_text="What the last step asked for: whole cents, in nano-USD.")
-    prorated_from = models.DateField(null=True, help_text="The first day of the fee, where it is not the cycle's.")
+    grace_until = models.DateTimeField(null=True, help_text="When a past-due subscription is suspended.")
+    fee_nano = models.BigIntegerField(default=0, help_text="Fee of the last event: whole cents, in nano-USD.")
+    prorated_from = models.DateField(null=True, help_text="First day that the fee covers, if later than the cycle's.")
 
     class Meta:
         db_table = "subscriptions"
@@ -50,20 +50,20 @@ class Subscription(models.Model):
 
 
 class SubscriptionEvent(models.Model):
-    """One step of a subscription, never edited: what it was then, what it cost, and what had been used."""
+    """One change of a subscription, never edited: its state after the change, the fee, and the usage until then."""
 
     class Kind(models.TextChoices):
         SUBSCRIBED = "subscribed"
         UPGRADED = "upgraded"
-        PLANNED = "planned", "Change planned"
+        PLANNED = "planned", "Change scheduled"
         CHANGED = "changed"
         RENEWED = "renewed"
-        CANCEL_PLANNED = "cancel_planned", "Cancellation planned"
+        CANCEL_PLANNED = "cancel_planned", "Cancellation scheduled"
         RESUMED = "resumed"
         CANCELLED = "cancelled"
         PAST_DUE = "past_due", "Past due"
         SUSPENDED = "suspended"
-        PAID = "paid", "Paid up"
+        PAID = "paid"
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
@@ -80,7 +80,7 @@ class SubscriptionEvent(models.Model):
     period_end = models.DateField()
     billed_in = models.DateField(help_text="Start of the usage period whose statement carries the fee.")
     fee_nano = models.BigIntegerField(default=0)
-    fee_lines = models.JSONField(default=list, help_text="What the fee is made of: text and nano-USD of each part.")
+    fee_lines = models.JSONField(default=list, help_text="The parts of the fee: text and nano-USD.")
     usage = models.JSONField(
         default=dict, help_text="Calls, tokens and cost of the usage period, or of the ended cycle."
     )
@@ -100,13 +100,13 @@ class SubscriptionEvent(models.Model):
 
 
 class IdempotencyKey(models.Model):
-    """A request that was answered: the same key is answered so again, and does nothing a second time."""
+    """The stored answer to a request with an Idempotency-Key; a repeat gets this answer."""
 
     pk = models.CompositePrimaryKey("account_id", "key")
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
     key = models.UUIDField()
     digest = models.UUIDField()
-    answer = models.TextField(help_text="JSON as it was sent, down to the order of its keys.")
+    answer = models.TextField(help_text="JSON as sent, with the order of its keys.")
     created_at = models.DateTimeField(db_index=True)
 
     class Meta:

@@ -1,4 +1,4 @@
-"""The ledger: what was used, append-only, and the adjustments that correct it."""
+"""The ledger: append-only usage logs, and the adjustments that correct them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Category(models.TextChoices):
 
 class CostSource(models.TextChoices):
     PRICE_BOOK = "price_book", "price book"
-    CALLER = "caller", "the caller's figure"
+    CALLER = "caller", "sent by the caller"
     FREE = "free", "free"
     UNPRICED = "unpriced", "unpriced"
 
@@ -37,11 +37,11 @@ class Confidence(models.TextChoices):
 
 
 class ProviderDisplay:
-    """How a log's provider is shown, on whichever form of a log has the columns."""
+    """Properties shared by the classes that have a log's columns."""
 
     __slots__ = ()
 
-    status_code: Any  # the columns, as each form declares them
+    status_code: Any  # columns, declared by each class
     provider: Any
     actual_provider_name: Any
     confidence: Any
@@ -51,19 +51,19 @@ class ProviderDisplay:
         return bool(self.status_code >= 400)
 
     @property
-    def shown_provider(self) -> str:
-        """The actual provider, or the declared label while nothing has been detected."""
+    def display_provider(self) -> str:
+        """The actual provider; the declared label until one is detected."""
         return str(self.actual_provider_name or self.provider.strip().lower())
 
     @property
-    def shown_confidence(self) -> str:
+    def display_confidence(self) -> str:
         return str(self.confidence) if self.actual_provider_name else "fallback"
 
 
 class UsageLog(ProviderDisplay, models.Model):
-    """One AI call. Append-only; only the projection columns move, together with the adjustment that explains them.
+    """One AI call. Append-only; only the projection columns change, together with an adjustment that explains the change.
 
-    Money is nano-USD. `actual_provider_name` NULL means not yet detected: reads then show the declared label, `fallback`.
+    Money is nano-USD. `actual_provider_name` NULL is not yet detected: pages show the declared label with `fallback`.
     """
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
@@ -105,11 +105,11 @@ class UsageLog(ProviderDisplay, models.Model):
     late_for = models.DateField(null=True)
     metadata = models.JSONField(default=dict)
     is_billable = models.BooleanField(default=True)
-    # Projections: what the log is worth now. verify_ledger checks them against the adjustments.
+    # Projections: the log's current state. verify_ledger checks them against the adjustments.
     effective_nano = models.BigIntegerField(default=0)
     is_priced = models.BooleanField(default=True)
     voided_at = models.DateTimeField(null=True)
-    actual_provider_name = models.CharField("actual provider", max_length=50, null=True)  # noqa: DJ001 - NULL is "not yet"
+    actual_provider_name = models.CharField("actual provider", max_length=50, null=True)  # noqa: DJ001 - NULL: not yet detected
     confidence = models.CharField(max_length=10, choices=Confidence, blank=True, default="")
     detection_rule = models.CharField(max_length=100, blank=True, default="")
     evidence = models.CharField(max_length=300, blank=True, default="")
@@ -129,20 +129,20 @@ class UsageLog(ProviderDisplay, models.Model):
 
     @property
     def external_id(self) -> str:
-        """The account's, as callers know it."""
+        """The account's external_id."""
         return self.account.external_id
 
 
 class UsageAdjustment(models.Model):
-    """A correction of a log as a new fact: never edited, reverted by another one.
+    """A correction of a log; never edited, only reverted by another adjustment.
 
-    A log is worth its cost and the sum of its adjustments' `delta_nano`. `details` says what the correction made of it, and
-    what stood before; `batch` is the CorrectionBatch that it belongs to.
+    A log's value is its cost plus the sum of its adjustments' `delta_nano`. `details` has the values before and after;
+    `batch` is the id of its CorrectionBatch.
     """
 
     class Kind(models.TextChoices):
         VOID = "void"
-        REPRICE = "reprice"
+        REPRICE = "reprice", "Re-price"
         REDETECT = "redetect"
         CREDIT = "credit"
         REVERT = "revert"
@@ -156,11 +156,11 @@ class UsageAdjustment(models.Model):
     actor = models.CharField(max_length=150, blank=True)
     batch = models.UUIDField(null=True)
     reverted_by = models.UUIDField(null=True)
-    period = models.DateField(help_text="Period in which it counts.")
-    corrects_period = models.DateField(help_text="Period of the log that it corrects.")
+    period = models.DateField(help_text="Period in which the adjustment counts.")
+    corrects_period = models.DateField(help_text="Period of the corrected log.")
     details = models.JSONField(default=dict)
     created_at = models.DateTimeField()
-    late_at = models.DateTimeField(null=True, help_text="created_at, where the log's period was closed by then.")
+    late_at = models.DateTimeField(null=True, help_text="created_at, if the log's period was closed by then.")
 
     class Meta:
         db_table = "usage_adjustments"
@@ -176,7 +176,7 @@ class UsageAdjustment(models.Model):
 
 
 class ErasureCursor(models.Model):
-    """How far retention got in the log, in the order of receipt: logs up to this id hold no client address any more."""
+    """Progress of address erasure, by order of receipt: logs up to this id no longer have a client address."""
 
     ADDRESSES = "addresses"
 

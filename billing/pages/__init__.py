@@ -1,1 +1,1 @@
-"""The customers' pages under /usage/: what a member of an account sees of it, from the same functions as the API."""
+"""The customers' pages under /usage/."""

@@ -1,4 +1,4 @@
-"""A customer's alerts: those that are unread first, and marked as read one by one or all at once."""
+"""A customer's alerts, unread ones first, and views that mark them as read."""
 
 from __future__ import annotations
 
@@ -13,55 +13,58 @@ from django.views.decorators.http import require_GET, require_POST
 
 from billing.alerts import alert_text, alerts
 from billing.models import UsageAlert
-from billing.pages.base import MemberRequest, member
+from billing.pages.base import MemberRequest, member_required
 
-UNREAD, READ = 100, 50  # on a page
+MAX_UNREAD, READ_PAGE_SIZE = 100, 50
 
 
-class Told(NamedTuple):
+class AlertRow(NamedTuple):
     """An alert as a row of the page."""
 
     alert: UsageAlert
     badge: str
     threshold: str
-    sentence: str
+    message: str
 
 
 @require_GET
-@member
-def page(request: MemberRequest) -> HttpResponse:
-    before = _id(request.GET.get("before", ""))
-    unread, more = alerts.page(request.account, unread=True, size=UNREAD)
-    read, older = alerts.page(request.account, unread=False, before=before, size=READ)
-    shown = {"unread": _told(unread), "more": more, "read": _told(read), "older": older, "before": before}
-    return render(request, "usage/alerts.html", {**shown, "section": "alerts"})
+@member_required
+def alert_list(request: MemberRequest) -> HttpResponse:
+    before = _parse_id(request.GET.get("before", ""))
+    unread, more = alerts.list_page(request.account, unread=True, size=MAX_UNREAD)
+    read, older = alerts.list_page(request.account, unread=False, before=before, size=READ_PAGE_SIZE)
+    context = {"unread": _rows(unread), "more": more, "read": _rows(read), "older": older, "before": before}
+    return render(request, "usage/alerts.html", {**context, "section": "alerts"})
 
 
 @require_POST
-@member
-def read(request: MemberRequest, id: UUID) -> HttpResponse:  # noqa: A002 - as in the API
+@member_required
+def mark_read(request: MemberRequest, id: UUID) -> HttpResponse:  # noqa: A002 - the URL parameter
     if alerts.find(request.account, id) is None:
         raise Http404
-    alerts.mark_read(alerts.of(request.account).filter(pk=id), timezone.now())
+    alerts.mark_read(alerts.for_account(request.account).filter(pk=id), timezone.now())
     return redirect("usage:overview" if request.POST.get("next") == "overview" else "usage:alerts")
 
 
 @require_POST
-@member
-def read_all(request: MemberRequest) -> HttpResponse:
-    """Those that the page showed, and older ones: what was raised since then stays unread."""
-    newest = _id(request.POST.get("newest", ""))
+@member_required
+def mark_all_read(request: MemberRequest) -> HttpResponse:
+    """Marks the alerts up to the newest one on the page; alerts raised since then stay unread."""
+    newest = _parse_id(request.POST.get("newest", ""))
     if newest is None:
         raise Http404
-    alerts.mark_read(alerts.of(request.account).filter(pk__lte=newest), timezone.now())
+    alerts.mark_read(alerts.for_account(request.account).filter(pk__lte=newest), timezone.now())
     return redirect("usage:alerts")
 
 
-def _told(found: Sequence[UsageAlert]) -> list[Told]:
-    return [Told(one, alert_text.badge(one), alert_text.threshold(one), alert_text.sentence(one)) for one in found]
+def _rows(page: Sequence[UsageAlert]) -> list[AlertRow]:
+    return [
+        AlertRow(alert, alert_text.badge(alert), alert_text.threshold_label(alert), alert_text.message(alert))
+        for alert in page
+    ]
 
 
-def _id(text: str) -> UUID | None:
+def _parse_id(text: str) -> UUID | None:
     try:
         return UUID(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Whose pages these are: the member's account, found once a request. Every page of an account goes through `member`."""
+"""Access to the customers' pages: the member's account, loaded once per request."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from billing.models import Account
 
 
 class MemberRequest(HttpRequest):
-    """A request of somebody who is a member of `account`, and of all of `accounts`."""
+    """A request of a member of `accounts`; `account` is the selected one."""
 
     account: Account
     accounts: list[Account]
-    tollgate_caller: Caller  # the request log reads it
+    tollgate_caller: Caller  # for the request log
 
 
-def member(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Log in strangers, send staff to their own pages, and tell those who have no account; else call the view.
+def member_required(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Calls the view for members. Redirects anonymous users to the login and staff to the admin; 403 without an account.
 
-    Membership is read anew for every request: whoever was taken out of an account sees no more of it.
+    Reads the membership on every request, so that a removed member loses access at once.
     """
 
     @wraps(view)
     @never_cache
-    def page(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+    def wrapper(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
         user = request.user
         if not isinstance(user, User):
             return redirect_to_login(request.get_full_path(), reverse("usage:login"))
         if user.is_staff:
             return redirect("admin:index")
-        every = access.accounts_of(user)
-        active = [account for account in every if account.active]
+        accounts = access.accounts_of(user)
+        active = [account for account in accounts if account.active]
         if not active:
-            return render(request, "usage/no_account.html", {"inactive": every}, status=403)
-        own = cast("MemberRequest", request)
-        own.accounts, own.account = active, access.chosen(active, request.session)
-        own.tollgate_caller = Caller(own.account, frozenset({"read"}), user=user)
-        return view(own, *args, **kwargs)
+            return render(request, "usage/no_account.html", {"inactive": accounts}, status=403)
+        member_request = cast("MemberRequest", request)
+        member_request.accounts, member_request.account = active, access.selected_account(active, request.session)
+        member_request.tollgate_caller = Caller(member_request.account, frozenset({"read"}), user=user)
+        return view(member_request, *args, **kwargs)
 
-    return page
+    return wrapper

@@ -1,6 +1,6 @@
-"""The page of an invitation: a new user chooses a password, one who is there already logs in and accepts.
+"""Invitation pages: a new user chooses a password; an existing user logs in and accepts.
 
-The link leads on to an address without the token at once, so that no further address, referrer or log has it.
+The emailed link redirects at once to an address without the token, to keep it out of referrers and logs.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.decorators.http import require_GET, require_http_methods
 
 from billing.accounts import invitations
-from billing.accounts.access import CHOSEN
+from billing.accounts.access import SESSION_ACCOUNT_KEY
 from billing.errors import Refused
 from billing.models import Invitation
 
-KEPT = "invitation"  # in the session: the hash of its token
+SESSION_KEY = "invitation"  # session key of the invitation's token hash
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 class PasswordForm(forms.Form):
-    """Twice the same, and good enough for Django's validators."""
+    """A new password, entered twice and checked by Django's validators."""
 
     password = forms.CharField(
         strip=False,
@@ -34,7 +34,7 @@ class PasswordForm(forms.Form):
         help_text=password_validation.password_validators_help_text_html(),
     )
     again = forms.CharField(
-        label="Password again", strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
+        label="Confirm password", strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"})
     )
 
     def __init__(self, email: str, *args: object) -> None:
@@ -44,7 +44,7 @@ class PasswordForm(forms.Form):
     def clean_again(self) -> str:
         first, again = self.cleaned_data.get("password"), str(self.cleaned_data["again"])
         if first and first != again:
-            raise ValidationError("The two passwords are not the same.")
+            raise ValidationError("The passwords do not match. Enter the same password twice.")
         password_validation.validate_password(again, self.user)
         return again
 
@@ -53,19 +53,19 @@ class PasswordForm(forms.Form):
 @never_cache
 @sensitive_variables("token")
 def follow(request: HttpRequest, token: str) -> HttpResponse:
-    """The link of the letter."""
+    """Target of the emailed link."""
     invitation = invitations.find(token)
     if invitation is None:
         return render(request, "usage/invitation_ended.html", {"state": "unknown"}, status=404)
-    request.session[KEPT] = invitation.token_hash
+    request.session[SESSION_KEY] = invitation.token_hash
     return redirect("usage:invitation")
 
 
 @require_http_methods(["GET", "POST"])
 @never_cache
 @sensitive_post_parameters("password", "again")
-def page(request: HttpRequest) -> HttpResponse:
-    invitation, at = invitations.find_again(request.session.get(KEPT, "")), timezone.now()
+def invitation_page(request: HttpRequest) -> HttpResponse:
+    invitation, at = invitations.find_by_hash(request.session.get(SESSION_KEY, "")), timezone.now()
     if invitation is None:
         return render(request, "usage/invitation_ended.html", {"state": "unknown"}, status=404)
     state = invitation.state(at)
@@ -73,21 +73,21 @@ def page(request: HttpRequest) -> HttpResponse:
         return render(request, "usage/invitation_ended.html", {"state": state, "invitation": invitation}, status=410)
     if isinstance(request.user, User):
         return _accept(request, invitation, request.user)
-    if invitations.known_as(invitation.email).exists():
+    if invitations.users_with_email(invitation.email).exists():
         return render(request, "usage/invitation_login.html", {"invitation": invitation})
     return _join(request, invitation)
 
 
 def _accept(request: HttpRequest, invitation: Invitation, user: User) -> HttpResponse:
-    """Somebody is logged in: whoever was invited, or another."""
+    """For a logged-in user, who may not be the person invited."""
     if not invitations.is_for(invitation, user):
         return render(request, "usage/invitation_other.html", {"invitation": invitation}, status=403)
     if request.method == "POST":
         try:
             invitations.accept(invitation, user=user, at=timezone.now())
         except Refused as refused:
-            return _ended(request, refused)
-        return _in(request, invitation)
+            return _refuse(request, refused)
+        return _enter_account(request, invitation)
     return render(request, "usage/invitation_accept.html", {"invitation": invitation})
 
 
@@ -97,17 +97,17 @@ def _join(request: HttpRequest, invitation: Invitation) -> HttpResponse:
         try:
             user = invitations.join(invitation, password=form.cleaned_data["again"], at=timezone.now())
         except Refused as refused:
-            return _ended(request, refused)
+            return _refuse(request, refused)
         login(request, user, backend=BACKEND)
-        return _in(request, invitation)
+        return _enter_account(request, invitation)
     return render(request, "usage/invitation_join.html", {"invitation": invitation, "form": form})
 
 
-def _in(request: HttpRequest, invitation: Invitation) -> HttpResponse:
-    request.session.pop(KEPT, None)
-    request.session[CHOSEN] = invitation.account_id
+def _enter_account(request: HttpRequest, invitation: Invitation) -> HttpResponse:
+    request.session.pop(SESSION_KEY, None)
+    request.session[SESSION_ACCOUNT_KEY] = invitation.account_id
     return redirect("usage:overview")
 
 
-def _ended(request: HttpRequest, refused: Refused) -> HttpResponse:
+def _refuse(request: HttpRequest, refused: Refused) -> HttpResponse:
     return render(request, "usage/invitation_ended.html", {"state": "refused", "reason": refused.detail}, status=410)

@@ -1,4 +1,4 @@
-"""Logging in and out, and passwords: Django's own views with the customers' templates. axes watches the log-in."""
+"""Login, logout and passwords: Django's views with the customers' templates. django-axes locks out repeated failures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from django.urls import reverse_lazy
 
 from lib import client_address, rate_limit
 
-RESETS_FROM, RESETS_TO = "20/hour", "3/hour"  # of one client's address, to one e-mail address; per process
+RESETS_PER_CLIENT = "20/hour"  # requests from one IP address, per process
+RESETS_PER_ADDRESS = "3/hour"  # e-mails to one address, per process
 
 
 class LoginView(views.LoginView):
@@ -21,7 +22,7 @@ class LoginView(views.LoginView):
 
 
 class LogoutView(views.LogoutView):
-    """By POST only."""
+    """POST only."""
 
     next_page = "usage:login"
 
@@ -36,7 +37,7 @@ class PasswordDoneView(views.PasswordChangeDoneView):
 
 
 class ResetView(views.PasswordResetView):
-    """Says the same whether there is such a user or not, and whether a letter is one too many for its address or not."""
+    """Responds the same whether or not the user exists and the e-mail is sent, to reveal nothing about users."""
 
     template_name = "usage/reset.html"
     email_template_name = "usage/mail/reset.txt"
@@ -44,16 +45,16 @@ class ResetView(views.PasswordResetView):
     success_url = reverse_lazy("usage:reset-sent")
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # noqa: ANN401 - Django's own types
-        if rate_limit.within(f"resets from {client_address.of_request(request)}", RESETS_FROM):
+        if rate_limit.allow(f"resets from {client_address.from_request(request)}", RESETS_PER_CLIENT):
             return super().post(request, *args, **kwargs)
         form = self.get_form()
-        form.add_error(None, "Too many letters were asked for from your network. Try again in an hour.")
-        answer = self.render_to_response(self.get_context_data(form=form), status=429)
-        answer["Retry-After"] = str(ceil(rate_limit.wait(RESETS_FROM)))
-        return answer
+        form.add_error(None, "Too many password resets were requested from your network. Try again in an hour.")
+        response = self.render_to_response(self.get_context_data(form=form), status=429)
+        response["Retry-After"] = str(ceil(rate_limit.seconds_until_reset(RESETS_PER_CLIENT)))
+        return response
 
     def form_valid(self, form: PasswordResetForm) -> HttpResponse:
-        if rate_limit.within(f"resets to {form.cleaned_data['email'].lower()}", RESETS_TO):
+        if rate_limit.allow(f"resets to {form.cleaned_data['email'].lower()}", RESETS_PER_ADDRESS):
             return super().form_valid(form)
         return redirect(str(self.success_url))
 

@@ -1,4 +1,4 @@
-"""A customer's plan: its limits in words, where the account stands with each, and the history of the subscription."""
+"""A customer's plan: its limits and their use, and the history of the subscription."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from billing.limits.limit_status import meter_lines
+from billing.limits.limit_status import limit_rows
 from billing.models import Subscription, SubscriptionEvent
-from billing.pages.base import MemberRequest, member
+from billing.pages.base import MemberRequest, member_required
 from billing.plans import plans, subscriptions
 from lib import csv_stream, money, periods
 
 Status = Subscription.Status
 BADGES = {Status.ACTIVE: "ok", Status.PAST_DUE: "warning", Status.SUSPENDED: "critical", Status.CANCELLED: "plain"}
-HISTORY = 200  # steps on the page
+MAX_EVENTS = 200
 
-
-COLUMNS = (
+CSV_COLUMNS = (
     "took_effect",
     "step",
     "plan",
@@ -32,13 +31,13 @@ COLUMNS = (
 
 
 @require_GET
-@member
+@member_required
 def history_csv(request: MemberRequest) -> HttpResponseBase:
-    """Every step of the subscription, newest first."""
-    return csv_stream.response("subscription.csv", COLUMNS, map(_line, subscriptions.history(request.account)))
+    """All events of the subscription, newest first."""
+    return csv_stream.response("subscription.csv", CSV_COLUMNS, map(_csv_row, subscriptions.history(request.account)))
 
 
-def _line(event: SubscriptionEvent) -> tuple[object, ...]:
+def _csv_row(event: SubscriptionEvent) -> tuple[object, ...]:
     fee_of = "; ".join(f"{part['text']}: {money.exact_usd(part['nano'])}" for part in event.fee_lines)
     return (
         *(event.effective_at.isoformat(), event.kind, event.plan.slug, event.cycle),
@@ -49,18 +48,18 @@ def _line(event: SubscriptionEvent) -> tuple[object, ...]:
 
 
 @require_GET
-@member
-def page(request: MemberRequest) -> HttpResponse:
+@member_required
+def plan_page(request: MemberRequest) -> HttpResponse:
     account, at = request.account, timezone.now()
-    catalog, subscription = plans.current(), subscriptions.of(account)
-    shown = {
-        "plan": plans.of_account(account, at, catalog),
-        "inactive": plans.inactive(account, at),
-        "meters": meter_lines(account, at),
+    catalog, subscription = plans.current(), subscriptions.for_account(account)
+    context = {
+        "plan": plans.for_account(account, at, catalog),
+        "inactive": plans.inactive_reason(account, at),
+        "meters": limit_rows(account, at),
         "subscription": subscription,
         "pending": catalog.plans.get(subscription.pending_plan_id or 0) if subscription else None,
         "badge": BADGES[Status(subscription.status)] if subscription else "",
         "last_day": subscription.period_end - periods.DAY if subscription else None,
-        "history": subscriptions.history(account)[:HISTORY],
+        "history": subscriptions.history(account)[:MAX_EVENTS],
     }
-    return render(request, "usage/plan.html", {**shown, "section": "plan"})
+    return render(request, "usage/plan.html", {**context, "section": "plan"})

@@ -1,4 +1,4 @@
-"""A customer's statements: the list, one of them, on paper and as CSV."""
+"""A customer's statements: list, page, printable page and CSV."""
 
 from __future__ import annotations
 
@@ -10,46 +10,48 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from billing.models import Statement
-from billing.pages.base import MemberRequest, member
+from billing.pages.base import MemberRequest, member_required
 from billing.statements import statement_page
-from lib import csv_stream, money
+from lib import csv_stream
 
-MOST = 500  # as in the API: forty years of months
+MAX_STATEMENTS = 500  # 40 years of months; same as the API
 
 
 @require_GET
-@member
-def page(request: MemberRequest) -> HttpResponse:
-    found = Statement.objects.filter(account_id=request.account.pk).select_related("plan").order_by("-period")[:MOST]
-    rows = [{**statement_page.shown(one), "used": money.format_usd(one.usage_nano)} for one in found]
+@member_required
+def statement_list(request: MemberRequest) -> HttpResponse:
+    newest = Statement.objects.filter(account_id=request.account.pk).select_related("plan").order_by("-period")
+    rows = [statement_page.as_context(statement) for statement in newest[:MAX_STATEMENTS]]
     return render(request, "usage/statements.html", {"statements": rows, "section": "statements"})
 
 
 @require_GET
-@member
-def one(request: MemberRequest, id: UUID) -> HttpResponse:  # noqa: A002 - as in the API
-    return render(request, "usage/statement.html", {**_shown(request, id), "section": "statements"})
+@member_required
+def statement_detail(request: MemberRequest, id: UUID) -> HttpResponse:  # noqa: A002 - the URL parameter
+    return render(request, "usage/statement.html", {**_context(request, id), "section": "statements"})
 
 
 @require_GET
-@member
-def printable(request: MemberRequest, id: UUID) -> HttpResponse:  # noqa: A002
-    return render(request, "admin/billing/statement/print.html", _shown(request, id))
+@member_required
+def statement_print(request: MemberRequest, id: UUID) -> HttpResponse:  # noqa: A002
+    return render(request, "admin/billing/statement/print.html", _context(request, id))
 
 
 @require_GET
-@member
-def csv(request: MemberRequest, id: UUID) -> HttpResponseBase:  # noqa: A002
-    found = _own(request, id)
-    return csv_stream.response(f"statement-{found}.csv", statement_page.COLUMNS, statement_page.rows(found))
+@member_required
+def statement_csv(request: MemberRequest, id: UUID) -> HttpResponseBase:  # noqa: A002
+    statement = _own_statement(request, id)
+    rows = statement_page.csv_rows(statement)
+    return csv_stream.response(f"statement-{statement}.csv", statement_page.CSV_COLUMNS, rows)
 
 
-def _shown(request: MemberRequest, id: UUID) -> dict[str, Any]:  # noqa: A002
-    return statement_page.shown(_own(request, id))
+def _context(request: MemberRequest, statement_id: UUID) -> dict[str, Any]:
+    return statement_page.as_context(_own_statement(request, statement_id))
 
 
-def _own(request: MemberRequest, id: UUID) -> Statement:  # noqa: A002
-    found = Statement.objects.filter(account_id=request.account.pk, pk=id).select_related("account", "plan").first()
-    if found is None:
+def _own_statement(request: MemberRequest, statement_id: UUID) -> Statement:
+    own = Statement.objects.filter(account_id=request.account.pk, pk=statement_id).select_related("account", "plan")
+    statement = own.first()
+    if statement is None:
         raise Http404
-    return found
+    return statement

@@ -1,1 +1,3 @@
-"""What an account has subscribed to: plans, meters, subscriptions, fees."""
+"""Plans, meters, limits of a plan, subscriptions and their fees."""
+
+__all__ = ["anchor_changes", "idempotency", "meters", "plans", "proration", "subscriptions"]

@@ -1,7 +1,7 @@
-"""Changing when an account's usage periods start, or its time zone: what is past stays, and when it takes effect is told.
+"""Changes of an account's anchor day or time zone. Past usage periods keep their dates.
 
-`accounts.anchor_day` and `timezone` are the newest wish; `earlier_schedules` keeps what was in force before, each with the
-start of its last period and that of its successor's first. How periods follow from it: lib/periods.py.
+`accounts.anchor_day` and `timezone` hold the newest setting; `earlier_schedules` holds the previous ones, each with the start
+of its last period and the start of the first period after it. lib/periods.py derives the periods from them.
 """
 
 from __future__ import annotations
@@ -14,38 +14,40 @@ from billing.plans import plans, subscriptions
 from lib import periods
 from lib.periods import Schedule
 
-# What is being recorded at this moment goes by the schedule that it has read: boundaries within the hour count as past.
-LEAD = timedelta(hours=1)
+# Calls being recorded right now still use the old schedule, so a boundary within the next hour counts as past.
+LEAD_TIME = timedelta(hours=1)
 
 
 def change(account: Account, *, anchor_day: int, timezone: str, at: datetime) -> date:
-    """Store the wish; the start date of the first period that goes by it, or of the running one where nothing changes."""
-    with subscriptions.moving(account.pk) as locked:
-        subscriptions.up_to_date(locked, at)
-        schedule = periods.changed(locked.schedule, anchor_day, timezone, at + LEAD)
+    """Store the new schedule. Returns the start date of its first period; of the open period where nothing changes."""
+    with subscriptions.locked_account(account.pk) as locked:
+        subscriptions.advance(locked, at)
+        schedule = periods.change_schedule(locked.schedule, anchor_day, timezone, at + LEAD_TIME)
         locked.anchor_day, locked.timezone = anchor_day, timezone
-        locked.earlier_schedules = _stored(schedule)
+        locked.earlier_schedules = _earlier_as_json(schedule)
         locked.next_close_at = None
         locked.save(update_fields=["anchor_day", "timezone", "earlier_schedules", "next_close_at"])
         subscriptions.follow_schedule(locked)
-        plans.configuration_changed(locked)
+        plans.bump_config_version(locked)
     account.refresh_from_db()
-    return takes_effect(account, at)
+    return effective_date(account, at)
 
 
-def takes_effect(account: Account, at: datetime) -> date:
-    """The start date of the first period that goes by the account's anchor and zone: perhaps one that is to come."""
+def effective_date(account: Account, at: datetime) -> date:
+    """The local start date of the first period under the current anchor and zone; may be in the future."""
     earlier = account.schedule.earlier
-    running = periods.start_of(account.schedule, periods.local_day(account.schedule, at))
-    return max(running, earlier.until) if earlier else running
+    open_start = periods.period_start(account.schedule, periods.local_day(account.schedule, at))
+    return max(open_start, earlier.successor_start) if earlier else open_start
 
 
-def _stored(schedule: Schedule) -> str:
-    """What was in force before, as the column `earlier_schedules` keeps it."""
+def _earlier_as_json(schedule: Schedule) -> str:
+    """The earlier schedules, oldest first, in the format of the column `earlier_schedules`."""
     rows = []
     earlier = schedule.earlier
     while earlier:
-        before = earlier.schedule
-        rows.append([before.anchor_day, before.zone, earlier.last.isoformat(), earlier.until.isoformat()])
-        earlier = before.earlier
+        previous = earlier.schedule
+        rows.append(
+            [previous.anchor_day, previous.zone, earlier.last_start.isoformat(), earlier.successor_start.isoformat()]
+        )
+        earlier = previous.earlier
     return json.dumps(rows[::-1]) if rows else ""

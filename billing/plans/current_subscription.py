@@ -1,6 +1,6 @@
-"""What an account has subscribed to at this moment, from memory as long as its configuration is the same.
+"""Which plan an account has subscribed to right now, cached until its configuration changes.
 
-Asked for every decision about a limit. It looks at the clock, so that a cycle's end counts before any job has run.
+Every limit decision reads this. It compares the cycle's end with the clock, so an ended cycle counts before any job runs.
 """
 
 from __future__ import annotations
@@ -8,15 +8,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from billing.accounts.accounts import Known
+from billing.accounts.accounts import AccountRow
 from billing.models import Account, Subscription
 
-MOST_ACCOUNTS = 10_000  # whose subscriptions are held in memory
+MAX_CACHED_ACCOUNTS = 10_000
 Status = Subscription.Status
 
 
-class Held(NamedTuple):
-    """What matters of a subscription's row."""
+class CachedSubscription(NamedTuple):
+    """The columns of a subscription that decisions need."""
 
     plan_id: int
     status: str
@@ -26,41 +26,46 @@ class Held(NamedTuple):
     grace_until: datetime | None
 
 
-_held: dict[int, tuple[int, Held | None]] = {}  # account -> its config_version, and its subscription then
+_cache: dict[
+    int, tuple[int, CachedSubscription | None]
+] = {}  # account id -> its config_version, and its subscription then
 
 
-def plan_id(account: Account | Known, at: datetime) -> int | None:
-    """The plan that the account has subscribed to, None where it has the default one."""
-    one = _subscription(account)
-    if one is None or one.status == Status.CANCELLED:
+def plan_id(account: Account | AccountRow, at: datetime) -> int | None:
+    """The id of the subscribed plan; None where the account has the default plan."""
+    subscription = _load(account)
+    if subscription is None or subscription.status == Status.CANCELLED:
         return None
-    if at < one.renews_at or one.status == Status.SUSPENDED:
-        return one.plan_id
-    return (one.pending_plan_id or one.plan_id) if one.auto_renew else None
+    if at < subscription.renews_at or subscription.status == Status.SUSPENDED:
+        return subscription.plan_id
+    return (subscription.pending_plan_id or subscription.plan_id) if subscription.auto_renew else None
 
 
-def inactive(account: Account, at: datetime) -> str | None:
-    """Why nothing may run for this account, in words; None where it may."""
-    one = _subscription(account)
-    if one and one.status == Status.SUSPENDED:
-        return "The subscription is suspended until its statements are paid."
-    if one and one.status == Status.PAST_DUE and one.grace_until and at >= one.grace_until:
-        return "The subscription is past due, and its grace is over."
+def inactive_reason(account: Account, at: datetime) -> str | None:
+    """Why the subscription refuses all calls; None where it does not."""
+    subscription = _load(account)
+    if subscription is None:
+        return None
+    if subscription.status == Status.SUSPENDED:
+        return "The subscription is suspended until its overdue statements are paid."
+    if subscription.status == Status.PAST_DUE and subscription.grace_until and at >= subscription.grace_until:
+        return "The subscription is past due, and its grace period is over."
     return None
 
 
-def _subscription(account: Account | Known) -> Held | None:
-    version, one = _held.get(account.pk, (0, None))
+def _load(account: Account | AccountRow) -> CachedSubscription | None:
+    version, subscription = _cache.get(account.pk, (0, None))
     if version == account.config_version:
-        return one
-    row = Subscription.objects.filter(account_id=account.pk).order_by().values_list(*Held._fields).first()
-    one = Held._make(row) if row else None
-    if len(_held) >= MOST_ACCOUNTS:
-        _held.clear()
-    _held[account.pk] = (account.config_version, one)
-    return one
+        return subscription
+    rows = Subscription.objects.filter(account_id=account.pk).order_by().values_list(*CachedSubscription._fields)
+    row = rows.first()
+    subscription = CachedSubscription._make(row) if row else None
+    if len(_cache) >= MAX_CACHED_ACCOUNTS:
+        _cache.clear()
+    _cache[account.pk] = (account.config_version, subscription)
+    return subscription
 
 
-def forget(account: Account) -> None:
-    """This process must not keep what it knows to be old: called in the transaction of a change."""
-    _held.pop(account.pk, None)
+def invalidate(account: Account) -> None:
+    """Drop the account's cached subscription in this process. Needed in the transaction of every change to it."""
+    _cache.pop(account.pk, None)

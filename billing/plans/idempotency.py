@@ -1,6 +1,6 @@
-"""Requests that must not run twice: a key that an account has used before is answered as it was, and nothing is done.
+"""Idempotency keys: a repeated key gets the stored answer, and the work does not run again.
 
-Called by the API where a header `Idempotency-Key` is sent. Only answers are remembered, no refusals.
+Only successful answers are stored; a refused request may be sent again under the same key.
 """
 
 from __future__ import annotations
@@ -18,42 +18,43 @@ from billing.models import Account, IdempotencyKey
 from billing.plans import current_subscription
 from lib import ids, retry
 
-KEPT = timedelta(days=400)  # longer than any client repeats a request for a year's subscription
-MOST = 256  # characters of a key
-
+RETENTION = timedelta(days=400)  # longer than a yearly subscription
+MAX_KEY_LENGTH = 256
 
 Answer = dict[str, Any]
 
 
-def once(account: Account, key: str | None, asked: str, work: Callable[[], Answer], *, at: datetime) -> Answer:
-    """What `work` answers, or what it answered when the account sent this key first; all in one transaction.
+def run_once(account: Account, key: str | None, request: str, work: Callable[[], Answer], *, at: datetime) -> Answer:
+    """Run `work` and store its answer under the key, or return the answer stored earlier; one transaction.
 
-    `asked` is the request in canonical form. Raises Refused where the key came with another one.
+    `request` is the request in canonical form. Raises Refused where the key was used for a different request.
     """
     try:
-        return retry.on_deadlock(lambda: _once(account, key, asked, work, at))
+        return retry.on_deadlock(lambda: _run_once(account, key, request, work, at))
     finally:
-        current_subscription.forget(account)  # what was read before a rollback never was
+        current_subscription.invalidate(account)  # a rollback may have undone what is cached
 
 
 @transaction.atomic
-def _once(account: Account, key: str | None, asked: str, work: Callable[[], Answer], at: datetime) -> Answer:
+def _run_once(account: Account, key: str | None, request: str, work: Callable[[], Answer], at: datetime) -> Answer:
     accounts.lock(account.pk)
     if key is None:
         return work()
-    stored_key, digest = ids.key_of(key), ids.key_of(asked)
-    first = IdempotencyKey.objects.filter(account=account, key=stored_key).first()
-    if first is None:
+    stored_key, digest = ids.lookup_key(key), ids.lookup_key(request)
+    stored = IdempotencyKey.objects.filter(account=account, key=stored_key).first()
+    if stored is None:
         answer = work()
         IdempotencyKey.objects.create(
             account=account, key=stored_key, digest=digest, answer=json.dumps(answer), created_at=at
         )
         return answer
-    if first.digest != digest:
-        raise Refused("idempotency_conflict", "This key was sent with another request.", "Idempotency-Key")
-    return dict(json.loads(first.answer))
+    if stored.digest != digest:
+        raise Refused(
+            "idempotency_conflict", "This key was used for a different request. Use a new key.", "Idempotency-Key"
+        )
+    return dict(json.loads(stored.answer))
 
 
 def prune(at: datetime) -> int:
-    """Forget the keys that are older than anyone repeats; how many."""
-    return IdempotencyKey.objects.filter(created_at__lt=at - KEPT).delete()[0]
+    """Delete keys older than RETENTION. Returns how many."""
+    return IdempotencyKey.objects.filter(created_at__lt=at - RETENTION).delete()[0]

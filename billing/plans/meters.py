@@ -1,4 +1,4 @@
-"""What a meter counts, and what calls ask of it. Pure: limits, reservations and pages hand in rows, whoever stored them."""
+"""Meters and limits: what a meter counts, and how much usage a call requests. Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import NamedTuple
 from billing.ledger.quantities import Quantity
 from lib import money
 
-PER_DAY = "_per_day"  # behind a meter's slug: its daily limit, as the API and alerts name it
-MONTHLY_COST = "monthly_cost"  # the meter that is the budget
+DAILY_SUFFIX = "_per_day"  # appended to a meter's slug: the key of its daily limit in the API and in alerts
+MONTHLY_COST = "monthly_cost"  # the meter of the budget
 
 
 class Meter(NamedTuple):
@@ -21,17 +21,17 @@ class Meter(NamedTuple):
     values: frozenset[str]
     unit: str
 
-    def touches(self, row: Quantity) -> bool:
+    def applies_to(self, row: Quantity) -> bool:
         return self.scope == "all" or getattr(row, self.scope) in self.values
 
     def total(self, rows: Iterable[Quantity]) -> int:
-        """What the rows amount to in this meter's unit."""
-        column = COLUMNS[self.unit]
-        return sum(int(row[column]) for row in rows if self.touches(row))
+        """Sum of the rows that the meter applies to, in its unit (cost: nano-USD)."""
+        column = QUANTITY_COLUMN[self.unit]
+        return sum(int(row[column]) for row in rows if self.applies_to(row))
 
 
 class Limit(NamedTuple):
-    """A meter's cap in its unit (cost: nano-USD): None is unlimited, 0 not allowed. A soft one refuses nothing."""
+    """A meter's cap in its unit (cost: nano-USD): None is unlimited, 0 not allowed. A soft limit refuses nothing."""
 
     meter: Meter
     per: str  # a Per
@@ -43,18 +43,18 @@ class Limit(NamedTuple):
         return self.meter.slug, self.per
 
 
-def told(unit: str, amount: int | None) -> int | str | None:
-    """An amount in a meter's unit as JSON has it: calls and tokens are numbers, money is a decimal string."""
+def amount_as_json(unit: str, amount: int | None) -> int | str | None:
+    """An amount in a meter's unit: calls and tokens stay numbers, nano-USD becomes a decimal string in USD."""
     return money.exact_usd(amount) if amount is not None and unit == "cost" else amount
 
 
-COLUMNS = {
+QUANTITY_COLUMN = {
     "calls": Quantity._fields.index("calls"),
     "tokens": Quantity._fields.index("tokens"),
     "cost": Quantity._fields.index("cost_nano"),
 }
 
 
-def asked(group: tuple[str, str, str], *, count: int, tokens: int, cost_nano: int) -> Quantity:
-    """What `count` calls of such an estimate ask for: at least one unit of everything, as no call is known to be free."""
+def requested_quantity(group: tuple[str, str, str], *, count: int, tokens: int, cost_nano: int) -> Quantity:
+    """Usage of `count` calls at this estimate per call; at least one token and one nano-USD, as no call is known to be free."""
     return Quantity(*group, count, max(tokens * count, 1), max(cost_nano * count, 1))

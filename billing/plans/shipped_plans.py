@@ -1,6 +1,6 @@
-"""The meters and plans that come with a release, put into the tables without touching any row that is there.
+"""Loads the meters and plans that ship with a release. Existing rows are never changed.
 
-An upgrade loads them again: new ones are added, and what an operator changed or superseded stays as it is.
+Every upgrade runs this again: it adds new slugs and keeps what an operator has changed or superseded.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ DATA = Path(__file__).resolve().parents[1] / "data" / "plans.json"
 
 @transaction.atomic
 def load(*, at: datetime) -> tuple[int, int]:
-    """Adds the meters and plans whose slug has no row; how many of each these were."""
+    """Add the meters and plans whose slug has no row. Returns the number of meters and of plans added."""
     shipped: dict[str, list[dict[str, Any]]] = json.loads(DATA.read_text(encoding="utf-8"))
     stored = set(Meter.objects.values_list("slug", flat=True))
-    new = [Meter(shipped=True, **row) for row in shipped["meters"] if row["slug"] not in stored]
-    Meter.objects.bulk_create(new)
+    new_meters = [Meter(shipped=True, **row) for row in shipped["meters"] if row["slug"] not in stored]
+    Meter.objects.bulk_create(new_meters)
     meters = {meter.slug: meter for meter in Meter.objects.all()}
     stored = set(Plan.objects.values_list("slug", flat=True))
-    missing = [row for row in shipped["plans"] if row["slug"] not in stored]
-    for row in missing:
+    new_plans = [row for row in shipped["plans"] if row["slug"] not in stored]
+    for row in new_plans:
         _add(row, meters, at)
-    if new or missing:
-        plans.changed()
-    return len(new), len(missing)
+    if new_meters or new_plans:
+        plans.invalidate()
+    return len(new_meters), len(new_plans)
 
 
 def _add(row: dict[str, Any], meters: dict[str, Meter], at: datetime) -> None:
-    """One plan with its limits; a meter that an operator removed is left out."""
+    """Add a plan with its limits; limits of a meter that an operator removed are skipped."""
     limits = row.pop("limits")
     monthly, yearly = (money.nano_from_usd(Decimal(row.pop(f"price_{cycle}_usd"))) for cycle in ("monthly", "yearly"))
     plan = Plan(shipped=True, created_at=at, price_monthly_nano=monthly, price_yearly_nano=yearly, **row)
@@ -51,5 +51,5 @@ def _add(row: dict[str, Any], meters: dict[str, Meter], at: datetime) -> None:
 
 
 def _amount(amount: int | str | None) -> int | None:
-    """The file says USD as text, the table nano-USD; calls and tokens are whole numbers in both."""
+    """USD text becomes nano-USD; calls and tokens are integers already."""
     return money.nano_from_usd(Decimal(amount)) if isinstance(amount, str) else amount

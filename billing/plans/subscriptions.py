@@ -1,7 +1,7 @@
-"""Subscriptions: begun, moved to another plan, cancelled, resumed, renewed; and what each step asks for.
+"""Changes of subscriptions (start, upgrade, cancel, resume, renew) and their fees.
 
-Called by the API, the admin and the jobs. Every step runs under the account's lock, first brings the subscription up to
-date, and writes its row and one event. What an account may use at a moment is asked of `subscribed`, which only reads.
+Every change runs under the account's lock, first applies overdue renewals, and writes the subscription's row and one event.
+current_subscription.py answers which plan is in force.
 """
 
 from __future__ import annotations
@@ -23,138 +23,139 @@ from billing.plans import current_subscription, plans, proration
 from billing.plans.plans import Plan
 from lib import money, periods, retry
 
-Kind, Status = SubscriptionEvent.Kind, Subscription.Status
-LIVE = (Status.ACTIVE, Status.PAST_DUE)
-MONTHS = {Cycle.MONTHLY.value: 1, Cycle.YEARLY.value: 12}
-PARTS = 500  # accounts that a job takes at a time
+EventKind, Status = SubscriptionEvent.Kind, Subscription.Status
+LIVE_STATUSES = (Status.ACTIVE, Status.PAST_DUE)
+MONTHS_PER_CYCLE = {Cycle.MONTHLY.value: 1, Cycle.YEARLY.value: 12}
+BATCH_SIZE = 500  # accounts per query of a job
 
 
-class Part(NamedTuple):
-    """A part of a fee: what it is for, and nano-USD in whole cents."""
+class FeePart(NamedTuple):
+    """One line of a fee; `nano` is nano-USD in whole cents."""
 
     text: str
     nano: int
 
 
-def of(account: Account) -> Subscription | None:
-    """The account's subscription as it stands, also a cancelled one; events tell what became of it."""
+def for_account(account: Account) -> Subscription | None:
+    """The account's stored subscription, including a cancelled one."""
     return Subscription.objects.filter(account_id=account.pk).first()
 
 
 def history(account: Account) -> QuerySet[SubscriptionEvent]:
-    """Every step of the account's subscription, newest first."""
-    steps = SubscriptionEvent.objects.filter(account_id=account.pk).select_related("plan", "next_plan")
-    return steps.order_by("-id")
+    """The events of the account's subscription, newest first."""
+    events = SubscriptionEvent.objects.filter(account_id=account.pk).select_related("plan", "next_plan")
+    return events.order_by("-id")
 
 
 def subscribe(account: Account, *, plan: str, cycle: str, actor: str, at: datetime) -> tuple[Subscription, bool]:
-    """The subscription to the newest version of `plan`, and whether it was begun now.
+    """Subscribe the account to the newest version of `plan`. Returns the subscription, and whether it is a new one.
 
-    A dearer plan, or a year instead of a month, counts at once and is prorated; anything else counts from the next cycle
-    on. The plan and cycle that are there already stay, with their version, and go on where they were to end.
+    Upgrades and monthly-to-yearly changes take effect immediately and are prorated; other changes take effect with the next
+    cycle. The current plan and cycle keep their version, and a planned cancellation or change of them is withdrawn.
     Raises Refused for a plan that is not offered, and while the subscription is suspended.
     """
-    with moving(account.pk) as account:
+    with locked_account(account.pk) as account:
         offered = plans.current().latest.get(plan)
         if offered is None or not offered.active:
-            raise Refused("unknown_plan", "No such plan is offered.", "plan")
-        if reason := plans.inactive(account, at):
+            raise Refused("unknown_plan", "This plan is not offered.", "plan")
+        if reason := plans.inactive_reason(account, at):
             raise Refused("subscription_inactive", reason)
-        one = up_to_date(account, at)
-        if one is None or one.status == Status.CANCELLED:
-            return _begin(one or Subscription(account=account), account, offered, cycle, actor, at), True
-        held = plans.current().plans[one.plan_id]
-        if (held.slug, one.cycle) == (offered.slug, cycle):
-            _go_on(one, account, actor, at)
-        elif _counts_at_once(held, one.cycle, offered, cycle):
-            _move(one, account, held, offered, cycle, actor, at)
+        subscription, context = advance(account, at), EventContext(actor, at)
+        if subscription is None or subscription.status == Status.CANCELLED:
+            return _start(subscription or Subscription(account=account), account, offered, cycle, context), True
+        current = plans.current().plans[subscription.plan_id]
+        if (current.slug, subscription.cycle) == (offered.slug, cycle):
+            _resume(subscription, account, context)
+        elif _takes_effect_immediately(current, subscription.cycle, offered, cycle):
+            _upgrade(subscription, account, current, offered, cycle, context)
         else:
-            _plan_change(one, account, offered, cycle, actor, at)
-        return one, False
+            _schedule_change(subscription, account, offered, cycle, context)
+        return subscription, False
 
 
-def cancel(account: Account, *, actor: str, at: datetime, at_once: bool = False, reason: str = "") -> Subscription:
-    """End the subscription with its cycle, or now: the account has the default plan then. Nothing is paid back.
+def cancel(account: Account, *, actor: str, at: datetime, immediately: bool = False, reason: str = "") -> Subscription:
+    """Cancel the subscription at the end of its cycle, or immediately. Nothing is refunded; the default plan follows.
 
-    Raises Refused where there is none. A second time changes nothing.
+    Raises Refused where there is no subscription. Repeating it changes nothing.
     """
-    with moving(account.pk) as account:
-        one = _there(account, at)
-        if at_once:
-            one.period_end = periods.local_day(account.schedule, at)
-            _end(one, account, at, Step(actor, at, reason))
-        elif one.auto_renew:
-            one.auto_renew, one.pending_plan_id, one.pending_cycle = False, None, ""
-            _note(one, account, Kind.CANCEL_PLANNED, at, Step(actor, at, reason))
-        return one
+    with locked_account(account.pk) as account:
+        subscription = _advance_or_refuse(account, at)
+        if immediately:
+            subscription.period_end = periods.local_day(account.schedule, at)
+            _end(subscription, account, at, EventContext(actor, at, reason))
+        elif subscription.auto_renew:
+            _set_renewal(subscription, auto_renew=False)
+            _record(subscription, account, EventKind.CANCEL_PLANNED, at, EventContext(actor, at, reason))
+        return subscription
 
 
 def resume(account: Account, *, actor: str, at: datetime) -> Subscription:
-    """Take back a planned cancellation or change. Raises Refused where there is no subscription."""
-    with moving(account.pk) as account:
-        one = _there(account, at)
-        _go_on(one, account, actor, at)
-        return one
+    """Withdraw a planned cancellation or change. Raises Refused where there is no subscription."""
+    with locked_account(account.pk) as account:
+        subscription = _advance_or_refuse(account, at)
+        _resume(subscription, account, EventContext(actor, at))
+        return subscription
 
 
 def follow_schedule(account: Account) -> None:
-    """After a change of anchor or zone: the running cycle ends on the new boundary. The caller holds the account's lock."""
-    one = of(account)
-    if one and one.status in LIVE:
-        _set_cycle(one, account, one.period_start)
-        one.save(update_fields=["period_end", "renews_at"])
+    """Move the end of the running cycle to the account's new anchor or time zone. Needs the account's lock."""
+    subscription = for_account(account)
+    if subscription and subscription.status in LIVE_STATUSES:
+        _set_cycle(subscription, account, subscription.period_start)
+        subscription.save(update_fields=["period_end", "renews_at"])
 
 
-def fall_due(account: Account, at: datetime) -> None:
-    """A statement was not paid in time: past due, and suspended when the grace is over."""
-    with moving(account.pk) as account:
-        one = up_to_date(account, at)
-        if one and one.status == Status.ACTIVE:
-            one.status, one.grace_until = Status.PAST_DUE.value, at + timedelta(days=settings.PAST_DUE_GRACE_DAYS)
-            _note(one, account, Kind.PAST_DUE, at, Step("", at))
+def mark_past_due(account: Account, at: datetime) -> None:
+    """Mark an active subscription as past due; it is suspended when the grace period is over."""
+    with locked_account(account.pk) as account:
+        subscription = advance(account, at)
+        if subscription and subscription.status == Status.ACTIVE:
+            subscription.status = Status.PAST_DUE.value
+            subscription.grace_until = at + timedelta(days=settings.PAST_DUE_GRACE_DAYS)
+            _record(subscription, account, EventKind.PAST_DUE, at, EventContext("", at))
 
 
-def paid_up(account: Account, *, actor: str, at: datetime) -> None:
-    """Nothing is overdue any more: what was suspended runs again, in a new cycle where the old one has ended."""
-    with moving(account.pk) as account:
-        one = up_to_date(account, at)
-        if one is None or one.status not in (Status.PAST_DUE, Status.SUSPENDED):
+def reinstate(account: Account, *, actor: str, at: datetime) -> None:
+    """Reactivate a past-due or suspended subscription, in a new cycle where the old cycle has ended."""
+    with locked_account(account.pk) as account:
+        subscription = advance(account, at)
+        if subscription is None or subscription.status not in (Status.PAST_DUE, Status.SUSPENDED):
             return
-        one.status, one.grace_until = Status.ACTIVE.value, None
-        if at < one.renews_at:
-            _note(one, account, Kind.PAID, at, Step(actor, at))
-        elif one.auto_renew:
-            plan, cycle = _next(one)
-            _begin(one, account, plan, cycle, actor, at)
+        subscription.status, subscription.grace_until = Status.ACTIVE.value, None
+        if at < subscription.renews_at:
+            _record(subscription, account, EventKind.PAID, at, EventContext(actor, at))
+        elif subscription.auto_renew:
+            plan, cycle = _next_plan_and_cycle(subscription)
+            _start(subscription, account, plan, cycle, EventContext(actor, at))
         else:
-            _end(one, account, one.renews_at, Step(actor, at))
+            _end(subscription, account, subscription.renews_at, EventContext(actor, at))
 
 
-def roll(at: datetime) -> int:
-    """Bring every subscription up to date whose time has come; how many. Safe to stop, to repeat, and side by side."""
-    due = Q(status__in=LIVE, renews_at__lte=at) | Q(status=Status.PAST_DUE, grace_until__lte=at)
-    rolled, after = 0, 0
+def renew_due(at: datetime) -> int:
+    """Apply every overdue renewal, end and suspension. Returns how many subscriptions. Safe to interrupt and to run twice."""
+    due = Q(status__in=LIVE_STATUSES, renews_at__lte=at) | Q(status=Status.PAST_DUE, grace_until__lte=at)
+    count, after = 0, 0
     while ids := list(
-        Subscription.objects.filter(due, pk__gt=after).order_by("pk").values_list("pk", flat=True)[:PARTS]
+        Subscription.objects.filter(due, pk__gt=after).order_by("pk").values_list("pk", flat=True)[:BATCH_SIZE]
     ):
         for account_id in ids:
-            retry.on_deadlock(partial(_roll, account_id, at))
-        rolled, after = rolled + len(ids), ids[-1]
-    return rolled
+            retry.on_deadlock(partial(_renew_account, account_id, at))
+        count, after = count + len(ids), ids[-1]
+    return count
 
 
 def plan_at(account: Account, at: datetime) -> Plan:
-    """The plan that the account had just before `at`, by the events that had taken effect."""
+    """The plan in force just before `at`, by the events effective until then."""
     catalog = plans.current()
-    last = SubscriptionEvent.objects.filter(account_id=account.pk, effective_at__lt=at).order_by("-effective_at", "-id")
-    event = last.first()
-    if event is None or event.status == Status.CANCELLED:
+    events = SubscriptionEvent.objects.filter(account_id=account.pk, effective_at__lt=at)
+    last = events.order_by("-effective_at", "-id").first()
+    if last is None or last.status == Status.CANCELLED:
         return catalog.default
-    return catalog.plans[event.plan_id]
+    return catalog.plans[last.plan_id]
 
 
-class Step(NamedTuple):
-    """Who takes a step, when, and why."""
+class EventContext(NamedTuple):
+    """Who changed a subscription, when, and why."""
 
     actor: str
     at: datetime
@@ -162,175 +163,197 @@ class Step(NamedTuple):
 
 
 @contextmanager
-def moving(account_id: int) -> Iterator[Account]:
-    """One transaction that holds the account's lock, as every step of a subscription needs it."""
+def locked_account(account_id: int) -> Iterator[Account]:
+    """One transaction that holds the account's lock. Every change of a subscription needs it."""
     with transaction.atomic():
         account = accounts.lock(account_id)
         try:
             yield account
         finally:
-            current_subscription.forget(account)
+            current_subscription.invalidate(account)
 
 
-def _roll(account_id: int, at: datetime) -> None:
-    with moving(account_id) as account:
-        up_to_date(account, at)
+def _renew_account(account_id: int, at: datetime) -> None:
+    with locked_account(account_id) as account:
+        advance(account, at)
 
 
-def _there(account: Account, at: datetime) -> Subscription:
-    one = up_to_date(account, at)
-    if one is None or one.status == Status.CANCELLED:
-        raise Refused("no_subscription", "There is no subscription.")
-    return one
+def _advance_or_refuse(account: Account, at: datetime) -> Subscription:
+    subscription = advance(account, at)
+    if subscription is None or subscription.status == Status.CANCELLED:
+        raise Refused("no_subscription", "This account has no subscription.")
+    return subscription
 
 
-def up_to_date(account: Account, at: datetime) -> Subscription | None:
-    """The subscription after the steps that time has brought: renewals, its end, suspension. Called inside `moving`."""
-    one = of(account)
-    while one and _next_step(one, account, at):
+def advance(account: Account, at: datetime) -> Subscription | None:
+    """Apply the renewals, end or suspension due by `at`. Returns the subscription. Needs the account's lock."""
+    subscription = for_account(account)
+    while subscription and _apply_next_due(subscription, account, at):
         pass
-    return one
+    return subscription
 
 
-def _next_step(one: Subscription, account: Account, at: datetime) -> bool:
-    """Take the first step that is due, if one is: the grace that ends, or the cycle."""
-    if one.status == Status.PAST_DUE and one.grace_until and one.grace_until <= min(at, one.renews_at):
-        one.status = Status.SUSPENDED.value
-        _note(one, account, Kind.SUSPENDED, one.grace_until, Step("", at))
+def _apply_next_due(subscription: Subscription, account: Account, at: datetime) -> bool:
+    """Apply the earliest due change: the end of the grace period or of the cycle. False where none is due."""
+    grace_until, renews_at = subscription.grace_until, subscription.renews_at
+    if subscription.status == Status.PAST_DUE and grace_until and grace_until <= min(at, renews_at):
+        subscription.status = Status.SUSPENDED.value
+        _record(subscription, account, EventKind.SUSPENDED, grace_until, EventContext("", at))
         return True
-    if one.status not in LIVE or at < one.renews_at:
+    if subscription.status not in LIVE_STATUSES or at < renews_at:
         return False
-    if one.auto_renew:
-        _renew(one, account, at)
+    if subscription.auto_renew:
+        _renew(subscription, account, at)
     else:
-        _end(one, account, one.renews_at, Step("", at))
+        _end(subscription, account, renews_at, EventContext("", at))
     return True
 
 
-def _renew(one: Subscription, account: Account, at: datetime) -> None:
-    ended, effective_at = (one.period_start, one.period_end), one.renews_at
-    kind = Kind.CHANGED if one.pending_plan_id else Kind.RENEWED
-    plan, one.cycle = _next(one)
-    one.plan_id, one.pending_plan_id, one.pending_cycle = plan.id, None, ""
-    _set_cycle(one, account, one.period_end)
-    parts = _asked(plan, one, one.period_start)
-    _note(one, account, kind, effective_at, Step("", at), parts, billed_in=one.period_start, used=ended)
+def _renew(subscription: Subscription, account: Account, at: datetime) -> None:
+    ended_cycle, effective_at = (subscription.period_start, subscription.period_end), subscription.renews_at
+    kind = EventKind.CHANGED if subscription.pending_plan_id else EventKind.RENEWED
+    plan, subscription.cycle = _next_plan_and_cycle(subscription)
+    subscription.plan_id = plan.id
+    _set_renewal(subscription, auto_renew=True)
+    start = subscription.period_end
+    _set_cycle(subscription, account, start)
+    parts, context = _fee_parts(plan, subscription, start), EventContext("", at)
+    _record(subscription, account, kind, effective_at, context, parts, billed_in=start, usage_days=ended_cycle)
 
 
-def _next(one: Subscription) -> tuple[Plan, str]:
-    """What follows the cycle: the newest version that is offered, else the one that was sold."""
+def _next_plan_and_cycle(subscription: Subscription) -> tuple[Plan, str]:
+    """Plan and cycle after this cycle: the plan's newest version where it is offered, else the subscribed version."""
     catalog = plans.current()
-    plan = catalog.plans[one.pending_plan_id or one.plan_id]
+    plan = catalog.plans[subscription.pending_plan_id or subscription.plan_id]
     newest = catalog.latest[plan.slug]
-    return newest if newest.active else plan, one.pending_cycle or one.cycle
+    return newest if newest.active else plan, subscription.pending_cycle or subscription.cycle
 
 
-def _begin(one: Subscription, account: Account, plan: Plan, cycle: str, actor: str, at: datetime) -> Subscription:
-    """The cycle starts with the running usage period; its fee is for what is left of it, today included."""
-    today = periods.local_day(account.schedule, at)
-    one.plan_id, one.cycle, one.status, one.auto_renew = plan.id, cycle, Status.ACTIVE.value, True
-    one.pending_plan_id, one.pending_cycle, one.grace_until = None, "", None
-    _set_cycle(one, account, periods.start_of(account.schedule, today))
-    _note(one, account, Kind.SUBSCRIBED, at, Step(actor, at), _asked(plan, one, today))
-    return one
+def _start(subscription: Subscription, account: Account, plan: Plan, cycle: str, context: EventContext) -> Subscription:
+    """Start a cycle with the open usage period; the fee covers the days from today on."""
+    today = periods.local_day(account.schedule, context.at)
+    subscription.plan_id, subscription.cycle, subscription.status = plan.id, cycle, Status.ACTIVE.value
+    subscription.grace_until = None
+    _set_renewal(subscription, auto_renew=True)
+    _set_cycle(subscription, account, periods.period_start(account.schedule, today))
+    _record(subscription, account, EventKind.SUBSCRIBED, context.at, context, _fee_parts(plan, subscription, today))
+    return subscription
 
 
-def _move(one: Subscription, account: Account, held: Plan, plan: Plan, cycle: str, actor: str, at: datetime) -> None:
-    """At once: the new fee for what is left of the cycle, less what was not used of the old one."""
-    today = periods.local_day(account.schedule, at)
-    unused = _asked(held, one, today, back=True)
-    if cycle != one.cycle:
-        one.cycle = cycle
-        _set_cycle(one, account, periods.start_of(account.schedule, today))
-    one.plan_id, one.auto_renew, one.pending_plan_id, one.pending_cycle = plan.id, True, None, ""
-    _note(one, account, Kind.UPGRADED, at, Step(actor, at), [*_asked(plan, one, today), *unused])
+def _upgrade(
+    subscription: Subscription, account: Account, current: Plan, plan: Plan, cycle: str, context: EventContext
+) -> None:
+    """Change the plan immediately: charge the new fee for the rest of the cycle, credit the unused part of the old fee."""
+    today = periods.local_day(account.schedule, context.at)
+    credit = _fee_parts(current, subscription, today, credit=True)
+    if cycle != subscription.cycle:
+        subscription.cycle = cycle
+        _set_cycle(subscription, account, periods.period_start(account.schedule, today))
+    subscription.plan_id = plan.id
+    _set_renewal(subscription, auto_renew=True)
+    parts = [*_fee_parts(plan, subscription, today), *credit]
+    _record(subscription, account, EventKind.UPGRADED, context.at, context, parts)
 
 
-def _plan_change(one: Subscription, account: Account, plan: Plan, cycle: str, actor: str, at: datetime) -> None:
-    if (one.pending_plan_id, one.pending_cycle, one.auto_renew) != (plan.id, cycle, True):
-        one.pending_plan_id, one.pending_cycle, one.auto_renew = plan.id, cycle, True
-        _note(one, account, Kind.PLANNED, at, Step(actor, at))
+def _schedule_change(
+    subscription: Subscription, account: Account, plan: Plan, cycle: str, context: EventContext
+) -> None:
+    if (subscription.pending_plan_id, subscription.pending_cycle, subscription.auto_renew) != (plan.id, cycle, True):
+        _set_renewal(subscription, auto_renew=True, plan_id=plan.id, cycle=cycle)
+        _record(subscription, account, EventKind.PLANNED, context.at, context)
 
 
-def _go_on(one: Subscription, account: Account, actor: str, at: datetime) -> None:
-    if one.pending_plan_id or not one.auto_renew:
-        one.auto_renew, one.pending_plan_id, one.pending_cycle = True, None, ""
-        _note(one, account, Kind.RESUMED, at, Step(actor, at))
+def _resume(subscription: Subscription, account: Account, context: EventContext) -> None:
+    if subscription.pending_plan_id or not subscription.auto_renew:
+        _set_renewal(subscription, auto_renew=True)
+        _record(subscription, account, EventKind.RESUMED, context.at, context)
 
 
-def _end(one: Subscription, account: Account, effective_at: datetime, step: Step) -> None:
-    one.status, one.auto_renew, one.pending_plan_id, one.pending_cycle = Status.CANCELLED.value, False, None, ""
-    one.grace_until = None
-    _note(one, account, Kind.CANCELLED, effective_at, step, used=(one.period_start, one.period_end))
+def _end(subscription: Subscription, account: Account, effective_at: datetime, context: EventContext) -> None:
+    subscription.status, subscription.grace_until = Status.CANCELLED.value, None
+    _set_renewal(subscription, auto_renew=False)
+    cycle = (subscription.period_start, subscription.period_end)
+    _record(subscription, account, EventKind.CANCELLED, effective_at, context, usage_days=cycle)
 
 
-def _counts_at_once(held: Plan, held_cycle: str, wanted: Plan, cycle: str) -> bool:
-    """A dearer plan, or the same for a year. A shorter cycle never: what was paid for a year is used first."""
-    return wanted.price_monthly_nano >= held.price_monthly_nano and MONTHS[cycle] >= MONTHS[held_cycle]
+def _takes_effect_immediately(current: Plan, current_cycle: str, plan: Plan, cycle: str) -> bool:
+    """Whether `plan` costs at least as much and its cycle is not shorter: a paid year is used up before it is shortened."""
+    if MONTHS_PER_CYCLE[cycle] < MONTHS_PER_CYCLE[current_cycle]:
+        return False
+    return plan.price_monthly_nano >= current.price_monthly_nano
 
 
-def _set_cycle(one: Subscription, account: Account, start: date) -> None:
-    schedule = account.schedule
-    one.period_start, one.period_end = start, periods.months_on(schedule, start, MONTHS[one.cycle])
-    one.renews_at = periods.starts_at(schedule, one.period_end)
+def _set_renewal(subscription: Subscription, *, auto_renew: bool, plan_id: int | None = None, cycle: str = "") -> None:
+    """What happens after the cycle: whether it renews, and to which other plan and cycle."""
+    subscription.auto_renew, subscription.pending_plan_id, subscription.pending_cycle = auto_renew, plan_id, cycle
 
 
-def _asked(plan: Plan, one: Subscription, first: date, *, back: bool = False) -> list[Part]:
-    """The fee for the days from `first` to the end of the cycle, or that amount given back."""
-    price = plan.price_yearly_nano if one.cycle == Cycle.YEARLY else plan.price_monthly_nano
+def _set_cycle(subscription: Subscription, account: Account, start: date) -> None:
+    end = periods.period_start_after_months(account.schedule, start, MONTHS_PER_CYCLE[subscription.cycle])
+    subscription.period_start, subscription.period_end = start, end
+    subscription.renews_at = periods.first_instant(account.schedule, end)
+
+
+def _fee_parts(plan: Plan, subscription: Subscription, first: date, *, credit: bool = False) -> list[FeePart]:
+    """The fee for the days from `first` to the end of the cycle, or a credit of that amount."""
+    price = plan.price_yearly_nano if subscription.cycle == Cycle.YEARLY else plan.price_monthly_nano
     if not price:
         return []
-    nano = proration.part_of(price, one.period_start, one.period_end, first)
-    days, of_days = (one.period_end - first).days, (one.period_end - one.period_start).days
-    share = "" if days == of_days else f", {days} of {of_days} days of {money.format_usd(price)}"
-    last = one.period_end - periods.DAY
-    what = f"{plan.name}, {one.cycle}, {first} to {last}{share}"
-    return [Part(f"Not used: {what}", -nano) if back else Part(what, nano)]
+    start, end = subscription.period_start, subscription.period_end
+    nano = proration.prorated_fee(price, start, end, first)
+    days, cycle_days = (end - first).days, (end - start).days
+    share = "" if days == cycle_days else f", {days} of {cycle_days} days of {money.format_usd(price)}"
+    text = f"{plan.name}, {subscription.cycle}, {first} to {end - periods.DAY}{share}"
+    return [FeePart(f"Unused: {text}", -nano) if credit else FeePart(text, nano)]
 
 
-def _note(
-    one: Subscription,
+def _record(
+    subscription: Subscription,
     account: Account,
     kind: str,
     effective_at: datetime,
-    step: Step,
-    parts: Sequence[Part] = (),
+    context: EventContext,
+    parts: Sequence[FeePart] = (),
     *,
     billed_in: date | None = None,
-    used: tuple[date, date] | None = None,
+    usage_days: tuple[date, date] | None = None,
 ) -> None:
-    """Store the subscription as it is now, and the event that made it so. `used` are the days of the usage snapshot."""
-    today = periods.local_day(account.schedule, step.at)
-    running = periods.start_of(account.schedule, today)
-    one.fee_nano = sum(part.nano for part in parts)
-    first = today if parts and billed_in is None else one.period_start
-    one.prorated_from = first if first > one.period_start else None
-    Subscription.objects.update_or_create(pk=account.pk, defaults={name: getattr(one, name) for name in MOVED})
+    """Save the subscription and an event. `usage_days` (half-open) default to the open usage period."""
+    today = periods.local_day(account.schedule, context.at)
+    open_start = periods.period_start(account.schedule, today)
+    subscription.fee_nano = sum(part.nano for part in parts)
+    first = today if parts and billed_in is None else subscription.period_start
+    subscription.prorated_from = first if first > subscription.period_start else None
+    values = {name: getattr(subscription, name) for name in SAVED_COLUMNS}
+    Subscription.objects.update_or_create(pk=account.pk, defaults=values)
     SubscriptionEvent.objects.create(
         account=account,
         kind=kind,
         effective_at=effective_at,
-        recorded_at=step.at,
-        plan_id=one.plan_id,
-        next_plan_id=one.pending_plan_id,
-        cycle=one.cycle,
-        status=one.status,
-        period_start=one.period_start,
-        period_end=one.period_end,
-        billed_in=billed_in or running,
-        fee_nano=one.fee_nano,
+        recorded_at=context.at,
+        plan_id=subscription.plan_id,
+        next_plan_id=subscription.pending_plan_id,
+        cycle=subscription.cycle,
+        status=subscription.status,
+        period_start=subscription.period_start,
+        period_end=subscription.period_end,
+        billed_in=billed_in or open_start,
+        fee_nano=subscription.fee_nano,
         fee_lines=[part._asdict() for part in parts],
-        usage=_used(account, *(used or (running, periods.next_start(account.schedule, running)))),
-        actor=step.actor,
-        reason=step.reason,
+        usage=_usage_totals(
+            account, *(usage_days or (open_start, periods.next_period_start(account.schedule, open_start)))
+        ),
+        actor=context.actor,
+        reason=context.reason,
     )
-    plans.configuration_changed(account)
+    plans.bump_config_version(account)
 
 
-MOVED = [field.attname for field in Subscription._meta.concrete_fields if not field.primary_key]
+SAVED_COLUMNS = [field.attname for field in Subscription._meta.concrete_fields if not field.primary_key]
 
 
-def _used(account: Account, start: date, end: date) -> dict[str, int]:
+def _usage_totals(account: Account, start: date, end: date) -> dict[str, int]:
+    """Calls, tokens and nano-USD of the local days [start, end)."""
     days = UsageDay.objects.filter(account_id=account.pk, day__gte=start, day__lt=end)
     sums = days.aggregate(calls=Sum("calls"), tokens=Sum("tokens_total"), cost_nano=Sum("cost_nano"))
     return {name: int(value or 0) for name, value in sums.items()}

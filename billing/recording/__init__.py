@@ -1,1 +1,3 @@
-"""The only write path for usage events, and what feeds it: calls in process and imports."""
+"""The only write path for usage events, metered calls and imports."""
+
+__all__ = ["bulk_import", "metering"]

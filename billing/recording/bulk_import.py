@@ -1,4 +1,4 @@
-"""Bringing old events in: batches through the one door, and a count of what became of them. Called by the import commands."""
+"""Imports events in batches through the normal write path, and counts the outcomes."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from django.db import transaction
 
 from billing.errors import Refused
 from billing.events.events import Event
-from billing.events.lines import Line
+from billing.events.lines import ImportLine
 from billing.recording import metering
-from billing.recording.metering import Result, Source
+from billing.recording.metering import EventSource, Result
 
-BATCH = 1_000
-SHOWN = 20
-HISTORY = Source(may_state_cost=True, may_create_accounts=True, any_age=True, live=False)
+BATCH_SIZE = 1_000
+MAX_REFUSALS_SHOWN = 20
+HISTORY_SOURCE = EventSource(may_state_cost=True, may_create_accounts=True, any_age=True, live=False)
 
 
 @dataclass(slots=True)
-class Counts:
-    """What became of all lines so far; `cost_nano` is what the stored ones, old and new, cost when they were rated."""
+class ImportCounts:
+    """Outcomes of all lines so far. Costs are nano-USD, as rated when the event was first accepted."""
 
     read: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     unpriced: int = 0
-    tokens: int = 0  # of the new ones, input and output
+    tokens: int = 0  # of accepted events, input and output
     new_nano: int = 0
-    repeated_nano: int = 0
+    duplicate_nano: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
-    refusals: list[str] = field(default_factory=list)  # the first ones, as sentences
+    refusals: list[str] = field(default_factory=list)  # at most MAX_REFUSALS_SHOWN
 
     @property
     def refused(self) -> int:
         return self.statuses["rejected"] + self.statuses["conflict"]
 
-    def add(self, line: Line, result: Result) -> None:
+    def add(self, line: ImportLine, result: Result) -> None:
         self.read += 1
         self.statuses[result.status] += 1
         if result.status == "accepted":
@@ -46,27 +46,27 @@ class Counts:
             self.unpriced += not result.priced
             self.tokens += _tokens(line.event)
         elif result.status == "duplicate":
-            self.repeated_nano += result.cost_nano or 0
+            self.duplicate_nano += result.cost_nano or 0
         if result.refused:
             self._refuse(line, result.refused)
 
     def summary(self, *, dry_run: bool = False) -> str:
-        came = "would come in" if dry_run else "came in"
-        known, refused = self.statuses["duplicate"], self.refused
+        imported = "would be imported" if dry_run else "imported"
+        duplicates, refused = self.statuses["duplicate"], self.refused
         return (
-            f"{self.read} read: {self.statuses['accepted']} {came} ({self.unpriced} unpriced), "
-            f"{known} were there already, {refused} refused."
+            f"{self.read} read: {self.statuses['accepted']} {imported} ({self.unpriced} unpriced), "
+            f"{duplicates} already stored, {refused} refused."
         )
 
     def refused_lines(self) -> list[str]:
-        """The first refused lines, then each reason with its count."""
-        counted = [f"{count} refused: {reason}" for reason, count in self.reasons.most_common()]
-        return [*self.refusals, *counted]
+        """The first refusals, then each reason with its count."""
+        reasons = [f"{count} refused: {reason}" for reason, count in self.reasons.most_common()]
+        return [*self.refusals, *reasons]
 
-    def _refuse(self, line: Line, refused: Refused) -> None:
+    def _refuse(self, line: ImportLine, refused: Refused) -> None:
         where = f"{refused.attr}: " if refused.attr else ""
         self.reasons[f"{refused.code} {refused.attr}".strip()] += 1
-        if len(self.refusals) < SHOWN:
+        if len(self.refusals) < MAX_REFUSALS_SHOWN:
             self.refusals.append(f"{line.name}: {where}{refused.detail}")
 
 
@@ -74,27 +74,27 @@ def _tokens(event: Event | Refused) -> int:
     return event.usage.input_tokens + event.usage.output_tokens if isinstance(event, Event) else 0
 
 
-def bring_in(
-    lines: Iterable[Line], counts: Counts, *, at: datetime, dry_run: bool = False
-) -> Iterator[list[tuple[Line, Result]]]:
-    """Record the lines by batches, each committed when it comes out (a dry run rolls it back), and count them."""
-    rest = iter(lines)
-    while batch := list(islice(rest, BATCH)):
+def import_lines(
+    lines: Iterable[ImportLine], counts: ImportCounts, *, at: datetime, dry_run: bool = False
+) -> Iterator[list[tuple[ImportLine, Result]]]:
+    """Record the lines and count their outcomes. Yields each batch once it is committed; a dry run rolls it back."""
+    remaining = iter(lines)
+    while batch := list(islice(remaining, BATCH_SIZE)):
         with_results = list(zip(batch, _record(batch, at, dry_run=dry_run), strict=True))
         for line, result in with_results:
             counts.add(line, result)
         yield with_results
 
 
-def _record(batch: list[Line], at: datetime, *, dry_run: bool) -> list[Result]:
-    lines = [line.event for line in batch]
+def _record(batch: list[ImportLine], at: datetime, *, dry_run: bool) -> list[Result]:
+    events = [line.event for line in batch]
     try:
         if not dry_run:
-            return metering.record(lines, source=HISTORY, at=at)
+            return metering.record(events, source=HISTORY_SOURCE, at=at)
         with transaction.atomic():
-            results = metering.record(lines, source=HISTORY, at=at)
+            results = metering.record(events, source=HISTORY_SOURCE, at=at)
             transaction.set_rollback(True)
     except metering.TotalTooLarge:
-        refused = Refused("max_value", "A total would be beyond what can be counted; this batch was refused whole.")
+        refused = Refused("max_value", "A total would be too large to count; the whole batch was refused.")
         return [Result(line.name, refused=refused) for line in batch]
     return results

@@ -1,7 +1,7 @@
-"""`with metered_call(...)`: reserve room, run, record. For code of the product that runs in the same process as Tollgate.
+"""`with metered_call(...)`: reserve, run and record one AI call in the same process as Tollgate.
 
-A call that may not run is refused before it runs. One that ran is recorded, whether it came back or raised, and settles
-what was held for it. Leaving the block without an exception means that the usage is committed.
+A call over a limit is refused before it runs. A call that ran is recorded, also where it raised, and settles its reservation.
+When the block ends without an exception, the usage is committed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from billing.ledger import ledger
 from billing.limits import decisions, operations, reservations
 from billing.limits.decisions import Refusal
 from billing.limits.operations import Operation
-from billing.limits.reservations import Wanted
+from billing.limits.reservations import ReservationRequest
 from billing.models import Account, UsageReservation
 from billing.recording import metering
 from billing.recording.metering import Result
@@ -41,31 +41,31 @@ from lib import ids
 P = ParamSpec("P")
 R = TypeVar("R")
 
-OF_OPERATION = ("provider", "category", "model", "endpoint", "served_by", "variant", "estimate")
-log = logging.getLogger(__name__)
+OPERATION_FIELDS = ("provider", "category", "model", "endpoint", "served_by", "variant", "estimate")
+logger = logging.getLogger(__name__)
 
 
 class CallRefused(Exception):
-    """The call may not run, and did not. Names the limit that stands in the way; all None where it is not a limit."""
+    """The call was refused and did not run. The limit's attributes are None where no limit is the reason."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.detail)
         self.code, self.detail = refusal.code, refusal.detail
-        told = decisions.told_limit(refusal.standing) if refusal.standing else {}
-        self.meter: str | None = told.get("meter")
-        self.limit: int | str | None = told.get("limit")
-        self.used: int | str | None = told.get("used")
-        self.reserved: int | str | None = told.get("reserved")
-        self.requested: int | str | None = told.get("requested")
-        self.resets_at: datetime | None = told.get("resets_at")
+        limit = decisions.limit_as_json(refusal.limit_status) if refusal.limit_status else {}
+        self.meter: str | None = limit.get("meter")
+        self.limit: int | str | None = limit.get("limit")
+        self.used: int | str | None = limit.get("used")
+        self.reserved: int | str | None = limit.get("reserved")
+        self.requested: int | str | None = limit.get("requested")
+        self.resets_at: datetime | None = limit.get("resets_at")
 
 
 class NotRecorded(Exception):
-    """The call ran, and its usage could not be stored. `event` is what to store, `response` what the call was given."""
+    """The call ran, but its usage could not be stored. `event` is the event to store, `response` the vendor's response."""
 
     def __init__(self, event: dict[str, Any], response: object) -> None:
         super().__init__(
-            f"The usage of call {event['event_id']} is not recorded; it stands in the log as one line of JSON."
+            f"The usage of call {event['event_id']} was not recorded. The server log has it as one line of JSON to import."
         )
         self.event, self.response = event, response
 
@@ -83,18 +83,18 @@ def metered_call(
     event_id: str | Callable[..., str] | None = None,
     metadata: Mapping[str, Any] | Callable[..., Mapping[str, Any]] | None = None,
     reserve: bool = True,
-    ttl_seconds: int = reservations.USUAL,
+    ttl_seconds: int = reservations.DEFAULT_TTL_SECONDS,
 ) -> MeteredCall:
-    """One AI call, for `with`, `async with`, or as a decorator; the fields are those of an event and of an operation.
+    """Meter one AI call, with `with`, `async with` or as a decorator. The fields are those of an event and an operation.
 
-    `estimate` is what the call is expected to use, with `cost_usd` where the caller knows it; `ttl_seconds` how long the
-    room is held, should the process die. `reserve=False` only records. `event_id` names one run, and is made where it is
-    left out. As a decorator, an argument that is a function is asked with the arguments of each call.
+    `estimate` is the expected usage, with `cost_usd` if known; `ttl_seconds` is how long the reservation is held if the
+    process dies. `reserve=False` only records. `event_id` identifies one run; the default is a new id. Under a decorator,
+    an argument that is a function is called with the arguments of each call.
 
-    Raises CallRefused, events.Refused where an argument can't be taken, and RuntimeError inside a transaction: nothing
-    has run then. NotRecorded where the call ran and its usage could not be stored.
+    Before the call runs, raises CallRefused, errors.Refused for an invalid argument, and RuntimeError inside a transaction.
+    Raises NotRecorded where the call ran and its usage could not be stored.
     """
-    told = {
+    fields = {
         "account": account,
         "provider": provider,
         "model": model,
@@ -106,38 +106,38 @@ def metered_call(
         "event_id": event_id,
         "metadata": metadata or {},
     }
-    return MeteredCall(told, ttl_seconds if reserve else None)
+    return MeteredCall(fields, ttl_seconds if reserve else None)
 
 
 class Call:
-    """A call that runs: its body says what was used. What is said later replaces what was said before."""
+    """A running call. The `with` block reports its usage here; later values replace earlier ones."""
 
-    def __init__(self, event: dict[str, Any], room: UsageReservation | None) -> None:
+    def __init__(self, event: dict[str, Any], reservation: UsageReservation | None) -> None:
         self.event_id: str = event["event_id"]
-        self.result: Result | None = None  # what was recorded, once the block is left
-        self.event, self.room = event, room
-        self.given: object = None
-        self.started = time.perf_counter_ns()
+        self.result: Result | None = None  # set when the block ends
+        self.event, self.reservation = event, reservation
+        self.last_response: object = None
+        self.started_ns = time.perf_counter_ns()
 
     def response(self, response: object) -> None:
-        """Read the usage of a vendor's response, or of each piece of a stream. Without usage in it, nothing changes."""
-        self.given = response
-        found = responses.read(response)
-        self.used(**found.usage)
-        if found.model and not self.event.get("model"):
-            self.model(found.model)
-        if found.service_tier:
-            self.event.setdefault("variant", {}).setdefault("service_tier", found.service_tier)
-        if found.cached_apart:
+        """Read the usage from a vendor's response or from one chunk of a stream; without usage in it, nothing changes."""
+        self.last_response = response
+        parsed = responses.read_usage(response)
+        self.used(**parsed.usage)
+        if parsed.model and not self.event.get("model"):
+            self.model(parsed.model)
+        if parsed.service_tier:
+            self.event.setdefault("variant", {}).setdefault("service_tier", parsed.service_tier)
+        if parsed.excludes_cached:
             self.event["cached_tokens_included"] = False
 
     def used(self, **quantities: int | str | Decimal) -> None:
-        """Quantities by the names of an event's `usage`: `images=1`, `seconds="5.2"`."""
-        told = {name: f"{value:f}" if isinstance(value, Decimal) else value for name, value in quantities.items()}
-        self.event.setdefault("usage", {}).update(told)
+        """Set quantities by their names in an event's `usage`: `images=1`, `seconds="5.2"`."""
+        usage = {name: f"{value:f}" if isinstance(value, Decimal) else value for name, value in quantities.items()}
+        self.event.setdefault("usage", {}).update(usage)
 
     def cost_usd(self, amount: str | Decimal) -> None:
-        """The cost as the caller knows it; it wins over the price book."""
+        """Set the cost; it takes precedence over the price book."""
         self.event["cost_usd"] = f"{Decimal(amount):f}"
 
     def served_by(self, provider: str) -> None:
@@ -148,16 +148,16 @@ class Call:
 
 
 class MeteredCall:
-    """What `metered_call` returns: a block's entry and exit, and the decorator."""
+    """Context manager and decorator returned by `metered_call`."""
 
-    def __init__(self, told: dict[str, Any], hold_seconds: int | None) -> None:
-        self._told, self._hold_seconds = told, hold_seconds
+    def __init__(self, fields: dict[str, Any], ttl_seconds: int | None) -> None:
+        self._fields, self._ttl_seconds = fields, ttl_seconds
         self._call: Call | None = None
 
     def __enter__(self) -> Call:
         if self._call is not None:
-            raise RuntimeError("One metered_call is one call: make another one.")
-        self._call = _begin(self._told, self._hold_seconds)
+            raise RuntimeError("A metered_call can be used for one call only. Create another one.")
+        self._call = _begin(self._fields, self._ttl_seconds)
         return self._call
 
     def __exit__(
@@ -168,49 +168,51 @@ class MeteredCall:
 
     async def __aenter__(self) -> Call:
         try:
-            return await _to_the_end(self.__enter__)
+            return await _run_to_completion(self.__enter__)
         except asyncio.CancelledError:
-            await _to_the_end(self._give_up)
+            await _run_to_completion(self._release)
             raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await _to_the_end(functools.partial(self.__exit__, kind, error, trace))
+        await _run_to_completion(functools.partial(self.__exit__, kind, error, trace))
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        """Meter each call of the function, and read what it returns."""
+        """Meter each call of the function; its return value is taken as the vendor's response."""
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError("A generator runs after it has returned: use a `with` block inside it.")
+            raise TypeError(
+                "A generator function can't be decorated: it runs after it returns. Use a `with` block inside it."
+            )
 
         @functools.wraps(function)
         async def metered_async(*args: P.args, **kwargs: P.kwargs) -> Any:  # noqa: ANN401 - what is awaited
-            async with self._for(args, kwargs) as call:
-                answer = await cast("Any", function(*args, **kwargs))
-                call.response(answer)
-            return answer
+            async with self._for_arguments(args, kwargs) as call:
+                response = await cast("Any", function(*args, **kwargs))
+                call.response(response)
+            return response
 
         @functools.wraps(function)
         def metered(*args: P.args, **kwargs: P.kwargs) -> R:
-            with self._for(args, kwargs) as call:
-                answer = function(*args, **kwargs)
-                call.response(answer)
-            return answer
+            with self._for_arguments(args, kwargs) as call:
+                response = function(*args, **kwargs)
+                call.response(response)
+            return response
 
         return cast("Callable[P, R]", metered_async) if inspect.iscoroutinefunction(function) else metered
 
-    def _give_up(self) -> None:
-        """The call will not run, although it was granted: its room is free at once."""
-        if self._call and self._call.room:
-            reservations.release(self._call.room, timezone.now())
+    def _release(self) -> None:
+        """Release the reservation of a call that was granted but will not run."""
+        if self._call and self._call.reservation:
+            reservations.release(self._call.reservation, timezone.now())
 
-    def _for(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> MeteredCall:
-        told = {name: value(*args, **kwargs) if callable(value) else value for name, value in self._told.items()}
-        return MeteredCall(told, self._hold_seconds)
+    def _for_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> MeteredCall:
+        fields = {name: value(*args, **kwargs) if callable(value) else value for name, value in self._fields.items()}
+        return MeteredCall(fields, self._ttl_seconds)
 
 
-async def _to_the_end(work: Callable[[], R]) -> R:
-    """In the thread of the database, and to its end: a task that is cancelled meanwhile waits for it."""
+async def _run_to_completion(work: Callable[[], R]) -> R:
+    """Run `work` in the database thread. If the task is cancelled meanwhile, wait for the work to finish, then raise."""
     task = asyncio.ensure_future(sync_to_async(work)())
     try:
         return await asyncio.shield(task)
@@ -219,74 +221,77 @@ async def _to_the_end(work: Callable[[], R]) -> R:
         raise
 
 
-def _begin(told: dict[str, Any], hold_seconds: int | None) -> Call:
-    """Everything that can refuse the call, before it runs."""
-    _refuse_transaction()
+def _begin(fields: dict[str, Any], ttl_seconds: int | None) -> Call:
+    """Validate and reserve, before the call runs."""
+    _refuse_inside_transaction()
     at = timezone.now()
-    raw = {name: value for name, value in told.items() if name != "estimate"}
-    raw |= {"event_id": told["event_id"] or str(ids.new_id()), "occurred_at": at.isoformat()}
+    raw = {name: value for name, value in fields.items() if name != "estimate"}
+    raw |= {"event_id": fields["event_id"] or str(ids.new_id()), "occurred_at": at.isoformat()}
     event = msgspec.to_builtins(events.parse(raw))
     account = _account(event)
-    if account and told["event_id"] is not None:
-        _refuse_repeat(account, event)
-    if hold_seconds is None:
+    if account and fields["event_id"] is not None:
+        _refuse_stored_event_id(account, event)
+    if ttl_seconds is None:
         return Call(event, None)
-    if not 1 <= hold_seconds <= reservations.LONGEST:
-        raise Refused("out_of_range", f"From 1 to {reservations.LONGEST} seconds.", "ttl_seconds")
-    room = _reserve(account or accounts.made(event["account"], at=at), told, hold_seconds, at)
-    return Call({**event, "reservation_id": room.reservation_id}, room)
+    if not 1 <= ttl_seconds <= reservations.MAX_TTL_SECONDS:
+        raise Refused(
+            "out_of_range", f"The value must be from 1 to {reservations.MAX_TTL_SECONDS} seconds.", "ttl_seconds"
+        )
+    reservation = _reserve(account or accounts.ensure_account(event["account"], at=at), fields, ttl_seconds, at)
+    return Call({**event, "reservation_id": reservation.reservation_id}, reservation)
 
 
 def _account(event: Mapping[str, Any]) -> Account | None:
-    """The stored account; None for one that this call makes."""
+    """The stored account; None where this call creates it."""
     if "account" not in event:
-        raise Refused("required", "A call says whose it is.", "account")
+        raise Refused("required", "Name the account that this call is for.", "account")
     account = accounts.get(event["account"])
     if account is None and not settings.CREATE_ACCOUNTS:
         raise Refused("unknown_account", "There is no such account.", "account")
     return account
 
 
-def _refuse_transaction() -> None:
-    """Usage that is recorded inside somebody's transaction is lost when that is rolled back. A test case's own is none."""
+def _refuse_inside_transaction() -> None:
+    """An outer transaction that is rolled back would lose the usage. The transaction of a Django test case is allowed."""
     blocks = connection.atomic_blocks
-    of_test_case = bool(blocks) and getattr(blocks[-1], "_from_testcase", False)  # as Django's check of `durable` looks
-    if not of_test_case and (blocks or not connection.get_autocommit()):
-        raise RuntimeError("A metered call can't run inside a transaction: its usage would be lost with a rollback.")
+    in_test_case = bool(blocks) and getattr(blocks[-1], "_from_testcase", False)  # as in Django's check of `durable`
+    if not in_test_case and (blocks or not connection.get_autocommit()):
+        raise RuntimeError("A metered call can't run inside a transaction: a rollback would lose its usage.")
 
 
-def _refuse_repeat(account: Account, event: Mapping[str, Any]) -> None:
-    """An id that is stored already stands for another run: this one could not be recorded under it."""
+def _refuse_stored_event_id(account: Account, event: Mapping[str, Any]) -> None:
+    """Refuse an event_id that is stored already: this run could not be recorded under it."""
     archives = [account.pk] if account.has_archive else []
-    if ledger.stored([(account.pk, ids.bytes_of(event["event_id"]))], archives):
-        raise Refused("event_conflict", "This id is stored already; every run of a call has its own.", "event_id")
+    if ledger.find_stored([(account.pk, ids.lookup_key_bytes(event["event_id"]))], archives):
+        raise Refused(
+            "event_conflict", "This event_id is stored already. Use a new id for each run of a call.", "event_id"
+        )
 
 
-def _reserve(account: Account, told: Mapping[str, Any], hold_seconds: int, at: datetime) -> UsageReservation:
-    """Hold room for the call."""
-    operation = operations.converted({name: told[name] for name in OF_OPERATION}, Operation)
-    wanted = Wanted(str(ids.new_id()), [operation], hold_seconds)
+def _reserve(account: Account, fields: Mapping[str, Any], ttl_seconds: int, at: datetime) -> UsageReservation:
+    operation = operations.convert({name: fields[name] for name in OPERATION_FIELDS}, Operation)
+    request = ReservationRequest(str(ids.new_id()), [operation], ttl_seconds)
     try:
-        return reservations.reserve(account, wanted, at)[0]
+        return reservations.reserve(account, request, at)[0]
     except Refusal as refusal:
         raise CallRefused(refusal) from refusal
 
 
 def _end(call: Call, error: BaseException | None) -> None:
-    """Record what happened. What the body raised goes on its way unchanged, whatever becomes of the record."""
-    event = {**call.event, "response_time_ms": (time.perf_counter_ns() - call.started) // 1_000_000}
+    """Record the call. An exception of the block is never replaced by a failure to record."""
+    event = {**call.event, "response_time_ms": (time.perf_counter_ns() - call.started_ns) // 1_000_000}
     if error is not None:
         event |= {"status_code": call_failures.status(error), "error_message": call_failures.message(error)}
     try:
         call.result = _record(event)
-    except BaseException as fault:
-        log.exception(
-            "The usage of a call that ran is not recorded. Import this line: %s", json.dumps(event, default=str)
+    except BaseException as failure:
+        logger.exception(
+            "The usage of a call that ran was not recorded. Import this line: %s", json.dumps(event, default=str)
         )
-        if not isinstance(fault, Exception):
+        if not isinstance(failure, Exception):
             raise
         if error is None:
-            raise NotRecorded(event, call.given) from fault
+            raise NotRecorded(event, call.last_response) from failure
 
 
 def _record(event: dict[str, Any]) -> Result:
@@ -296,12 +301,12 @@ def _record(event: dict[str, Any]) -> Result:
     except (OperationalError, InterfaceError):
         if connection.in_atomic_block:
             raise
-        connection.close()  # it may have gone away while the call ran; stored twice, the event counts once
+        connection.close()  # the connection may have been lost while the call ran; an event sent twice counts once
         return _store(parsed)
 
 
 def _store(event: Event) -> Result:
-    source = metering.Source(may_state_cost=True, may_create_accounts=settings.CREATE_ACCOUNTS)
+    source = metering.EventSource(may_state_cost=True, may_create_accounts=settings.CREATE_ACCOUNTS)
     result = metering.record([event], source=source, at=timezone.now())[0]
     if result.refused:
         raise result.refused

@@ -1,6 +1,6 @@
-"""The one door by which usage enters. The HTTP views, imports and calls in process all end in `record`.
+"""The only write path for usage events.
 
-What comes back without an exception is committed. Order of locks: accounts that are made, logs, reservations, rollups.
+When `record` returns, the events are committed. Lock order: new accounts, logs, reservations, rollups.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ from billing.limits.reservations import HeldReservation
 from billing.models import Account, CostSource
 from lib import ids, periods, postgres, retry
 
-OLDEST = timedelta(days=35)
-AHEAD = timedelta(minutes=5)
+MAX_AGE = timedelta(days=35)
+MAX_CLOCK_SKEW = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where events come from, and what it may do."""
+class EventSource:
+    """Where events come from, and what their sender may do."""
 
-    account: Account | None = None  # of a bound key or an import; None: each event names its own
+    account: Account | None = None  # None: each event names its account
     may_state_cost: bool = False
     may_create_accounts: bool = False
-    any_age: bool = False  # imports
-    live: bool = True  # counted by provider health
+    any_age: bool = False  # as imports need
+    live: bool = True  # counts for provider health
 
 
 class Result(msgspec.Struct, gc=False):
-    """What became of one event, in the order in which they came. Money is nano-USD."""
+    """The outcome of one event."""
 
     event_id: str
     status: str = "rejected"  # accepted | duplicate | conflict | rejected
-    log_id: bytes | None = None  # the 16 bytes of the log's id
+    log_id: bytes | None = None  # UUID bytes
     actual_provider: str | None = None
     confidence: str | None = None
     cost_nano: int | None = None
@@ -61,7 +61,7 @@ class Result(msgspec.Struct, gc=False):
 
 
 class _Submission(msgspec.Struct, gc=False):
-    """One event on its way: its account, and the log that it would make."""
+    """One event being recorded, its account, and the log built from it."""
 
     event: Event
     result: Result
@@ -69,52 +69,52 @@ class _Submission(msgspec.Struct, gc=False):
     event_key: bytes
     digest: bytes
     at: datetime
-    account: accounts.Known | None = None
-    key: ledger.Key | None = None  # under which it would be stored; None for an account that is yet to be made
+    account: accounts.AccountRow | None = None
+    key: ledger.Key | None = None  # None where the account does not exist yet
     log: NewLog | None = None
     refused: Refused | None = None
-    room: HeldReservation | None = None
+    reservation: HeldReservation | None = None
 
     @property
-    def named(self) -> reservations.Key | None:
-        """The reservation that it settles, as the caller names it; an account that is yet to be made has none."""
+    def reservation_key(self) -> reservations.ReservationKey | None:
+        """Key of the reservation that the event settles; None where there is none or the account is new."""
         reservation_id = self.event.reservation_id
-        return (self.account.id, ids.key_of(reservation_id)) if self.account and reservation_id else None
+        return (self.account.id, ids.lookup_key(reservation_id)) if self.account and reservation_id else None
 
 
 class TotalTooLarge(Exception):
-    """A total would no longer fit into 64 bits of nano-dollars: the batch is refused whole."""
+    """A total would exceed 64 bits of nano-USD; the whole batch is refused."""
 
 
-def record(batch: Sequence[Event | Refused], *, source: Source, at: datetime) -> list[Result]:
-    """Store what is new, once; say of every event what became of it. One bad event spoils only itself.
+def record(batch: Sequence[Event | Refused], *, source: EventSource, at: datetime) -> list[Result]:
+    """Store each new event once. Returns one Result per event, in order; a refused event does not affect the others.
 
-    Raises TotalTooLarge, or the database's own errors: nothing was stored then.
+    Raises TotalTooLarge or a database error; nothing is stored then.
     """
     results = [Result(event.event_id if isinstance(event, Event) else "") for event in batch]
     items = [item for event, result in zip(batch, results, strict=True) if (item := _admit(event, result, source, at))]
-    known = accounts.known(item.account_id for item in items)
+    account_rows = accounts.find_rows(item.account_id for item in items)
     for item in items:
-        if account := known.get(item.account_id):
+        if account := account_rows.get(item.account_id):
             item.account, item.key = account, (account.id, item.event_key)
-    _find_rooms([item for item in items if item.event.reservation_id is not None])
+    _load_reservations([item for item in items if item.event.reservation_id is not None])
     for item in items:
-        item.refused = _check(item, source, at)
-    fresh = _answer_repeats(items)
+        item.refused = _refusal(item, source, at)
+    fresh = _answer_duplicates(items)
     if fresh:
         _rate(fresh, at)
     retry.on_deadlock(lambda: _store([item for item in fresh if item.log], source, at))
     return results
 
 
-def _admit(event: Event | Refused, result: Result, source: Source, at: datetime) -> _Submission | None:
-    """The event as an item, unless its form or its account is refused at once."""
+def _admit(event: Event | Refused, result: Result, source: EventSource, at: datetime) -> _Submission | None:
+    """The event as a submission; None where its form or account is refused."""
     if isinstance(event, Refused):
         result.refused = event
         return None
     account_id = event.account if source.account is None else source.account.external_id
     if account_id is None:
-        result.refused = Refused("required", "A service key says which account it means.", "account")
+        result.refused = Refused("required", "Name the account that this event is for.", "account")
         return None
     if event.account not in (None, account_id):
         result.refused = _unknown_account()
@@ -122,22 +122,25 @@ def _admit(event: Event | Refused, result: Result, source: Source, at: datetime)
     return _Submission(event, result, account_id, event.key, events.digest(event), event.occurred or at)
 
 
-def _find_rooms(items: Sequence[_Submission]) -> None:
-    rooms = reservations.rooms((item.account, item.named[1]) for item in items if item.account and item.named)
+def _load_reservations(items: Sequence[_Submission]) -> None:
+    keys = ((item.account, item.reservation_key[1]) for item in items if item.account and item.reservation_key)
+    held = reservations.load_held(keys)
     for item in items:
-        item.room = rooms.get(item.named) if item.named else None
+        item.reservation = held.get(item.reservation_key) if item.reservation_key else None
 
 
-def _check(item: _Submission, source: Source, at: datetime) -> Refused | None:
-    """What speaks against a new event; a repeat of a stored one is a success all the same."""
+def _refusal(item: _Submission, source: EventSource, at: datetime) -> Refused | None:
+    """Why a new event is refused; a duplicate of a stored event is accepted all the same."""
     if item.account is None and not source.may_create_accounts:
         return _unknown_account()
-    if item.event.reservation_id is not None and item.room is None:
+    if item.event.reservation_id is not None and item.reservation is None:
         return Refused("unknown_reservation", "There is no such reservation.", "reservation_id")
     if item.event.cost_usd is not None and not source.may_state_cost:
-        return Refused("not_allowed", "This key may not state costs.", "cost_usd")
-    if not source.any_age and not at - OLDEST <= item.at <= at + AHEAD:
-        return Refused("out_of_range", "More than 35 days ago, or more than 5 minutes ahead.", "occurred_at")
+        return Refused("not_allowed", "This key may not send costs.", "cost_usd")
+    if not source.any_age and not at - MAX_AGE <= item.at <= at + MAX_CLOCK_SKEW:
+        return Refused(
+            "out_of_range", "The time must not be more than 35 days ago or more than 5 minutes ahead.", "occurred_at"
+        )
     return None
 
 
@@ -145,18 +148,18 @@ def _unknown_account() -> Refused:
     return Refused("unknown_account", "There is no such account.", "account")
 
 
-def _answer_repeats(items: Sequence[_Submission]) -> list[_Submission]:
-    """Answer what was acknowledged once, also where it would be refused now, and what is refused; the rest is fresh.
+def _answer_duplicates(items: Sequence[_Submission]) -> list[_Submission]:
+    """Answer duplicates, including those that would be refused today, and refused events. Returns the others.
 
-    A repeat among fresh events is found when it is inserted; a batch that looks like one sent again is looked up here.
+    Duplicates are looked up only where a sample suggests that the batch was sent before; the insert finds all others.
     """
-    archives = _archives(items)
-    again = ledger.looks_repeated([item.key for item in items if item.key], archives)
-    found = ledger.stored((item.key for item in items if item.key and (again or item.refused)), archives)
+    archives = _accounts_with_archives(items)
+    resent = ledger.sample_is_stored([item.key for item in items if item.key], archives)
+    stored = ledger.find_stored((item.key for item in items if item.key and (resent or item.refused)), archives)
     fresh = []
     for item in items:
-        log = found.get(item.key) if item.key else None
-        if log and (item.refused or not item.room):  # a repeat, too, frees the room that it names
+        log = stored.get(item.key) if item.key else None
+        if log and (item.refused or not item.reservation):  # a duplicate with a reservation has to settle it
             _answer_duplicate(item, log)
         elif item.refused:
             item.result.refused = item.refused
@@ -165,85 +168,86 @@ def _answer_repeats(items: Sequence[_Submission]) -> list[_Submission]:
     return fresh
 
 
-def _archives(items: Sequence[_Submission]) -> set[int]:
-    """The accounts among these of which some logs are in files."""
+def _accounts_with_archives(items: Sequence[_Submission]) -> set[int]:
+    """Ids of the accounts that have archived logs."""
     return {item.account.id for item in items if item.account and item.account.has_archive}
 
 
 def _rate(items: Sequence[_Submission], at: datetime) -> None:
-    """Say of each what it is worth, by one edition of the books."""
-    edition = rating.snapshot()
+    """Rate all events by one snapshot of rules and prices."""
+    snapshot = rating.snapshot()
     for item, log_id in zip(items, ids.new_ids(len(items)), strict=True):
         try:
-            item.log = _log(item, rating.rate(item.event, item.at, edition), log_id, at)
+            item.log = _build_log(item, rating.rate(item.event, item.at, snapshot), log_id, at)
         except Refused as refused:
             item.result.refused = refused
 
 
-def _store(items: Sequence[_Submission], source: Source, at: datetime) -> None:
-    """The one transaction. It may run more than once: it sets what it finds, and adds to nothing in memory."""
+def _store(items: Sequence[_Submission], source: EventSource, at: datetime) -> None:
+    """Store the logs in one transaction. A retry after a deadlock runs all of it again, so it only sets values in memory."""
     if not items:
         return
     with transaction.atomic():
-        _settle_accounts(items, at)
-        first = _first_of_each(items)
-        found = ledger.insert(first, _archives(items))
-        accepted = [log for key, log in first.items() if found[key].id == log.id]
-        totals, named = rollups.group(accepted), [item for item in items if item.room]
+        _assign_accounts(items, at)
+        logs = _first_by_key(items)
+        stored = ledger.insert(logs, _accounts_with_archives(items))
+        accepted = [log for key, log in logs.items() if stored[key].id == log.id]
+        totals, settling = rollups.totals_by_rollup(accepted), [item for item in items if item.reservation]
         try:
-            with postgres.one_trip(connection) if named else nullcontext():
-                _settle(named, found, at)
+            with postgres.pipeline(connection) if settling else nullcontext():
+                _settle_reservations(settling, stored, at)
                 rollups.apply(totals, live=accepted if source.live else ())
         except (DataError, IntegrityError) as error:
             raise TotalTooLarge from error
     for item in items:
-        _answer(item, found[ledger.key_of(_log_of(item))])
+        _answer(item, stored[ledger.key_of(_required_log(item))])
 
 
-def _settle_accounts(items: Sequence[_Submission], at: datetime) -> None:
-    """Make the accounts that are missing, and say for every log whose it is and where it counts."""
+def _assign_accounts(items: Sequence[_Submission], at: datetime) -> None:
+    """Create missing accounts, and set each log's account, usage day and period."""
     missing = {item.account_id for item in items if item.account is None}
-    made = accounts.ensure(missing, at=at) if missing else {}
+    created = accounts.ensure(missing, at=at) if missing else {}
     grace = timedelta(hours=settings.CLOSE_GRACE_HOURS)
     for item in items:
-        account = item.account or made[item.account_id]
-        log = _log_of(item)
-        place = periods.place(
+        account = item.account or created[item.account_id]
+        log = _required_log(item)
+        place = periods.place_event(
             account.schedule, log.timestamp, log.received_at, billed_from=account.billed_from, grace=grace
         )
         log.account_id = account.id
         log.usage_day, log.usage_period, log.late_for = place.day, place.period, place.late_for
 
 
-def _settle(items: Sequence[_Submission], found: Mapping[ledger.Key, StoredLog], at: datetime) -> None:
-    """Free the room that events name, with what is new under it; an event that is refused frees none."""
-    used: dict[reservations.Key, list[Quantity]] = {}
+def _settle_reservations(items: Sequence[_Submission], stored: Mapping[ledger.Key, StoredLog], at: datetime) -> None:
+    """Settle reservations with the newly stored usage; an event in conflict with a stored one settles nothing."""
+    used: dict[reservations.ReservationKey, list[Quantity]] = {}
     for item in items:
-        log = _log_of(item)
-        standing = found[ledger.key_of(log)]
-        if item.named and standing.digest == item.digest:
-            new = [rollups.quantity_of(log)] if standing.id == log.id else []
-            used.setdefault(item.named, []).extend(new)
-    reservations.settle(used, {item.named: item.room for item in items if item.named and item.room}, at)
+        log = _required_log(item)
+        stored_log = stored[ledger.key_of(log)]
+        if item.reservation_key and stored_log.digest == item.digest:
+            new = [rollups.quantity_of(log)] if stored_log.id == log.id else []
+            used.setdefault(item.reservation_key, []).extend(new)
+    held = {item.reservation_key: item.reservation for item in items if item.reservation_key and item.reservation}
+    reservations.settle(used, held, at)
 
 
-def _first_of_each(items: Sequence[_Submission]) -> dict[ledger.Key, NewLog]:
-    """Of equal ids in one batch the lowest index wins."""
-    first: dict[ledger.Key, NewLog] = {}
+def _first_by_key(items: Sequence[_Submission]) -> dict[ledger.Key, NewLog]:
+    """The logs by key; of equal event ids in one batch, the first wins."""
+    logs: dict[ledger.Key, NewLog] = {}
     for item in items:
-        log = _log_of(item)
-        first.setdefault(ledger.key_of(log), log)
-    return first
+        log = _required_log(item)
+        logs.setdefault(ledger.key_of(log), log)
+    return logs
 
 
-def _log_of(item: _Submission) -> NewLog:
+def _required_log(item: _Submission) -> NewLog:
     if item.log is None:
-        raise LookupError("an event without a log is not stored")
+        raise LookupError("The event has no log yet.")
     return item.log
 
 
 def _answer(item: _Submission, log: StoredLog) -> None:
-    if log.id == _log_of(item).id:
+    if log.id == _required_log(item).id:
         _answer_accepted(item.result, "accepted", log)
     else:
         _answer_duplicate(item, log)
@@ -255,23 +259,23 @@ def _answer_duplicate(item: _Submission, log: StoredLog) -> None:
         return
     item.result.status, item.result.log_id = "conflict", log.id
     item.result.refused = Refused(
-        "event_conflict", "This id is stored with other content; the first is kept.", "event_id"
+        "event_conflict", "This event_id is stored with different content; the stored event is kept.", "event_id"
     )
 
 
 def _answer_accepted(result: Result, status: str, log: StoredLog) -> None:
-    """The first result, also to a repeat: as it was rated when it was accepted."""
+    """The result as rated when the event was first accepted, for a duplicate as well."""
     result.status, result.log_id = status, log.id
-    result.actual_provider, result.confidence = log.shown_provider, log.shown_confidence
+    result.actual_provider, result.confidence = log.display_provider, log.display_confidence
     result.priced = log.cost_source != CostSource.UNPRICED.value
     result.cost_nano = log.cost_total if result.priced else None
 
 
-def _log(item: _Submission, rated: rating.Rated, log_id: bytes, at: datetime) -> NewLog:
-    """The row; whose it is and where it counts is said inside the transaction."""
+def _build_log(item: _Submission, rated: rating.RatedEvent, log_id: bytes, at: datetime) -> NewLog:
+    """The log's columns, without account, usage day and period: the transaction sets these."""
     event, usage, cost = item.event, item.event.usage, rated.cost
     return NewLog(
-        kind=rated.kind,
+        profile=rated.profile,
         id=log_id,
         event_id=event.event_id,
         event_key=item.event_key,
@@ -281,7 +285,7 @@ def _log(item: _Submission, rated: rating.Rated, log_id: bytes, at: datetime) ->
         tokens_total=rated.tokens_total,
         tokens_cached=usage.cached_input_tokens,
         tokens_cache_write=usage.cache_write_tokens,
-        units=rating.units_stored(usage),
+        units=rating.stored_units(usage),
         cost_input=cost.input_nano,
         cost_output=cost.output_nano,
         cost_other=cost.other_nano,

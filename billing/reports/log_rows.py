@@ -1,4 +1,4 @@
-"""A usage log as a row: the API's JSON and the CSV's cells, with the same names in the same order."""
+"""A usage log as JSON and as CSV cells, with the same columns in the same order."""
 
 from __future__ import annotations
 
@@ -13,114 +13,115 @@ import msgspec
 
 from billing.charges import charge_history, explanation, explanation_text, rating
 from billing.charges.charge_history import CorrectionEffect
-from billing.charges.explanation import Explanation, Priced
-from billing.ledger.log_search import Listed
+from billing.charges.explanation import Explanation, PriceCalculation
+from billing.ledger.log_search import ListedLog
 from billing.models import UsageAdjustment, UsageLog
 from lib import money
-from providers.costing import Line
+from providers.costing import CostLine
 
-Row = tuple[UsageLog, list[UsageAdjustment]]  # a log with its adjustments, oldest first
-Corrected = dict[UUID | None, list[UsageAdjustment]]  # by the id of the log
-Labels = Mapping[str, str]  # the shown names of providers by slug
-
-
-def with_adjustments(logs: Sequence[UsageLog]) -> list[Row]:
-    """Each log with its adjustments, oldest first; one query for all of them."""
-    found = _adjustments(logs)
-    return [(log, found.get(log.id, [])) for log in logs]
+LogRow = tuple[UsageLog, list[UsageAdjustment]]  # a log with its adjustments, oldest first
+AdjustmentsByLog = dict[UUID | None, list[UsageAdjustment]]  # by the id of the log
+Labels = Mapping[str, str]  # display names of providers by slug
+FIELDS = ListedLog._fields
 
 
-def _adjustments(logs: Sequence[Any]) -> Corrected:
-    found: Corrected = {}
+def with_adjustments(logs: Sequence[UsageLog]) -> list[LogRow]:
+    """Each log with its adjustments, oldest first; needs one query."""
+    adjustments = _adjustments(logs)
+    return [(log, adjustments.get(log.id, [])) for log in logs]
+
+
+def _adjustments(logs: Sequence[Any]) -> AdjustmentsByLog:
+    by_log: AdjustmentsByLog = {}
     accounts, ids = {log.account_id for log in logs}, [log.id for log in logs]
     for adjustment in UsageAdjustment.objects.filter(account_id__in=accounts, log_id__in=ids).order_by("id"):
-        found.setdefault(adjustment.log_id, []).append(adjustment)
-    return found
+        by_log.setdefault(adjustment.log_id, []).append(adjustment)
+    return by_log
 
 
-def records(rows: Sequence[Row], labels: Labels) -> list[dict[str, Any]]:
-    """The rows as JSON objects."""
-    logs = [Listed.of(one, corrected=bool(adjustments)) for one, adjustments in rows]
-    told = _columns(logs, {one.id: adjustments for one, adjustments in rows}, labels)
-    return [dict(zip(told, values, strict=True)) for values in zip(*told.values(), strict=True)]
+def as_json_list(rows: Sequence[LogRow], labels: Labels) -> list[dict[str, Any]]:
+    logs = [ListedLog.from_log(log, corrected=bool(adjustments)) for log, adjustments in rows]
+    columns = _columns(logs, {log.id: adjustments for log, adjustments in rows}, labels)
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
-def log(row: Row, labels: Labels) -> dict[str, Any]:
-    return records([row], labels)[0]
+def as_json(row: LogRow, labels: Labels) -> dict[str, Any]:
+    return as_json_list([row], labels)[0]
 
 
-def lines(logs: Sequence[Any], labels: Labels) -> Iterable[tuple[object, ...]]:
-    """The same values of Listed logs as text cells: objects as JSON, nothing as an empty cell."""
-    told = _columns(logs, _adjustments([one for one in logs if one.corrected]), labels)
-    return zip(*map(_cells, told.values()), strict=True)
+def csv_rows(logs: Sequence[Any], labels: Labels) -> Iterable[tuple[object, ...]]:
+    """The same values of ListedLogs as text: objects as JSON, null as an empty cell."""
+    columns = _columns(logs, _adjustments([log for log in logs if log.corrected]), labels)
+    return zip(*map(_as_cells, columns.values()), strict=True)
 
 
-def _columns(logs: Sequence[Any], corrected: Corrected, labels: Labels) -> dict[str, Iterable[Any]]:
-    """What rows say, by name: a value for each log. By columns, as most values are what the log's column says."""
-    of = dict(zip(Listed._fields, zip(*logs, strict=True), strict=True)) if logs else dict.fromkeys(Listed._fields, ())
-    slugs = [log.shown_provider for log in logs]
+def _columns(logs: Sequence[Any], adjustments: AdjustmentsByLog, labels: Labels) -> dict[str, Iterable[Any]]:
+    """The values of ListedLogs by column. This is faster than row by row, as most values are columns of the log."""
+    column = dict(zip(FIELDS, zip(*logs, strict=True), strict=True)) if logs else dict.fromkeys(FIELDS, ())
+    slugs = [log.display_provider for log in logs]
     return {
-        "id": of["id"],
-        "event_id": of["event_id"],
-        "account": of["external_id"],
-        "timestamp": of["timestamp"],
-        "received_at": of["received_at"],
-        "period": map(_month, of["usage_period"]),
-        "late_for": map(_month, of["late_for"]),
-        "provider": of["provider"],
+        "id": column["id"],
+        "event_id": column["event_id"],
+        "account": column["external_id"],
+        "timestamp": column["timestamp"],
+        "received_at": column["received_at"],
+        "period": map(_format_month, column["usage_period"]),
+        "late_for": map(_format_month, column["late_for"]),
+        "provider": column["provider"],
         "actual_provider": slugs,
         "provider_label": [labels.get(slug, slug) for slug in slugs],
-        "confidence": [log.shown_confidence for log in logs],
-        "category": of["category"],
-        "model": of["model_used"],
-        "endpoint": of["endpoint"],
-        "method": of["method"],
-        "tokens_input": of["tokens_input"],
-        "tokens_output": of["tokens_output"],
-        "tokens_total": of["tokens_total"],
-        "usage": map(rating.usage_of, logs),
+        "confidence": [log.display_confidence for log in logs],
+        "category": column["category"],
+        "model": column["model_used"],
+        "endpoint": column["endpoint"],
+        "method": column["method"],
+        "tokens_input": column["tokens_input"],
+        "tokens_output": column["tokens_output"],
+        "tokens_total": column["tokens_total"],
+        "usage": map(rating.usage_of_log, logs),
         "cost_usd": [money.exact_usd(log.effective_nano) if log.is_priced or log.voided_at else None for log in logs],
         "original_cost_usd": [money.exact_usd_or_none(charge_history.original_value(log).known_nano) for log in logs],
         "cost_source": [
-            charge_history.current_source(log, corrected[log.id]) if log.corrected else log.cost_source for log in logs
+            charge_history.current_source(log, adjustments[log.id]) if log.corrected else log.cost_source
+            for log in logs
         ],
-        "priced": of["is_priced"],
-        "voided": [at is not None for at in of["voided_at"]],
-        "adjustments": [_history(log, corrected[log.id]) if log.corrected else [] for log in logs],
-        "response_time_ms": of["response_time_ms"],
+        "priced": column["is_priced"],
+        "voided": [at is not None for at in column["voided_at"]],
+        "adjustments": [_history_as_json(log, adjustments[log.id]) if log.corrected else [] for log in logs],
+        "response_time_ms": column["response_time_ms"],
         "status": ["failed" if log.failed else "success" for log in logs],
-        "status_code": of["status_code"],
-        "error_message": of["error_message"],
-        "retry_count": of["retry_count"],
-        "metadata": of["metadata"],
+        "status_code": column["status_code"],
+        "error_message": column["error_message"],
+        "retry_count": column["retry_count"],
+        "metadata": column["metadata"],
     }
 
 
-def of(one: UsageLog) -> Row:
-    return with_adjustments([one])[0]
+def load(log: UsageLog) -> LogRow:
+    return with_adjustments([log])[0]
 
 
-def whole(one: UsageLog) -> dict[str, Any]:
-    """A log with its explanation, as `usage/logs/{id}/` and `explain_charge` tell it."""
-    row, edition = of(one), rating.snapshot()
-    labels = edition.rules.labels
-    return {**log(row, labels), "explanation": explained(one, explanation.explain(*row, edition), labels)}
+def explained_log(log: UsageLog) -> dict[str, Any]:
+    """The log as JSON, with the explanation of its charge."""
+    row, snapshot = load(log), rating.snapshot()
+    labels, why = snapshot.rules.labels, explanation.explain(*row, snapshot)
+    return {**as_json(row, labels), "explanation": explanation_as_json(log, why, labels)}
 
 
-def explained(one: UsageLog, why: Explanation, labels: Mapping[str, str]) -> dict[str, Any]:
-    priced = why.priced
+def explanation_as_json(log: UsageLog, why: Explanation, labels: Labels) -> dict[str, Any]:
+    calculation = why.calculation
     return {
-        "price": _price(priced) if priced else None,
-        "lines": [_line(line, priced) for line in priced.lines] if priced else [],
-        "unrounded_usd": _plain(priced.unrounded_usd) if priced else None,
-        "rounding_usd": _plain(why.rounding_usd) if why.rounding_usd is not None else None,
-        "detection": {"rule": one.detection_rule, "evidence": one.evidence, "confidence": one.shown_confidence},
-        "text": explanation_text.of(one, why, labels),
+        "price": _price_as_json(calculation) if calculation else None,
+        "lines": [_line_as_json(line, calculation) for line in calculation.lines] if calculation else [],
+        "unrounded_usd": _format_decimal(calculation.unrounded_usd) if calculation else None,
+        "rounding_usd": _format_decimal(why.rounding_usd) if why.rounding_usd is not None else None,
+        "detection": {"rule": log.detection_rule, "evidence": log.evidence, "confidence": log.display_confidence},
+        "text": explanation_text.sentences(log, why, labels),
     }
 
 
-def _price(priced: Priced) -> dict[str, Any]:
-    price = priced.price
+def _price_as_json(calculation: PriceCalculation) -> dict[str, Any]:
+    price = calculation.price
     return {
         "id": price.id,
         "provider": price.provider,
@@ -131,72 +132,72 @@ def _price(priced: Priced) -> dict[str, Any]:
     }
 
 
-def _line(line: Line, priced: Priced) -> dict[str, Any]:
-    """`variant` and `above` say which of the price's rates held, as GET prices/ names them."""
-    rate = priced.rates[line.unit]
+def _line_as_json(line: CostLine, calculation: PriceCalculation) -> dict[str, Any]:
+    """`variant` and `above` identify the rate of the price, as in GET prices/."""
+    rate = calculation.rates[line.unit]
     return {
         "unit": line.unit,
-        "quantity": _plain(line.amount),
+        "quantity": _format_decimal(line.decimal_quantity),
         "rate_usd_per_million": money.exact_usd(line.nano_per_million),
-        "cost_usd": _plain(line.usd),
+        "cost_usd": _format_decimal(line.usd),
         "variant": rate.variant,
         "above": rate.above,
     }
 
 
-def _history(one: Any, adjustments: Sequence[UsageAdjustment]) -> list[dict[str, Any]]:  # noqa: ANN401 - as standing takes it
-    return [_adjustment(step) for step in charge_history.history(one, adjustments)]
+def _history_as_json(log: Any, adjustments: Sequence[UsageAdjustment]) -> list[dict[str, Any]]:  # noqa: ANN401 - a ListedLog
+    return [_adjustment_as_json(effect) for effect in charge_history.correction_effects(log, adjustments)]
 
 
-def _adjustment(step: CorrectionEffect) -> dict[str, Any]:
-    """What a customer may know of a correction; who made it is the operators' affair."""
-    one = step.adjustment
+def _adjustment_as_json(effect: CorrectionEffect) -> dict[str, Any]:
+    """A correction without its actor, which only operators may see."""
+    adjustment = effect.adjustment
     return {
-        "id": one.id,
-        "kind": one.kind,
-        "delta_usd": money.exact_usd(one.delta_nano),
-        "from_usd": money.exact_usd_or_none(step.before.known_nano),
-        "to_usd": money.exact_usd_or_none(step.after.known_nano),
-        "from_provider": one.details.get("from"),
-        "to_provider": one.details.get("to"),
-        "reason": one.reason,
-        "at": one.created_at,
-        "batch": one.batch,
-        "reverts": one.details.get("reverts"),
-        "reverted_by": one.reverted_by,
+        "id": adjustment.id,
+        "kind": adjustment.kind,
+        "delta_usd": money.exact_usd(adjustment.delta_nano),
+        "from_usd": money.exact_usd_or_none(effect.before.known_nano),
+        "to_usd": money.exact_usd_or_none(effect.after.known_nano),
+        "from_provider": adjustment.details.get("from"),
+        "to_provider": adjustment.details.get("to"),
+        "reason": adjustment.reason,
+        "at": adjustment.created_at,
+        "batch": adjustment.batch,
+        "reverts": adjustment.details.get("reverts"),
+        "reverted_by": adjustment.reverted_by,
     }
 
 
-def _plain(number: Decimal) -> str:
+def _format_decimal(number: Decimal) -> str:
     """A decimal without exponent and trailing zeros."""
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 @lru_cache(maxsize=1024)
-def _month(start: date | None) -> str | None:
-    """A period by the month in which it starts."""
+def _format_month(start: date | None) -> str | None:
+    """A period is named after the month in which it starts."""
     return f"{start:%Y-%m}" if start else None
 
 
-def _cells(values: Iterable[object]) -> Sequence[object]:
-    """One column's values as cells. Most columns hold nothing but texts and numbers, and stay as they are."""
+def _as_cells(values: Iterable[object]) -> Sequence[object]:
+    """Format the values of one column; texts and numbers stay as they are."""
     values = list(values)
-    for kind in CELLS.keys() & set(map(type, values)):
-        write = CELLS[kind]
-        values = [write(value) if type(value) is kind else value for value in values]
+    for cell_type in CELL_FORMATTERS.keys() & set(map(type, values)):
+        formatter = CELL_FORMATTERS[cell_type]
+        values = [formatter(value) if type(value) is cell_type else value for value in values]
     return values
 
 
-def _json(value: object) -> str:
+def _as_json_text(value: object) -> str:
     return msgspec.json.encode(value).decode() if value else ""
 
 
-CELLS: dict[type, Callable[[Any], str]] = {
+CELL_FORMATTERS: dict[type, Callable[[Any], str]] = {
     bool: {True: "true", False: "false"}.__getitem__,
-    dict: _json,
-    list: _json,
-    datetime: msgspec.to_builtins,  # as the JSON has it
+    dict: _as_json_text,
+    list: _as_json_text,
+    datetime: msgspec.to_builtins,  # as in the JSON
     UUID: msgspec.to_builtins,
 }
 

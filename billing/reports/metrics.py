@@ -1,6 +1,7 @@
-"""What billing tells Prometheus, read from rollups. Called by config.metrics. Every figure is of a short span, and a gauge.
+"""Billing's figures for Prometheus, read from rollups. Every figure covers a short span and is a gauge.
 
-A sum over all time would be read anew at each scrape, and corrections may lower it, which Prometheus takes for a restart.
+A total over all time would be slow to read at each scrape, and Prometheus takes a lower total, as after a correction, for a
+restart.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from django.db.models import Count, QuerySet, Sum
 from billing.models import Delivery, PlatformDay, ProviderMinute
 from lib import metric_labels
 
-DAY = ("calls", "errors", "tokens_total", "cost_nano", "unpriced_calls", "fallback_calls")
-MINUTES = ("calls", "errors", "response_time_sum")
+DAY_COUNTERS = ("calls", "errors", "tokens_total", "cost_nano", "unpriced_calls", "fallback_calls")
+MINUTE_COUNTERS = ("calls", "errors", "response_time_sum")
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """By actual provider, the largest by name: this UTC day in the order of DAY, the last minutes in that of MINUTES.
+class UsageFigures:
+    """Counts by actual provider: of this UTC day (DAY_COUNTERS) and of the last minutes (MINUTE_COUNTERS).
 
-    `deliveries` counts those of alerts by state: waiting, and given up within a day.
+    Small providers are combined. `deliveries` counts alert deliveries that are waiting, and that failed within a day.
     """
 
     day: dict[str, list[int]]
@@ -31,17 +32,17 @@ class Usage:
     deliveries: dict[str, int]
 
 
-def read(at: datetime) -> Usage:
-    """Four figures a provider, however large the log is: `at` decides the day and the minutes."""
+def load(at: datetime) -> UsageFigures:
+    """Read the UTC day of `at` and the HEALTH_WINDOW_MINUTES before it; the time does not depend on the log's size."""
     start = at.replace(second=0, microsecond=0) - timedelta(minutes=settings.HEALTH_WINDOW_MINUTES)
     minutes = ProviderMinute.objects.filter(minute__gte=start, minute__lte=at)
     day = PlatformDay.objects.filter(day=at.astimezone(UTC).date())
-    return Usage(_by_provider(day, DAY), _by_provider(minutes, MINUTES), _deliveries(at))
+    return UsageFigures(_by_provider(day, DAY_COUNTERS), _by_provider(minutes, MINUTE_COUNTERS), _deliveries(at))
 
 
 def _by_provider(rows: QuerySet[Any], counters: tuple[str, ...]) -> dict[str, list[int]]:
     sums = rows.order_by().values_list("actual").annotate(*(Sum(counter) for counter in counters))
-    return metric_labels.bounded((actual, [int(count) for count in counts]) for actual, *counts in sums)
+    return metric_labels.limit_labels((actual, [int(count) for count in counts]) for actual, *counts in sums)
 
 
 def _deliveries(at: datetime) -> dict[str, int]:

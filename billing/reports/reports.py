@@ -1,11 +1,11 @@
-"""Every figure that is shown. Pages, API and exports call these functions, so that one number has one source. Reads only.
+"""Usage figures of an account or of the platform, the single source for pages, API and exports. Reads only.
 
-Money is nano-USD here; `lib.money` turns it into text. A platform figure (account None) is by calendar month in UTC.
+Money is nano-USD. The platform (account None) has calendar months in UTC.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -22,12 +22,12 @@ from lib import periods
 from lib.percent import percentage
 from providers import rulebook
 
-TOP = 5
+TOP_PROVIDERS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """One provider's part of one category. `cost_nano` is of priced calls only; `unpriced_calls` are counted beside it."""
+class UsageCell:
+    """The usage of one provider in one category. `cost_nano` covers priced calls only; `calls` includes unpriced ones."""
 
     provider: str
     category: str
@@ -41,8 +41,8 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """A line of a breakdown and what it is made of. `percent` is of the total cost, None where that is zero."""
+class BreakdownRow:
+    """A row of a breakdown and its parts. `percent` is of the total cost, None if the total is zero."""
 
     key: str
     label: str
@@ -52,12 +52,12 @@ class Share:
     cost_nano: int
     unpriced_calls: int
     percent: Decimal | None
-    parts: tuple[Share, ...] = ()
+    parts: tuple[BreakdownRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What the plan's money limit leaves. Without a limit: percent and remaining None, status ok."""
+    """The plan's cost limit and its use. Without a limit, `percent` and `remaining_nano` are None and `status` is ok."""
 
     limit_nano: int | None
     used_nano: int
@@ -75,11 +75,11 @@ class Budget:
     def status(self) -> str:
         if self.limit_nano is None:
             return "ok"
-        reached = (name for part, name in BUDGET_STATES if self.used_nano * 100 >= self.limit_nano * part)
+        reached = (name for percent, name in BUDGET_THRESHOLDS if self.used_nano * 100 >= self.limit_nano * percent)
         return next(reached, "ok")
 
 
-BUDGET_STATES = ((100, "exceeded"), (95, "critical"), (80, "warning"), (50, "notice"))
+BUDGET_THRESHOLDS = ((100, "exceeded"), (95, "critical"), (80, "warning"), (50, "notice"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +95,10 @@ class Summary:
     unpriced_calls: int
     fallback_calls: int
     response_time_sum: int
-    prior_adjustments_nano: int  # corrections of closed periods that count in this one; in no other figure
+    prior_adjustments_nano: int  # corrections of closed periods that count in this one; not part of the other figures
     budget: Budget
-    providers: tuple[Share, ...]
-    categories: tuple[Share, ...]
+    providers: tuple[BreakdownRow, ...]
+    categories: tuple[BreakdownRow, ...]
 
     @property
     def error_rate(self) -> Decimal | None:
@@ -109,13 +109,13 @@ class Summary:
         return round(self.response_time_sum / self.calls) if self.calls else None
 
     @property
-    def top_providers(self) -> tuple[Share, ...]:
-        return self.providers[:TOP]
+    def top_providers(self) -> tuple[BreakdownRow, ...]:
+        return self.providers[:TOP_PROVIDERS]
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
-    """One model's part of a period. `model` is empty where callers named none; `percent` is of the total cost."""
+class ModelUsage:
+    """The usage of one model in a period. `model` is empty for calls without one; `percent` is of the total cost."""
 
     label: str
     model: str
@@ -127,28 +127,31 @@ class Model:
     unpriced_calls: int
 
 
-MOST_MODELS = 50
+MAX_MODELS = 50
 
 
-def by_model(one: Summary, labels: Mapping[str, str]) -> list[Model]:
-    """An account's dearest models, highest cost first; the last line is all others together, so that the lines add up."""
-    stored = UsageModel.objects.filter(account=one.account, period=one.period.start, calls__gt=0)
-    rows = stored.order_by("-cost_nano", "-calls", "actual", "model").values_list(*MODEL_COLUMNS)[: MOST_MODELS + 1]
-    found = [
-        Model(label_of(actual, labels), model, percentage(counts[3], one.cost_nano), *counts)
+def model_usage(summary: Summary, labels: Mapping[str, str]) -> list[ModelUsage]:
+    """An account's models, highest cost first. Beyond MAX_MODELS the last row sums all others, so the rows add up."""
+    stored = UsageModel.objects.filter(account=summary.account, period=summary.period.start, calls__gt=0)
+    rows = stored.order_by("-cost_nano", "-calls", "actual", "model").values_list(*MODEL_COLUMNS)[: MAX_MODELS + 1]
+    models = [
+        ModelUsage(provider_label(actual, labels), model, percentage(counts[3], summary.cost_nano), *counts)
         for actual, model, *counts in rows
     ]
-    return found if len(found) <= MOST_MODELS else [*found[: MOST_MODELS - 1], _others(one, found[: MOST_MODELS - 1])]
+    if len(models) <= MAX_MODELS:
+        return models
+    listed = models[: MAX_MODELS - 1]
+    return [*listed, _other_models(summary, listed)]
 
 
 MODEL_COLUMNS = ("actual", "model", "calls", "errors", "tokens_total", "cost_nano", "unpriced_calls")
 
 
-def _others(one: Summary, shown: Sequence[Model]) -> Model:
-    """What the summary has beyond the models that are shown."""
+def _other_models(summary: Summary, listed: Sequence[ModelUsage]) -> ModelUsage:
+    """The summary's usage minus the listed models."""
     names = ("calls", "errors", "tokens", "cost_nano", "unpriced_calls")
-    rest = [getattr(one, name) - sum(getattr(model, name) for model in shown) for name in names]
-    return Model("Others", "all other models", percentage(rest[3], one.cost_nano), *rest)
+    rest = [getattr(summary, name) - sum(getattr(model, name) for model in listed) for name in names]
+    return ModelUsage("Others", "all other models", percentage(rest[3], summary.cost_nano), *rest)
 
 
 def summary(
@@ -156,12 +159,12 @@ def summary(
     period: Period,
     at: datetime,
     *,
-    standings: Sequence[LimitStatus] | None = None,
+    statuses: Sequence[LimitStatus] | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> Summary:
-    """The rollup's rows of the period, the corrections of closed ones that fall into it, and an account's budget `at`.
+    """The usage of the period, the corrections of closed periods that count in it, and an account's budget at `at`.
 
-    `standings` and `labels` (those of the rulebook) where the caller has read them already.
+    Pass `statuses` and `labels` (provider labels) if they are loaded already.
     """
     cells = cells_between(account, period.start, period.end)
     total = sum(cell.cost_nano for cell in cells)
@@ -177,15 +180,14 @@ def summary(
         fallback_calls=sum(cell.fallback_calls for cell in cells),
         response_time_sum=sum(cell.response_time_sum for cell in cells),
         prior_adjustments_nano=_prior_adjustments(account, period),
-        budget=_budget(account, period, total, at, standings),
+        budget=_budget(account, period, total, at, statuses),
         providers=_breakdown(cells, "provider", "category", labels, total),
         categories=_breakdown(cells, "category", "provider", labels, total),
     )
 
 
 def _prior_adjustments(account: Account | None, period: Period) -> int:
-    """Nano-USD of corrections that came after their own period was closed: by account those of the period in which they
-    count, for the platform those made in the month."""
+    """Late corrections in nano-USD: of an account those that count in the period, of the platform those made in the month."""
     if account is None:
         late = UsageAdjustment.objects.filter(late_at__gte=period.starts_at, late_at__lt=period.ends_at)
     else:
@@ -194,59 +196,60 @@ def _prior_adjustments(account: Account | None, period: Period) -> int:
 
 
 def _budget(
-    account: Account | None, period: Period, used: int, at: datetime, standings: Sequence[LimitStatus] | None
+    account: Account | None, period: Period, used_nano: int, at: datetime, statuses: Sequence[LimitStatus] | None
 ) -> Budget:
-    """Against the limit in force; calls that run are held in the open period alone. The platform has no budget."""
+    """The budget by the current limit. Reservations count in the open period only. The platform has no limit."""
     if account is None:
-        return Budget(None, used, 0)
-    limit, reserved = limits.budget(limits.standing(account, at) if standings is None else standings)
-    return Budget(limit, used, reserved if period.starts_at <= at < period.ends_at else 0)
+        return Budget(None, used_nano, 0)
+    limit, reserved = limits.budget(limits.statuses(account, at) if statuses is None else statuses)
+    return Budget(limit, used_nano, reserved if period.starts_at <= at < period.ends_at else 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How a period compares: with as many days of the one before, and where it ends if it goes on like this."""
+class PeriodComparison:
+    """The cost of the same number of days of the previous period, the change from it, and the projected cost."""
 
-    before_nano: int
-    change: Decimal | None  # in per cent; None where nothing was spent before
-    projected_nano: int | None  # None where the period is over, or younger than a day
+    previous_nano: int
+    change_percent: Decimal | None  # None if the previous cost is zero
+    projected_nano: int | None  # None if the period is over or younger than a day
 
 
-def pace(one: Summary, at: datetime) -> Pace:
-    """The days so far of a running period, all days of one that is over."""
-    schedule, period = usage_periods.schedule_of(one.account), one.period
+def compare_periods(summary: Summary, at: datetime) -> PeriodComparison:
+    """Compare with the previous period: the days so far of the current period, or all days of a past one."""
+    schedule, period = usage_periods.schedule_of(summary.account), summary.period
     running = period.starts_at <= at < period.ends_at
     days = (min(period.end, periods.local_day(schedule, at) + DAY) if running else period.end) - period.start
-    earlier = periods.previous_start(schedule, period.start)
-    before = cost_between(one.account, earlier, min(earlier + days, period.start))
-    return Pace(before, percentage(one.cost_nano - before, before), at_this_rate(one.cost_nano, period, at))
+    start = periods.previous_period_start(schedule, period.start)
+    previous = cost_nano_between(summary.account, start, min(start + days, period.start))
+    change = percentage(summary.cost_nano - previous, previous)
+    return PeriodComparison(previous, change, projected_cost_nano(summary.cost_nano, period, at))
 
 
-def at_this_rate(used: int, period: Period, at: datetime) -> int | None:
-    """What is used by the period's end if it goes on like this; None where it is over, or younger than a day."""
-    elapsed, whole = at - period.starts_at, period.ends_at - period.starts_at
-    return used * (whole // SECOND) // (elapsed // SECOND) if DAY <= elapsed < whole else None
+def projected_cost_nano(used_nano: int, period: Period, at: datetime) -> int | None:
+    """The cost at the period's end at the current rate; None if the period is over or younger than a day."""
+    elapsed, length = at - period.starts_at, period.ends_at - period.starts_at
+    return used_nano * (length // SECOND) // (elapsed // SECOND) if DAY <= elapsed < length else None
 
 
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
-MOST_MONTHS = 36
+MAX_PERIODS = 36
 
 
-def periods_of(account: Account | None, at: datetime) -> list[Period]:
-    """The periods to choose from, newest first: those with usage, and always the current one."""
-    # Not by Min and Max: SQLite finds these together only by reading every row.
+def list_periods(account: Account | None, at: datetime) -> list[Period]:
+    """The current period and all since the first usage, newest first, at most MAX_PERIODS."""
+    # SQLite reads every row to find Min and Max in one query, so this orders by day instead.
     last = rollups.days_of(account).order_by("-day").values("day")[:1]
     days = rollups.days_of(account).order_by("day").values_list("day", Subquery(last)).first()
     schedule, current = usage_periods.schedule_of(account), usage_periods.current_period(account, at)
     first, latest = days or (current.start, current.start)
-    first, start = min(first, current.start), periods.start_of(schedule, max(latest, current.start))
-    found: list[Period] = []
-    while len(found) < MOST_MONTHS:
-        found.append(usage_periods.period_from(schedule, start))
+    first, start = min(first, current.start), periods.period_start(schedule, max(latest, current.start))
+    listed: list[Period] = []
+    while len(listed) < MAX_PERIODS:
+        listed.append(usage_periods.period_from(schedule, start))
         if start <= first:
             break
-        start = periods.previous_start(schedule, start)
-    return found
+        start = periods.previous_period_start(schedule, start)
+    return listed
 
 
 def providers_since(account: Account | None, day: date) -> list[str]:
@@ -255,16 +258,16 @@ def providers_since(account: Account | None, day: date) -> list[str]:
     return sorted(days.order_by().values_list("actual", flat=True).distinct())
 
 
-def cost_between(account: Account | None, start: date, end: date) -> int:
-    """Nano-USD of the days from `start` up to `end`, which is not one of them."""
+def cost_nano_between(account: Account | None, start: date, end: date) -> int:
+    """The cost of the days from `start` up to, but not including, `end`."""
     return int(rollups.days_between(account, start, end).aggregate(total=Sum("cost_nano"))["total"] or 0)
 
 
-def cells_between(account: Account | None, start: date, end: date) -> list[Cell]:
-    """Provider by category over the days from `start` up to `end`, which is not one of them; highest cost first."""
+def cells_between(account: Account | None, start: date, end: date) -> list[UsageCell]:
+    """Usage by provider and category of the days from `start` up to, but not including, `end`; highest cost first."""
     sums = {name: Sum(column) for name, column in CELL_SUMS.items()}
     rows = rollups.days_between(account, start, end).order_by().values("actual", "category").annotate(**sums)
-    cells = [Cell(row["actual"], row["category"], *(int(row[name]) for name in CELL_SUMS)) for row in rows]
+    cells = [UsageCell(row["actual"], row["category"], *(int(row[name]) for name in CELL_SUMS)) for row in rows]
     return sorted(
         (cell for cell in cells if cell.calls), key=lambda cell: (-cell.cost_nano, cell.provider, cell.category)
     )
@@ -281,31 +284,40 @@ CELL_SUMS = {
 }
 
 
-def _breakdown(cells: Sequence[Cell], by: str, then: str, labels: Mapping[str, str], total: int) -> tuple[Share, ...]:
-    groups: dict[str, list[Cell]] = {}
+def _breakdown(
+    cells: Sequence[UsageCell], dimension: str, parts_dimension: str, labels: Mapping[str, str], total_nano: int
+) -> tuple[BreakdownRow, ...]:
+    groups: dict[str, list[UsageCell]] = {}
     for cell in cells:
-        groups.setdefault(getattr(cell, by), []).append(cell)
-    shares = [
-        _share(key, by, labels, group, total, tuple(_share(getattr(c, then), then, labels, [c], total) for c in group))
-        for key, group in groups.items()
-    ]
-    return tuple(sorted(shares, key=lambda share: (-share.cost_nano, -share.calls, share.key)))
+        groups.setdefault(getattr(cell, dimension), []).append(cell)
+    rows = []
+    for key, group in groups.items():
+        parts = (
+            _breakdown_row(getattr(cell, parts_dimension), parts_dimension, labels, [cell], total_nano)
+            for cell in group
+        )
+        rows.append(_breakdown_row(key, dimension, labels, group, total_nano, tuple(parts)))
+    return tuple(sorted(rows, key=lambda row: (-row.cost_nano, -row.calls, row.key)))
 
 
-def _share(
-    key: str, kind: str, labels: Mapping[str, str], cells: Iterable[Cell], total: int, parts: tuple[Share, ...] = ()
-) -> Share:
-    cells = list(cells)
+def _breakdown_row(
+    key: str,
+    dimension: str,
+    labels: Mapping[str, str],
+    cells: Sequence[UsageCell],
+    total_nano: int,
+    parts: tuple[BreakdownRow, ...] = (),
+) -> BreakdownRow:
     cost = sum(cell.cost_nano for cell in cells)
-    return Share(
+    return BreakdownRow(
         key=key,
-        label=label_of(key, labels) if kind == "provider" else CATEGORY_LABELS.get(key, key),
+        label=provider_label(key, labels) if dimension == "provider" else CATEGORY_LABELS.get(key, key),
         calls=sum(cell.calls for cell in cells),
         errors=sum(cell.errors for cell in cells),
         tokens=sum(cell.tokens for cell in cells),
         cost_nano=cost,
         unpriced_calls=sum(cell.unpriced_calls for cell in cells),
-        percent=percentage(cost, total),
+        percent=percentage(cost, total_nano),
         parts=parts,
     )
 
@@ -313,6 +325,6 @@ def _share(
 CATEGORY_LABELS: dict[str, str] = dict(Category.choices)
 
 
-def label_of(provider: str, labels: Mapping[str, str]) -> str:
-    """The name shown for a provider's slug; one that nobody has named yet is shown as it stands."""
+def provider_label(provider: str, labels: Mapping[str, str]) -> str:
+    """The provider's display name, or its slug if it has none."""
     return labels.get(provider, provider)

@@ -1,6 +1,6 @@
-"""How usage moved, by usage period or by local day, with each provider's part. Pages, API and exports ask; reads only.
+"""Usage over time by provider, per usage period or local day. Reads only. Money is nano-USD.
 
-The rows are those that `reports.summary` reads, so the last month equals the summary. Money is nano-USD.
+Reads the same rollups as `reports.summary`, so the last period equals the summary.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from billing.reports import reports
 from lib import periods
 from lib.periods import DAY
 
-MONTH, DAYS = "month", "day"
-MOST_MONTHS, MOST_DAYS = 36, 366
-OTHER = "other"  # what a chart's smaller providers are together
+BY_MONTH, BY_DAY = "month", "day"
+MAX_MONTHS, MAX_DAYS = 36, 366
+OTHERS = "other"  # key of the combined series of small providers
 
-Triple = tuple[int, int, int]  # calls, tokens, nano-USD
+Sums = tuple[int, int, int]  # calls, tokens, nano-USD
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
-    """One provider's part of a trend, or the whole; each tuple has an entry a step."""
+class TrendSeries:
+    """The series of one provider or of the total; each tuple has one entry per step."""
 
     key: str
     label: str
@@ -41,55 +41,55 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """Steps, oldest first and none missing, each by its first local day; the parts add up to the whole at each step."""
+    """Consecutive steps, oldest first, each given by its first local day. At each step the providers add up to `total`."""
 
-    unit: str  # MONTH or DAYS
+    unit: str  # BY_MONTH or BY_DAY
     starts: tuple[date, ...]
-    whole: Series
-    providers: tuple[Series, ...]  # highest cost first
+    total: TrendSeries
+    providers: tuple[TrendSeries, ...]  # highest cost first
 
     @property
-    def names(self) -> list[str]:
-        """A step as people and the API call it: `2026-11`, or `2026-11-22`."""
-        return [f"{start:%Y-%m}" if self.unit == MONTH else f"{start:%Y-%m-%d}" for start in self.starts]
+    def step_names(self) -> list[str]:
+        """The steps as `2026-11` or `2026-11-22`."""
+        return [f"{start:%Y-%m}" if self.unit == BY_MONTH else f"{start:%Y-%m-%d}" for start in self.starts]
 
-    def largest(self, count: int) -> tuple[Series, ...]:
-        """At most `count` parts: where there are more, the last one is all others together."""
+    def largest(self, count: int) -> tuple[TrendSeries, ...]:
+        """At most `count` series: if there are more providers, the last series sums all others."""
         if len(self.providers) <= count:
             return self.providers
-        kept, rest = self.providers[: count - 1], self.providers[count - 1 :]
-        return (*kept, _together(OTHER, f"{len(rest)} others", rest, len(self.starts)))
+        first, rest = self.providers[: count - 1], self.providers[count - 1 :]
+        return (*first, _sum_series(OTHERS, f"{len(rest)} others", rest, len(self.starts)))
 
 
-Labels = Mapping[str, str]  # the names that are shown, by slug: those of the rulebook
+Labels = Mapping[str, str]  # display names of providers by slug
 
 
 def by_month(account: Account | None, months: int, at: datetime, labels: Labels) -> Trend:
-    """The last usage periods up to the one that is open `at`; calendar months in UTC for the platform."""
+    """The last usage periods including the current one; for the platform calendar months in UTC."""
     schedule, period = usage_periods.schedule_of(account), usage_periods.current_period(account, at)
     starts = [period.start]
     while len(starts) < months:
-        starts.insert(0, periods.previous_start(schedule, starts[0]))
+        starts.insert(0, periods.previous_period_start(schedule, starts[0]))
     bounds = [*starts[1:], period.end]
     step = Case(*(When(day__lt=bound, then=Value(index)) for index, bound in enumerate(bounds)))
-    return _trend(account, MONTH, starts, period.end, step, labels)
+    return _trend(account, BY_MONTH, starts, period.end, step, labels)
 
 
 def by_day(account: Account | None, days: int, at: datetime, labels: Labels) -> Trend:
-    """The last local days up to and with the one that is open `at`; UTC days for the platform."""
+    """The last local days including today; for the platform days in UTC."""
     today = periods.local_day(usage_periods.schedule_of(account), at)
-    return _of_days(account, today - (days - 1) * DAY, today + DAY, labels)
+    return _daily_trend(account, today - (days - 1) * DAY, today + DAY, labels)
 
 
-def of_period(account: Account | None, period: Period, at: datetime, labels: Labels) -> Trend:
-    """The days of a period; of a running one those up to now."""
+def for_period(account: Account | None, period: Period, at: datetime, labels: Labels) -> Trend:
+    """The days of a period, of the current one up to today."""
     today = periods.local_day(usage_periods.schedule_of(account), at)
-    return _of_days(account, period.start, max(min(period.end, today + DAY), period.start + DAY), labels)
+    return _daily_trend(account, period.start, max(min(period.end, today + DAY), period.start + DAY), labels)
 
 
-def _of_days(account: Account | None, start: date, end: date, labels: Labels) -> Trend:
+def _daily_trend(account: Account | None, start: date, end: date, labels: Labels) -> Trend:
     starts = [start + number * DAY for number in range((end - start).days)]
-    return _trend(account, DAYS, starts, end, F("day"), labels)
+    return _trend(account, BY_DAY, starts, end, F("day"), labels)
 
 
 def _trend(
@@ -100,27 +100,31 @@ def _trend(
     step: Any,  # noqa: ANN401
     labels: Labels,
 ) -> Trend:
-    """`step` is an expression over the rollup's rows that yields an index of `starts`, or one of them."""
-    places = dict(zip(starts, range(len(starts)), strict=True))
+    """`step` is an expression over the rollup's rows that yields an index into `starts`, or a day of `starts`."""
+    indexes = dict(zip(starts, range(len(starts)), strict=True))
     rows = rollups.days_between(account, starts[0], end).order_by().annotate(step=step).values_list("actual", "step")
-    found: dict[str, dict[int, Triple]] = defaultdict(dict)
+    sums_by_provider: dict[str, dict[int, Sums]] = defaultdict(dict)
     for actual, key, *sums in rows.annotate(
         n_calls=Sum("calls"), n_tokens=Sum("tokens_total"), n_cost=Sum("cost_nano")
     ):
         calls, tokens, cost = map(int, sums)
-        found[actual][places.get(key, key)] = (calls, tokens, cost)
-    series = [_series(actual, reports.label_of(actual, labels), parts, len(starts)) for actual, parts in found.items()]
-    shown = sorted((one for one in series if any(one.calls)), key=lambda one: (-sum(one.cost_nano), one.key))
-    return Trend(unit, tuple(starts), _together("", "Total", series, len(starts)), tuple(shown))
+        sums_by_provider[actual][indexes.get(key, key)] = (calls, tokens, cost)
+    series = [
+        _series(actual, reports.provider_label(actual, labels), by_step, len(starts))
+        for actual, by_step in sums_by_provider.items()
+    ]
+    with_calls = (item for item in series if any(item.calls))
+    providers = sorted(with_calls, key=lambda item: (-sum(item.cost_nano), item.key))
+    return Trend(unit, tuple(starts), _sum_series("", "Total", series, len(starts)), tuple(providers))
 
 
-def _series(key: str, label: str, parts: Mapping[int, Triple], steps: int) -> Series:
-    calls, tokens, cost = zip(*(parts.get(index, (0, 0, 0)) for index in range(steps)), strict=True)
-    return Series(key, label, calls, tokens, cost)
+def _series(key: str, label: str, by_step: Mapping[int, Sums], steps: int) -> TrendSeries:
+    calls, tokens, cost = zip(*(by_step.get(index, (0, 0, 0)) for index in range(steps)), strict=True)
+    return TrendSeries(key, label, calls, tokens, cost)
 
 
-def _together(key: str, label: str, series: Sequence[Series], steps: int) -> Series:
-    """What several are together, step by step."""
+def _sum_series(key: str, label: str, series: Sequence[TrendSeries], steps: int) -> TrendSeries:
+    """The sum of several series at each step."""
     names = ("calls", "tokens", "cost_nano")
-    sums = (tuple(sum(getattr(one, name)[index] for one in series) for index in range(steps)) for name in names)
-    return Series(key, label, *sums)
+    sums = (tuple(sum(getattr(item, name)[index] for item in series) for index in range(steps)) for name in names)
+    return TrendSeries(key, label, *sums)

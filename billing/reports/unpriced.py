@@ -1,7 +1,7 @@
-"""Which models have calls without a price, platform-wide, and what a price for them has to cover. The operators' page asks.
+"""Models with unpriced calls on the whole platform, and what a price for them must cover.
 
-Counts come from usage_models alone. Times are looked up in the log, only among the periods that hold a model's first and
-last calls, and only while those hold few enough logs: else the period's month has to do.
+Counts come from the rollup usage_models. Times of the first and last call come from the log: they are looked up only in the
+account periods that can contain these calls, and only if these periods have few enough logs.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from django.db.models import Count, Max, Min, Q, Sum
 from billing.charges import rating
 from billing.ledger import rollups
 from billing.models import PlatformDay, UsageLog, UsageModel
-from billing.models.accounts import schedule_of
+from billing.models.accounts import parse_schedule
 from lib import periods
 from lib.periods import Schedule
 from providers.costing import UNITS
 
-MOST_ROWS = 2000  # what is listed; the search box finds the others
-MOST_SPANS = 200  # periods of accounts in which one page looks for times
-MOST_LOGS = 50_000  # that these may hold together
-NEWEST = 2000  # logs of a period among which a model's calls are looked at
+MAX_ROWS = 2000  # listed models; a search finds the others
+MAX_ACCOUNT_PERIODS = 200  # in which one page looks for times
+MAX_LOGS = 50_000  # of these periods together
+MAX_NEWEST_LOGS = 2000  # of a period, searched for the calls of a model
 MONTH = timedelta(days=31)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A model at a provider (the declared label where nothing was detected yet); `model` is empty where calls name none.
+class UnpricedModel:
+    """A model at a provider (its declared label if not detected yet); `model` is empty for calls without one.
 
-    `calls` and `tokens` are of all its calls in the periods with unpriced ones. Periods go by their start.
+    `calls` and `tokens` include the priced calls of periods with unpriced ones. Periods are given by their start.
     """
 
     provider: str
@@ -53,23 +53,23 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """When the first and the last unpriced call were made."""
+class CallTimes:
+    """The times of the first and the last unpriced call."""
 
     first: datetime
     last: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Needed:
-    """What a price has to cover: the UTC day of the first call, the category of most calls, and the units that they used."""
+class PriceRequirements:
+    """What a price must cover: the UTC day of the first call, the most frequent category, and the units used."""
 
     valid_from: date
     category: str
     units: tuple[str, ...]
 
 
-class Span(NamedTuple):
+class AccountPeriod(NamedTuple):
     """One usage period of one account."""
 
     account_id: int
@@ -78,25 +78,25 @@ class Span(NamedTuple):
 
     @property
     def logs(self) -> Q:
-        """The calls made in it, by the index (account, timestamp)."""
-        ends = periods.next_start(self.schedule, self.period)
+        """Condition for the calls made in it, for the index (account, timestamp)."""
+        ends = periods.next_period_start(self.schedule, self.period)
         return Q(
             account_id=self.account_id,
-            timestamp__gte=periods.starts_at(self.schedule, self.period),
-            timestamp__lt=periods.starts_at(self.schedule, ends),
+            timestamp__gte=periods.first_instant(self.schedule, self.period),
+            timestamp__lt=periods.first_instant(self.schedule, ends),
         )
 
 
-Key = tuple[str, str]
+ModelKey = tuple[str, str]
 
 
-def rows(*, provider: str = "", text: str = "") -> list[Row]:
-    """The models with unpriced calls, most first: of one provider or all, with the text in the model's id."""
-    found = UsageModel.objects.filter(unpriced_calls__gt=0, model__contains=text.strip().lower())
+def list_models(*, provider: str = "", text: str = "") -> list[UnpricedModel]:
+    """Models with unpriced calls, most calls first; of one provider if given, with `text` in the model's id."""
+    rows = UsageModel.objects.filter(unpriced_calls__gt=0, model__contains=text.strip().lower())
     if provider:
-        found = found.filter(actual=provider)
-    sums: Any = found.order_by().values("actual", "model").annotate(**SUMS)
-    return [_row(**columns) for columns in sums.order_by("-n_unpriced", "actual", "model")[:MOST_ROWS]]
+        rows = rows.filter(actual=provider)
+    sums: Any = rows.order_by().values("actual", "model").annotate(**SUMS)
+    return [_unpriced_model(**columns) for columns in sums.order_by("-n_unpriced", "actual", "model")[:MAX_ROWS]]
 
 
 SUMS = {
@@ -109,111 +109,114 @@ SUMS = {
 }
 
 
-def _row(actual: str, model: str, first: date, last: date, **counts: int) -> Row:
-    """The sums as integers: to MariaDB and PostgreSQL they are decimals."""
+def _unpriced_model(actual: str, model: str, first: date, last: date, **counts: int) -> UnpricedModel:
+    """Converts the sums to integers; MariaDB and PostgreSQL return decimals."""
     unpriced, calls, tokens, accounts = (
         int(counts[name]) for name in ("n_unpriced", "n_calls", "n_tokens", "n_accounts")
     )
-    return Row(actual, model, unpriced, calls, tokens, accounts, first, last)
+    return UnpricedModel(actual, model, unpriced, calls, tokens, accounts, first, last)
 
 
-def one(provider: str, model: str) -> Row | None:
-    """The row of one model, if it has unpriced calls."""
-    return next((row for row in rows(provider=provider, text=model) if row.model == model), None)
+def get(provider: str, model: str) -> UnpricedModel | None:
+    """The model, or None if it has no unpriced calls."""
+    return next((row for row in list_models(provider=provider, text=model) if row.model == model), None)
 
 
 def providers() -> list[str]:
-    """Those with unpriced calls."""
+    """Providers with unpriced calls."""
     days = PlatformDay.objects.filter(unpriced_calls__gt=0)
     return sorted(days.order_by().values_list("actual", flat=True).distinct())
 
 
-def seen(listed: Sequence[Row]) -> dict[Key, Seen]:
-    """First and last unpriced call of each row, where they can be told by reading few logs."""
-    spans = _affordable(listed)
-    if not spans:
+def call_times(models: Sequence[UnpricedModel]) -> dict[ModelKey, CallTimes]:
+    """The first and last unpriced call of those models for which few enough logs have to be read."""
+    periods_by_model = _affordable(models)
+    if not periods_by_model:
         return {}
-    within = reduce(or_, (span.logs for span in set().union(*spans.values())))
-    logs = UsageLog.objects.filter(within, is_priced=False, voided_at=None).order_by()
-    found: dict[Key, Seen] = {}
-    for log in logs.values_list(*NAMES).annotate(Min("timestamp"), Max("timestamp")):
-        key, (first, last) = _key(*log[:3]), log[3:]
-        before = found.get(key, Seen(first, last))
-        found[key] = Seen(min(before.first, first), max(before.last, last))
-    return {key: times for key, times in found.items() if key in spans}
+    condition = reduce(or_, (period.logs for period in set().union(*periods_by_model.values())))
+    logs = UsageLog.objects.filter(condition, is_priced=False, voided_at=None).order_by()
+    times: dict[ModelKey, CallTimes] = {}
+    for row in logs.values_list(*KEY_COLUMNS).annotate(Min("timestamp"), Max("timestamp")):
+        key, (first, last) = _key(*row[:3]), row[3:]
+        known = times.get(key, CallTimes(first, last))
+        times[key] = CallTimes(min(known.first, first), max(known.last, last))
+    return {key: value for key, value in times.items() if key in periods_by_model}
 
 
-NAMES = ("actual_provider_name", "provider", "model_used")
+KEY_COLUMNS = ("actual_provider_name", "provider", "model_used")
 
 
-def _key(actual: str | None, declared: str, model: str) -> Key:
-    """Under which row of the totals a log counts."""
+def _key(actual: str | None, declared: str, model: str) -> ModelKey:
+    """The key of the rollup row in which a log counts."""
     return actual or declared.strip().lower(), model.strip().lower()
 
 
-def _affordable(listed: Sequence[Row]) -> dict[Key, set[Span]]:
-    """The periods with each row's first and last calls, row after row while they hold MOST_LOGS together."""
-    spans = _spans(listed)
-    calls = _calls(set().union(*spans.values()))
-    taken: set[Span] = set()
-    affordable: dict[Key, set[Span]] = {}
-    for key in (row.key for row in listed if row.key in spans):
-        wanted = taken | spans[key]
-        if sum(calls[span] for span in wanted) <= MOST_LOGS:
-            taken, affordable[key] = wanted, spans[key]
+def _affordable(models: Sequence[UnpricedModel]) -> dict[ModelKey, set[AccountPeriod]]:
+    """The periods with each model's first and last calls, model by model as long as they have at most MAX_LOGS logs."""
+    periods_by_model = _account_periods(models)
+    calls = _calls(set().union(*periods_by_model.values()))
+    selected: set[AccountPeriod] = set()
+    affordable: dict[ModelKey, set[AccountPeriod]] = {}
+    for key in (model.key for model in models if model.key in periods_by_model):
+        extended = selected | periods_by_model[key]
+        if sum(calls[period] for period in extended) <= MAX_LOGS:
+            selected, affordable[key] = extended, periods_by_model[key]
     return affordable
 
 
-def _spans(listed: Sequence[Row]) -> dict[Key, set[Span]]:
-    """Accounts' periods overlap, so that of the first call may start up to a month after the first of them."""
-    if not listed:
+def _account_periods(models: Sequence[UnpricedModel]) -> dict[ModelKey, set[AccountPeriod]]:
+    """The periods that can contain each model's first or last call.
+
+    Accounts have different anchor days, so the first call may be in a period that starts up to a month after the first one.
+    """
+    if not models:
         return {}
-    ends = [
-        Q(actual=row.provider, model=row.model)
-        & (Q(period__lte=row.first_period + MONTH) | Q(period__gte=row.last_period - MONTH))
-        for row in listed
+    conditions = [
+        Q(actual=model.provider, model=model.model)
+        & (Q(period__lte=model.first_period + MONTH) | Q(period__gte=model.last_period - MONTH))
+        for model in models
     ]
-    found = UsageModel.objects.filter(reduce(or_, ends), unpriced_calls__gt=0).order_by("actual", "model")
+    rows = UsageModel.objects.filter(reduce(or_, conditions), unpriced_calls__gt=0).order_by("actual", "model")
     schedules = ("account__anchor_day", "account__timezone", "account__earlier_schedules")
     columns = ("actual", "model", "account_id", "period", *schedules)
-    spans: dict[Key, set[Span]] = defaultdict(set)
-    for actual, model, account_id, period, *schedule in found.values_list(*columns)[: MOST_SPANS + 1]:
-        spans[actual, model].add(Span(account_id, period, schedule_of(*schedule)))
-    if sum(map(len, spans.values())) > MOST_SPANS:
-        spans.popitem()  # the last one is not whole
-    return spans
+    by_model: dict[ModelKey, set[AccountPeriod]] = defaultdict(set)
+    for actual, name, account_id, period, *schedule in rows.values_list(*columns)[: MAX_ACCOUNT_PERIODS + 1]:
+        by_model[actual, name].add(AccountPeriod(account_id, period, parse_schedule(*schedule)))
+    if sum(map(len, by_model.values())) > MAX_ACCOUNT_PERIODS:
+        by_model.popitem()  # the last model is incomplete
+    return by_model
 
 
-def _calls(spans: Iterable[Span]) -> dict[Span, int]:
-    """How many calls of whatever model each period holds."""
-    by_period = {(span.account_id, span.period): span for span in spans}
-    if not by_period:
+def _calls(account_periods: Iterable[AccountPeriod]) -> dict[AccountPeriod, int]:
+    """The number of calls, priced or not, in each period."""
+    by_key = {(period.account_id, period.period): period for period in account_periods}
+    if not by_key:
         return {}
-    each = reduce(or_, (Q(account_id=account_id, period=period) for account_id, period in by_period))
-    sums = UsageModel.objects.filter(each).order_by().values_list("account_id", "period").annotate(Sum("calls"))
-    return {by_period[account_id, period]: int(calls) for account_id, period, calls in sums}
+    condition = reduce(or_, (Q(account_id=account_id, period=period) for account_id, period in by_key))
+    sums = UsageModel.objects.filter(condition).order_by().values_list("account_id", "period").annotate(Sum("calls"))
+    return {by_key[account_id, period]: int(calls) for account_id, period, calls in sums}
 
 
-def needed(row: Row) -> Needed:
-    """What a price for the row's model has to cover, told by its newest calls."""
-    times = seen([row]).get(row.key)
-    logs = _newest(row)
+def price_requirements(model: UnpricedModel) -> PriceRequirements:
+    """What a price for the model must cover, judged by its newest calls."""
+    times = call_times([model]).get(model.key)
+    logs = _newest(model)
     categories = Counter(log.category for log in logs)
-    used = {unit for log in logs for unit in rating.usage_of(log)}
+    used = {unit for log in logs for unit in rating.usage_of_log(log)}
     units = tuple(unit for unit in UNITS if unit in used) or (("requests",) if logs else ())
-    return Needed(
-        valid_from=times.first.astimezone(UTC).date() if times else row.first_period - timedelta(days=1),
+    return PriceRequirements(
+        valid_from=times.first.astimezone(UTC).date() if times else model.first_period - timedelta(days=1),
         category=categories.most_common(1)[0][0] if categories else "",
         units=units,
     )
 
 
-def _newest(row: Row) -> list[UsageLog]:
-    """Its unpriced calls among the newest of one period that has some."""
-    spans = _spans([row]).get(row.key)
-    if not spans:
+def _newest(model: UnpricedModel) -> list[UsageLog]:
+    """The model's unpriced calls among the newest calls of its last account period with any."""
+    account_periods = _account_periods([model]).get(model.key)
+    if not account_periods:
         return []
-    span = max(spans, key=lambda span: span.period)
-    needs = ("category", "units", "tokens_input", "tokens_output", "tokens_cached", "tokens_cache_write", "is_priced")
-    logs = UsageLog.objects.filter(span.logs).only(*NAMES, *needs).order_by("-timestamp")[:NEWEST]
-    return [log for log in logs if not log.is_priced and (log.shown_provider, rollups.model_of(log)) == row.key]
+    last = max(account_periods, key=lambda period: period.period)
+    columns = ("category", "units", "tokens_input", "tokens_output", "tokens_cached", "tokens_cache_write", "is_priced")
+    logs = UsageLog.objects.filter(last.logs).only(*KEY_COLUMNS, *columns).order_by("-timestamp")[:MAX_NEWEST_LOGS]
+    return [log for log in logs if not log.is_priced and (log.display_provider, rollups.model_of(log)) == model.key]

@@ -1,4 +1,4 @@
-"""A statement as a page and as CSV: the admin's and the customers' pages show the same."""
+"""A statement as template context and as CSV, the same for admin and customers."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from typing import Any
 from billing.models import Statement
 from lib import money, periods
 
-State = Statement.State
-BADGES = {State.OPEN: "warning", State.PAID: "ok", State.NOTHING_DUE: "plain"}
-COLUMNS = ("account", "period", "part", "for", "about", "calls", "tokens", "exact_usd", "usd")
+StatementState = Statement.State
+BADGES = {StatementState.OPEN: "warning", StatementState.PAID: "ok", StatementState.NOTHING_DUE: "plain"}
+CSV_COLUMNS = ("account", "period", "part", "for", "about", "calls", "tokens", "exact_usd", "usd")
 
 
-def shown(one: Statement) -> dict[str, Any]:
-    """What templates/admin/billing/statement/body.html shows."""
+def as_context(statement: Statement) -> dict[str, Any]:
+    """The context of templates/admin/billing/statement/body.html."""
     return {
-        "original": one,
-        "badge": BADGES[State(one.state)],
-        "due_nano": one.total_cents * money.CENT,
-        "usage_cents": sum(line["cents"] for line in one.usage),
-        "last_day": one.period_end - periods.DAY,
+        "original": statement,
+        "badge": BADGES[StatementState(statement.state)],
+        "due_nano": statement.total_cents * money.CENT,
+        "usage_cents": sum(line["cents"] for line in statement.usage),
+        "last_day": statement.period_end - periods.DAY,
     }
 
 
-def rows(one: Statement) -> Iterator[tuple[object, ...]]:
-    """The lines that are due and their total, then the usage at cost by provider."""
-    start = (one.account.external_id, str(one))
-    for line in one.lines:
+def csv_rows(statement: Statement) -> Iterator[tuple[object, ...]]:
+    """The statement's lines and total, then the usage at cost by provider."""
+    start = (statement.account.external_id, str(statement))
+    for line in statement.lines:
         yield (*start, line["kind"], line["text"], line["period"], "", "", *_amounts(line["nano"], line["cents"]))
-    yield (*start, "total", "", str(one), "", "", *_amounts(one.total_nano, one.total_cents))
-    for line in one.usage:
+    yield (*start, "total", "", str(statement), "", "", *_amounts(statement.total_nano, statement.total_cents))
+    for line in statement.usage:
         counts = (line["calls"], line["tokens"])
-        yield (*start, "usage", line["label"], str(one), *counts, *_amounts(line["nano"], line["cents"]))
+        yield (*start, "usage", line["label"], str(statement), *counts, *_amounts(line["nano"], line["cents"]))
 
 
 def _amounts(nano: int, cents: int) -> tuple[str, str]:

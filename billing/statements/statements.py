@@ -1,8 +1,8 @@
-"""Statements: what an account owes for a usage period, frozen when the period is closed; and whether it was paid.
+"""Statements: what an account owes for a usage period, frozen when the period is closed, and its payment.
 
-The close job calls `close_due`, verify_ledger asks `check`, the admin notes payments. A statement is made of
-what is recorded: fees of the subscription's events, overage and usage of the rollups, late corrections of the adjustments.
-A period without usage, fee and correction is closed without a statement.
+Sources: subscription events (fees), rollups (usage, overage) and late adjustments (corrections). A period without usage,
+fees and corrections is closed without a statement. Statements store the texts of their lines, and `verify_ledger` compares
+them with newly built ones: never change the wording of a line.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from billing.plans import plans, proration, subscriptions
 from billing.plans.meters import MONTHLY_COST
 from billing.plans.plans import Plan
 from billing.reports import reports
-from billing.reports.reports import Cell
+from billing.reports.reports import UsageCell
 from lib import money, periods, retry
 from providers import rulebook
 
-MARGIN = timedelta(hours=1)  # after the grace: no transaction that records usage of the period lasts as long
-INSTANT = timedelta(microseconds=1)
-PARTS = 500  # accounts, or statements, that are taken at a time
-State = Statement.State
-FIGURES = ("calls", "tokens_total", "usage_nano", "fee_nano", "overage_nano", "adjustments_nano", "total_nano")
+CLOSE_MARGIN = timedelta(hours=1)  # after the grace; longer than any transaction that still records usage of the period
+MICROSECOND = timedelta(microseconds=1)
+PAGE_SIZE = 500  # accounts
+StatementState = Statement.State
+FIGURE_COLUMNS = ("calls", "tokens_total", "usage_nano", "fee_nano", "overage_nano", "adjustments_nano", "total_nano")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """What is due, or given back, in nano-USD. `period` is the one that it is about."""
+class StatementLine:
+    """An amount due, or a credit if negative, in nano-USD, for a `period`."""
 
     kind: str  # fee | overage | correction | carried
     text: str
@@ -45,90 +45,93 @@ class Line:
 
 
 def close_due(at: datetime) -> int:
-    """Close every usage period whose grace is over, account by account, oldest first; how many.
+    """Close every usage period whose grace is over, account by account, oldest first. Return the number closed.
 
-    Each period is one transaction, so a run that is killed goes on where it stopped, and several do no harm.
+    Each period is one transaction, so a killed run continues where it stopped, and concurrent runs are safe.
     """
     closed, after = 0, 0
     due = Account.objects.filter(Q(next_close_at=None) | Q(next_close_at__lte=at)).order_by("pk")
-    while ids := list(due.filter(pk__gt=after).values_list("pk", flat=True)[:PARTS]):
+    while ids := list(due.filter(pk__gt=after).values_list("pk", flat=True)[:PAGE_SIZE]):
         for account_id in ids:
-            while due.filter(pk=account_id).exists():  # another runner may have been here
+            while due.filter(pk=account_id).exists():  # another run may have closed it
                 closed += retry.on_deadlock(partial(_close_oldest, account_id, at))
         after = ids[-1]
     return closed
 
 
-def fall_due(at: datetime) -> int:
-    """Subscriptions with a statement that was not paid in time become past due; how many."""
-    late = Statement.objects.filter(state=State.OPEN, due_at__lte=at)
-    late = late.filter(account__subscription__status=Subscription.Status.ACTIVE)
-    ids = sorted(set(late.order_by().values_list("account_id", flat=True)))
-    return sum(retry.on_deadlock(partial(_fall_due, account_id, at)) for account_id in ids)
+def mark_past_due(at: datetime) -> int:
+    """Set active subscriptions with an overdue statement to past due. Return their number."""
+    overdue = Statement.objects.filter(state=StatementState.OPEN, due_at__lte=at)
+    overdue = overdue.filter(account__subscription__status=Subscription.Status.ACTIVE)
+    ids = sorted(set(overdue.order_by().values_list("account_id", flat=True)))
+    return sum(retry.on_deadlock(partial(_mark_past_due, account_id, at)) for account_id in ids)
 
 
-def _fall_due(account_id: int, at: datetime) -> bool:
-    with subscriptions.moving(account_id) as account:
-        owes = Statement.objects.filter(account=account, state=State.OPEN, due_at__lte=at).exists()
-        if owes:  # nobody has paid meanwhile
-            subscriptions.fall_due(account, at)
+def _mark_past_due(account_id: int, at: datetime) -> bool:
+    with subscriptions.locked_account(account_id) as account:
+        owes = Statement.objects.filter(account=account, state=StatementState.OPEN, due_at__lte=at).exists()
+        if owes:  # it may have been paid in the meantime
+            subscriptions.mark_past_due(account, at)
         return owes
 
 
 def mark_paid(statement: Statement, *, actor: str, note: str, at: datetime) -> bool:
-    """Note that a statement was paid; False where nothing was open. What was suspended for it runs again."""
-    with subscriptions.moving(statement.account_id) as account:
-        open_ = Statement.objects.filter(account=account, state=State.OPEN)
-        paid = open_.filter(pk=statement.pk).update(state=State.PAID, paid_at=at, paid_by=actor, payment_note=note)
+    """Mark a statement as paid and reactivate a subscription suspended for it. Return False if it was not open."""
+    with subscriptions.locked_account(statement.account_id) as account:
+        open_ = Statement.objects.filter(account=account, state=StatementState.OPEN)
+        paid = open_.filter(pk=statement.pk).update(
+            state=StatementState.PAID, paid_at=at, paid_by=actor, payment_note=note
+        )
         if paid and not open_.filter(due_at__lte=at).exists():
-            subscriptions.paid_up(account, actor=actor, at=at)
+            subscriptions.reinstate(account, actor=actor, at=at)
         return bool(paid)
 
 
 def _close_oldest(account_id: int, at: datetime) -> bool:
-    """Close the account's oldest open period and write its statement, in one transaction; False where none is due."""
-    with subscriptions.moving(account_id) as account:
+    """Close the account's oldest open period and store its statement in one transaction. Return False if none is due."""
+    with subscriptions.locked_account(account_id) as account:
         period = usage_periods.period_from(account.schedule, oldest_open(account))
-        due = period.ends_at + timedelta(hours=settings.CLOSE_GRACE_HOURS) + MARGIN
+        due = period.ends_at + timedelta(hours=settings.CLOSE_GRACE_HOURS) + CLOSE_MARGIN
         if at < due:
             Account.objects.filter(pk=account_id).update(next_close_at=due)
             return False
-        subscriptions.up_to_date(account, at)
+        subscriptions.advance(account, at)
         closed_periods.close(account, period.start, at)
         plan = subscriptions.plan_at(account, period.ends_at)
-        one = draw_up(account, period, plan_id=plan.id or None, allowance=_allowance(account, period, plan))
-        if one.calls or one.lines:
-            _issue(one, at)
+        allowance_nano = _allowance_nano(account, period, plan)
+        statement = build(account, period, plan_id=plan.id or None, allowance_nano=allowance_nano)
+        if statement.calls or statement.lines:
+            _issue(statement, at)
         return True
 
 
 def oldest_open(account: Account) -> date:
-    """The start of the account's oldest period that is not closed; what lies before `billed_from` is history."""
+    """The start of the account's oldest unclosed period; usage before `billed_from` is never billed."""
     last = ClosedPeriod.objects.filter(account_id=account.pk).aggregate(last=Max("period"))["last"]
     if last is None:
-        return periods.start_of(account.schedule, account.billed_from)
-    return periods.next_start(account.schedule, last)
+        return periods.period_start(account.schedule, account.billed_from)
+    return periods.next_period_start(account.schedule, last)
 
 
-def _issue(one: Statement, at: datetime) -> None:
-    one.closed_at, one.state = at, State.NOTHING_DUE
-    if one.total_cents > 0:
-        one.state, one.due_at = State.OPEN, at + timedelta(days=settings.STATEMENT_DUE_DAYS)
-    one.save(force_insert=True)
+def _issue(statement: Statement, at: datetime) -> None:
+    statement.closed_at, statement.state = at, StatementState.NOTHING_DUE
+    if statement.total_cents > 0:
+        statement.state, statement.due_at = StatementState.OPEN, at + timedelta(days=settings.STATEMENT_DUE_DAYS)
+    statement.save(force_insert=True)
 
 
-def draw_up(account: Account, period: Period, *, plan_id: int | None, allowance: int | None) -> Statement:
-    """The statement of a period as its sources tell it, not stored. `allowance` in nano-USD; None charges no overage."""
+def build(account: Account, period: Period, *, plan_id: int | None, allowance_nano: int | None) -> Statement:
+    """Build the statement of a period from its sources, unsaved. Without an allowance no overage is charged."""
     cells = reports.cells_between(account, period.start, period.end)
-    used = sum(cell.cost_nano for cell in cells)
-    lines = {
-        "fee": _fees(account, period),
-        "overage": _overage(period, used, allowance),
-        "adjustments": [*_corrections(account, period), *_carried(account, period)],
+    used_nano = sum(cell.cost_nano for cell in cells)
+    groups = {
+        "fee": _fee_lines(account, period),
+        "overage": _overage_lines(period, used_nano, allowance_nano),
+        "adjustments": [*_correction_lines(account, period), *_carried_lines(account, period)],
     }
-    every = [line for part in lines.values() for line in part]
-    total = sum(line.nano for line in every)
-    sums = {f"{name}_nano": sum(line.nano for line in part) for name, part in lines.items()}
+    lines = [line for group in groups.values() for line in group]
+    total = sum(line.nano for line in lines)
+    sums = {f"{name}_nano": sum(line.nano for line in group) for name, group in groups.items()}
     return Statement(
         account=account,
         period=period.start,
@@ -136,56 +139,58 @@ def draw_up(account: Account, period: Period, *, plan_id: int | None, allowance:
         plan_id=plan_id,
         calls=sum(cell.calls for cell in cells),
         tokens_total=sum(cell.tokens for cell in cells),
-        usage_nano=used,
-        allowance_nano=allowance,
+        usage_nano=used_nano,
+        allowance_nano=allowance_nano,
         **sums,
         total_nano=total,
-        total_cents=money.half_even(total, money.CENT),
-        lines=_in_cents([asdict(line) for line in every]),
-        usage=_in_cents(_by_provider(cells)),
+        total_cents=money.divide_half_even(total, money.CENT),
+        lines=_with_cents([asdict(line) for line in lines]),
+        usage=_with_cents(_usage_by_provider(cells)),
     )
 
 
-def _in_cents(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _with_cents(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     amounts = [row["nano"] for row in rows]
-    cents = proration.apportioned(amounts, money.half_even(sum(amounts), money.CENT))
+    cents = proration.apportion_cents(amounts, money.divide_half_even(sum(amounts), money.CENT))
     return [{**row, "cents": part} for row, part in zip(rows, cents, strict=True)]
 
 
-def _by_provider(cells: list[Cell]) -> list[dict[str, Any]]:
-    book, sums = rulebook.current(), dict[str, list[int]]()
+def _usage_by_provider(cells: list[UsageCell]) -> list[dict[str, Any]]:
+    rules, sums = rulebook.current(), dict[str, list[int]]()
     for cell in cells:
         sums.setdefault(cell.provider, [0, 0, 0])
-        for place, value in enumerate((cell.calls, cell.tokens, cell.cost_nano)):
-            sums[cell.provider][place] += value
+        for index, value in enumerate((cell.calls, cell.tokens, cell.cost_nano)):
+            sums[cell.provider][index] += value
     by_cost = sorted(sums.items(), key=lambda item: (-item[1][2], item[0]))
     return [
-        {"provider": slug, "label": book.label(slug), "calls": calls, "tokens": tokens, "nano": nano}
+        {"provider": slug, "label": rules.label(slug), "calls": calls, "tokens": tokens, "nano": nano}
         for slug, (calls, tokens, nano) in by_cost
     ]
 
 
-def _fees(account: Account, period: Period) -> list[Line]:
+def _fee_lines(account: Account, period: Period) -> list[StatementLine]:
     events = SubscriptionEvent.objects.filter(account_id=account.pk, billed_in=period.start).order_by("id")
-    return [Line("fee", part["text"], period.name, part["nano"]) for event in events for part in event.fee_lines]
+    return [
+        StatementLine("fee", part["text"], period.name, part["nano"]) for event in events for part in event.fee_lines
+    ]
 
 
-def _overage(period: Period, used: int, allowance: int | None) -> list[Line]:
-    nano = _above(used, allowance)
-    if not nano or allowance is None:
+def _overage_lines(period: Period, used_nano: int, allowance_nano: int | None) -> list[StatementLine]:
+    nano = _overage_nano(used_nano, allowance_nano)
+    if not nano or allowance_nano is None:
         return []
-    text = f"Usage of {money.format_usd(used)}, of which the plan includes {money.format_usd(allowance)}"
-    return [Line("overage", text, period.name, nano)]
+    text = f"Usage of {money.format_usd(used_nano)}, of which the plan includes {money.format_usd(allowance_nano)}"
+    return [StatementLine("overage", text, period.name, nano)]
 
 
-def _above(used: int, allowance: int | None) -> int:
-    return 0 if allowance is None else max(used - allowance, 0)
+def _overage_nano(used_nano: int, allowance_nano: int | None) -> int:
+    return 0 if allowance_nano is None else max(used_nano - allowance_nano, 0)
 
 
-def _corrections(account: Account, period: Period) -> list[Line]:
-    """A line for each closed period that was corrected in this one: by how much that changes what was charged for it.
+def _correction_lines(account: Account, period: Period) -> list[StatementLine]:
+    """One line for each closed period that was corrected in this one, with the change of that period's overage.
 
-    Included usage was not charged, so that correcting it moves no money; the line tells the change at cost all the same.
+    Correcting usage that the plan included changes no overage: the line has amount 0, and its text the change at cost.
     """
     late = UsageAdjustment.objects.filter(account_id=account.pk, late_at__isnull=False, period__lte=period.start)
     now, before = Q(period=period.start), Q(period__lt=period.start)
@@ -193,33 +198,37 @@ def _corrections(account: Account, period: Period) -> list[Line]:
     sums = rows.annotate(
         count=Count("id", filter=now), now=Sum("delta_nano", filter=now), before=Sum("delta_nano", filter=before)
     )
-    moved = {row["corrects_period"]: row for row in sums if row["count"]}
-    closed = Statement.objects.filter(account_id=account.pk, period__in=moved).order_by()
-    sold = {one.period: (one.usage_nano, one.allowance_nano) for one in closed}
+    corrected = {row["corrects_period"]: row for row in sums if row["count"]}
+    statements = Statement.objects.filter(account_id=account.pk, period__in=corrected).order_by()
+    stated = {statement.period: (statement.usage_nano, statement.allowance_nano) for statement in statements}
     return [
-        _correction(about, row["count"], int(row["now"]), int(row["before"] or 0), *sold.get(about, (0, None)))
-        for about, row in sorted(moved.items())
+        _correction_line(start, row["count"], int(row["now"]), int(row["before"] or 0), *stated.get(start, (0, None)))
+        for start, row in sorted(corrected.items())
     ]
 
 
-def _correction(about: date, count: int, now: int, before: int, used: int, allowance: int | None) -> Line:
-    nano = _above(used + before + now, allowance) - _above(used + before, allowance)
+def _correction_line(
+    start: date, count: int, now_nano: int, before_nano: int, used_nano: int, allowance_nano: int | None
+) -> StatementLine:
+    """`now_nano` and `before_nano` are the late corrections in this statement's period and in earlier ones."""
+    before, after = used_nano + before_nano, used_nano + before_nano + now_nano
+    nano = _overage_nano(after, allowance_nano) - _overage_nano(before, allowance_nano)
     what = "1 late correction" if count == 1 else f"{count} late corrections"
-    text = f"{what} of {about:%Y-%m}: {money.format_usd(now)} at cost" + ("" if nano else ", of included usage")
-    return Line("correction", text, f"{about:%Y-%m}", nano)
+    text = f"{what} of {start:%Y-%m}: {money.format_usd(now_nano)} at cost" + ("" if nano else ", of included usage")
+    return StatementLine("correction", text, f"{start:%Y-%m}", nano)
 
 
-def _carried(account: Account, period: Period) -> list[Line]:
-    """What the statement before gave back and could not be taken off there."""
-    earlier = Statement.objects.filter(account_id=account.pk, period__lt=period.start).order_by("-period").first()
-    if earlier is None or earlier.total_cents >= 0:
+def _carried_lines(account: Account, period: Period) -> list[StatementLine]:
+    """The credit of the previous statement, if its total was negative."""
+    previous = Statement.objects.filter(account_id=account.pk, period__lt=period.start).order_by("-period").first()
+    if previous is None or previous.total_cents >= 0:
         return []
-    return [Line("carried", f"Credit of {earlier}", str(earlier), earlier.total_cents * money.CENT)]
+    return [StatementLine("carried", f"Credit of {previous}", str(previous), previous.total_cents * money.CENT)]
 
 
-def _allowance(account: Account, period: Period, plan: Plan) -> int | None:
-    """The monthly cost that the plan includes, where an operator made that limit soft: what is above it is charged."""
-    for limit in plans.effective_limits(account, period.ends_at - INSTANT, plan=plan):
+def _allowance_nano(account: Account, period: Period, plan: Plan) -> int | None:
+    """The monthly cost that the plan includes: the amount of a soft limit; None for a hard limit, which has no overage."""
+    for limit in plans.effective_limits(account, period.ends_at - MICROSECOND, plan=plan):
         if limit.key == (MONTHLY_COST, Per.PERIOD):
             return None if limit.hard else limit.amount
     return None

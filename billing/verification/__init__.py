@@ -1,1 +1,3 @@
 """Checks that derived figures equal the ledger."""
+
+__all__ = ["rollup_check", "verify"]

@@ -1,8 +1,8 @@
-"""Whether the rollups equal the log and its adjustments, and the differences that put them right.
+"""Checks that the rollups equal the log and its adjustments, and repairs the differences.
 
-`check` is asked by verify_ledger, all in one snapshot. `rebuild` applies differences as increments, which commute with
-writers: these move log and rollup together, so a difference stays what it is until somebody applies it. Of two rebuilds at
-once, the one that comes second looks again.
+`check` reads in one database snapshot. `rebuild` applies the differences as increments: writers change log and rollup in
+one transaction, so a difference does not change until a rebuild applies it. If two rebuilds run at once, the second one
+compares again.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from billing.verification.projection_check import Difference
 from lib import retry
 from providers.models import CatalogVersion
 
-REBUILT = "rollups"  # the BookVersion that each rebuild moves with what it applies
-ACCOUNTS = 200  # a part of the check: what is in memory at a time
+REBUILD_VERSION = "rollups"  # name of the CatalogVersion that each rebuild increments
+ACCOUNTS_PER_PART = 200  # limits the memory that a check needs
 
-SUMS: dict[str, Aggregate] = {
+COUNTER_SUMS: dict[str, Aggregate] = {
     "calls": Count("id"),
     "errors": Count("id", filter=Q(status_code__gte=400)),
     "tokens_total": Sum("tokens_total"),
@@ -43,8 +43,8 @@ SUMS: dict[str, Aggregate] = {
     "response_time_sum": Sum("response_time_ms"),
 }
 UTC_DAY = TruncDate(Case(When(late_for=None, then=F("timestamp")), default=F("received_at")), tzinfo=UTC)
-# The raw columns by which SQL groups the log for each rollup. They are folded here: LOWER differs from database to database.
-GROUPED = {
+# The columns by which SQL groups the log for each rollup. Python changes them to lower case, as databases differ in LOWER.
+LOG_COLUMNS = {
     USAGE_DAYS: ("account_id", "usage_day", "provider", "actual_provider_name", "category"),
     USAGE_MODELS: ("account_id", "usage_period", "provider", "actual_provider_name", "model_used"),
     PLATFORM_DAYS: ("utc_day", "provider", "actual_provider_name", "category"),
@@ -52,16 +52,16 @@ GROUPED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A part of the check: how many rows were compared, and the differences among them."""
+class CheckedPart:
+    """The number of rows compared, and those that differ."""
 
     rows: int
     differences: list[Difference]
 
 
 @contextmanager
-def snapshot() -> Iterator[None]:
-    """One consistent view of the whole database for all that is read inside; writers go on."""
+def database_snapshot() -> Iterator[None]:
+    """All reads in this block see one consistent state of the database; writers are not blocked."""
     if connection.in_atomic_block:  # the caller's own transaction decides
         yield
         return
@@ -80,63 +80,65 @@ def snapshot() -> Iterator[None]:
             connection.transaction_mode = mode  # type: ignore[attr-defined]  # as above
 
 
-def check() -> Iterator[Part]:
-    """Everything that must be equal, part by part; the caller holds a snapshot around it."""
+def check() -> Iterator[CheckedPart]:
+    """Check rollups and projections part by part; the caller opens a snapshot."""
     for rollup, where in _parts():
         yield _compare(rollup, where)
-    for differences in projection_check.differences():
-        found = list(differences)
-        yield Part(len(found), found)
+    for iterator in projection_check.differences():
+        differences = list(iterator)
+        yield CheckedPart(len(differences), differences)
 
 
-def rebuild(*, dry_run: bool = False) -> Iterator[Part]:
-    """Put the rollups right, part by part, and tell what was wrong. Safe while writers and other rebuilds run."""
+def rebuild(*, dry_run: bool = False) -> Iterator[CheckedPart]:
+    """Correct the rollups part by part and yield what was wrong. Safe while writers and other rebuilds run."""
     for rollup, where in _parts():
         while True:
-            edition = 0 if dry_run else CatalogVersion.objects.get_or_create(book=REBUILT)[0].version
-            with snapshot():
+            version = 0 if dry_run else CatalogVersion.objects.get_or_create(book=REBUILD_VERSION)[0].version
+            with database_snapshot():
                 part = _compare(rollup, where)
-            if dry_run or retry.on_deadlock(partial(_apply, rollup, part, edition)):
+            if dry_run or retry.on_deadlock(partial(_apply, rollup, part, version)):
                 break
         yield part
 
 
-def from_log(rollup: Rollup, logs: QuerySet[UsageLog]) -> Totals:
-    """What a rollup must say of `logs` as they are now; a platform day without its slot."""
-    columns = GROUPED[rollup]
+def totals_from_logs(rollup: Rollup, logs: QuerySet[UsageLog]) -> Totals:
+    """The rollup's expected totals of the current `logs`; a platform day has no slot in its key."""
+    columns = LOG_COLUMNS[rollup]
     totals: Totals = {}
-    named = {f"sum_{counter}": SUMS[counter] for counter in rollup.counters}
-    live = logs.filter(voided_at=None).order_by()
+    sums = {f"sum_{counter}": COUNTER_SUMS[counter] for counter in rollup.counters}
+    counted = logs.filter(voided_at=None).order_by()
     if rollup is PLATFORM_DAYS:
-        live = live.annotate(utc_day=UTC_DAY)
-    for row in live.values_list(*columns).annotate(**named):
-        key, counts = _folded(rollup, row[: len(columns)]), [int(count) for count in row[len(columns) :]]
-        totals[key] = _plus(totals[key], counts) if key in totals else counts
+        counted = counted.annotate(utc_day=UTC_DAY)
+    for row in counted.values_list(*columns).annotate(**sums):
+        key, counts = _rollup_key(rollup, row[: len(columns)]), [int(count) for count in row[len(columns) :]]
+        totals[key] = _add(totals[key], counts) if key in totals else counts
     return totals
 
 
-def _apply(rollup: Rollup, part: Part, edition: int) -> bool:
-    """False, and nothing done, where another rebuild has applied differences since this `edition` was read."""
+def _apply(rollup: Rollup, part: CheckedPart, version: int) -> bool:
+    """Apply the differences; return False, changing nothing, if another rebuild has moved the `version` since."""
     if not part.differences:
         return True
-    moves = {one.key: [_delta(one, counter) for counter in rollup.counters] for one in part.differences}
+    deltas = {row.key: [_delta(row, counter) for counter in rollup.counters] for row in part.differences}
     with transaction.atomic():
-        first = CatalogVersion.objects.filter(book=REBUILT, version=edition).update(version=edition + 1) == 1
-        if first:
-            rollups.apply({each: {} for each in rollups.LEDGERED} | {rollup: moves})
-    return first
+        current = CatalogVersion.objects.filter(book=REBUILD_VERSION, version=version)
+        applied = current.update(version=version + 1) == 1
+        if applied:
+            rollups.apply({table: {} for table in rollups.LEDGER_ROLLUPS} | {rollup: deltas})
+    return applied
 
 
 def _delta(difference: Difference, counter: str) -> int:
-    found, right = difference.columns.get(counter, (0, 0))
-    return int(str(right)) - int(str(found))
+    stored, expected = difference.columns.get(counter, (0, 0))
+    return int(str(expected)) - int(str(stored))
 
 
 def _parts() -> Iterator[tuple[Rollup, Q]]:
+    """Each rollup with conditions that together cover all its rows."""
     after = 0
     while True:
         rest = Account.objects.filter(pk__gt=after).order_by("pk").values_list("pk", flat=True)
-        upto = rest[ACCOUNTS - 1 : ACCOUNTS].first()
+        upto = rest[ACCOUNTS_PER_PART - 1 : ACCOUNTS_PER_PART].first()
         where = Q(account_id__gt=after) if upto is None else Q(account_id__gt=after, account_id__lte=upto)
         yield USAGE_DAYS, where
         yield USAGE_MODELS, where
@@ -146,33 +148,33 @@ def _parts() -> Iterator[tuple[Rollup, Q]]:
     yield PLATFORM_DAYS, Q()
 
 
-def _compare(rollup: Rollup, where: Q) -> Part:
-    """The log, and what of it is archived, against the rollup where `where` holds; of closed periods, as they were closed."""
-    right = from_log(rollup, UsageLog.objects.filter(where))
-    for more in (as_closed.as_closed(rollup, where), archived.totals(rollup, where)):
-        for key, counts in more.items():
-            right[key] = _plus(right.get(key, [0] * len(counts)), counts)
-    found = _stored(rollup, where)
-    nothing = [0] * len(rollup.counters)
+def _compare(rollup: Rollup, where: Q) -> CheckedPart:
+    """Compare logs and archived usage matching `where` with the rollup; logs of closed periods as they were at closing."""
+    expected = totals_from_logs(rollup, UsageLog.objects.filter(where))
+    for totals in (as_closed.missing_totals(rollup, where), archived.totals(rollup, where)):
+        for key, counts in totals.items():
+            expected[key] = _add(expected.get(key, [0] * len(counts)), counts)
+    stored = _stored(rollup, where)
+    zeros = [0] * len(rollup.counters)
     differences = []
-    for key in sorted({*right, *found}):
-        pairs = zip(rollup.counters, found.get(key, nothing), right.get(key, nothing), strict=True)
-        wrong: dict[str, tuple[object, object]] = {name: (is_, should) for name, is_, should in pairs if is_ != should}
+    for key in sorted({*expected, *stored}):
+        rows = zip(rollup.counters, stored.get(key, zeros), expected.get(key, zeros), strict=True)
+        wrong: dict[str, tuple[object, object]] = {name: (is_, should) for name, is_, should in rows if is_ != should}
         if wrong:
             differences.append(Difference(rollup.table, key, wrong))
-    return Part(len({*right, *found}), differences)
+    return CheckedPart(len({*expected, *stored}), differences)
 
 
 def _stored(rollup: Rollup, where: Q) -> Totals:
-    """What the rollup says; the slots of a platform day together."""
+    """The rollup's stored totals; the slots of a platform day are summed."""
     keys = [key for key in rollup.keys if key != "slot"]
     sums = {f"sum_{counter}": Sum(counter) for counter in rollup.counters}
     rows = QuerySet(rollup.model).filter(where).order_by().values_list(*keys).annotate(**sums)
     return {tuple(row[: len(keys)]): [int(count) for count in row[len(keys) :]] for row in rows}
 
 
-def _folded(rollup: Rollup, raw: Row) -> Row:
-    """A rollup's key of the log's raw columns, as rollups.py makes it of a log."""
+def _rollup_key(rollup: Rollup, raw: Row) -> Row:
+    """The rollup's key for raw columns of the log, equal to the key that rollups.py derives from a log."""
     if rollup is PLATFORM_DAYS:
         day, provider, actual, category = raw
         return day, provider.strip().lower(), actual or provider.strip().lower(), category
@@ -183,8 +185,8 @@ def _folded(rollup: Rollup, raw: Row) -> Row:
     return account, day, actual or declared, last.strip().lower()
 
 
-def _plus(some: list[int], more: list[int]) -> list[int]:
-    return [a + b for a, b in zip(some, more, strict=True)]
+def _add(first: list[int], second: list[int]) -> list[int]:
+    return [a + b for a, b in zip(first, second, strict=True)]
 
 
 def _execute(sql: str) -> None:

@@ -1,15 +1,15 @@
-"""Everything that is derived, against the ledger: verify_ledger and the nightly job compare the same."""
+"""Compares everything derived with the ledger."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from billing.verification import rollup_check, statement_check
-from billing.verification.rollup_check import Part
+from billing.verification.rollup_check import CheckedPart
 
 
-def parts() -> Iterator[Part]:
-    """Rollups, projections and statements, part by part, all in one snapshot."""
-    with rollup_check.snapshot():
+def check_all() -> Iterator[CheckedPart]:
+    """Check rollups, projections and statements part by part, in one database snapshot."""
+    with rollup_check.database_snapshot():
         yield from rollup_check.check()
         yield from statement_check.check()

@@ -1,4 +1,4 @@
-"""Money, percentages and times on pages: rounded in one way everywhere, money with the exact amount in the title."""
+"""Template filters for money, percentages and durations."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ def usd(nano: int) -> SafeString:
 
 @register.filter
 def exact(nano: int) -> str:
-    """To the last nano-dollar, without the sign of the currency."""
+    """All digits, without the dollar sign."""
     return money.exact_usd(nano)
 
 
 @register.filter
 def cents(amount: int) -> str:
-    """Whole cents as dollars: 870 is $8.70."""
+    """Cents as dollars: 870 is $8.70."""
     return money.format_usd(amount * money.CENT)
 
 
 @register.filter
 def percent(value: Decimal | float | None) -> str:
-    """12.5 %, or a dash where there was nothing to divide by."""
-    return "–" if value is None else f"{value:.1f} %"  # noqa: RUF001 - a dash is meant
+    """12.5 %, or a dash for None."""
+    return "–" if value is None else f"{value:.1f} %"  # noqa: RUF001 - an en dash, on purpose
 
 
 @register.filter
 def sentence(alert: UsageAlert) -> str:
-    """What an alert says."""
-    return alert_text.sentence(alert)
+    """The alert's text."""
+    return alert_text.message(alert)
 
 
 @register.filter
 def milliseconds(value: float | None) -> str:
-    """850 ms, 12.5 s, or a dash where nothing was measured; below 10 ms with a tenth."""
+    """9.5 ms, 850 ms, 12.5 s, or a dash for None."""
     if value is None:
-        return "–"  # noqa: RUF001 - a dash is meant
+        return "–"  # noqa: RUF001 - an en dash, on purpose
     if value >= 10_000:
         return f"{value / 1000:.1f} s"
     return f"{value:,.0f} ms" if value >= 10 else f"{value:.1f} ms"

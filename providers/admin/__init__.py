@@ -1,4 +1,4 @@
-"""The admin pages of providers, rules and prices; importing registers them."""
+"""Registers the admin pages of providers, rules and prices."""
 
 from providers.admin import prices, proposals, rules
 

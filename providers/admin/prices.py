@@ -1,6 +1,6 @@
-"""Prices in the admin: operators read and write USD; saving makes a new revision, so an old charge stays explained.
+"""Prices in the admin, in USD. Saving creates a new revision, so that old charges stay explained.
 
-The list has one row a model, and a price's page tells the time line of its model.
+The list has one row per model; a price's page shows the price history of its model.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from providers.models import Price, PriceRate
 
 
 class LinesField(forms.CharField):
-    """A list of texts, one a line, in lower case."""
+    """A list of strings, one per line, in lower case, without duplicates."""
 
     widget = forms.Textarea(attrs={"rows": 3})
 
@@ -40,7 +40,7 @@ class LinesField(forms.CharField):
 
 
 class PriceForm(forms.ModelForm):  # type: ignore[type-arg]  # cannot be subscripted at run time
-    aliases = LinesField(required=False, help_text="Other ids of the same model at this provider, one a line.")
+    aliases = LinesField(required=False, help_text="Other ids of the same model at this provider, one per line.")
 
     class Meta:
         model = Price
@@ -52,7 +52,9 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]  # cannot be subscri
     def clean_aliases(self) -> list[str]:
         aliases: list[str] = self.cleaned_data["aliases"]
         if any("*" in alias for alias in aliases):
-            raise forms.ValidationError("An alias is a whole id; a glob is a price of its own.")
+            raise forms.ValidationError(
+                "An alias must be a complete model id. For a pattern with *, add a separate price."
+            )
         return aliases
 
 
@@ -72,12 +74,12 @@ class RateForm(forms.ModelForm):  # type: ignore[type-arg]
             self.initial["usd_per_million"] = Decimal(money.exact_usd(self.instance.nano_per_million))
 
     def clean_variant(self) -> str:
-        """The conditions in one spelling, so that no rate stands twice."""
-        conditions = sorted(costing.conditions(self.cleaned_data["variant"]))
+        """The conditions in canonical form, so that no rate is stored twice."""
+        conditions = sorted(costing.parse_conditions(self.cleaned_data["variant"]))
         keys = [key for key, _ in conditions]
         if len(set(keys)) < len(keys) or not set(keys) <= set(costing.Variant._fields):
             raise forms.ValidationError(
-                "Write resolution=…, quality=… or service_tier=…, each once, with commas between."
+                "Use resolution=…, quality=… and service_tier=…, each at most once, separated by commas."
             )
         return ",".join(f"{key}={value}" for key, value in conditions)
 
@@ -93,24 +95,24 @@ class RateInline(admin.TabularInline):  # type: ignore[type-arg]
     fields = ["unit", "variant", "above", "usd_per_million"]
 
     def get_extra(self, request: HttpRequest, obj: Model | None = None, **_: object) -> int:
-        return 1 + (0 if obj else len(_asked_for(request)))
+        return 1 + (0 if obj else len(_initial_rates(request)))
 
 
-class ShownFilter(admin.SimpleListFilter):
-    """One row a model, unless every revision is asked for."""
+class RevisionFilter(admin.SimpleListFilter):
+    """Shows one row per model, or every date and revision."""
 
     title = "date"
     parameter_name = "shown"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:  # noqa: ANN401 - Django's own
-        return [("all", "Every date and revision")]
+        return [("all", "All dates and revisions")]
 
     def choices(self, changelist: Any) -> Iterator[Any]:  # noqa: ANN401
         for choice in super().choices(changelist):
-            yield choice if choice["display"] == "Every date and revision" else choice | {"display": "In force today"}
+            yield choice if choice["display"] == "All dates and revisions" else choice | {"display": "In force today"}
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Price]) -> QuerySet[Price]:
-        return queryset if self.value() == "all" else price_history.standing(queryset, timezone.now().date())
+        return queryset if self.value() == "all" else price_history.current_prices(queryset, timezone.now().date())
 
 
 CSV_COLUMNS = (
@@ -123,11 +125,11 @@ CSV_COLUMNS = (
 class PriceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = PriceForm
     inlines = [RateInline]
-    list_display = ["pattern", "provider", "category", "since", "asked"]
-    list_filter = [ShownFilter, ("provider", admin.RelatedOnlyFieldListFilter), "category"]
+    list_display = ["pattern", "provider", "category", "since", "usd_rates"]
+    list_filter = [RevisionFilter, ("provider", admin.RelatedOnlyFieldListFilter), "category"]
     list_select_related = ["provider"]
-    search_fields = ["pattern"]  # shows the box; get_search_results looks at aliases too
-    search_help_text = "A part of a model's id or of one of its aliases"
+    search_fields = ["pattern"]  # shows the search box; get_search_results searches aliases too
+    search_help_text = "Search by part of a model id or alias"
     readonly_fields = ["revision", "created_at"]
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -152,81 +154,81 @@ class PriceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return super().changelist_view(request, {**(extra_context or {}), "export_url": export})
 
     def export(self, request: HttpRequest) -> HttpResponseBase:
-        """The prices that the page's filters show, one line a rate."""
+        """The filtered prices as CSV, one row per rate."""
         if not self.has_view_permission(request):
             return HttpResponse(status=403)
-        found = self.get_changelist_instance(request).get_queryset(request)
-        return csv_stream.response("prices.csv", CSV_COLUMNS, _csv_lines(found))
+        prices = self.get_changelist_instance(request).get_queryset(request)
+        return csv_stream.response("prices.csv", CSV_COLUMNS, _csv_rows(prices))
 
     def get_fields(self, _request: HttpRequest, obj: Model | None = None) -> list[Any]:
-        asked = ["provider", "pattern", "aliases", "category", "valid_from", "source"]
-        return [*asked, *(self.readonly_fields if obj else [])]
+        editable = ["provider", "pattern", "aliases", "category", "valid_from", "source"]
+        return [*editable, *(self.readonly_fields if obj else [])]
 
     def get_inlines(self, request: HttpRequest, obj: Model | None) -> list[Any]:
-        """Who may only look reads the rates in the time line."""
+        """Users without edit permission see the rates in the price history instead."""
         may_edit = self.has_change_permission(request) or self.has_add_permission(request)
         return [RateInline] if may_edit else []
 
     def get_readonly_fields(self, _request: HttpRequest, obj: Model | None = None) -> list[str]:
-        """Another provider or model is another price, not a revision of this one."""
+        """Provider and pattern identify the price across revisions."""
         return [*self.readonly_fields, *(["provider", "pattern"] if obj else [])]
 
     def has_delete_permission(self, *_args: object, **_kwargs: object) -> bool:
-        """Logs point at prices for ever; a revision without rates takes a price out of force."""
+        """Logs refer to prices. To end a price, save a revision without rates."""
         return False
 
     @admin.display(description="From")
     def since(self, price: Price) -> str:
-        """The first day, and the day of the next price where one is known."""
-        change = getattr(price, "changes_on", None)
+        """The first day, and the day of the next price if there is one."""
+        changes_on = getattr(price, "changes_on", None)
         if price.valid_from > timezone.now().date():
-            return format_html('{} <span class="declared">to come</span>', price.valid_from)
-        if change:
-            return format_html('{} <span class="declared">changes on {}</span>', price.valid_from, change)
+            return format_html('{} <span class="declared">upcoming</span>', price.valid_from)
+        if changes_on:
+            return format_html('{} <span class="declared">changes on {}</span>', price.valid_from, changes_on)
         revision = f"revision {price.revision}" if price.revision > 1 else ""
         return format_html('{} <span class="declared">{}</span>', price.valid_from, revision)
 
     @admin.display(description="USD per million units")
-    def asked(self, price: Price) -> str:
-        return price_history.in_words(price)
+    def usd_rates(self, price: Price) -> str:
+        return price_history.describe(price)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         price = self.get_object(request, object_id)
-        extra = _page(price) if isinstance(price, Price) else {}
+        extra = _context(price) if isinstance(price, Price) else {}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra})
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """What the address asks for: fields by name, or another price of the model of the price `after`."""
-        before = _price_before(request)
-        if before is None:
+        """Initial values from the query: fields by name, or those of the price whose id is `after`."""
+        previous = _previous_price(request)
+        if previous is None:
             return super().get_changeform_initial_data(request)
-        told = {name: getattr(before, name) for name in ("provider", "pattern", "aliases", "category")}
-        return told | {"valid_from": timezone.now().date()}
+        initial = {name: getattr(previous, name) for name in ("provider", "pattern", "aliases", "category")}
+        return initial | {"valid_from": timezone.now().date()}
 
     def get_formset_kwargs(self, request: HttpRequest, obj: Any, inline: Any, prefix: str) -> dict[str, Any]:  # noqa: ANN401
-        """Rates to begin with: filled in, so that they are new to the form when it comes back."""
+        """Initial rates of a new price; on POST they must count as new, so they are left out."""
         kwargs = super().get_formset_kwargs(request, obj, inline, prefix)
-        begun = [] if obj.pk or request.method == "POST" else _asked_for(request)
-        return kwargs | ({"initial": begun} if begun else {})
+        rates = [] if obj.pk or request.method == "POST" else _initial_rates(request)
+        return kwargs | ({"initial": rates} if rates else {})
 
     def response_add(self, request: HttpRequest, obj: Price, post_url_continue: str | None = None) -> HttpResponse:
-        """Back to the page that asked for the price, if one of this site did (`next` in the address)."""
-        answer = super().response_add(request, obj, post_url_continue)
-        page = request.GET.get("next", "")
-        ours = url_has_allowed_host_and_scheme(page, {request.get_host()}, require_https=request.is_secure())
-        return HttpResponseRedirect(page) if ours and "_save" in request.POST else answer
+        """Redirect to the `next` parameter if it is a URL of this site."""
+        response = super().response_add(request, obj, post_url_continue)
+        next_url = request.GET.get("next", "")
+        is_safe = url_has_allowed_host_and_scheme(next_url, {request.get_host()}, require_https=request.is_secure())
+        return HttpResponseRedirect(next_url) if is_safe and "_save" in request.POST else response
 
     def response_change(self, request: HttpRequest, obj: Price) -> HttpResponse:
-        """Editing goes on with the revision that was just made."""
-        answer = super().response_change(request, obj)
+        """“Save and continue editing” opens the new revision."""
+        response = super().response_change(request, obj)
         if "_continue" in request.POST:
             return HttpResponseRedirect(reverse("admin:providers_price_change", args=[obj.pk]))
-        return answer
+        return response
 
     def save_model(self, request: HttpRequest, obj: Price, form: forms.ModelForm[Price], change: bool) -> None:
-        """Nothing yet: a price is stored whole, with its rates."""
+        """Does nothing: save_related stores the price together with its rates."""
 
     def save_related(
         self,
@@ -235,40 +237,42 @@ class PriceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         formsets: list[forms.BaseModelFormSet[Any, Any]],
         change: bool,
     ) -> None:
-        """A new revision, unless nothing was changed."""
-        (rates,) = formsets
-        rates.save(commit=False)
-        if change and not form.has_changed() and not rates.has_changed():
+        """Stores a new revision if anything changed."""
+        (formset,) = formsets
+        formset.save(commit=False)
+        if change and not form.has_changed() and not formset.has_changed():
             return
-        kept = [
-            each for each in rates.forms if each not in rates.deleted_forms and (each.instance.pk or each.has_changed())
+        rates = [
+            rate_form.instance
+            for rate_form in formset.forms
+            if rate_form not in formset.deleted_forms and (rate_form.instance.pk or rate_form.has_changed())
         ]
-        price_edits.record(price=form.instance, rates=[each.instance for each in kept])
+        price_edits.add_revision(price=form.instance, rates=rates)
 
 
-def _page(price: Price) -> dict[str, Any]:
-    """What a price's page shows besides its form."""
-    entries = price_history.of(price, timezone.now().date())
-    of_the_day = [entry for entry in entries if entry.price.valid_from == price.valid_from]
+def _context(price: Price) -> dict[str, Any]:
+    """The template context of a price's page besides its form."""
+    entries = price_history.revisions(price, timezone.now().date())
+    revisions = [entry for entry in entries if entry.price.valid_from == price.valid_from]
     return {
         "title": f"{price.pattern} at {price.provider}",
         "subtitle": None,
         "time_line": entries,
-        "newest": of_the_day[0].price,
-        "next_revision": of_the_day[0].price.revision + 1,
+        "newest": revisions[0].price,
+        "next_revision": revisions[0].price.revision + 1,
     }
 
 
-def _price_before(request: HttpRequest) -> Price | None:
-    """The price that another one is to follow, where the address names it."""
+def _previous_price(request: HttpRequest) -> Price | None:
+    """The price whose id is the `after` parameter, if any."""
     key = request.GET.get("after", "")
     return Price.objects.filter(pk=key).first() if key.isascii() and key.isdigit() and len(key) < 19 else None
 
 
-def _asked_for(request: HttpRequest) -> list[dict[str, Any]]:
-    """The rates that a new price's form begins with: those of the price before, or the `units` of the address."""
-    before = _price_before(request)
-    if before is None:
+def _initial_rates(request: HttpRequest) -> list[dict[str, Any]]:
+    """Initial rates of a new price: those of the previous price, or one for each unit in the `units` parameter."""
+    previous = _previous_price(request)
+    if previous is None:
         units = request.GET.get("units", "").split(",")
         return [{"unit": unit} for unit in costing.UNITS if unit in units]
     return [
@@ -278,15 +282,15 @@ def _asked_for(request: HttpRequest) -> list[dict[str, Any]]:
             "above": rate.above,
             "usd_per_million": Decimal(money.exact_usd(rate.nano_per_million)),
         }
-        for rate in before.rates.order_by("pk")
+        for rate in previous.rates.order_by("pk")
     ]
 
 
-def _csv_lines(prices: QuerySet[Price]) -> Iterator[list[object]]:
-    """A price that is out of force has one line without a rate."""
+def _csv_rows(prices: QuerySet[Price]) -> Iterator[list[object]]:
+    """One row per rate; a price without rates has one row."""
     for price in prices:
-        named = (price.provider.slug, price.pattern, " ".join(price.aliases), price.category)
+        identity = (price.provider.slug, price.pattern, " ".join(price.aliases), price.category)
         rates = sorted(price.rates.all(), key=lambda rate: (rate.above, rate.variant, rate.unit))
-        asked = [[rate.unit, rate.variant, rate.above, money.exact_usd(rate.nano_per_million)] for rate in rates]
-        for rate in asked or [["", "", "", ""]]:
-            yield [*named, price.valid_from, price.revision, *rate, price.source]
+        cells = [[rate.unit, rate.variant, rate.above, money.exact_usd(rate.nano_per_million)] for rate in rates]
+        for rate_cells in cells or [["", "", "", ""]]:
+            yield [*identity, price.valid_from, price.revision, *rate_cells, price.source]

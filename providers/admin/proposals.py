@@ -1,4 +1,4 @@
-"""Price proposals in the admin: a list to decide on one, several or all new ones, and a page with the whole difference."""
+"""Price proposals in the admin: accept, reject or reopen one, several or all new ones, and see the differences."""
 
 from __future__ import annotations
 
@@ -19,37 +19,39 @@ from django.utils.safestring import SafeString
 
 from lib import changelist, csv_stream, ids
 from providers import price_decisions, price_sync, rulebook
-from providers.admin import proposal_words as words
+from providers.admin import proposal_text
 from providers.admin.proposal_filters import FILTERS
 from providers.models import PriceProposal
 
-SHOWN = 3  # changes in a row of the list; the proposal's page has them all
+MAX_CHANGES_IN_LIST = 3  # per proposal; its page shows them all
 
 
 class Decision(NamedTuple):
-    """What can be done with proposals, and how it is told."""
+    """A decision on proposals, with the texts of its button and its message."""
 
     verb: str
-    done: str
-    of: PriceProposal.State  # those that it is for
-    act: Callable[..., price_decisions.Decided]
+    result: str
+    from_state: PriceProposal.State
+    apply: Callable[..., price_decisions.DecisionResult]
 
 
 STATE = PriceProposal.State
 DECISIONS = {
     "accept": Decision("Accept", "accepted, in force from now on", STATE.OPEN, price_decisions.accept),
-    "reject": Decision("Reject", "rejected; the same statement will not come back", STATE.OPEN, price_decisions.reject),
-    "reopen": Decision("Reopen", "open again", STATE.REJECTED, price_decisions.reopen),
+    "reject": Decision(
+        "Reject", "rejected; the same price will not be proposed again", STATE.OPEN, price_decisions.reject
+    ),
+    "reopen": Decision("Reopen", "reopened", STATE.REJECTED, price_decisions.reopen),
 }
 
 
 @admin.register(PriceProposal)
 class PriceProposalAdmin(changelist.ReadOnlyAdmin):
-    list_display = ["model_id", "kind_and_day", "change", "flags", "asked", "source", "state"]
+    list_display = ["model_id", "kind_and_day", "change", "flags", "rate_changes", "source", "state"]
     list_display_links = ["model_id"]
     list_filter = FILTERS
     search_fields = ["pattern"]
-    search_help_text = "A part of a model's id"
+    search_help_text = "Search by part of a model id"
     actions = ["accept_chosen", "reject_chosen", "reopen_chosen"]
     change_list_template = "admin/providers/priceproposal/change_list.html"
     change_form_template = "admin/providers/priceproposal/change_form.html"
@@ -75,69 +77,74 @@ class PriceProposalAdmin(changelist.ReadOnlyAdmin):
         self.labels = rulebook.current().labels
         query = request.GET.urlencode()
         export = reverse("admin:providers_priceproposal_export") + (f"?{query}" if query else "")
-        offers = _open_new().values("source").annotate(count=Count("pk")).order_by("source")
-        new = [(one["source"], PriceProposal.Source(one["source"]).label, one["count"]) for one in offers]
+        counts = _open_new().values("source").annotate(count=Count("pk")).order_by("source")
+        new = [(row["source"], PriceProposal.Source(row["source"]).label, row["count"]) for row in counts]
         extra = {"export_url": export, "new": new if self.has_decide_permission(request) else []}
         return super().changelist_view(request, {**(extra_context or {}), **extra})
 
     @admin.display(description="Model and provider")
     def model_id(self, proposal: PriceProposal) -> SafeString:
-        company = self.labels.get(proposal.provider, proposal.provider_name)
-        return format_html('{} <span class="declared">{}</span>', proposal.pattern, company)
+        provider = self.labels.get(proposal.provider, proposal.provider_name)
+        return format_html('{} <span class="declared">{}</span>', proposal.pattern, provider)
 
     @admin.display(description="Kind, valid from")
     def kind_and_day(self, proposal: PriceProposal) -> SafeString:
         return format_html('{} <span class="declared">{}</span>', proposal.get_kind_display(), proposal.valid_from)
 
     @admin.display(description="USD per million units, now → proposed")
-    def asked(self, proposal: PriceProposal) -> SafeString:
-        lines = list(words.lines(proposal))
-        more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
-        shown = ((line,) for line in [*lines[:SHOWN], *more])
-        return format_html_join("", '<span class="declared">{}</span>', shown)
+    def rate_changes(self, proposal: PriceProposal) -> SafeString:
+        changes = list(proposal_text.change_lines(proposal))
+        hidden = len(changes) - MAX_CHANGES_IN_LIST
+        lines = [*changes[:MAX_CHANGES_IN_LIST], *([f"and {hidden} more"] if hidden > 0 else [])]
+        return format_html_join("", '<span class="declared">{}</span>', ((line,) for line in lines))
 
     @admin.display(description="Change")
     def change(self, proposal: PriceProposal) -> SafeString:
-        return format_html('<span class="num">{}</span>', words.percent(words.largest(proposal)))
+        return format_html(
+            '<span class="num">{}</span>', proposal_text.format_percent(proposal_text.largest_change(proposal))
+        )
 
     @admin.display(description="Flags")
     def flags(self, proposal: PriceProposal) -> SafeString:
-        flags = ((flag,) for flag in words.flags(proposal))
+        flags = ((flag,) for flag in proposal_text.flags(proposal))
         return format_html_join(" ", '<span class="badge warning">{}</span>', flags)
 
     def export(self, request: HttpRequest) -> HttpResponseBase:
-        """The proposals that the page's filters show."""
+        """The filtered proposals as CSV."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        found = self.get_changelist_instance(request).get_queryset(request)
-        return csv_stream.response("price-proposals.csv", words.COLUMNS, map(words.row, found.iterator(500)))
+        proposals = self.get_changelist_instance(request).get_queryset(request)
+        rows = map(proposal_text.csv_row, proposals.iterator(500))
+        return csv_stream.response("price-proposals.csv", proposal_text.CSV_COLUMNS, rows)
 
     # Decisions
 
-    @admin.action(description="Accept the selected proposals", permissions=["decide"])
+    @admin.action(description="Accept selected proposals", permissions=["decide"])
     def accept_chosen(self, request: HttpRequest, queryset: QuerySet[PriceProposal]) -> HttpResponse | None:
-        return self._confirm_chosen(request, "accept", queryset)
+        return self._confirm_selected(request, "accept", queryset)
 
-    @admin.action(description="Reject the selected proposals", permissions=["decide"])
+    @admin.action(description="Reject selected proposals", permissions=["decide"])
     def reject_chosen(self, request: HttpRequest, queryset: QuerySet[PriceProposal]) -> HttpResponse | None:
-        return self._confirm_chosen(request, "reject", queryset)
+        return self._confirm_selected(request, "reject", queryset)
 
-    @admin.action(description="Reopen the selected proposals", permissions=["decide"])
+    @admin.action(description="Reopen selected proposals", permissions=["decide"])
     def reopen_chosen(self, request: HttpRequest, queryset: QuerySet[PriceProposal]) -> HttpResponse | None:
-        return self._confirm_chosen(request, "reopen", queryset)
+        return self._confirm_selected(request, "reopen", queryset)
 
-    def _confirm_chosen(
+    def _confirm_selected(
         self, request: HttpRequest, name: str, queryset: QuerySet[PriceProposal]
     ) -> HttpResponse | None:
         decision = DECISIONS[name]
-        chosen = queryset.filter(state=decision.of)
-        if not chosen.exists():
-            messages.warning(request, f"None of the selected proposals is {decision.of.label}.")
+        selected = queryset.filter(state=decision.from_state)
+        if not selected.exists():
+            messages.warning(
+                request, f"Nothing changed: none of the selected proposals is {decision.from_state.label}."
+            )
             return None
-        if self._confirmed(request, chosen):
-            self._act(request, decision, chosen)
+        if self._confirmed(request, selected):
+            self._apply(request, decision, selected)
             return None
-        across = request.POST.get("select_across") == "1"  # a thousand ids are more fields than a form may have
+        across = request.POST.get("select_across") == "1"  # a form may not have a thousand fields
         ticked = request.POST.getlist(ACTION_CHECKBOX_NAME)
         hidden: list[tuple[str, object]] = [
             ("action", f"{name}_chosen"),
@@ -145,51 +152,55 @@ class PriceProposalAdmin(changelist.ReadOnlyAdmin):
             ("index", 0),
             *((ACTION_CHECKBOX_NAME, pk) for pk in (ticked[:1] if across else ticked)),
         ]
-        return self._confirmation(request, decision, chosen, hidden=hidden)
+        return self._confirmation(request, decision, selected, hidden=hidden)
 
     def all_new(self, request: HttpRequest, source: str) -> HttpResponse:
-        """Accepts every new price of one source; the flagged ones only where that is ticked."""
+        """Accepts every new price from one source; flagged ones only if the operator ticks the box."""
         if not self.has_decide_permission(request):
             raise PermissionDenied
         if source not in PriceProposal.Source.values:
             raise Http404
-        chosen = _open_new().filter(source=source)
-        if request.method == "POST" and self._confirmed(request, chosen):
-            flagged = request.POST.get("flagged") == "on"
-            self._act(request, DECISIONS["accept"], chosen if flagged else chosen.exclude(price_sync.FLAGGED))
+        selected = _open_new().filter(source=source)
+        if request.method == "POST" and self._confirmed(request, selected):
+            if request.POST.get("flagged") != "on":
+                selected = selected.exclude(price_sync.FLAGGED)
+            self._apply(request, DECISIONS["accept"], selected)
             return HttpResponseRedirect(reverse("admin:providers_priceproposal_changelist"))
         label = PriceProposal.Source(source).label
-        return self._confirmation(request, DECISIONS["accept"], chosen, all_new_of=label)
+        return self._confirmation(request, DECISIONS["accept"], selected, all_new_of=label)
 
     def decide(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """A button of a proposal's page."""
+        """Handles a button of a proposal's page."""
         decision = DECISIONS.get(request.POST.get("decision", ""))
         if not self.has_decide_permission(request):
             raise PermissionDenied
         if decision is None:
             raise Http404
-        chosen = PriceProposal.objects.filter(pk=pk, state=decision.of)
-        if chosen:
-            self._act(request, decision, chosen)
+        selected = PriceProposal.objects.filter(pk=pk, state=decision.from_state)
+        if selected:
+            self._apply(request, decision, selected)
         else:
-            messages.error(request, f"Nothing has changed: this proposal is not {decision.of.label} any more.")
+            messages.error(request, f"Nothing changed: this proposal is no longer {decision.from_state.label}.")
         return HttpResponseRedirect(reverse("admin:providers_priceproposal_change", args=[pk]))
 
-    def _confirmed(self, request: HttpRequest, chosen: QuerySet[PriceProposal]) -> bool:
-        """Whether what is chosen is still what the operator was shown: other content is always another row."""
+    def _confirmed(self, request: HttpRequest, selected: QuerySet[PriceProposal]) -> bool:
+        """Whether these are the proposals the operator saw. A row's content never changes, so its id is enough."""
         confirmed = request.POST.get("confirmed")
-        if confirmed and confirmed != _fingerprint(chosen):
-            messages.error(request, "Nothing has changed: the proposals are others by now. Look again.")
-        return confirmed == _fingerprint(chosen)
+        if confirmed and confirmed != _fingerprint(selected):
+            messages.error(
+                request,
+                "Nothing changed: the list of proposals has changed since you opened this page. Review it again.",
+            )
+        return confirmed == _fingerprint(selected)
 
     def _confirmation(
-        self, request: HttpRequest, decision: Decision, chosen: QuerySet[PriceProposal], **extra: object
+        self, request: HttpRequest, decision: Decision, selected: QuerySet[PriceProposal], **extra: object
     ) -> HttpResponse:
-        counts = chosen.order_by().aggregate(
+        counts = selected.order_by().aggregate(
             all=Count("pk"),
             flagged=Count("pk", filter=price_sync.FLAGGED),
             **{kind: Count("pk", filter=Q(kind=kind)) for kind in PriceProposal.Kind.values},
-            **{flag: Count("pk", filter=Q(**{flag: True})) for flag in words.FLAGS},
+            **{flag: Count("pk", filter=Q(**{flag: True})) for flag in proposal_text.FLAGS},
         )
         context = self.admin_site.each_context(request) | {
             "opts": self.opts,
@@ -197,18 +208,19 @@ class PriceProposalAdmin(changelist.ReadOnlyAdmin):
             "decision": decision,
             "counts": counts,
             "unflagged": counts["all"] - counts["flagged"],
-            "confirmed": _fingerprint(chosen),
+            "confirmed": _fingerprint(selected),
             **extra,
         }
         return TemplateResponse(request, "admin/providers/priceproposal/confirm.html", context)
 
-    def _act(self, request: HttpRequest, decision: Decision, chosen: QuerySet[PriceProposal]) -> None:
-        ids = list(chosen.order_by().values_list("pk", flat=True))
-        decided = decision.act(ids, actor=cast("User", request.user), at=timezone.now())
-        if decided.done:
-            messages.success(request, f"{len(decided.done):,} {decision.done}.")
-        if decided.stale:
-            messages.error(request, words.stale(decided.stale))
+    def _apply(self, request: HttpRequest, decision: Decision, selected: QuerySet[PriceProposal]) -> None:
+        ids = list(selected.order_by().values_list("pk", flat=True))
+        outcome = decision.apply(ids, actor=cast("User", request.user), at=timezone.now())
+        if outcome.done:
+            noun = "proposal" if len(outcome.done) == 1 else "proposals"
+            messages.success(request, f"{len(outcome.done):,} {noun} {decision.result}.")
+        if outcome.stale:
+            messages.error(request, proposal_text.stale_message(outcome.stale))
 
     # A proposal's page
 
@@ -216,18 +228,19 @@ class PriceProposalAdmin(changelist.ReadOnlyAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         proposal = self.get_object(request, object_id)
-        extra = _page(proposal, may_decide=self.has_decide_permission(request)) if proposal else {}
+        extra = _context(proposal, may_decide=self.has_decide_permission(request)) if proposal else {}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **extra})
 
 
-def _page(proposal: PriceProposal, *, may_decide: bool) -> dict[str, Any]:
-    """What a proposal's page shows: the difference, and the buttons that its state allows."""
+def _context(proposal: PriceProposal, *, may_decide: bool) -> dict[str, Any]:
+    """The template context of a proposal's page, with the buttons that its state allows."""
+    decisions = [(name, decision) for name, decision in DECISIONS.items() if decision.from_state == proposal.state]
     return {
         "proposal": proposal,
-        "rows": words.table(proposal),
-        "flags": words.flags(proposal),
-        "names": words.new_aliases(proposal),
-        "buttons": [(name, one.verb) for name, one in DECISIONS.items() if may_decide and one.of == proposal.state],
+        "rows": proposal_text.rate_rows(proposal),
+        "flags": proposal_text.flags(proposal),
+        "new_aliases": proposal_text.new_aliases(proposal),
+        "buttons": [(name, decision.verb) for name, decision in decisions] if may_decide else [],
         "title": proposal.pattern,
     }
 
@@ -236,7 +249,7 @@ def _open_new() -> QuerySet[PriceProposal]:
     return PriceProposal.objects.filter(state=STATE.OPEN, kind=PriceProposal.Kind.NEW)
 
 
-def _fingerprint(chosen: QuerySet[PriceProposal]) -> str:
-    """Of exactly these proposals; what one of them proposes never changes."""
-    chosen_ids = list(chosen.order_by().values_list("pk", flat=True))
-    return str(ids.key_of(",".join(map(str, sorted(chosen_ids)))))
+def _fingerprint(selected: QuerySet[PriceProposal]) -> str:
+    """Identifies exactly these proposals; the content of a proposal never changes."""
+    proposal_ids = list(selected.order_by().values_list("pk", flat=True))
+    return str(ids.lookup_key(",".join(map(str, sorted(proposal_ids)))))

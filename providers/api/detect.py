@@ -1,4 +1,4 @@
-"""`GET providers/` and `POST providers/detect/`: who there is, and who would be named for a call, from the same book."""
+"""`GET providers/` lists the providers; `POST providers/detect/` detects the provider of a call, storing nothing."""
 
 from __future__ import annotations
 
@@ -15,27 +15,34 @@ from providers import rulebook
 from providers.detection import Call
 from providers.models import Provider
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def _plain(text: str) -> None:
-    if CONTROL.search(text):
-        raise serializers.ValidationError("Control characters have no place here.", code="control_character")
+def _reject_control_characters(text: str) -> None:
+    if CONTROL_CHARACTERS.search(text):
+        raise serializers.ValidationError("Control characters are not allowed.", code="control_character")
 
 
-def _text(longest: int, *, required: bool = False, help_text: str = "") -> serializers.CharField:
-    """Null says as little as an empty text does."""
+def _text_field(max_length: int, *, required: bool = False, help_text: str = "") -> serializers.CharField:
+    """Builds a text field; if it is optional, null means the same as an empty text."""
     extra: dict[str, Any] = {} if required else {"default": "", "allow_blank": True, "allow_null": True}
     return serializers.CharField(
-        max_length=longest, required=required, help_text=help_text, validators=[_plain], trim_whitespace=False, **extra
+        max_length=max_length,
+        required=required,
+        help_text=help_text,
+        validators=[_reject_control_characters],
+        trim_whitespace=False,
+        **extra,
     )
 
 
-class DetectQuestion(serializers.Serializer[Any]):
-    provider = _text(50, required=True, help_text="The declared provider: a vendor, a modality, or any other label.")
-    model = _text(200)
-    endpoint = _text(2000, help_text="A path or a whole URL; query, fragment and userinfo are not looked at.")
-    served_by = _text(100, help_text="The provider, where the caller knows it.")
+class DetectionRequestSerializer(serializers.Serializer[Any]):
+    provider = _text_field(
+        50, required=True, help_text="The declared provider: a vendor, a modality, or any other label."
+    )
+    model = _text_field(200)
+    endpoint = _text_field(2000, help_text="A path or a full URL. Query, fragment and user info are ignored.")
+    served_by = _text_field(100, help_text="The provider, if you know it.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         unknown = sorted(set(self.initial_data) - set(self.fields))
@@ -46,16 +53,16 @@ class DetectQuestion(serializers.Serializer[Any]):
         return attrs
 
 
-class DetectAnswer(serializers.Serializer[Any]):
+class DetectionSerializer(serializers.Serializer[Any]):
     actual_provider = serializers.CharField()
-    label = serializers.CharField(help_text="The provider's shown name.")  # type: ignore[assignment] # DRF's own name
+    label = serializers.CharField(help_text="The provider's display name.")  # type: ignore[assignment] # DRF's own name
     confidence = serializers.ChoiceField(choices=["exact", "strong", "weak", "fallback"])
     category = serializers.CharField()
-    rule = serializers.CharField(help_text="The rule that named the provider.")
+    rule = serializers.CharField(help_text="The rule that identified the provider.")
     evidence = serializers.CharField()
 
 
-class ProviderAnswer(serializers.ModelSerializer[Provider]):
+class ProviderSerializer(serializers.ModelSerializer[Provider]):
     provider = serializers.CharField(source="slug")
     label = serializers.CharField(source="name")  # type: ignore[assignment] # DRF's own name
 
@@ -64,37 +71,37 @@ class ProviderAnswer(serializers.ModelSerializer[Provider]):
         fields = ["provider", "label", "aliases", "is_gateway"]
 
 
-class ProvidersAnswer(serializers.Serializer[Any]):
-    results = ProviderAnswer(many=True)
+class ProviderListSerializer(serializers.Serializer[Any]):
+    results = ProviderSerializer(many=True)
 
 
 class ProvidersView(APIView):
     required_scope = "read"
 
-    @extend_schema(responses=ProvidersAnswer)
+    @extend_schema(responses=ProviderListSerializer)
     def get(self, _request: Request) -> Response:
-        """Every provider that calls can be attributed to."""
-        return Response(ProvidersAnswer({"results": Provider.objects.all()}).data)
+        """Lists all providers that calls can be attributed to."""
+        return Response(ProviderListSerializer({"results": Provider.objects.all()}).data)
 
 
 class DetectView(APIView):
     required_scope = "read"
 
-    @extend_schema(request=DetectQuestion, responses=DetectAnswer)
+    @extend_schema(request=DetectionRequestSerializer, responses=DetectionSerializer)
     def post(self, request: Request) -> Response:
-        """Who would be named as the actual provider of such a call, and why. Writes nothing."""
-        question = DetectQuestion(data=request.data)
-        question.is_valid(raise_exception=True)
-        asked = {name: value or "" for name, value in question.validated_data.items()}
-        book = rulebook.current()
-        found = book.detect(Call(asked["provider"], asked["model"], asked["endpoint"], asked["served_by"]))
+        """Returns the actual provider that such a call would be attributed to, and why. Nothing is stored."""
+        serializer = DetectionRequestSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        call = {name: value or "" for name, value in serializer.validated_data.items()}
+        rules = rulebook.current()
+        detection = rules.detect(Call(call["provider"], call["model"], call["endpoint"], call["served_by"]))
         return Response(
             {
-                "actual_provider": found.actual_provider,
-                "label": book.label(found.actual_provider),
-                "confidence": found.confidence,
-                "category": found.category,
-                "rule": found.rule,
-                "evidence": found.evidence,
+                "actual_provider": detection.actual_provider,
+                "label": rules.label(detection.actual_provider),
+                "confidence": detection.confidence,
+                "category": detection.category,
+                "rule": detection.rule,
+                "evidence": detection.evidence,
             }
         )

@@ -1,4 +1,4 @@
-"""`GET prices/`: what each provider asks for a model on a day, from the same book that rates the events."""
+"""`GET prices/`: the prices of a day, from the same price book that rates usage events."""
 
 from __future__ import annotations
 
@@ -17,78 +17,85 @@ from lib import money
 from providers import price_book
 from providers.costing import PricedModel, Rate
 
-MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ].+)?")
+DAY_OR_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ].+)?")
 
 
-class PriceQuery(serializers.Serializer[Any]):
+class PriceQuerySerializer(serializers.Serializer[Any]):
     provider = serializers.CharField(max_length=50, required=False, allow_blank=True, default="")
     model = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
     at = serializers.CharField(
-        max_length=40, required=False, allow_blank=True, default="", help_text="A day, or a time with an offset; now."
+        max_length=40,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="A date, or a time with a UTC offset. Default: now.",
     )
 
     def validate_provider(self, value: str) -> str:
         return value.lower()
 
     def validate_at(self, value: str) -> date:
-        """The UTC day of the moment."""
+        """Returns the UTC day."""
         if not value:
             return timezone.now().date()
         try:
             return _utc_day(value)
         except (ValueError, OverflowError) as error:
-            raise serializers.ValidationError("Not a day (2026-11-22) or a time with an offset.") from error
+            raise serializers.ValidationError("Enter a date (2026-11-22) or a time with a UTC offset.") from error
 
 
-class RateAnswer(serializers.Serializer[Rate]):
+class RateSerializer(serializers.Serializer[Rate]):
     unit = serializers.CharField()
-    variant = serializers.CharField(help_text="Conditions such as resolution=720p; empty: any.")
-    above = serializers.IntegerField(help_text="Holds where the call's total input is strictly above this.")
+    variant = serializers.CharField(help_text="Conditions such as resolution=720p. Empty: any.")
+    above = serializers.IntegerField(help_text="Applies if the call's total input is strictly above this many tokens.")
     rate_usd_per_million = serializers.SerializerMethodField()
 
     def get_rate_usd_per_million(self, rate: Rate) -> str:
         return money.exact_usd(rate.nano_per_million)
 
 
-class PriceAnswer(serializers.Serializer[PricedModel]):
+class PriceSerializer(serializers.Serializer[PricedModel]):
     id = serializers.IntegerField()
     provider = serializers.CharField()
-    model = serializers.CharField(source="pattern", help_text="An id, or a glob.")
+    model = serializers.CharField(source="pattern", help_text="A model id or a glob.")
     valid_from = serializers.DateField()
-    source = serializers.CharField(help_text="Where the figure was read.")  # type: ignore[assignment] # DRF's own name
+    source = serializers.CharField(help_text="Where the price was found.")  # type: ignore[assignment] # DRF's own name
     matched_by = serializers.SerializerMethodField()
-    rates = RateAnswer(many=True)
+    rates = RateSerializer(many=True)
 
     def get_matched_by(self, price: PricedModel) -> str | None:
-        """exact, alias or glob; null where no model was asked for."""
+        """exact, alias or glob; null if no model was requested."""
         return price.matched_by if self.context["model"] else None
 
 
-class PricesAnswer(serializers.Serializer[Any]):
-    at = serializers.DateField(help_text="The UTC day that the prices are of.")
-    results = PriceAnswer(many=True)
+class PriceListSerializer(serializers.Serializer[Any]):
+    at = serializers.DateField(help_text="The UTC day of the prices.")
+    results = PriceSerializer(many=True)
 
 
 class PricesView(APIView):
     required_scope = "read"
 
-    @extend_schema(parameters=[PriceQuery], responses=PricesAnswer)
+    @extend_schema(parameters=[PriceQuerySerializer], responses=PriceListSerializer)
     def get(self, request: Request) -> Response:
-        """Prices of a day: of one provider or all, for one model (as an event would be priced) or all."""
-        query = PriceQuery(data=request.query_params)
-        query.is_valid(raise_exception=True)
-        asked = query.validated_data
-        results = price_book.current().asked(asked["at"], asked["provider"], asked["model"])
-        return Response(PricesAnswer({"at": asked["at"], "results": results}, context=asked).data)
+        """Lists the prices of a UTC day, of one provider or all, and for one model or all.
+
+        With `model`, returns the price that an event of this model would get.
+        """
+        serializer = PriceQuerySerializer(data=request.query_params)
+        serializer.is_valid(raise_exception=True)
+        query = serializer.validated_data
+        results = price_book.current().prices_on(query["at"], query["provider"], query["model"])
+        return Response(PriceListSerializer({"at": query["at"], "results": results}, context=query).data)
 
 
 def _utc_day(value: str) -> date:
-    """Raises ValueError where it is neither a plain day nor a time with an offset."""
-    if not MOMENT.fullmatch(value):
+    """Parses a date, or a time with an offset, to a UTC day. Raises ValueError for anything else."""
+    if not DAY_OR_TIME.fullmatch(value):
         raise ValueError(value)
     if len(value) == len("2026-11-22"):
         return date.fromisoformat(value)
-    moment = datetime.fromisoformat(value)
-    if moment.tzinfo is None:
+    time = datetime.fromisoformat(value)
+    if time.tzinfo is None:
         raise ValueError(value)
-    return moment.astimezone(UTC).date()
+    return time.astimezone(UTC).date()

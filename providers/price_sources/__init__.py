@@ -1,6 +1,6 @@
-"""What public price lists say, in our own units: the types that every source yields, and what the sources share.
+"""Readers of public price lists: the types that every source yields, and what the sources share.
 
-`sync_prices` asks the modules here. Nothing here writes: an offer becomes a price only where an operator accepts it.
+Nothing here writes to the database: an offer becomes a price only when an operator accepts it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from lib import money
 from providers.costing import Rate
 from providers.detection import slugify
 
-LARGEST = 2**63 - 1  # what the table's column holds
+MAX_RATE = 2**63 - 1  # the limit of the database column
 
-# The sources' ids of companies that we know under another slug; any other company keeps its own id.
-OUR_SLUGS = {
+# Our slugs of companies with another id in a source; any other company keeps the source's id.
+PROVIDER_SLUGS = {
     "amazon": "bedrock",
     "aws": "bedrock",
     "azure_ai": "azure",
@@ -48,10 +48,10 @@ OUR_SLUGS = {
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One price as a source states it; ids are in lower case, `aliases` and `rates` sorted.
+    """One price in a source; ids are in lower case, `aliases` and `rates` are sorted.
 
-    `provider` is our slug, or one made of the source's own id for a company that we do not know. `pattern` is an id;
-    a glob only for the fine-tunes of a model, whose ids end with the customer's own text. `valid_from` None: not said.
+    `provider` is our slug, or one made from the source's id of an unknown company. `pattern` is a model id, or a glob
+    for the fine-tunes of a model, whose ids end with the customer's own text. `valid_from` is None if not stated.
     """
 
     provider: str
@@ -65,10 +65,10 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """What a source states and we cannot take over; `reason` is one of a few fixed texts, so that it can be counted.
+class Omission:
+    """A price in a source that cannot be imported. `reason` is a constant text, so that it can be counted.
 
-    It stands for a whole price, or for a part of one that is offered without it: then the reason begins with "offered".
+    If only a part of the price is left out and the rest is offered, the reason begins with "proposed".
     """
 
     provider: str
@@ -76,24 +76,24 @@ class Left:
     reason: str
 
 
-def our_slug(company: str) -> str:
-    """The slug of a source's company; of one that we do not know, made of the source's id."""
-    return OUR_SLUGS.get(company) or slugify(company)
+def provider_slug(company: str) -> str:
+    """Returns our slug of a source's company, made from the source's id if the company is unknown."""
+    return PROVIDER_SLUGS.get(company) or slugify(company)
 
 
 def nano_per_million(usd: Decimal, per: int = 1, times: int = 1) -> int:
-    """`times` so many USD for `per` units as a rate, in integers: half-even where the figure is finer than a rate can be.
+    """Converts `times` x `usd` per `per` units to nano-USD per million units, rounded half-even.
 
-    Raises ValueError for what is no price: negative, not finite, too large to store, or so small that it would be free.
+    Raises ValueError if it is not a price: negative, not finite, too large to store, or so small that it rounds to zero.
     """
     if not usd.is_finite() or usd < 0 or (usd and not -40 < usd.adjusted() < 20):
-        raise ValueError(f"{usd} is no price")
+        raise ValueError(f"{usd} is not a price")
     numerator, denominator = usd.as_integer_ratio()
-    rate = money.half_even(numerator * times * money.NANO * 1_000_000, denominator * per)
-    if rate > LARGEST or (usd and not rate):
+    rate = money.divide_half_even(numerator * times * money.NANO * 1_000_000, denominator * per)
+    if rate > MAX_RATE or (usd and not rate):
         raise ValueError(f"{usd} for {per} is out of range")
     return rate
 
 
-def in_order(rates: set[Rate]) -> tuple[Rate, ...]:
+def sort_rates(rates: set[Rate]) -> tuple[Rate, ...]:
     return tuple(sorted(rates, key=lambda rate: (rate.unit, rate.variant, rate.above)))

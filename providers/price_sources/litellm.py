@@ -1,7 +1,7 @@
-"""The prices of a LiteLLM price file (model_prices_and_context_window.json) as offers. `sync_prices` asks.
+"""Reads the prices of a LiteLLM price file (model_prices_and_context_window.json) as offers.
 
-Its ids begin with the company as LiteLLM calls it, and image ids with size and quality; the offer's id is the one that
-the company itself knows. The file says nothing about dates. Numbers are read as the text that they are.
+Its ids begin with LiteLLM's name of the company, and image ids with size and quality; an offer has the company's own
+id. The file has no dates. Numbers are parsed as exact decimals.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 from lib import strict_json
 from providers import model_ids
 from providers.costing import Rate
-from providers.price_sources import Left, Offer, in_order, litellm_fields, our_slug
-from providers.price_sources.litellm_fields import NO_PRICE, Refused, Size
+from providers.price_sources import Offer, Omission, litellm_fields, provider_slug, sort_rates
+from providers.price_sources.litellm_fields import NO_PRICE, ImageSize, Unsupported
 
-MOST_BYTES = 8 * 2**20  # the real file has 1.6 MB
-SPECIMEN = "sample_spec"  # an entry that explains the fields
+MAX_FILE_BYTES = 8 * 2**20  # the real file has 1.6 MB
+SAMPLE_KEY = "sample_spec"  # an entry that documents the fields
 CATEGORIES = {
     "audio_speech": "audio",
     "audio_transcription": "audio",
@@ -38,18 +38,18 @@ CATEGORIES = {
     "search": "search",
     "video_generation": "video",
 }
-BY_STEPS = "a price by the number of steps"
-NO_MODEL = "no model of a company and a mode that are known"
-NOTHING_STATED = "quality=,resolution="
-SECOND_PRICE = "a second price for one id of one company"
-SECOND_WAY = "images priced by size, beside a price for tokens"
-LONGEST = 200  # what the table's column holds
+BY_STEPS = "a price that depends on the number of steps"
+NO_MODEL = "an unknown provider or mode, or an unusable model id"
+UNSTATED_VARIANT = "quality=,resolution="
+SECOND_PRICE = "a second price for the same model"
+SECOND_WAY = "images priced by size, in addition to token prices"
+MAX_ID_LENGTH = 200  # the size of the database column
 
 _SIZED = re.compile(r"(?:([a-z]{1,20})/)?(\d{1,5})-x-(\d{1,5})/(?:((?:\d+|max)-steps)/)?(.+)")
 
 
-class _Stated(NamedTuple):
-    """One entry under the id that the company itself knows; `by_size`: its id named a size or a quality."""
+class _ParsedEntry(NamedTuple):
+    """One entry under the company's own id; `by_size`: its id in the file names a size."""
 
     company: str
     pattern: str
@@ -58,23 +58,23 @@ class _Stated(NamedTuple):
     rates: frozenset[Rate]
 
 
-def offers(path: Path) -> Iterator[Offer | Left]:
-    """Everything that the file states. Raises ValueError where it is no such file, OSError where it can't be read."""
-    entries = _read(path)
+def offers(path: Path) -> Iterator[Offer | Omission]:
+    """Yields everything in the file. Raises ValueError if it is not such a file, OSError if it cannot be read."""
+    entries = _load(path)
     if not any(isinstance(entry, dict) and "litellm_provider" in entry for entry in entries.values()):
         raise ValueError(f"{path.name} is not a LiteLLM price file: no entry names a litellm_provider")
-    entries.pop(SPECIMEN, None)
-    return _stated(entries, f"litellm {path.name}")
+    entries.pop(SAMPLE_KEY, None)
+    return _list_offers(entries, f"litellm {path.name}")
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _load(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
-        body = file.read(MOST_BYTES + 1)
-    if len(body) > MOST_BYTES:
-        raise ValueError(f"{path.name} is not a LiteLLM price file: it is larger than {MOST_BYTES // 2**20} MiB")
+        body = file.read(MAX_FILE_BYTES + 1)
+    if len(body) > MAX_FILE_BYTES:
+        raise ValueError(f"{path.name} is not a LiteLLM price file: it is larger than {MAX_FILE_BYTES // 2**20} MiB")
     try:
         entries = strict_json.loads(body, parse_float=_decimal)
-        strict_json.audit(entries)
+        strict_json.check_limits(entries)
     except strict_json.BadJSON as error:
         raise ValueError(f"{path.name} is not a LiteLLM price file: {error}") from error
     return entries
@@ -87,95 +87,96 @@ def _decimal(text: str) -> Decimal:
         raise strict_json.BadJSON("A number is out of range.") from error
 
 
-def _stated(entries: dict[str, Any], source: str) -> Iterator[Offer | Left]:
-    """What cannot be taken over first, then one offer for each id of each company."""
-    found: dict[tuple[str, str], list[_Stated]] = defaultdict(list)
-    left: dict[Left, None] = {}  # each once, in the file's order
+def _list_offers(entries: dict[str, Any], source: str) -> Iterator[Offer | Omission]:
+    """Yields the omissions first, then one offer per company and model id."""
+    by_model: dict[tuple[str, str], list[_ParsedEntry]] = defaultdict(list)
+    omissions: dict[Omission, None] = {}  # an ordered set
     for key, fields in entries.items():
         company = _company(fields)
-        slug = our_slug(company)
+        slug = provider_slug(company)
         try:
-            stated, notes = _entry(key, company, fields)
-        except Refused as refused:
-            left[Left(slug or "unknown", model_ids.normal(key)[:LONGEST], str(refused))] = None
+            parsed, reasons = _parse_entry(key, company, fields)
+        except Unsupported as error:
+            omissions[Omission(slug or "unknown", model_ids.normalize(key)[:MAX_ID_LENGTH], str(error))] = None
             continue
-        found[slug, stated.pattern].append(stated)
-        left.update(dict.fromkeys(Left(slug, stated.pattern, note) for note in sorted(notes)))
-    made: list[Offer] = []
-    for (slug, pattern), several in found.items():
-        rates, conflicts = _together(several)
-        left.update(dict.fromkeys(Left(slug, pattern, reason) for reason in conflicts))
-        name = several[0].company.replace("_", " ").title()
-        made.append(Offer(slug, name, pattern, (), several[0].category, None, in_order(rates), source))
-    yield from left
-    yield from _without_derived(made)
+        by_model[slug, parsed.pattern].append(parsed)
+        omissions.update(dict.fromkeys(Omission(slug, parsed.pattern, reason) for reason in sorted(reasons)))
+    offers: list[Offer] = []
+    for (slug, pattern), parsed_entries in by_model.items():
+        rates, conflicts = _merge(parsed_entries)
+        omissions.update(dict.fromkeys(Omission(slug, pattern, reason) for reason in conflicts))
+        first = parsed_entries[0]
+        name = first.company.replace("_", " ").title()
+        offers.append(Offer(slug, name, pattern, (), first.category, None, sort_rates(rates), source))
+    yield from omissions
+    yield from _without_derived(offers)
 
 
 def _company(fields: object) -> str:
-    """`vertex_ai-language-models` is sold by `vertex_ai`, `text-completion-openai` by `openai`."""
-    stated = fields.get("litellm_provider") if isinstance(fields, dict) else None
-    if not isinstance(stated, str):
+    """Returns the company: `vertex_ai` for `vertex_ai-language-models`, `openai` for `text-completion-openai`."""
+    name = fields.get("litellm_provider") if isinstance(fields, dict) else None
+    if not isinstance(name, str):
         return ""
-    return re.sub(r"-\w+[-_]models$", "", stated).removeprefix("text-completion-")
+    return re.sub(r"-\w+[-_]models$", "", name).removeprefix("text-completion-")
 
 
-def _entry(key: str, company: str, fields: dict[str, Any]) -> tuple[_Stated, set[str]]:
-    """The entry in our words, and what it is offered without. Raises Refused."""
+def _parse_entry(key: str, company: str, fields: dict[str, Any]) -> tuple[_ParsedEntry, set[str]]:
+    """Returns the parsed entry and the reasons for what is left out. Raises Unsupported."""
     mode = fields.get("mode") if company else None
-    if not our_slug(company) or not isinstance(mode, str) or mode not in CATEGORIES:
-        raise Refused(NO_MODEL)
-    model, size = _sized(_own_id(key, company))
-    if not 0 < len(model) <= LONGEST or "*" in model:
-        raise Refused(NO_MODEL)
+    if not provider_slug(company) or not isinstance(mode, str) or mode not in CATEGORIES:
+        raise Unsupported(NO_MODEL)
+    model, size = _split_size(_own_id(key, company))
+    if not 0 < len(model) <= MAX_ID_LENGTH or "*" in model:
+        raise Unsupported(NO_MODEL)
     try:
-        rates, notes = litellm_fields.rates(fields, mode, size)
-    except Refused as refused:
-        if str(refused) != NO_PRICE or not model.endswith(model_ids.FREE):
+        rates, reasons = litellm_fields.rates(fields, mode, size)
+    except Unsupported as error:
+        if str(error) != NO_PRICE or not model.endswith(model_ids.FREE):
             raise
-        rates, notes = {Rate("input_tokens", "", 0, 0), Rate("output_tokens", "", 0, 0)}, set()
-    return _Stated(company, model, CATEGORIES[mode], bool(size.pixels), frozenset(rates)), notes
+        rates, reasons = {Rate("input_tokens", "", 0, 0), Rate("output_tokens", "", 0, 0)}, set()
+    return _ParsedEntry(company, model, CATEGORIES[mode], bool(size.pixels), frozenset(rates)), reasons
 
 
 def _own_id(key: str, company: str) -> str:
-    """The id without the company in front, and without a path to the models of a company."""
-    model = model_ids.normal(key)
+    """Strips the company and any path to its models from the id."""
+    model = model_ids.normalize(key)
     head, slash, tail = model.partition("/")
-    if slash and our_slug(head) == our_slug(company):
+    if slash and provider_slug(head) == provider_slug(company):
         model = tail
     return model_ids.after_models(model)
 
 
-def _sized(model: str) -> tuple[str, Size]:
-    """The model and the size of "hd/1024-x-1792/dall-e-3"."""
-    matched = _SIZED.fullmatch(model)
-    if not matched:
-        return model, Size()
-    quality, width, height, steps, bare = matched.groups()
+def _split_size(model: str) -> tuple[str, ImageSize]:
+    """Splits "hd/1024-x-1792/dall-e-3" into the model and its size."""
+    match = _SIZED.fullmatch(model)
+    if not match:
+        return model, ImageSize()
+    quality, width, height, steps, bare = match.groups()
     if steps:
-        raise Refused(BY_STEPS)
+        raise Unsupported(BY_STEPS)
     terms = [f"quality={quality}"] if quality else []
-    return bare, Size(",".join([*terms, f"resolution={width}x{height}"]), int(width) * int(height))
+    return bare, ImageSize(",".join([*terms, f"resolution={width}x{height}"]), int(width) * int(height))
 
 
-def _together(several: list[_Stated]) -> tuple[set[Rate], list[str]]:
-    """The rates of all entries of one id, and what is left of them.
+def _merge(entries: list[_ParsedEntry]) -> tuple[set[Rate], list[str]]:
+    """Merges the entries of one model. Returns the rates, and the reasons for the entries left out.
 
-    The first entry that names no size counts. For images it then holds where a call states neither size nor quality,
-    and the others where it states theirs; a size that nobody priced has no price.
+    The first entry without a size wins. For images it then applies to calls that state neither size nor quality, and
+    the other entries to calls with their size; a size without an entry has no price.
     """
-    several.sort(key=lambda stated: (stated.by_size, our_slug(stated.company) != stated.company))
-    rates, reasons = set(several[0].rates), []
-    if several[-1].by_size and not several[0].by_size and {rate.unit for rate in rates} == {"images"}:
-        rates = {replace(rate, variant=NOTHING_STATED) for rate in rates}
-    for stated in several[1:]:
-        if not stated.by_size and stated.rates != several[0].rates:
+    entries.sort(key=lambda entry: (entry.by_size, provider_slug(entry.company) != entry.company))
+    rates, reasons = set(entries[0].rates), []
+    if entries[-1].by_size and not entries[0].by_size and {rate.unit for rate in rates} == {"images"}:
+        rates = {replace(rate, variant=UNSTATED_VARIANT) for rate in rates}
+    for entry in entries[1:]:
+        if not entry.by_size and entry.rates != entries[0].rates:
             reasons.append(SECOND_PRICE)
-        elif stated.by_size and {rate.unit for rate in rates} != {"images"}:
+        elif entry.by_size and {rate.unit for rate in rates} != {"images"}:
             reasons.append(SECOND_WAY)
-        elif stated.by_size and _variants(rates - stated.rates) & _variants(stated.rates):
+        elif entry.by_size and _variants(rates - entry.rates) & _variants(entry.rates):
             reasons.append(SECOND_PRICE)
-        elif stated.by_size:
-            rates |= stated.rates
+        elif entry.by_size:
+            rates |= entry.rates
     return rates, reasons
 
 
@@ -184,11 +185,11 @@ def _variants(rates: Set[Rate]) -> set[str]:
 
 
 def _without_derived(offers: list[Offer]) -> Iterator[Offer]:
-    """Without dated, regional and prefixed ids whose price is that of the model from which our own rules derive them."""
+    """Drops ids that model_ids derives from another offered model with the same price (dated, regional, prefixed)."""
     priced = {(offer.provider, offer.pattern): (offer.rates, offer.category) for offer in offers}
     for offer in offers:
         vendor = model_ids.vendor_names(offer.provider, [offer.provider_name])
         forms = [form for form in model_ids.own_forms(offer.pattern, vendor) if form != offer.pattern]
-        nearest = next((priced[offer.provider, form] for form in forms if (offer.provider, form) in priced), None)
-        if nearest != (offer.rates, offer.category):
+        closest = next((priced[offer.provider, form] for form in forms if (offer.provider, form) in priced), None)
+        if closest != (offer.rates, offer.category):
             yield offer

@@ -1,7 +1,7 @@
-"""Which of our units each price field of a LiteLLM entry is, and which of several ways to count is taken. litellm.py asks.
+"""Converts the price fields of a LiteLLM entry to rates, choosing one of several ways to count.
 
-An entry states one price in several ways at once (by token, by character, by image). Tokens are taken where they have a
-price, otherwise what the model's mode sells. Zero is written there also for "not known", so a zero is never a price.
+An entry may state one price in several ways (per token, character or image). Token prices are preferred, then the unit
+that the model's mode is sold by. Zero may also mean "not known" there, so a zero is never a price.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ MEASURES = {
     "output_cost_per_second": "seconds",
     "output_cost_per_video_per_second": "seconds",
 }
-_PICTURES = ("output_cost_per_image", "input_cost_per_image", "input_cost_per_pixel", "output_cost_per_pixel")
-# What a mode sells where tokens have no price: the first of these fields that has one.
-SOLD = {
+_IMAGE_FIELDS = ("output_cost_per_image", "input_cost_per_image", "input_cost_per_pixel", "output_cost_per_pixel")
+# Fields to use for a mode without token prices: the first one that has a price.
+SOLD_BY_MODE = {
     "audio_speech": ("input_cost_per_character", "output_cost_per_second"),
     "audio_transcription": ("input_cost_per_second", "output_cost_per_second"),
-    "image_edit": _PICTURES,
-    "image_generation": _PICTURES,
+    "image_edit": _IMAGE_FIELDS,
+    "image_generation": _IMAGE_FIELDS,
     "ocr": ("ocr_cost_per_page",),
     "realtime": ("input_cost_per_second", "output_cost_per_second"),
     "rerank": ("input_cost_per_query",),
@@ -52,39 +52,39 @@ SOLD = {
     "video_generation": ("output_cost_per_video_per_second", "output_cost_per_second"),
 }
 SEARCHES = "search_context_cost_per_query"
-# What bills beside the tokens, where an event counts it.
-ADDED = {"input_cost_per_request": "requests", SEARCHES: "searches"}
-BESIDE = {
-    "annotation_cost_per_page": "offered without: annotated pages",
-    "cache_creation_input_audio_token_cost": "offered without: a rate of its own for cached audio tokens",
-    "cache_read_input_audio_token_cost": "offered without: a rate of its own for cached audio tokens",
+# Billed in addition to tokens, if an event counts it.
+ADDITIONAL = {"input_cost_per_request": "requests", SEARCHES: "searches"}
+OMITTED = {
+    "annotation_cost_per_page": "proposed without: annotated pages",
+    "cache_creation_input_audio_token_cost": "proposed without: a separate rate for cached audio tokens",
+    "cache_read_input_audio_token_cost": "proposed without: a separate rate for cached audio tokens",
 }
 SERVICE_TIERS = {"batches": "batch", "priority": "priority", "flex": "flex"}
-BY_CONTEXT = "offered without: searches priced by the size of their context"
-TWICE = "offered by the token: the same counted in a second way"
+BY_CONTEXT = "proposed without: searches priced by context size"
+TWICE = "proposed per token, without: a second way to count the same usage"
 NO_PRICE = "no price above zero"
-UNCOUNTED = "a unit that an event does not count"
-OUT_OF_RANGE = "a figure that no rate holds"
+UNCOUNTED = "a unit that events do not count"
+OUT_OF_RANGE = "a price out of range"
 TWO_RATES = "two rates for one unit"
 
 _FIELD = re.compile(r"(.+?)(?:_above_(\d{1,9})k_tokens)?(?:_(\d{3,4}p))?(?:_(batches|priority|flex))?")
-_SECOND_WAY = re.compile(r"(in|out)put_cost_per_(?:audio_per_|video_per_)?(?:second|character|image|pixel)")
+_DUPLICATE_FIELD = re.compile(r"(in|out)put_cost_per_(?:audio_per_|video_per_)?(?:second|character|image|pixel)")
 _IN_ANOTHER_CURRENCY = re.compile(r"(?:in|out)put_dbu_cost_per_token")
 
 
-class Refused(Exception):
-    """This entry cannot be taken over; the argument is the reason."""
+class Unsupported(Exception):
+    """This entry cannot be imported; the argument is the reason."""
 
 
-class Size(NamedTuple):
-    """What the id of an image model says ("hd/1024-x-1792/dall-e-3"): a variant, and how many pixels an image has."""
+class ImageSize(NamedTuple):
+    """The size in an image model's id ("hd/1024-x-1792/dall-e-3"): its variant, and the pixels of an image."""
 
     variant: str = ""
     pixels: int = 0
 
 
 class _Figure(NamedTuple):
-    """A price above zero: its field without what the name says on threshold, resolution and service tier."""
+    """A price above zero; `field` is the name without threshold, resolution and service tier."""
 
     field: str
     variant: str
@@ -92,22 +92,22 @@ class _Figure(NamedTuple):
     usd: Decimal
 
 
-def rates(fields: Mapping[str, Any], mode: str, size: Size) -> tuple[set[Rate], set[str]]:
-    """The rates of one entry, and what is offered without. Raises Refused."""
+def rates(fields: Mapping[str, Any], mode: str, size: ImageSize) -> tuple[set[Rate], set[str]]:
+    """Returns the rates of one entry, and the reasons for what is left out. Raises Unsupported."""
     figures = list(_figures(fields))
-    notes = {BESIDE[figure.field] for figure in figures if figure.field in BESIDE}
+    reasons = {OMITTED[figure.field] for figure in figures if figure.field in OMITTED}
     if _by_context(fields):
-        notes.add(BY_CONTEXT)
-    priced = [figure for figure in figures if figure.field not in BESIDE]
+        reasons.add(BY_CONTEXT)
+    priced = [figure for figure in figures if figure.field not in OMITTED]
     if any(figure.field in TOKENS for figure in priced):
-        taken, left = _by_token(priced, mode)
-        notes |= {TWICE} if left else set()
+        selected, duplicates = _by_token(priced, mode)
+        reasons |= {TWICE} if duplicates else set()
     else:
-        taken = _as_sold(priced, mode)
-    found = {_rate(figure, size) for figure in taken}
-    if len({(rate.unit, rate.variant, rate.above) for rate in found}) < len(found):
-        raise Refused(TWO_RATES)
-    return found, notes
+        selected = _by_mode(priced, mode)
+    rates = {_rate(figure, size) for figure in selected}
+    if len({(rate.unit, rate.variant, rate.above) for rate in rates}) < len(rates):
+        raise Unsupported(TWO_RATES)
+    return rates, reasons
 
 
 def _figures(fields: Mapping[str, Any]) -> Iterator[_Figure]:
@@ -115,29 +115,29 @@ def _figures(fields: Mapping[str, Any]) -> Iterator[_Figure]:
         if name == "tiered_pricing":
             yield from _tiered(value)
         elif name == SEARCHES:
-            yield from _figure(SEARCHES, 0 if _by_context(fields) else max(_sizes(fields), default=0), 0)
+            yield from _figure(SEARCHES, 0 if _by_context(fields) else max(_search_prices(fields), default=0), 0)
         elif "cost" in name and not _IN_ANOTHER_CURRENCY.fullmatch(name):
             yield from _figure(name, value, 0)
 
 
 def _figure(name: str, value: object, above: int) -> Iterator[_Figure]:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise Refused(OUT_OF_RANGE)
-    matched = _FIELD.fullmatch(name)
-    if value and matched:
-        field, thousands, resolution, tier = matched.groups()
+        raise Unsupported(OUT_OF_RANGE)
+    match = _FIELD.fullmatch(name)
+    if value and match:
+        field, thousands, resolution, tier = match.groups()
         terms = [f"resolution={resolution}"] if resolution else []
         terms += [f"service_tier={SERVICE_TIERS[tier]}"] if tier else []
         yield _Figure(field, ",".join(terms), above or int(thousands or 0) * 1000, Decimal(value))
 
 
 def _tiered(tiers: object) -> Iterator[_Figure]:
-    """A list of prices, each with the range of input tokens that it is for: it begins above the range's lower end."""
+    """Yields the prices of a list of tiers, each with a range of input tokens; it applies above the lower bound."""
     for tier in tiers if isinstance(tiers, list) else [tiers]:
         if not isinstance(tier, dict) or not isinstance(bounds := tier.get("range"), list):
-            raise Refused(UNCOUNTED)
+            raise Unsupported(UNCOUNTED)
         if not bounds or not _is_count(bounds[0]):
-            raise Refused(UNCOUNTED)
+            raise Unsupported(UNCOUNTED)
         for name, value in tier.items():
             if name != "range":
                 yield from _figure(name, value, int(bounds[0]))
@@ -147,49 +147,49 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int | Decimal) and 0 <= value < 10**12 and value == int(value)
 
 
-def _sizes(fields: Mapping[str, Any]) -> set[Decimal]:
-    """What one search costs, by the size of its context."""
-    stated = fields.get(SEARCHES)
-    found = list(stated.values()) if isinstance(stated, dict) else []
-    if not all(isinstance(usd, int | Decimal) for usd in found):
-        raise Refused(OUT_OF_RANGE)
-    return {Decimal(usd) for usd in found}
+def _search_prices(fields: Mapping[str, Any]) -> set[Decimal]:
+    """Returns the distinct prices of one search in USD, over all context sizes. Raises Unsupported."""
+    by_size = fields.get(SEARCHES)
+    prices = list(by_size.values()) if isinstance(by_size, dict) else []
+    if not all(isinstance(usd, int | Decimal) for usd in prices):
+        raise Unsupported(OUT_OF_RANGE)
+    return {Decimal(usd) for usd in prices}
 
 
 def _by_context(fields: Mapping[str, Any]) -> bool:
-    return len(_sizes(fields)) > 1
+    return len(_search_prices(fields)) > 1
 
 
 def _by_token(figures: Iterable[_Figure], mode: str) -> tuple[list[_Figure], list[_Figure]]:
-    """The figures that bill beside each other, and those that count the same a second time. Raises Refused."""
-    taken: list[_Figure] = []
-    rest: list[_Figure] = []
+    """Splits the figures into those to bill, and those that count the same usage again. Raises Unsupported."""
+    selected: list[_Figure] = []
+    duplicates: list[_Figure] = []
     for figure in figures:
-        is_picture = mode == "embedding" and figure.field == "input_cost_per_image"
-        known = figure.field in TOKENS or figure.field in ADDED or is_picture
-        (taken if known else rest).append(figure)
-    sides = {figure.field.partition("_")[0] for figure in taken if figure.field in TOKENS}
-    for figure in rest:
-        way = _SECOND_WAY.fullmatch(figure.field)
-        if not way or f"{way[1]}put" not in sides or (mode == "embedding" and "character" not in figure.field):
-            raise Refused(UNCOUNTED)
-    return taken, rest
+        is_image = mode == "embedding" and figure.field == "input_cost_per_image"
+        billed = figure.field in TOKENS or figure.field in ADDITIONAL or is_image
+        (selected if billed else duplicates).append(figure)
+    sides = {figure.field.partition("_")[0] for figure in selected if figure.field in TOKENS}
+    for figure in duplicates:
+        match = _DUPLICATE_FIELD.fullmatch(figure.field)
+        if not match or f"{match[1]}put" not in sides or (mode == "embedding" and "character" not in figure.field):
+            raise Unsupported(UNCOUNTED)
+    return selected, duplicates
 
 
-def _as_sold(figures: Iterable[_Figure], mode: str) -> list[_Figure]:
-    """The figures of the first field by which the mode is sold. Raises Refused."""
-    by_field = {figure.field for figure in figures} - ADDED.keys()
+def _by_mode(figures: Iterable[_Figure], mode: str) -> list[_Figure]:
+    """Returns the figures of the first field that the mode is sold by. Raises Unsupported."""
+    by_field = {figure.field for figure in figures} - ADDITIONAL.keys()
     if not by_field:
-        raise Refused(NO_PRICE)
-    field = next((field for field in SOLD.get(mode, ()) if field in by_field), None)
-    if field is None or not by_field <= set(SOLD[mode]):
-        raise Refused(UNCOUNTED)
-    return [figure for figure in figures if figure.field in (field, *ADDED)]
+        raise Unsupported(NO_PRICE)
+    field = next((field for field in SOLD_BY_MODE.get(mode, ()) if field in by_field), None)
+    if field is None or not by_field <= set(SOLD_BY_MODE[mode]):
+        raise Unsupported(UNCOUNTED)
+    return [figure for figure in figures if figure.field in (field, *ADDITIONAL)]
 
 
-def _rate(figure: _Figure, size: Size) -> Rate:
-    """Raises Refused where no rate holds the figure."""
-    unit = (TOKENS | MEASURES | ADDED)[figure.field]
+def _rate(figure: _Figure, size: ImageSize) -> Rate:
+    """Converts a figure to a rate. Raises Unsupported if it is out of range."""
+    unit = (TOKENS | MEASURES | ADDITIONAL)[figure.field]
     times = 1
     if unit == "megapixels":
         unit, times = ("images", size.pixels) if size.pixels else (unit, 1_000_000)
@@ -197,4 +197,4 @@ def _rate(figure: _Figure, size: Size) -> Rate:
     try:
         return Rate(unit, variant, figure.above, nano_per_million(figure.usd, times=times))
     except ValueError as error:
-        raise Refused(OUT_OF_RANGE) from error
+        raise Unsupported(OUT_OF_RANGE) from error

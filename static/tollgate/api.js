@@ -1,4 +1,4 @@
-/* The browsable API's forms: sends what stands in the form as JSON, with the session's CSRF token, and shows the answer. */
+/* Forms of the browsable API: sends the JSON body with the session's CSRF token and shows the response. */
 "use strict";
 {
   async function send(form, method) {
@@ -15,9 +15,9 @@
   for (const form of document.querySelectorAll("form.send")) {
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
-      const answer = form.querySelector("[role=status]");
-      answer.querySelector("pre").textContent = await send(form, event.submitter.value).catch((error) => String(error));
-      answer.hidden = false;
+      const output = form.querySelector("[role=status]");
+      output.querySelector("pre").textContent = await send(form, event.submitter.value).catch((error) => String(error));
+      output.hidden = false;
     });
   }
 }

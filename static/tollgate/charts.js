@@ -1,12 +1,12 @@
 /*
-Draws each <figure data-chart> with Chart.js, from the table inside it: a chart and its numbers cannot differ.
-Linked on the pages that have charts (templates/usage/cards/chart.html shows the markup). The colours are those of the legend.
+Draws each <figure data-chart> with Chart.js from the table inside it, so that the chart and its numbers cannot differ.
+templates/usage/cards/chart.html has the markup; the legend sets the colours.
 */
 "use strict";
 {
   const dollars = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });
 
-  const shown = (amount) => (amount > 0 && amount < 0.01 ? "<$0.01" : dollars.format(amount));
+  const formatUsd = (amount) => (amount > 0 && amount < 0.01 ? "<$0.01" : dollars.format(amount));
 
   function rows(figure) {
     return Array.from(figure.querySelectorAll("tbody tr"), (row) => ({
@@ -15,10 +15,10 @@ Linked on the pages that have charts (templates/usage/cards/chart.html shows the
     }));
   }
 
-  function datasets(figure, steps) {
-    return Array.from(figure.querySelectorAll(".legend li"), (item, place) => ({
+  function datasets(figure, data) {
+    return Array.from(figure.querySelectorAll(".legend li"), (item, index) => ({
       label: item.textContent,
-      data: steps.map((step) => step.costs[place]),
+      data: data.map((row) => row.costs[index]),
       backgroundColor: getComputedStyle(item, "::before").backgroundColor,
     }));
   }
@@ -43,11 +43,11 @@ Linked on the pages that have charts (templates/usage/cards/chart.html shows the
       plugins: {
         legend: { display: false },
         tooltip: {
-          itemSort: (one, other) => other.parsed.y - one.parsed.y,
+          itemSort: (a, b) => b.parsed.y - a.parsed.y,
           filter: (item) => item.parsed.y !== 0,
           callbacks: {
-            label: (item) => ` ${item.dataset.label}: ${shown(item.parsed.y)}`,
-            footer: (items) => `Total: ${shown(items.reduce((sum, item) => sum + item.parsed.y, 0))}`,
+            label: (item) => ` ${item.dataset.label}: ${formatUsd(item.parsed.y)}`,
+            footer: (items) => `Total: ${formatUsd(items.reduce((sum, item) => sum + item.parsed.y, 0))}`,
           },
         },
       },
@@ -55,14 +55,14 @@ Linked on the pages that have charts (templates/usage/cards/chart.html shows the
   }
 
   function draw(figure) {
-    const steps = rows(figure);
+    const data = rows(figure);
     const chart = new Chart(figure.querySelector("canvas"), {
       type: "bar",
-      data: { labels: steps.map((step) => step.name), datasets: datasets(figure, steps) },
+      data: { labels: data.map((row) => row.name), datasets: datasets(figure, data) },
       options: options(figure),
     });
     const repaint = () => {
-      chart.data.datasets.forEach((set, place) => (set.backgroundColor = datasets(figure, steps)[place].backgroundColor));
+      chart.data.datasets.forEach((set, index) => (set.backgroundColor = datasets(figure, data)[index].backgroundColor));
       chart.options = options(figure);
       chart.update();
     };

@@ -1,19 +1,19 @@
 /*
-Live cards and Copy buttons; linked on every page by admin/base_site.html.
+Live cards and Copy buttons; admin/base_site.html loads it on every page.
 
 <section class="card" data-live="/admin/health-card/" data-live-seconds="15">
   <header><h2>System health</h2> <button type="button" class="quiet-button" data-live-refresh>Refresh</button></header>
-  <div data-live-body aria-live="polite"> the HTML fragment that the address answers with </div>
+  <div data-live-body aria-live="polite"> the HTML fragment from the data-live URL </div>
   <p class="as-of">as of <time data-live-time>12:00:05</time> <span class="badge warning" data-live-stale hidden>stale</span></p>
 </section>
 
-The card fires `card:refreshed` (it bubbles; detail: url, at, automatic) after each answer. Automatic polls carry the header
-`X-Tollgate-Poll: 1`, so that the server can leave them out of its figures. `redirect: "error"` keeps the log-in page of an
-ended session out of the card.
+After each response, the card dispatches `card:refreshed` (bubbles; detail: url, at, automatic). Automatic polls send the
+header `X-Tollgate-Poll: 1`, so that the server can exclude them from its figures. `redirect: "error"` keeps the login page
+out of the card when the session has ended.
 */
 "use strict";
 {
-  const MOST_SECONDS = 300;
+  const MAX_SECONDS = 300;
 
   class LiveCard {
     constructor(element) {
@@ -22,23 +22,23 @@ ended session out of the card.
       this.seconds = Number(element.dataset.liveSeconds) || 15;
       this.failures = 0;
       this.part("refresh")?.addEventListener("click", () => this.refresh({ automatic: false }));
-      this.plan();
+      this.schedule();
     }
 
     part(name) {
       return this.element.querySelector(`[data-live-${name}]`);
     }
 
-    plan() {
+    schedule() {
       clearTimeout(this.timer);
       if (document.hidden) return;
-      const wait = Math.min(this.seconds * 2 ** this.failures, Math.max(MOST_SECONDS, this.seconds));
+      const wait = Math.min(this.seconds * 2 ** this.failures, Math.max(MAX_SECONDS, this.seconds));
       this.timer = setTimeout(() => this.refresh({ automatic: true }), wait * 1000);
     }
 
     async refresh({ automatic }) {
       clearTimeout(this.timer);
-      const turn = (this.turn = Symbol("the newest request; older answers are dropped"));
+      const request = (this.request = Symbol("the newest request; older responses are dropped"));
       try {
         const response = await fetch(this.url, {
           headers: automatic ? { "X-Tollgate-Poll": "1" } : {},
@@ -46,22 +46,22 @@ ended session out of the card.
           cache: "no-store",
           signal: AbortSignal.timeout(10000),
         });
-        if (!response.ok) throw new Error(`answer ${response.status}`);
+        if (!response.ok) throw new Error(`status ${response.status}`);
         const html = await response.text();
-        if (turn !== this.turn) return;
+        if (request !== this.request) return;
         this.failures = 0;
         this.show(html, new Date(response.headers.get("Date") || Date.now()), automatic);
       } catch {
-        if (turn !== this.turn) return;
+        if (request !== this.request) return;
         this.failures += 1;
-        this.stale(true);
+        this.setStale(true);
       }
-      this.plan();
+      this.schedule();
     }
 
     show(html, at, automatic) {
       const body = this.part("body");
-      // An unchanged card isn't announced again, and one that somebody works in is left alone until the next time.
+      // Unchanged HTML is not replaced, so it is not announced again. A card with focus waits for the next refresh.
       const inUse = automatic && body.contains(document.activeElement);
       if (inUse) return;
       if (html !== this.html) body.innerHTML = this.html = html;
@@ -70,14 +70,14 @@ ended session out of the card.
         time.dateTime = at.toISOString();
         time.textContent = at.toLocaleTimeString([], { hourCycle: "h23" });
       }
-      this.stale(false);
+      this.setStale(false);
       const detail = { url: this.url, at, automatic };
       this.element.dispatchEvent(new CustomEvent("card:refreshed", { bubbles: true, detail }));
     }
 
-    stale(is) {
-      const mark = this.part("stale");
-      if (mark) mark.hidden = !is;
+    setStale(stale) {
+      const badge = this.part("stale");
+      if (badge) badge.hidden = !stale;
     }
   }
 
@@ -88,7 +88,7 @@ ended session out of the card.
       button.textContent = "Copied";
       setTimeout(() => (button.textContent = "Copy"), 2000);
     } catch {
-      getSelection().selectAllChildren(code); // without HTTPS there is no clipboard: Ctrl+C does the rest
+      getSelection().selectAllChildren(code); // no clipboard without HTTPS: select the code for Ctrl+C
     }
   }
 

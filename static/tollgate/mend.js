@@ -1,7 +1,7 @@
 /*
-Names that the stock admin's own widgets leave out (axe: label, select-name, aria-input-field-name, aria-prohibited-attr).
-Runs after `load` and behind the `ready` callbacks of the admin's scripts, which build them: jQuery runs those one by one and
-later than `load` where the machine is busy. A row that is added later is a copy of one that is named here.
+Adds accessible names that Django's admin widgets lack (axe: label, select-name, aria-input-field-name, aria-prohibited-attr).
+Runs after `load` and after the `ready` callbacks of the admin's scripts, which build the widgets: jQuery may run those later
+than `load` on a busy machine. Rows added later are copies of rows named here.
 */
 "use strict";
 {

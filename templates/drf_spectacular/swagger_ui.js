@@ -1,17 +1,17 @@
 "use strict";
 {
-  // Swagger UI has a dark mode of its own, by a class; Tollgate's theme is an attribute, or the system's.
+  // Swagger UI sets dark mode by a class; Tollgate by an attribute, or the system's preference.
   const root = document.documentElement;
   const prefersDark = matchMedia("(prefers-color-scheme: dark)");
-  const follow = () => {
+  const updateTheme = () => {
     const dark = root.dataset.theme === "dark" || (root.dataset.theme !== "light" && prefersDark.matches);
     root.classList.toggle("dark-mode", dark);
   };
-  new MutationObserver(follow).observe(root, { attributeFilter: ["data-theme"] });
-  prefersDark.addEventListener("change", follow);
-  follow();
+  new MutationObserver(updateTheme).observe(root, { attributeFilter: ["data-theme"] });
+  prefersDark.addEventListener("change", updateTheme);
+  updateTheme();
 
-  // Fields that Swagger UI draws without a label.
+  // Swagger UI gives these fields no label.
   const names = { "textarea.body-param__text": "Request body", "select.examples-select-element": "Example" };
   const nameFields = () => {
     for (const [selector, name] of Object.entries(names)) {
@@ -25,7 +25,7 @@
     dom_id: "#swagger-ui",
     presets: [SwaggerUIBundle.presets.apis],
     layout: "BaseLayout",
-    deepLinking: false, // deep links are links inside of buttons, which a screen reader cannot reach
+    deepLinking: false, // deep links are links inside buttons, which screen readers cannot reach
     requestInterceptor: (request) => {
       if (request.method && request.method !== "GET") {
         request.headers["{{ csrf_header_name|escapejs }}"] = "{{ csrf_token|escapejs }}";

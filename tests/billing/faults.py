@@ -1,4 +1,4 @@
-"""Faults at a chosen query, and how many statements move the rollups."""
+"""Faults injected at a chosen query, and the number of queries that update the rollups."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 from django.db import connection
 
-# Statements that move the rollups of live calls, and of corrections, which provider health does not count.
-ROLLUPS, CORRECTED = (1, 1) if connection.vendor == "postgresql" else (4, 3)
+# Queries that update the rollups for live calls and for corrections; provider health does not count corrections.
+ROLLUP_QUERIES, CORRECTION_QUERIES = (1, 1) if connection.vendor == "postgresql" else (4, 3)
 Execute = Callable[..., Any]
 
 

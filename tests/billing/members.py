@@ -1,4 +1,4 @@
-"""Customers for tests: users who are members of accounts, and accounts beside the usual one."""
+"""Customers for tests: accounts, users who are their members, and logged-in clients."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ from django.test import Client
 from billing.accounts import accounts
 from billing.models import Account, Membership
 
-AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+CREATED_AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
-def account(external_id: str, **other: str) -> Account:
-    one = accounts.new(external_id=external_id, at=AT, **other)  # type: ignore[arg-type]  # texts only
-    one.save(force_insert=True)
-    return one
+def create_account(external_id: str, **fields: str) -> Account:
+    account = accounts.build(external_id=external_id, at=CREATED_AT, **fields)  # type: ignore[arg-type]  # texts only
+    account.save(force_insert=True)
+    return account
 
 
-def user(*members: Account, name: str = "customer@example.com") -> User:
-    made = User.objects.create_user(name, name, "a-long-password")
-    for one in members:
-        Membership.objects.create(user=made, account=one)
-    return made
+def create_user(*member_of: Account, name: str = "customer@example.com") -> User:
+    user = User.objects.create_user(name, name, "a-long-password")
+    for account in member_of:
+        Membership.objects.create(user=user, account=account)
+    return user
 
 
-def client(*members: Account, name: str = "customer@example.com") -> Client:
-    """Logged in."""
-    one = Client()
-    one.force_login(user(*members, name=name))
-    return one
+def logged_in_client(*member_of: Account, name: str = "customer@example.com") -> Client:
+    client = Client()
+    client.force_login(create_user(*member_of, name=name))
+    return client

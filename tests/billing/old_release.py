@@ -1,6 +1,6 @@
-"""A database as an early release left it: a filled log without names and without rollups. Run as a program, or called.
+"""A database of an early release: usage logs without detected providers and without rollups.
 
-`python -m tests.billing.old_release fill 2000` makes it in the database of DATABASE_URL; `dump` prints what it holds.
+`python -m tests.billing.old_release fill 2000` creates it in DATABASE_URL; `dump` prints its rows as JSON.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from uuid import UUID
 import django
 from django.apps.registry import Apps
 
-EARLY = "0002_actual_provider_name"
-ACCOUNTS = 120
+EARLY_MIGRATION = "0002_actual_provider_name"
+ACCOUNT_COUNT = 120
 START = datetime(2026, 1, 1, tzinfo=UTC)
-CALLS = (  # declared label, model, endpoint, and who serves them
+SAMPLE_CALLS = (  # declared provider, model, endpoint, actual provider
     ("gemini", "gemini-2.5-pro", "/generate", "google"),
     ("OpenAI", "gpt-4o", "https://api.openai.com/v1/chat/completions", "openai"),
     ("openai", "GPT-4o ", "https://acme.openai.azure.com/openai/x", "azure"),
@@ -30,22 +30,22 @@ CALLS = (  # declared label, model, endpoint, and who serves them
 
 
 def fill(apps: Apps, count: int) -> None:
-    """`count` logs of 120 accounts; every ninth failed, every eleventh late, every thirteenth voided."""
+    """Creates `count` logs of 120 accounts: every ninth failed, every eleventh late, every thirteenth voided."""
     accounts = apps.get_model("billing", "Account")
     rows = [
         accounts(external_id=f"a{n}", external_key=UUID(int=n), billed_from=date(2026, 1, 1), created_at=START)
-        for n in range(1, ACCOUNTS + 1)
+        for n in range(1, ACCOUNT_COUNT + 1)
     ]
     accounts.objects.bulk_create(rows)
     ids = list(accounts.objects.order_by("pk").values_list("pk", flat=True))
     log_model, adjustment = apps.get_model("billing", "UsageLog"), apps.get_model("billing", "UsageAdjustment")
-    logs = [_log(log_model, n, ids[n % ACCOUNTS]) for n in range(1, count + 1)]
+    logs = [_log(log_model, n, ids[n % ACCOUNT_COUNT]) for n in range(1, count + 1)]
     log_model.objects.bulk_create(logs, batch_size=500)
     adjustment.objects.bulk_create(_void(adjustment, log) for log in logs if log.voided_at)
 
 
 def _log(model: Any, n: int, account_id: int) -> Any:
-    declared, name, endpoint, _ = CALLS[n % len(CALLS)]
+    declared, name, endpoint, _ = SAMPLE_CALLS[n % len(SAMPLE_CALLS)]
     at = START + timedelta(hours=8 * n % 5000)
     received = at + timedelta(days=90 if n % 11 == 0 else 0)
     return model(
@@ -85,21 +85,21 @@ def _void(model: Any, log: Any) -> Any:
 
 
 def dump() -> dict[str, list[list[str]]]:
-    """Names and rollups, in an order that does not depend on the database."""
+    """Detected providers and rollups by table, sorted so that the order does not depend on the database."""
     from django.db import connection
 
-    wanted = {
+    columns = {
         "api_usage_logs": "id, actual_provider_name, confidence, detection_rule, evidence",
         "usage_days": "*",
         "usage_models": "*",
         "platform_days": "*",
     }
-    found = {}
+    rows = {}
     with connection.cursor() as cursor:
-        for table in set(wanted) & set(connection.introspection.table_names(cursor)):
-            cursor.execute(f"SELECT {wanted[table]} FROM {table}")
-            found[table] = sorted([str(cell) for cell in row] for row in cursor.fetchall())
-    return found
+        for table in set(columns) & set(connection.introspection.table_names(cursor)):
+            cursor.execute(f"SELECT {columns[table]} FROM {table}")
+            rows[table] = sorted([str(cell) for cell in row] for row in cursor.fetchall())
+    return rows
 
 
 def main(task: str, *arguments: str) -> None:
@@ -112,8 +112,8 @@ def main(task: str, *arguments: str) -> None:
     from django.db import connection
     from django.db.migrations.executor import MigrationExecutor
 
-    call_command("migrate", "billing", EARLY, verbosity=0)
-    state = MigrationExecutor(connection).loader.project_state([("billing", EARLY)])
+    call_command("migrate", "billing", EARLY_MIGRATION, verbosity=0)
+    state = MigrationExecutor(connection).loader.project_state([("billing", EARLY_MIGRATION)])
     fill(state.apps, int(arguments[0]))
 
 

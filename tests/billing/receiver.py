@@ -1,4 +1,4 @@
-"""A webhook's receiver for tests: an HTTP server on loopback that answers as it is told, and keeps what it got."""
+"""A webhook receiver for tests: a loopback HTTP server with a configurable response that stores its requests."""
 
 from __future__ import annotations
 
@@ -11,32 +11,36 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Receiver:
-    """`answer` is sent as it stands, byte by byte with `pause` seconds between where that is set."""
+    """`answer` is the raw response; with a `pause` it is sent byte by byte, `pause` seconds apart."""
 
     url: str = ""
     answer: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
     pause: float = 0
-    got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-    ended: threading.Event = field(default_factory=threading.Event)
+    requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    stopped: threading.Event = field(default_factory=threading.Event)
 
-    def answers(self, status: int, body: str = "", **headers: str) -> None:
-        sent = body.encode()
-        lines = [f"HTTP/1.1 {status} Said", f"Content-Length: {len(sent)}", *(f"{k}: {v}" for k, v in headers.items())]
-        self.answer = "\r\n".join([*lines, "", ""]).encode() + sent
+    def answer_with(self, status: int, body: str = "", **headers: str) -> None:
+        content = body.encode()
+        lines = [
+            f"HTTP/1.1 {status} Reason",
+            f"Content-Length: {len(content)}",
+            *(f"{k}: {v}" for k, v in headers.items()),
+        ]
+        self.answer = "\r\n".join([*lines, "", ""]).encode() + content
 
 
 @contextmanager
-def receiving() -> Iterator[Receiver]:
+def run_receiver() -> Iterator[Receiver]:
     receiver = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            receiver.got.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
+            receiver.requests.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
             if not receiver.pause:
                 self.wfile.write(receiver.answer)
                 return
             for number in range(len(receiver.answer)):
-                if receiver.ended.wait(receiver.pause):
+                if receiver.stopped.wait(receiver.pause):
                     return
                 try:
                     self.wfile.write(receiver.answer[number : number + 1])
@@ -44,12 +48,12 @@ def receiving() -> Iterator[Receiver]:
                     return
 
         def log_message(self, *_args: object) -> None:
-            """Says nothing."""
+            """Logs nothing."""
 
         def handle(self) -> None:
             try:
                 super().handle()
-            except OSError:  # the caller hung up
+            except OSError:  # the client disconnected
                 return
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -60,7 +64,7 @@ def receiving() -> Iterator[Receiver]:
     try:
         yield receiver
     finally:
-        receiver.ended.set()
+        receiver.stopped.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -1,4 +1,4 @@
-"""A database of the earlier system given as DATABASE_URL: every start stops, names the import, and changes nothing."""
+"""With a database of the earlier system as DATABASE_URL, migrate fails, names the import command and changes nothing."""
 
 from __future__ import annotations
 
@@ -30,46 +30,46 @@ def migrate(database: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def content(database: Path) -> str:
+def file_digest(database: Path) -> str:
     return hashlib.sha256(database.read_bytes()).hexdigest()
 
 
-MIGRATES = pytest.mark.real_clock(reason="runs migrate as a process")
+RUNS_MIGRATE = pytest.mark.real_clock(reason="runs migrate as a process")
 
 
-@MIGRATES
+@RUNS_MIGRATE
 @pytest.mark.shared_data
-def test_migrate_stops_and_the_file_stays_as_it_was(shared_data: Path, tmp_path: Path) -> None:
+def test_migrate_fails_and_does_not_change_the_file(shared_data: Path, tmp_path: Path) -> None:
     database = tmp_path / "earlier.sqlite3"
     shutil.copyfile(shared_data / "legacy_usage_logs.sqlite3", database)
-    before = content(database)
+    before = file_digest(database)
 
-    ended = migrate(database)
+    process = migrate(database)
 
-    assert ended.returncode == 1
-    assert "billing.E001" in ended.stderr
-    assert "manage.py import_legacy_logs URL" in ended.stderr
-    assert content(database) == before
+    assert process.returncode == 1
+    assert "billing.E001" in process.stderr
+    assert "manage.py import_legacy_logs URL" in process.stderr
+    assert file_digest(database) == before
 
 
-@MIGRATES
+@RUNS_MIGRATE
 @pytest.mark.parametrize(
     "table", ["api_usage_logs (id INTEGER, user_id VARCHAR(100))", "subscription_plans (id INTEGER, tier VARCHAR(10))"]
 )
-def test_either_of_its_tables_is_enough(tmp_path: Path, table: str) -> None:
+def test_each_legacy_table_is_recognised_alone(tmp_path: Path, table: str) -> None:
     database = tmp_path / "earlier.sqlite3"
-    made = sqlite3.connect(database)
-    made.execute(f"CREATE TABLE {table}")
-    made.close()
-    before = content(database)
+    legacy = sqlite3.connect(database)
+    legacy.execute(f"CREATE TABLE {table}")
+    legacy.close()
+    before = file_digest(database)
 
-    ended = migrate(database)
+    process = migrate(database)
 
-    assert (ended.returncode, "billing.E001" in ended.stderr, content(database)) == (1, True, before)
+    assert (process.returncode, "billing.E001" in process.stderr, file_digest(database)) == (1, True, before)
 
 
 @pytest.mark.django_db
-def test_our_own_database_is_no_earlier_one() -> None:
+def test_a_tollgate_database_passes_the_check() -> None:
     assert billing_checks.earlier_system(databases=["default"]) == []
 
 

@@ -1,6 +1,6 @@
-"""The backfill and the building of rollups as migrations: forward, twice, back, and killed at any moment (R10).
+"""The migrations that backfill providers and build rollups: forward, twice, back, and killed at any moment (R10).
 
-Each test has a database of its own, made by an early release, and runs `manage.py migrate` in a real process.
+Each test has its own database of an early release and runs `manage.py migrate` in a real process.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from tests.billing import old_release
 from tests.proof import children
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-LOGS = 600
-BATCH = 10
+LOG_COUNT = 600
+BATCH_SIZE = 10
 pytestmark = pytest.mark.real_clock(reason="runs migrate as a process and kills it")
 Rows = dict[str, list[list[str]]]
 
 
-class Old:
-    """A database of an early release, and the programs that are run on it."""
+class EarlyDatabase:
+    """A database of an early release, and the processes that run on it."""
 
     def __init__(self, url: str, var: Path) -> None:
         self.environment = {
@@ -38,7 +38,7 @@ class Old:
             "DATABASE_URL": url,
             "VAR_DIR": str(var),
             "DJANGO_SETTINGS_MODULE": "tests.settings",
-            "BACKFILL_BATCH": str(BATCH),
+            "BACKFILL_BATCH": str(BATCH_SIZE),
         }
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
@@ -62,101 +62,105 @@ class Old:
 
 
 @contextmanager
-def early_database(folder: Path) -> Iterator[Old]:
-    """A database of its own on the server that the tests use, filled by the early release."""
+def early_database(folder: Path) -> Iterator[EarlyDatabase]:
+    """A new database on the server of the tests, filled by the early release."""
     server, _, tests = children.database_url().rpartition("/")
     if connection.vendor == "sqlite":
-        early = Old(f"sqlite:///{folder}/early.sqlite3", folder)
-        early.run("-m", "tests.billing.old_release", "fill", str(LOGS))
+        early = EarlyDatabase(f"sqlite:///{folder}/early.sqlite3", folder)
+        early.run("-m", "tests.billing.old_release", "fill", str(LOG_COUNT))
         yield early
         return
     quoted = connection.ops.quote_name(f"{tests}_early")
-    with connection._nodb_cursor() as cursor:  # Django's own way to the server
+    with connection._nodb_cursor() as cursor:  # as Django's test runner does
         cursor.execute(f"DROP DATABASE IF EXISTS {quoted}")
         cursor.execute(f"CREATE DATABASE {quoted}")
-        early = Old(f"{server}/{tests}_early", folder)
-        early.run("-m", "tests.billing.old_release", "fill", str(LOGS))
+        early = EarlyDatabase(f"{server}/{tests}_early", folder)
+        early.run("-m", "tests.billing.old_release", "fill", str(LOG_COUNT))
         yield early
         cursor.execute(f"DROP DATABASE {quoted}")
 
 
 @pytest.fixture(scope="module")
-def straight(
+def uninterrupted(
     tmp_path_factory: pytest.TempPathFactory, django_db_setup: None, django_db_blocker: DjangoDbBlocker
 ) -> Rows:
-    """What the early database holds after a migration that nothing disturbed."""
-    with django_db_blocker.unblock(), early_database(tmp_path_factory.mktemp("straight")) as early:
-        told = early.migrate()
-        assert f"{LOGS} logs named" in told
+    """The rows after a migration without interruption."""
+    with django_db_blocker.unblock(), early_database(tmp_path_factory.mktemp("uninterrupted")) as early:
+        output = early.migrate()
+        assert f"{LOG_COUNT} logs named" in output
         assert "0 differences" in early.run("manage.py", "verify_ledger")
         return early.dump()
 
 
 @pytest.fixture
-def old(tmp_path: Path, straight: Rows, django_db_blocker: DjangoDbBlocker) -> Iterator[Old]:
+def database(tmp_path: Path, uninterrupted: Rows, django_db_blocker: DjangoDbBlocker) -> Iterator[EarlyDatabase]:
     with django_db_blocker.unblock(), early_database(tmp_path) as early:
         yield early
 
 
-def names(rows: Rows) -> list[str]:
+def provider_names(rows: Rows) -> list[str]:
     return [row[1] for row in rows["api_usage_logs"]]
 
 
-SERVED = [old_release.CALLS[n % len(old_release.CALLS)][3] for n in range(1, LOGS + 1)]
+EXPECTED_PROVIDERS = [old_release.SAMPLE_CALLS[n % len(old_release.SAMPLE_CALLS)][3] for n in range(1, LOG_COUNT + 1)]
 
 
-def test_every_log_is_named_by_who_served_it(straight: Rows) -> None:
-    assert names(straight) == SERVED
+def test_every_log_gets_its_actual_provider(uninterrupted: Rows) -> None:
+    assert provider_names(uninterrupted) == EXPECTED_PROVIDERS
 
 
-def test_a_second_run_changes_nothing(old: Old, straight: Rows) -> None:
-    old.migrate("0003")
-    named = old.dump()
-    old.migrate("0002", "--fake")
-    assert "named" not in old.migrate("0003")
-    assert old.dump() == named
+def test_a_second_run_changes_nothing(database: EarlyDatabase, uninterrupted: Rows) -> None:
+    database.migrate("0003")
+    backfilled = database.dump()
+    database.migrate("0002", "--fake")
+    assert "named" not in database.migrate("0003")
+    assert database.dump() == backfilled
 
-    old.migrate("0005")
-    old.migrate("0004", "--fake")
-    assert "rollups of" not in old.migrate("0005")
-    assert old.dump() == straight
-
-
-def test_back_takes_names_and_rollups_away_and_forward_brings_them_again(old: Old, straight: Rows) -> None:
-    early = old.dump()
-    old.migrate()
-
-    old.migrate("0004")
-    assert [old.dump()[table] for table in ("usage_days", "usage_models", "platform_days")] == [[], [], []]
-    old.migrate("0002")
-    assert old.dump() == early
-    assert set(names(early)) == {"None"}
-
-    old.migrate()
-    assert old.dump() == straight
+    database.migrate("0005")
+    database.migrate("0004", "--fake")
+    assert "rollups of" not in database.migrate("0005")
+    assert database.dump() == uninterrupted
 
 
-@pytest.mark.parametrize(("line", "batches"), [("logs named", LOGS // BATCH), ("rollups of", 3), ("platform days", 6)])
-def test_killed_at_any_batch_and_run_again_it_ends_as_a_straight_run(
-    old: Old, straight: Rows, line: str, batches: int
+def test_backward_removes_providers_and_rollups_and_forward_restores_them(
+    database: EarlyDatabase, uninterrupted: Rows
 ) -> None:
-    at = random.randint(1, batches // 2)
-    children.tell(f"killed after batch {at} of “{line}”")
-    with old.start("manage.py", "migrate", "billing") as process:
-        told = _wait_for(process, line, at)
+    before = database.dump()
+    database.migrate()
+
+    database.migrate("0004")
+    assert [database.dump()[table] for table in ("usage_days", "usage_models", "platform_days")] == [[], [], []]
+    database.migrate("0002")
+    assert database.dump() == before
+    assert set(provider_names(before)) == {"None"}
+
+    database.migrate()
+    assert database.dump() == uninterrupted
+
+
+@pytest.mark.parametrize(
+    ("line", "batches"), [("logs named", LOG_COUNT // BATCH_SIZE), ("rollups of", 3), ("platform days", 6)]
+)
+def test_a_migration_killed_at_any_batch_and_run_again_ends_like_an_uninterrupted_one(
+    database: EarlyDatabase, uninterrupted: Rows, line: str, batches: int
+) -> None:
+    batch = random.randint(1, batches // 2)
+    children.report(f"killed after batch {batch} of “{line}”")
+    with database.start("manage.py", "migrate", "billing") as process:
+        printed = _wait_for(process, line, batch)
         process.kill()
-    assert (told, process.returncode) == (at, -signal.SIGKILL)
-    half = names(old.dump())
-    assert len(half) - half.count("None") >= (BATCH * at if line == "logs named" else LOGS)
+    assert (printed, process.returncode) == (batch, -signal.SIGKILL)
+    partial = provider_names(database.dump())
+    assert len(partial) - partial.count("None") >= (BATCH_SIZE * batch if line == "logs named" else LOG_COUNT)
 
-    old.migrate()
+    database.migrate()
 
-    assert old.dump() == straight
+    assert database.dump() == uninterrupted
 
 
 def _wait_for(process: subprocess.Popen[str], line: str, times: int) -> int:
-    """Read what the process tells until it has told the line so often; how often it did."""
-    seen = 0
-    while seen < times and (told := process.stdout.readline() if process.stdout else ""):
-        seen += line in told
-    return seen
+    """Reads output until the line was printed so many times, or the process ended. Returns the number of such lines."""
+    count = 0
+    while count < times and (output := process.stdout.readline() if process.stdout else ""):
+        count += line in output
+    return count

@@ -1,4 +1,4 @@
-"""Usage for tests: events recorded through the one door, with only what a test is about spelled out."""
+"""Records usage events for tests through `metering.record`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from typing import Any
 from billing.events import events
 from billing.models import Account, UsageLog
 from billing.recording import metering
-from billing.recording.metering import Source
+from billing.recording.metering import EventSource
 
 
 def record(account: Account, at: datetime, *batch: dict[str, Any]) -> list[UsageLog]:
-    """Each event stored; ids are made where a test does not name them."""
-    source = Source(account=account, may_state_cost=True, any_age=True)
-    parsed = [events.parse({"event_id": f"e{number}", "provider": "openai", **one}) for number, one in enumerate(batch)]
+    """Records events, OpenAI calls with generated ids by default, and returns their logs in order."""
+    source = EventSource(account=account, may_state_cost=True, any_age=True)
+    parsed = [
+        events.parse({"event_id": f"e{number}", "provider": "openai", **fields}) for number, fields in enumerate(batch)
+    ]
     results = metering.record(parsed, source=source, at=at)
     assert [result.status for result in results] == ["accepted"] * len(batch)
     by_id = UsageLog.objects.in_bulk([result.id for result in results])

@@ -1,4 +1,4 @@
-"""WCAG A and AA by axe, nothing wider than the window, and a quiet console: every page, both themes, desktop and phone."""
+"""WCAG A and AA checks by axe, page width and console errors: every page, in both themes, on desktop and phone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from playwright.sync_api import Page
 from bench import chromium, pages
 from billing.accounts import accounts
 from billing.corrections import repricing
-from billing.corrections.repricing import Choice
+from billing.corrections.repricing import RepricingChoice
 from monitoring import request_rows
 from providers import price_edits
 from providers.models import Price, PriceRate
@@ -24,59 +24,59 @@ from tests.providers.offers import offer, proposals, sync
 
 pytestmark = pytest.mark.browser
 
-LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-# Without `preload`, axe injects style sheets of its own, which the Content-Security-Policy rightly reports.
-OPTIONS = {"resultTypes": ["violations"], "runOnly": LEVELS, "preload": False}
-LOOKS: tuple[tuple[Literal["light", "dark"], str], ...] = (
+WCAG_LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+# With `preload`, axe injects its own style sheets, which the Content-Security-Policy reports as errors.
+AXE_OPTIONS = {"resultTypes": ["violations"], "runOnly": WCAG_LEVELS, "preload": False}
+THEMES_AND_SIZES: tuple[tuple[Literal["light", "dark"], str], ...] = (
     ("light", "desktop"),
     ("dark", "desktop"),
     ("light", "phone"),
 )
-TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+EXCESS_WIDTH = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
-def test_login_page(stranger: Visitor) -> None:
-    assert stranger.open(pages.STRANGER["login"]) == 200
-    assert faults(stranger.page) == []
-    assert stranger.complaints == []
+def test_the_login_page_has_no_problems(anonymous: Visitor) -> None:
+    assert anonymous.open(pages.ANONYMOUS["login"]) == 200
+    assert page_problems(anonymous.page) == []
+    assert anonymous.console_errors == []
 
 
-def test_not_found_page(stranger: Visitor) -> None:
-    assert stranger.open(pages.STRANGER["not-found"]) == 404
-    assert faults(stranger.page) == []
-    assert stranger.complaints == []
+def test_the_not_found_page_has_no_problems(anonymous: Visitor) -> None:
+    assert anonymous.open(pages.ANONYMOUS["not-found"]) == 404
+    assert page_problems(anonymous.page) == []
+    assert anonymous.console_errors == []
 
 
 @pytest.mark.parametrize("path", pages.OPERATOR.values(), ids=pages.OPERATOR.keys())
-def test_operators_page(operator: Visitor, path: str) -> None:
+def test_each_admin_page_has_no_problems(operator: Visitor, path: str) -> None:
     operator.open(path)
-    assert faults(operator.page) == []
-    assert operator.complaints == []
+    assert page_problems(operator.page) == []
+    assert operator.console_errors == []
 
 
-@pytest.mark.parametrize("path", pages.lists().values(), ids=pages.lists().keys())
-def test_list_its_first_record_and_its_add_form(operator: Visitor, path: str) -> None:
+@pytest.mark.parametrize("path", pages.changelists().values(), ids=pages.changelists().keys())
+def test_each_list_its_first_record_and_its_add_form_have_no_problems(operator: Visitor, path: str) -> None:
     assert operator.open(path) == 200
-    assert faults(operator.page) == []
-    record = operator.page.locator(pages.FIRST_ROW).first
-    if record.count():
-        record.click()
+    assert page_problems(operator.page) == []
+    first_record = operator.page.locator(pages.FIRST_RECORD).first
+    if first_record.count():
+        first_record.click()
         operator.page.wait_for_load_state("networkidle")
-        assert faults(operator.page) == []
+        assert page_problems(operator.page) == []
     if operator.open(f"{path}add/") == 200:
-        assert faults(operator.page) == []
-    assert operator.complaints == []
+        assert page_problems(operator.page) == []
+    assert operator.console_errors == []
 
 
-def test_pages_from_an_unpriced_model_to_a_batch_that_is_not_finished(operator: Visitor) -> None:
+def test_the_pages_from_an_unpriced_model_to_an_unfinished_batch_have_no_problems(operator: Visitor) -> None:
     now = timezone.now()
-    account = accounts.new(external_id="acct_42", at=now)
+    account = accounts.build(external_id="acct_42", at=now)
     account.save(force_insert=True)
     used = {"usage": {"input_tokens": 1_000_000}}
     record(account, now, {"model": "gpt-4o", **used}, {"model": "new", **used}, {"provider": "video"})
     gpt_4o = Price.objects.get(pattern="gpt-4o")
-    price_edits.record(price=gpt_4o, rates=[PriceRate(unit="input_tokens", nano_per_million=10**9)])
-    batch = repricing.start(Choice(provider="openai"), reason="a lower price", actor="operator", at=now)
+    price_edits.add_revision(price=gpt_4o, rates=[PriceRate(unit="input_tokens", nano_per_million=10**9)])
+    batch = repricing.start(RepricingChoice(provider="openai"), reason="a lower price", actor="operator", at=now)
 
     for path in (
         "/admin/billing/unpriced/",
@@ -87,53 +87,53 @@ def test_pages_from_an_unpriced_model_to_a_batch_that_is_not_finished(operator: 
         f"/admin/providers/price/add/?after={gpt_4o.pk}",
     ):
         assert operator.open(path) == 200
-        assert faults(operator.page) == []
-    assert operator.complaints == []
+        assert page_problems(operator.page) == []
+    assert operator.console_errors == []
 
 
-def test_price_proposals_on_their_list_their_page_and_their_confirmations(operator: Visitor) -> None:
-    made = [offer("gpt-4o", aliases=("a",)), offer("m-1"), offer("image-1", provider="newco", provider_name="New Co")]
-    sync(*made, at=timezone.now())
-    operator.open(pages.lists()["providers-priceproposal"])
-    assert faults(operator.page) == []
-    operator.page.locator(pages.FIRST_ROW).first.click()
+def test_the_pages_of_price_proposals_have_no_problems(operator: Visitor) -> None:
+    offers = [offer("gpt-4o", aliases=("a",)), offer("m-1"), offer("image-1", provider="newco", provider_name="New Co")]
+    sync(*offers, at=timezone.now())
+    operator.open(pages.changelists()["providers-priceproposal"])
+    assert page_problems(operator.page) == []
+    operator.page.locator(pages.FIRST_RECORD).first.click()
     operator.page.wait_for_load_state("networkidle")
-    assert faults(operator.page) == []
+    assert page_problems(operator.page) == []
     operator.open(pages.OPERATOR["price-proposals-all-new"])
-    assert faults(operator.page) == []
-    operator.open(pages.lists()["providers-priceproposal"])
+    assert page_problems(operator.page) == []
+    operator.open(pages.changelists()["providers-priceproposal"])
     operator.page.locator("#action-toggle").check()
     operator.page.locator("select[name=action]").select_option("accept_chosen")
     operator.page.locator("button[name=index]").click()
     operator.page.wait_for_load_state("networkidle")
     assert operator.page.locator("p.figure").inner_text() == "3 proposals"
-    assert faults(operator.page) == []
+    assert page_problems(operator.page) == []
     operator.page.locator("form.period button").click()
     operator.page.wait_for_load_state("networkidle")
-    assert faults(operator.page) == []
+    assert page_problems(operator.page) == []
     assert proposals() == []
-    assert operator.complaints == []
+    assert operator.console_errors == []
 
 
-def test_monitoring_and_service_pages_with_figures(operator: Visitor) -> None:
+def test_the_monitoring_and_service_pages_with_data_have_no_problems(operator: Visitor) -> None:
     now = timezone.now()
-    account = accounts.new(external_id="acct_42", at=now)
+    account = accounts.build(external_id="acct_42", at=now)
     account.save(force_insert=True)
     record(account, now, *({"event_id": f"{n}", "status_code": 500 if n < 2 else 200} for n in range(12)))
-    answered = [
+    requests = [
         entry(at=now - timedelta(hours=n), status=(200, 200, 404, 503)[n % 4], route=f"/{n % 3}/") for n in range(40)
     ]
-    request_rows.store(request_rows.batch(answered))
+    request_rows.store(request_rows.build_batch(requests))
     request_rows.store_drops(5, now)
     for path in ("/admin/monitoring/", "/admin/monitoring/?span=30d", "/admin/service/"):
         assert operator.open(path) == 200
-        for closed in operator.page.locator("details:not([open]):not(.phone-menu) summary").all():
-            closed.click()
-        assert faults(operator.page) == []
-    assert operator.complaints == []
+        for summary in operator.page.locator("details:not([open]):not(.phone-menu) summary").all():
+            summary.click()
+        assert page_problems(operator.page) == []
+    assert operator.console_errors == []
 
 
-def test_swagger_with_an_operation_tried_out(operator: Visitor) -> None:
+def test_the_api_docs_with_an_executed_operation_have_no_problems(operator: Visitor) -> None:
     operator.open(pages.OPERATOR["api-docs"])
     operation = operator.page.locator(".opblock-post", has_text="/providers/detect/")
     operation.locator(".opblock-summary-control").click()
@@ -141,26 +141,26 @@ def test_swagger_with_an_operation_tried_out(operator: Visitor) -> None:
     operation.locator("textarea").fill('{"provider": "video", "model": "alibaba/wan-2.5/text-to-video"}')
     operation.locator(".btn.execute").click()
     status = operation.locator(".live-responses-table tbody .response-col_status").first.inner_text()
-    assert status == "200"  # a session's POST, so the CSRF token went along
-    assert faults(operator.page) == []
-    assert operator.complaints == []
+    assert status == "200"  # a POST with session cookies, so the CSRF token was sent
+    assert page_problems(operator.page) == []
+    assert operator.console_errors == []
 
 
-def faults(page: Page) -> list[str]:
-    """What axe finds, and by how much the page is too wide: in light, dark, and on a phone."""
-    found = []
-    for scheme, size in LOOKS:
+def page_problems(page: Page) -> list[str]:
+    """Violations reported by axe and excess page width, in each theme and size."""
+    problems = []
+    for scheme, size in THEMES_AND_SIZES:
         width, height = chromium.SIZES[size]
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": height})
         page.wait_for_timeout(250)  # links change colour over 150 ms
-        found += [f"{page.url} {scheme} {size}: {fault}" for fault in _faults_now(page)]
-    return found
+        problems += [f"{page.url} {scheme} {size}: {problem}" for problem in _current_problems(page)]
+    return problems
 
 
-def _faults_now(page: Page) -> list[str]:
-    axe = Axe("") if page.evaluate("'axe' in window") else Axe()  # half a megabyte, once a page
-    violations: list[dict[str, Any]] = axe.run(page, options=OPTIONS).response["violations"]
-    found = [f"{violation['id']}: {node['html'][:200]}" for violation in violations for node in violation["nodes"]]
-    too_wide = page.evaluate(TOO_WIDE)
-    return [*found, f"{too_wide} px too wide"] if too_wide > 0 else found
+def _current_problems(page: Page) -> list[str]:
+    axe = Axe("") if page.evaluate("'axe' in window") else Axe()  # half a megabyte of script, injected once per page
+    violations: list[dict[str, Any]] = axe.run(page, options=AXE_OPTIONS).response["violations"]
+    problems = [f"{violation['id']}: {node['html'][:200]}" for violation in violations for node in violation["nodes"]]
+    excess_width = page.evaluate(EXCESS_WIDTH)
+    return [*problems, f"{excess_width} px too wide"] if excess_width > 0 else problems

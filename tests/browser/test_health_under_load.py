@@ -1,11 +1,11 @@
-"""The health card of a real server under load: healthy, warning at 7 % of failing requests, critical at 12 %, and back."""
+"""The health card of a real server under load: warning at 7 % failing requests, critical at 12 %, then healthy again."""
 
 from __future__ import annotations
 
 import http.client
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
@@ -23,30 +23,30 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 WINDOW_MINUTES = 1
 POLL_SECONDS = 15
-LATE_SECONDS = 10  # the recorder's second, the snapshot's two, and a busy machine
-GOOD, FAILING = "/api/v1/plans/", "/api/v1/usage/logs/?page_size=0"
+MAX_DELAY_SECONDS = 10  # one for the recorder, two for the snapshot, the rest for a busy machine
+SUCCEEDING, FAILING = "/api/v1/plans/", "/api/v1/usage/logs/?page_size=0"
 
 
 class Load:
-    """Requests one after the other over one connection, by an API key."""
+    """Sends requests one at a time over one connection, with an API key."""
 
     def __init__(self, port: int) -> None:
         _, token = access.create_key(name="load", scopes=["read"], at=timezone.now())
         self._port, self._headers = port, {"Authorization": f"Bearer {token}"}
 
     def send(self, requests: int, failing: int) -> None:
-        """`failing` of a hundred, evenly spread."""
+        """Sends requests of which `failing` percent fail, evenly spread."""
         with closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)) as connection:
             for number in range(requests):
                 fails = (number + 1) * failing // 100 > number * failing // 100
-                connection.request("GET", FAILING if fails else GOOD, headers=self._headers)
-                answer = connection.getresponse()
-                answer.read()
-                assert answer.status == (422 if fails else 200)
+                connection.request("GET", FAILING if fails else SUCCEEDING, headers=self._headers)
+                response = connection.getresponse()
+                response.read()
+                assert response.status == (422 if fails else 200)
 
-    def trickle(self, ending: threading.Event) -> None:
-        """Some good requests a second, as a service that is used goes on to have."""
-        while not ending.wait(0.5):
+    def trickle(self, stop: threading.Event) -> None:
+        """Sends a few succeeding requests a second until `stop` is set, like a service in use."""
+        while not stop.wait(0.5):
             self.send(2, 0)
 
 
@@ -54,7 +54,7 @@ class Load:
 def server() -> Iterator[Server]:
     environment = {
         **children.environment(),
-        "DJANGO_SETTINGS_MODULE": "config.settings",  # with the request log, which the tests' settings switch off
+        "DJANGO_SETTINGS_MODULE": "config.settings",  # has the request log, which the test settings switch off
         "HEALTH_WINDOW_MINUTES": str(WINDOW_MINUTES),
     }
     with Server(environment, workers=1, threads=2) as server:
@@ -62,8 +62,8 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def page(browser: Browser, server: Server) -> Iterator[Page]:
-    """The dashboard, opened by an operator."""
+def admin_page(browser: Browser, server: Server) -> Iterator[Page]:
+    """The admin's first page, opened by an operator."""
     client = Client()
     client.force_login(User.objects.create_superuser("operator"))
     session = client.cookies[settings.SESSION_COOKIE_NAME].value
@@ -76,31 +76,27 @@ def page(browser: Browser, server: Server) -> Iterator[Page]:
     context.close()
 
 
-def test_the_card_follows_the_errors_up_and_down_by_itself(server: Server, page: Page) -> None:
-    load, shown = Load(server.port), _shown(page)
+def test_the_card_follows_the_error_rate_up_and_down_automatically(server: Server, admin_page: Page) -> None:
+    load = Load(server.port)
     load.send(30, failing=0)
-    assert shown("Healthy") <= POLL_SECONDS + LATE_SECONDS
+    assert _seconds_until(admin_page, "Healthy") <= POLL_SECONDS + MAX_DELAY_SECONDS
     load.send(300, failing=7)
-    assert shown("Warning") <= POLL_SECONDS + LATE_SECONDS
+    assert _seconds_until(admin_page, "Warning") <= POLL_SECONDS + MAX_DELAY_SECONDS
     load.send(800, failing=12)
-    assert shown("Critical") <= POLL_SECONDS + LATE_SECONDS
+    assert _seconds_until(admin_page, "Critical") <= POLL_SECONDS + MAX_DELAY_SECONDS
 
-    ending = threading.Event()
-    trickle = threading.Thread(target=load.trickle, args=[ending])
+    stop = threading.Event()
+    trickle = threading.Thread(target=load.trickle, args=[stop])
     trickle.start()
-    try:  # the full minutes of the window and the running one have to go by
-        assert shown("Healthy") <= (WINDOW_MINUTES + 1) * 60 + POLL_SECONDS + LATE_SECONDS
+    try:  # the full minutes of the window and the current one must pass first
+        assert _seconds_until(admin_page, "Healthy") <= (WINDOW_MINUTES + 1) * 60 + POLL_SECONDS + MAX_DELAY_SECONDS
     finally:
-        ending.set()
+        stop.set()
         trickle.join()
 
 
-def _shown(page: Page) -> Callable[[str], float]:
-    """How many seconds went by until the card said so; nobody presses Refresh."""
-
-    def wait(state: str) -> float:
-        started = time.monotonic()
-        page.locator("[data-live$='health-card/'] .badge", has_text=state).first.wait_for(timeout=180_000)
-        return time.monotonic() - started
-
-    return wait
+def _seconds_until(page: Page, state: str) -> float:
+    """Waits until the card shows the state, without a press of Refresh. Returns the seconds waited."""
+    started = time.monotonic()
+    page.locator("[data-live$='health-card/'] .badge", has_text=state).first.wait_for(timeout=180_000)
+    return time.monotonic() - started

@@ -1,4 +1,4 @@
-"""The poller of live cards (static/tollgate/live.js), on a page and with answers of the test's own."""
+"""The polling of live cards (static/tollgate/live.js), on a page with canned responses."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ CARD = """<!DOCTYPE html><html lang="en"><title>Card</title><script src="/static
   <time data-live-time></time> <span data-live-stale hidden>stale</span>
 </section>
 <div class="snippet"><code>curl</code><button type="button" data-copy>Copy</button></div></html>"""
-LISTEN = "addEventListener('card:refreshed', (event) => (window.fired ??= []).push(event.detail.automatic))"
-HIDE = """(hidden) => {
+RECORD_EVENTS = "addEventListener('card:refreshed', (event) => (window.fired ??= []).push(event.detail.automatic))"
+SET_HIDDEN = """(hidden) => {
   Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
   document.dispatchEvent(new Event('visibilitychange'));
 }"""
 
 
 class Card:
-    """The page with one card that polls every 15 seconds of a clock that the test moves."""
+    """A page with one card that polls every 15 seconds, by a clock that the test moves."""
 
     def __init__(self, visitor: Visitor) -> None:
         self.visitor, self.page = visitor, visitor.page
@@ -32,17 +32,17 @@ class Card:
         self.status, self.body = 200, "<p>fresh</p>"
         self.page.clock.install(time="2026-11-22T12:00:00Z")
         self.page.route("**/page/", lambda route: route.fulfill(body=CARD, content_type="text/html"))
-        self.page.route("**/card/", self.answer)
+        self.page.route("**/card/", self.fulfill)
         visitor.open("/page/")
-        self.page.evaluate(LISTEN)
+        self.page.evaluate(RECORD_EVENTS)
 
-    def answer(self, route: Route) -> None:
+    def fulfill(self, route: Route) -> None:
         self.polls.append(route.request.headers.get("x-tollgate-poll"))
         headers = {"Date": "Sun, 22 Nov 2026 12:00:15 GMT"}
         route.fulfill(status=self.status, body=self.body, content_type="text/html", headers=headers)
 
-    def after(self, seconds: int) -> int:
-        """How many requests there were once that many more seconds had gone by."""
+    def requests_after(self, seconds: int) -> int:
+        """Moves the clock and returns the number of requests so far."""
         self.page.clock.run_for(seconds * 1000)
         self.page.wait_for_timeout(100)
         return len(self.polls)
@@ -50,92 +50,92 @@ class Card:
     def text(self) -> str:
         return self.page.inner_text("[data-live-body]")
 
-    def stale(self) -> bool:
+    def is_stale(self) -> bool:
         return self.page.locator("[data-live-stale]").is_visible()
 
 
 @pytest.fixture
-def card(stranger: Visitor) -> Card:
-    return Card(stranger)
+def card(anonymous: Visitor) -> Card:
+    return Card(anonymous)
 
 
-def test_an_automatic_poll_says_so_shows_the_answer_and_its_time_and_fires_the_event(card: Card) -> None:
-    assert card.after(14) == 0
+def test_a_poll_sends_its_header_shows_the_response_and_its_time_and_fires_the_event(card: Card) -> None:
+    assert card.requests_after(14) == 0
     assert card.text() == "as the page came"
 
-    assert card.after(1) == 1
+    assert card.requests_after(1) == 1
     assert card.polls == ["1"]
     assert card.text() == "fresh"
     assert card.page.get_attribute("time", "datetime") == "2026-11-22T12:00:15.000Z"
     assert card.page.evaluate("window.fired") == [True]
-    assert card.after(15) == 2
-    assert card.visitor.complaints == []
+    assert card.requests_after(15) == 2
+    assert card.visitor.console_errors == []
 
 
-def test_the_refresh_button_asks_at_once_without_the_poll_header(card: Card) -> None:
+def test_the_refresh_button_requests_immediately_without_the_poll_header(card: Card) -> None:
     card.page.click("[data-live-refresh]")
-    assert card.after(0) == 1
+    assert card.requests_after(0) == 1
     assert card.polls == [None]
     assert card.text() == "fresh"
     assert card.page.evaluate("window.fired") == [False]
 
 
-def test_errors_mark_the_card_stale_and_double_the_wait_until_an_answer_comes(card: Card) -> None:
+def test_errors_mark_the_card_stale_and_double_the_wait_until_a_success(card: Card) -> None:
     card.status = 500
-    assert card.after(15) == 1
-    assert card.stale()
+    assert card.requests_after(15) == 1
+    assert card.is_stale()
     assert card.text() == "as the page came"
-    assert card.after(29) == 1
-    assert card.after(1) == 2  # 30 s
-    assert card.after(59) == 2
+    assert card.requests_after(29) == 1
+    assert card.requests_after(1) == 2  # 30 s
+    assert card.requests_after(59) == 2
 
     card.status = 200
-    assert card.after(1) == 3  # 60 s
-    assert not card.stale()
+    assert card.requests_after(1) == 3  # 60 s
+    assert not card.is_stale()
     assert card.text() == "fresh"
-    assert card.after(15) == 4
+    assert card.requests_after(15) == 4
 
 
-def test_the_wait_never_grows_over_five_minutes(card: Card) -> None:
+def test_the_wait_never_exceeds_five_minutes(card: Card) -> None:
     card.status = 500
     for wait in (15, 30, 60, 120, 240, 300):
-        card.after(wait)
+        card.requests_after(wait)
     assert len(card.polls) == 6
-    assert card.after(299) == 6
-    assert card.after(1) == 7
+    assert card.requests_after(299) == 6
+    assert card.requests_after(1) == 7
 
 
-def test_a_hidden_tab_asks_nothing_and_a_shown_one_asks_at_once(card: Card) -> None:
-    card.page.evaluate(HIDE, True)
-    assert card.after(600) == 0
-    card.page.evaluate(HIDE, False)
-    assert card.after(0) == 1
-    assert card.after(15) == 2
+def test_a_hidden_tab_requests_nothing_and_requests_immediately_when_visible(card: Card) -> None:
+    card.page.evaluate(SET_HIDDEN, True)
+    assert card.requests_after(600) == 0
+    card.page.evaluate(SET_HIDDEN, False)
+    assert card.requests_after(0) == 1
+    assert card.requests_after(15) == 2
 
 
-def test_the_login_page_of_an_ended_session_stays_out_of_the_card(card: Card) -> None:
+def test_an_expired_session_never_puts_the_login_page_into_the_card(card: Card) -> None:
     card.page.unroute("**/card/")
     card.page.route("**/card/", lambda route: route.fulfill(status=302, headers={"Location": "/admin/login/"}))
-    card.after(15)
-    assert card.stale()
+    card.requests_after(15)
+    assert card.is_stale()
     assert card.text() == "as the page came"
 
 
-def test_what_somebody_works_in_is_not_replaced_by_a_poll(card: Card) -> None:
+def test_a_poll_does_not_replace_content_that_has_the_focus(card: Card) -> None:
     card.body = "<a href='#'>details</a>"
-    assert card.after(15) == 1
+    assert card.requests_after(15) == 1
     card.page.focus("[data-live-body] a")
 
     card.body = "<p>newer</p>"
-    assert card.after(15) == 2
+    assert card.requests_after(15) == 2
     assert card.text() == "details"
 
     card.page.focus("[data-live-refresh]")
-    assert card.after(15) == 3
+    assert card.requests_after(15) == 3
     assert card.text() == "newer"
 
 
-def test_copy_puts_the_code_on_the_clipboard(card: Card) -> None:
+def test_the_copy_button_puts_the_code_on_the_clipboard(card: Card) -> None:
     card.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     card.page.click("[data-copy]")
     assert card.page.evaluate("navigator.clipboard.readText()") == "curl"

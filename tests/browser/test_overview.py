@@ -1,4 +1,4 @@
-"""Operators' first page and an account's page in a real browser: charts drawn from tables, every CSV the API's figures."""
+"""The admin's first page and an account's usage page in a real browser: charts match tables, and CSV files match the API."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from billing.alerts import alerts
 from billing.models import Account
 from tests.billing.usage import record
 from tests.browser.conftest import Visitor
-from tests.browser.test_accessibility import faults
+from tests.browser.test_accessibility import page_problems
 from tests.conftest import Api
 
 pytestmark = pytest.mark.browser
 
-PAINTED = """(canvas) => {
+CANVAS_COLOURS = """(canvas) => {
   const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
   copy.drawImage(canvas, 0, 0);
   const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
-  const seen = new Set();
-  for (let at = 0; at < data.length; at += 4) if (data[at + 3] === 255) seen.add(`${data[at]} ${data[at + 1]} ${data[at + 2]}`);
-  return [...seen];
+  const colours = new Set();
+  for (let i = 0; i < data.length; i += 4) if (data[i + 3] === 255) colours.add(`${data[i]} ${data[i + 1]} ${data[i + 2]}`);
+  return [...colours];
 }"""
-INDIGO, TEAL = "99 102 241", "13 148 136"  # the first two of the legend
+INDIGO, TEAL = "99 102 241", "13 148 136"  # the first two colours of the legend
 
 
 @pytest.fixture
 def account(operator: Visitor) -> Account:
     now = timezone.now()
-    account = accounts.new(external_id="acct_42", at=now)
+    account = accounts.build(external_id="acct_42", at=now)
     account.save(force_insert=True)
     record(
         account,
@@ -45,66 +45,66 @@ def account(operator: Visitor) -> Account:
     return account
 
 
-def painted(operator: Visitor) -> set[str]:
+def canvas_colours(operator: Visitor) -> set[str]:
     operator.page.wait_for_timeout(300)
-    found: list[str] = operator.page.locator("canvas").first.evaluate(PAINTED)
-    return set(found)
+    colours: list[str] = operator.page.locator("canvas").first.evaluate(CANVAS_COLOURS)
+    return set(colours)
 
 
-def exported(operator: Visitor, card: str) -> list[list[str]]:
-    """The rows of the CSV that a card's link downloads."""
+def export_rows(operator: Visitor, card: str) -> list[list[str]]:
+    """Downloads a card's CSV. Returns its rows."""
     section = operator.page.locator("section.card", has=operator.page.get_by_role("heading", name=card))
     with operator.page.expect_download() as download:
         section.get_by_role("link", name="CSV").click()
     return list(csv.reader(download.value.path().read_text().splitlines()))
 
 
-def test_the_chart_is_drawn_in_the_legends_colours_and_follows_the_theme(operator: Visitor, account: Account) -> None:
+def test_the_chart_uses_the_colours_of_the_legend_and_follows_the_theme(operator: Visitor, account: Account) -> None:
     operator.open("/admin/")
-    light = painted(operator)
+    light = canvas_colours(operator)
     operator.page.emulate_media(color_scheme="dark")
-    dark = painted(operator)
+    dark = canvas_colours(operator)
 
     assert {INDIGO, TEAL} <= light
     assert {INDIGO, TEAL} <= dark
-    assert light != dark  # the lines and the writing
+    assert light != dark  # the lines and the text differ
     figure, canvas = (operator.page.locator(name).first.bounding_box() for name in ("figure[data-chart]", "canvas"))
     assert figure
     assert canvas
-    assert figure["height"] > canvas["height"] > 200  # it stands on no other card
+    assert figure["height"] > canvas["height"] > 200  # the canvas fits into its card
     assert operator.page.locator("[data-usd]").count() == 2 * timezone.now().day
-    assert faults(operator.page) == []
-    assert operator.complaints == []
+    assert page_problems(operator.page) == []
+    assert operator.console_errors == []
 
 
-def test_the_tables_are_the_apis_figures(operator: Visitor, account: Account) -> None:
+def test_the_csv_files_have_the_figures_of_the_api(operator: Visitor, account: Account) -> None:
     api = Api("read")
-    told: dict[str, Any] = api.get("dashboard/", account="acct_42").json()
+    dashboard: dict[str, Any] = api.get("dashboard/", account="acct_42").json()
     operator.open("/admin/")
     operator.page.get_by_role("link", name="acct_42").first.click()
     operator.page.wait_for_load_state("networkidle")
 
     assert operator.page.get_by_role("heading", level=1).inner_text() == "Usage of acct_42"
-    days = exported(operator, "Cost per day, USD, by provider")
-    assert [row[-1] for row in days[1:]] == told["days"]["cost_usd"]
-    months = exported(operator, "Cost per month, USD, by provider")
+    days = export_rows(operator, "Cost per day by provider (USD)")
+    assert [row[-1] for row in days[1:]] == dashboard["days"]["cost_usd"]
+    months = export_rows(operator, "Cost per month by provider (USD)")
     assert [(row[0], row[-1]) for row in months[1:]] == list(
-        zip(told["trends"]["periods"], told["trends"]["cost_usd"], strict=True)
+        zip(dashboard["trends"]["periods"], dashboard["trends"]["cost_usd"], strict=True)
     )
-    breakdown = exported(operator, "Category by provider")
+    breakdown = export_rows(operator, "Spend by category and provider")
     assert [row[2] for row in breakdown[1:]] == [
-        part["cost_usd"] for one in told["summary"]["category_breakdown"] for part in one["providers"]
+        part["cost_usd"] for category in dashboard["summary"]["category_breakdown"] for part in category["providers"]
     ]
-    assert [row[1] for row in exported(operator, "Cost by model")[1:]] == [
+    assert [row[1] for row in export_rows(operator, "Cost by model")[1:]] == [
         "",
         "gpt-4o",
         "nobody-knows",
     ]
-    assert faults(operator.page) == []
-    assert operator.complaints == []
+    assert page_problems(operator.page) == []
+    assert operator.console_errors == []
 
 
-def test_the_period_is_chosen_and_a_month_without_usage_says_what_to_do(operator: Visitor, account: Account) -> None:
+def test_a_month_can_be_chosen_and_one_without_usage_says_so(operator: Visitor, account: Account) -> None:
     record(account, timezone.now(), {"event_id": "old", "cost_usd": "7", "occurred_at": "2026-01-15T00:00:00Z"})
     operator.open("/admin/")
     operator.page.get_by_label("Month (UTC)").select_option("2026-01")
@@ -116,11 +116,11 @@ def test_the_period_is_chosen_and_a_month_without_usage_says_what_to_do(operator
     operator.page.get_by_role("button", name="Show").click()
     operator.page.wait_for_load_state("networkidle")
     assert operator.page.get_by_role("heading", name="No usage in this month").count() == 1
-    assert faults(operator.page) == []
-    assert operator.complaints == []
+    assert page_problems(operator.page) == []
+    assert operator.console_errors == []
 
 
-def test_a_filtered_list_and_its_csv_hold_the_same_logs(operator: Visitor, account: Account) -> None:
+def test_the_csv_of_a_filtered_list_has_the_logs_of_the_api(operator: Visitor, account: Account) -> None:
     operator.open("/admin/")
     operator.page.get_by_role("link", name="1", exact=True).first.click()  # unpriced
     operator.page.wait_for_load_state("networkidle")
@@ -128,5 +128,5 @@ def test_a_filtered_list_and_its_csv_hold_the_same_logs(operator: Visitor, accou
     with operator.page.expect_download() as download:
         operator.page.get_by_role("link", name="Export CSV").click()
     rows = list(csv.DictReader(download.value.path().read_text().splitlines()))
-    told = Api("read").get("usage/logs/", account="acct_42", priced="false").json()["results"]
-    assert [row["id"] for row in rows] == [log["id"] for log in told]
+    logs = Api("read").get("usage/logs/", account="acct_42", priced="false").json()["results"]
+    assert [row["id"] for row in rows] == [log["id"] for log in logs]

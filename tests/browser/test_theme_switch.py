@@ -1,4 +1,4 @@
-"""Light and dark: by the system's wish, or by the switch, which is remembered."""
+"""The light and dark themes: the system's preference, or the choice made with the switch, which is remembered."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def background(visitor: Visitor) -> str:
     return str(visitor.page.evaluate("getComputedStyle(document.body).backgroundColor"))
 
 
-@pytest.mark.parametrize(("wish", "colour"), [("light", LIGHT), ("dark", DARK)])
-def test_the_systems_wish_is_followed(visit: Callable[..., Visitor], wish: str, colour: str) -> None:
-    visitor = visit(color_scheme=wish)
+@pytest.mark.parametrize(("preference", "colour"), [("light", LIGHT), ("dark", DARK)])
+def test_the_system_preference_is_followed(new_visitor: Callable[..., Visitor], preference: str, colour: str) -> None:
+    visitor = new_visitor(color_scheme=preference)
     visitor.open("/admin/login/")
     assert background(visitor) == colour
 
 
-def test_the_switch_wins_over_the_system_and_is_remembered(visit: Callable[..., Visitor]) -> None:
-    visitor = visit(color_scheme="light")
+def test_the_switch_overrides_the_system_preference_and_is_remembered(new_visitor: Callable[..., Visitor]) -> None:
+    visitor = new_visitor(color_scheme="light")
     visitor.open("/admin/login/")
     visitor.page.click(".theme-toggle")
     assert background(visitor) == DARK

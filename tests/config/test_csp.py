@@ -1,4 +1,4 @@
-"""The Content-Security-Policy: on every kind of answer, strict, and kept by the templates themselves."""
+"""The Content-Security-Policy: strict, sent with every kind of response, and obeyed by every template."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ REFUSED = re.compile(
         ("/api/v1/schema/", 200),
     ],
 )
-def test_a_strangers_answer_carries_the_policy(db: None, client: Client, path: str, status: int) -> None:
+def test_an_anonymous_response_has_the_policy(db: None, client: Client, path: str, status: int) -> None:
     response = client.get(path)
     assert (response.status_code, response.headers["Content-Security-Policy"]) == (status, POLICY)
 
 
 @pytest.mark.parametrize("path", ["/admin/", "/admin/auth/user/", "/admin/auth/user/add/", "/admin/nothing-is-here/"])
-def test_an_operators_answer_carries_the_policy(db: None, client: Client, path: str) -> None:
+def test_an_operators_response_has_the_policy(db: None, client: Client, path: str) -> None:
     client.force_login(User.objects.create_superuser("operator"))
     assert client.get(path).headers["Content-Security-Policy"] == POLICY
 
 
-def test_a_refused_form_carries_the_policy(db: None) -> None:
+def test_a_refused_form_has_the_policy(db: None) -> None:
     response = Client(enforce_csrf_checks=True).post("/admin/login/", {"username": "operator", "password": "wrong"})
     assert (response.status_code, response.headers["Content-Security-Policy"]) == (403, POLICY)
     assert "<h1>Form expired</h1>" in response.content.decode()
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_template_of_ours_needs_what_the_policy_refuses(path: Path) -> None:
+def test_no_template_contains_what_the_policy_refuses(path: Path) -> None:
     assert REFUSED.findall(re.sub(r"{#.*?#}", "", path.read_text())) == []

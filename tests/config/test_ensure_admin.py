@@ -1,4 +1,4 @@
-"""`manage.py ensure_admin`: the user that `make run` makes, its password printed once."""
+"""`manage.py ensure_admin`: creates the user for `make run` and prints its password once."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ def run(*args: str) -> str:
 
 
 def password_in(text: str) -> str:
-    found = re.search(r"password +(\S+)$", text, re.MULTILINE)
-    assert found
-    return found[1]
+    match = re.search(r"password +(\S+)$", text, re.MULTILINE)
+    assert match
+    return match[1]
 
 
-def test_the_first_time_it_prints_a_password_that_works() -> None:
+def test_the_first_run_prints_a_working_password() -> None:
     assert User.objects.exists() is False
     password = password_in(run())
     assert User.objects.get(username="admin").check_password(password)
 
 
-def test_the_second_time_it_keeps_the_password_and_prints_address_and_user() -> None:
+def test_the_second_run_keeps_the_password_and_prints_address_and_user() -> None:
     password = password_in(run())
-    again = run("--address", "http://127.0.0.1:9000")
+    output = run("--address", "http://127.0.0.1:9000")
 
-    assert "http://127.0.0.1:9000/admin/" in again
-    assert "user       admin" in again
-    assert password not in again
+    assert "http://127.0.0.1:9000/admin/" in output
+    assert "user       admin" in output
+    assert password not in output
     assert User.objects.get().check_password(password)
 
 

@@ -1,4 +1,4 @@
-"""`/metrics`: who may ask, the text to the letter, and label sets that stay small."""
+"""`/metrics`: access, the exact text, and bounded label sets."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.billing.ledger_rows import record
 from tests.conftest import Api
 from tests.monitoring.conftest import entry
 
-NOW = datetime(2026, 11, 22, 12, 0, 30, tzinfo=UTC)
-pytestmark = [pytest.mark.django_db, pytest.mark.frozen_at(NOW)]
+AT = datetime(2026, 11, 22, 12, 0, 30, tzinfo=UTC)
+pytestmark = [pytest.mark.django_db, pytest.mark.frozen_at(AT)]
 
 
 @pytest.fixture
@@ -36,13 +36,13 @@ def lines(client: Client) -> list[str]:
 
 
 @pytest.mark.parametrize("token", ["", "Bearer", "Bearer tg_00000000_x", "Basic eDp5"])
-def test_nobody_without_a_key_is_answered(client: Client, token: str) -> None:
+def test_a_request_without_a_valid_key_is_401(client: Client, token: str) -> None:
     response = client.get("/metrics", headers={"authorization": token})
     assert (response.status_code, response["WWW-Authenticate"]) == (401, 'Bearer realm="tollgate"')
     assert b"tollgate_" not in response.content
 
 
-def test_a_key_of_an_account_one_without_read_and_a_session_are_refused(account: Account, operator: Client) -> None:
+def test_bound_keys_keys_without_read_and_sessions_are_refused(account: Account, operator: Client) -> None:
     for api in (Api("read", account=account), Api("ingest", "limits", "manage")):
         response = api.client.get("/metrics")
         assert response.status_code == 403
@@ -50,12 +50,12 @@ def test_a_key_of_an_account_one_without_read_and_a_session_are_refused(account:
     assert operator.get("/metrics").status_code == 401
 
 
-def test_it_takes_only_reads_and_is_never_cached(service: Api) -> None:
+def test_only_reads_are_allowed_and_never_cached(service: Api) -> None:
     assert service.client.post("/metrics").status_code == 405
     assert "no-store" in service.client.get("/metrics")["Cache-Control"]
 
 
-def test_without_the_extra_it_says_so(service: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_response_says_so(service: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "INSTALLED", False)
     response = service.client.get("/metrics")
     assert (response.status_code, response.content) == (
@@ -64,24 +64,24 @@ def test_without_the_extra_it_says_so(service: Api, monkeypatch: pytest.MonkeyPa
     )
 
 
-def test_a_database_that_is_away_is_a_503(service: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(*_: object, **__: object) -> NoReturn:
+def test_an_unavailable_database_is_503(service: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> NoReturn:
         raise OperationalError("could not connect to host db.internal")
 
-    monkeypatch.setattr(access, "find_key", away)
+    monkeypatch.setattr(access, "find_key", fail)
     response = service.client.get("/metrics")
     assert (response.status_code, response.content) == (503, b"The database does not answer.\n")
 
 
 @pytest.mark.usefixtures("_installed")
-def test_the_text() -> None:
+def test_the_exact_text() -> None:
     usage = {"usage": {"input_tokens": 3}}
-    record({**usage, "cost_usd": "0.000000005"}, {**usage, "status_code": 500}, at=NOW)
-    record({"event_id": "old"}, at=NOW - timedelta(days=1))
-    request_rows.store(request_rows.batch([entry(NOW, status=status) for status in (200, 200, 404)]))
-    request_rows.store(request_rows.batch([entry(NOW - timedelta(minutes=6))]))
-    JobRun.objects.create(name="prune", due_at=NOW - timedelta(seconds=90), outcome="failed", runs=7, failures=2)
-    JobRun.objects.create(name="gone", due_at=NOW)
+    record({**usage, "cost_usd": "0.000000005"}, {**usage, "status_code": 500}, at=AT)
+    record({"event_id": "old"}, at=AT - timedelta(days=1))
+    request_rows.store(request_rows.build_batch([entry(AT, status=status) for status in (200, 200, 404)]))
+    request_rows.store(request_rows.build_batch([entry(AT - timedelta(minutes=6))]))
+    JobRun.objects.create(name="prune", due_at=AT - timedelta(seconds=90), outcome="failed", runs=7, failures=2)
+    JobRun.objects.create(name="gone", due_at=AT)
 
     assert lines(Api("read").client) == [
         'tollgate_usage_day_calls{provider="openai"} 2.0',
@@ -109,18 +109,22 @@ def test_the_text() -> None:
 
 
 @pytest.mark.usefixtures("_installed")
-def test_names_of_callers_are_escaped_and_a_fixed_number_of_queries_reads_them(
+def test_callers_names_are_escaped_and_the_number_of_queries_is_fixed(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
-    PlatformDay.objects.create(day=NOW.date(), declared="x", actual='evil"} 1\n\\', category="text", slot=0, calls=1)
+    PlatformDay.objects.create(day=AT.date(), declared="x", actual='evil"} 1\n\\', category="text", slot=0, calls=1)
     service = Api("read")
-    service.client.get("/metrics")  # notes the use of the key
+    service.client.get("/metrics")  # records the key's use
     with django_assert_num_queries(8):
-        found = lines(service.client)
-    assert 'tollgate_usage_day_calls{provider="evil\\"} 1\\n\\\\"} 1.0' in found
+        exported = lines(service.client)
+    assert 'tollgate_usage_day_calls{provider="evil\\"} 1\\n\\\\"} 1.0' in exported
 
 
-def test_label_sets_are_the_largest_and_one_for_the_rest() -> None:
+def test_the_largest_label_sets_are_kept_and_the_rest_are_summed() -> None:
     rows = [(f"p{number}", [number, 1]) for number in range(1, 6)]
-    assert metric_labels.bounded([*rows, ("other", [9, 9])], most=3) == {"other": [15, 12], "p5": [5, 1], "p4": [4, 1]}
-    assert metric_labels.bounded([]) == {}
+    assert metric_labels.limit_labels([*rows, ("other", [9, 9])], limit=3) == {
+        "other": [15, 12],
+        "p5": [5, 1],
+        "p4": [4, 1],
+    }
+    assert metric_labels.limit_labels([]) == {}

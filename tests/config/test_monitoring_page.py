@@ -1,4 +1,4 @@
-"""The Monitoring page: health now, the history and its routes, and the requests to look into; for those who may see them."""
+"""The Monitoring page: current health, history, routes, and the requests to examine; and who may see each."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ PAGE = "/admin/monitoring/"
 LOG = "/admin/monitoring/apirequest/"
 
 
-def _forget() -> None:
-    """What this process measured a moment ago."""
-    health.measured_in.cache_clear()
-    provider_health.measured_in.cache_clear()
+def _clear_caches() -> None:
+    """Clears the measurements that this process has cached."""
+    health.measure_cached.cache_clear()
+    provider_health.measure_cached.cache_clear()
 
 
 @pytest.fixture(autouse=True)
-def _measured_anew() -> Iterator[None]:
-    _forget()
+def _fresh_measurements() -> Iterator[None]:
+    _clear_caches()
     yield
-    _forget()
+    _clear_caches()
 
 
 @pytest.fixture
 def at(request_log: Recorder) -> datetime:
-    """When 20 requests of two routes came in, three of which failed."""
+    """Logs 20 requests of two routes, three of them failed. Returns their time."""
     at = timezone.now()
     for number in range(20):
         route, status = ("/a/", (404, 503)[number % 2]) if number < 3 else ("/b/", 200)
@@ -50,19 +50,19 @@ def at(request_log: Recorder) -> datetime:
     return at
 
 
-def page_of(client: Client, **query: str) -> str:
+def get_page(client: Client, **query: str) -> str:
     response = client.get(PAGE, query)
     assert response.status_code == 200
     return response.content.decode()
 
 
-def test_health_now_with_4xx_and_5xx_apart_routes_and_drops(viewer: Client, at: datetime) -> None:
-    page = page_of(viewer)
+def test_health_shows_4xx_and_5xx_separately_routes_and_drops(viewer: Client, at: datetime) -> None:
+    page = get_page(viewer)
     assert '<span class="badge critical">Critical</span>' in page
     for name, value in (
         ("Error rate", "15.0 %"),
-        ("4xx, by callers", "2"),
-        ("5xx, by the service", "1"),
+        ("4xx (client errors)", "2"),
+        ("5xx (server errors)", "1"),
         ("p95", "49 ms"),
         ("Not logged", "7"),
     ):
@@ -71,87 +71,87 @@ def test_health_now_with_4xx_and_5xx_apart_routes_and_drops(viewer: Client, at: 
     assert '<li class="chip">/a/: 3 of 3, 100.0 %</li>' in page
 
 
-def test_the_live_part_answers_by_itself(viewer: Client, at: datetime) -> None:
+def test_the_live_fragment_is_served_alone(viewer: Client, at: datetime) -> None:
     fragment = viewer.get("/admin/monitoring/now/").content.decode()
     assert '<span class="badge critical">Critical</span>' in fragment
     assert "<html" not in fragment
 
 
-def test_every_hour_has_its_bar_and_its_line_that_leads_to_its_requests(viewer: Client, at: datetime) -> None:
-    page, hour = page_of(viewer), at.replace(minute=0, second=0, microsecond=0)
+def test_every_hour_has_a_bar_and_a_row_with_a_link_to_its_requests(viewer: Client, at: datetime) -> None:
+    page, hour = get_page(viewer), at.replace(minute=0, second=0, microsecond=0)
     assert (
         f'<rect class="critical" x="241" y="0.0" width="8" height="60.0"><title>{hour:%b %d %H:%M}: 15 %</title>'
         in page
     )
     assert page.count('<svg class="chart"') == 3
     assert page.count('<th scope="row" class="when" data-label="Hour (UTC)">') == 25
-    named = filters.between(hour, hour + timedelta(hours=1))
-    assert f'<a href="{LOG}?time={named}">{hour:%b %d %H:%M}</a>' in page
+    range_name = filters.format_range(hour, hour + timedelta(hours=1))
+    assert f'<a href="{LOG}?time={range_name}">{hour:%b %d %H:%M}</a>' in page
 
 
-def test_thirty_days_and_anything_else_is_24_hours(viewer: Client, at: datetime) -> None:
-    assert page_of(viewer, span="30d").count('data-label="Day (UTC)">') == 31
-    assert page_of(viewer, span="junk").count('data-label="Hour (UTC)">') == 25
+def test_the_history_covers_24_hours_unless_30_days_are_chosen(viewer: Client, at: datetime) -> None:
+    assert get_page(viewer, span="30d").count('data-label="Day (UTC)">') == 31
+    assert get_page(viewer, span="junk").count('data-label="Hour (UTC)">') == 25
 
 
-def test_routes_lead_to_their_requests_and_to_their_errors(viewer: Client, at: datetime) -> None:
-    page = page_of(viewer)
+def test_routes_link_to_their_requests_and_errors(viewer: Client, at: datetime) -> None:
+    page = get_page(viewer)
     assert f'<a href="{LOG}?time=24h&amp;route=%2Fb%2F">/b/</a>' in page
     assert f'<a href="{LOG}?time=24h&amp;status=errors&amp;route=%2Fa%2F">3</a>' in page
     assert '<td class="num" data-label="Share">85.0 %</td>' in page
 
 
-def test_the_newest_errors_and_the_slowest_requests_lead_to_their_rows(viewer: Client, at: datetime) -> None:
-    page = page_of(viewer)
+def test_the_newest_errors_and_the_slowest_requests_link_to_their_rows(viewer: Client, at: datetime) -> None:
+    page = get_page(viewer)
     failed = ApiRequest.objects.filter(status__gte=400)
     slowest = ApiRequest.objects.get(duration_us=30_019)
     for row in (*failed, slowest):
         assert f'href="{LOG}{row.pk}/change/"' in page
-    assert "of the newest 20, since" in page
+    assert "of the latest 20, since" in page
 
 
-def test_providers_with_their_last_error_which_is_escaped(viewer: Client, account: Account) -> None:
+def test_the_last_error_of_a_provider_is_shown_escaped(viewer: Client, account: Account) -> None:
     now = timezone.now()
     record(account, now, {"status_code": 503, "error_message": "<b>down</b>", "response_time_ms": 800})
-    page = " ".join(page_of(viewer).split())
+    page = " ".join(get_page(viewer).split())
     assert '<th scope="row" data-label="Provider">OpenAI</th>' in page
     assert f'{now:%H:%M} 503 <span class="declared">&lt;b&gt;down&lt;/b&gt;</span>' in page
 
 
-def test_with_nothing_measured_nothing_is_healthy(viewer: Client) -> None:
-    page = page_of(viewer)
+def test_without_a_measurement_nothing_is_healthy(viewer: Client) -> None:
+    page = get_page(viewer)
     assert "Healthy" not in page
     assert "Health could not be measured" in page
-    assert "No request was counted in this time." in page
-    assert "No request of the last 24 hours failed." in page
+    assert "No requests in this time range." in page
+    assert "No failed requests in the last 24 hours." in page
 
 
-def test_the_number_of_queries_does_not_grow(
+def test_the_number_of_queries_is_fixed(
     viewer: Client, request_log: Recorder, at: datetime, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    page_of(viewer)
+    get_page(viewer)
     for number in range(40):
         request_log.add(entry(at=at - timedelta(minutes=number), route=f"/{number}/", status=500))
     request_log.flush()
-    _forget()
-    with django_assert_num_queries(13):  # the session and its rights 4, health 1, providers 2, history 2, requests 4
-        page_of(viewer)
+    _clear_caches()
+    with django_assert_num_queries(13):  # session and permissions 4, health 1, providers 2, history 2, requests 4
+        get_page(viewer)
 
 
-def test_who_may_not_see_usage_sees_no_providers(client: Client) -> None:
+def test_providers_need_the_permission_to_view_usage(client: Client) -> None:
     user = User.objects.create_user("staff", is_staff=True)
     user.user_permissions.add(Permission.objects.get(codename="view_apirequest"))
     client.force_login(user)
-    assert "Provider health" not in page_of(client)
+    assert "Provider health" not in get_page(client)
 
 
 @pytest.mark.parametrize("path", [PAGE, "/admin/monitoring/now/", "/admin/service/"])
-def test_who_may_not_see_the_log_sees_no_page(client: Client, path: str) -> None:
+def test_the_pages_need_the_permission_to_view_the_log(client: Client, path: str) -> None:
     client.force_login(User.objects.create_user("staff", is_staff=True))
     assert client.get(path).status_code == 403
 
 
-def test_the_sidebar_marks_the_page_and_not_its_log(viewer: Client) -> None:
+def test_the_sidebar_marks_the_page_but_not_on_the_log(viewer: Client) -> None:
     current = '<a href="/admin/monitoring/" aria-current="page">Monitoring</a>'
-    assert current in page_of(viewer)
+    assert current in get_page(viewer)
     assert current not in viewer.get(LOG).content.decode()

@@ -1,4 +1,4 @@
-"""The theme is one small style sheet, and every page outside the admin renders without any context."""
+"""The theme is one small style sheet; error pages render without a context."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_the_theme_is_one_file_under_15_kb() -> None:
         ("403_csrf.html", "Form expired"),
         ("404.html", "Page not found"),
         ("500.html", "Something went wrong"),
-        ("registration/locked.html", "Too many failed log-ins"),
+        ("registration/locked.html", "Too many failed logins"),
     ],
 )
 def test_an_error_page_needs_no_context(template: str, title: str) -> None:

@@ -1,4 +1,4 @@
-"""Bodies as a real server hands them over: chunked, of junk length, cut off; raw sockets against one granian process."""
+"""Request bodies through a real server: chunked, with an invalid length, cut off. Sends raw requests to a granian process."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ pytestmark = pytest.mark.real_clock(reason="starts a server")
 EVENT = {"event_id": "e1", "account": "a", "provider": "openai", "model": "gpt-4o"}
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     status: int
     body: Any
 
 
 class Server:
-    """A granian process with a database of its own."""
+    """A granian process with its own database."""
 
     def __init__(self, folder: Path) -> None:
         self.environment = {
@@ -40,8 +40,8 @@ class Server:
         }
         self._manage("migrate", "--verbosity=0")
         self.token = self._manage("create_api_key", "test", "--scope=ingest", "--scope=read").split()[-1]
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.port = listener.getsockname()[1]
         command = [sys.executable, "-m", "granian", "--interface=wsgi", "--host=127.0.0.1", f"--port={self.port}"]
         self.process = subprocess.Popen(
             [*command, "--no-ws", "config.wsgi:application"], cwd=ROOT, env=self.environment
@@ -49,7 +49,7 @@ class Server:
         self._wait()
 
     def _manage(self, *arguments: str) -> str:
-        done = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
             env=self.environment,
@@ -57,7 +57,7 @@ class Server:
             text=True,
             check=True,
         )
-        return done.stdout
+        return completed.stdout
 
     def _wait(self) -> None:
         for _ in range(200):
@@ -69,8 +69,8 @@ class Server:
                 return
         raise TimeoutError("granian does not answer")
 
-    def send(self, head: list[str], body: bytes, *, end: bool = False) -> Answer:
-        """One raw request for `POST usage/`; `end` says that nothing more will come."""
+    def send(self, head: list[str], body: bytes, *, end: bool = False) -> Response:
+        """Sends a raw `POST usage/` request; `end` closes the sending side after it."""
         lines = [
             "POST /api/v1/usage/ HTTP/1.1",
             "Host: localhost",
@@ -79,45 +79,45 @@ class Server:
             f"Authorization: Bearer {self.token}",
             *head,
         ]
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as raw:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
             try:
-                raw.sendall("\r\n".join([*lines, "", ""]).encode() + body)
+                connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
                 if end:
-                    raw.shutdown(socket.SHUT_WR)
+                    connection.shutdown(socket.SHUT_WR)
             except (BrokenPipeError, ConnectionResetError):
-                pass  # it has answered already
-            return _answer(raw)
+                pass  # the server has already responded
+            return _read_response(connection)
 
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(timeout=20)
 
 
-def _answer(raw: socket.socket) -> Answer:
+def _read_response(connection: socket.socket) -> Response:
     received = b""
     try:
-        while part := raw.recv(65536):
-            received += part
+        while chunk := connection.recv(65536):
+            received += chunk
     except ConnectionResetError:
         pass
     head, _, body = received.partition(b"\r\n\r\n")
     status = int(head.split()[1]) if head else 0
     try:
-        return Answer(status, json.loads(body))
+        return Response(status, json.loads(body))
     except ValueError:
-        return Answer(status, None)
+        return Response(status, None)
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    started = Server(tmp_path_factory.mktemp("wsgi"))
-    yield started
-    started.stop()
+    server = Server(tmp_path_factory.mktemp("wsgi"))
+    yield server
+    server.stop()
 
 
 def chunked(body: bytes, size: int) -> bytes:
-    parts = [body[start : start + size] for start in range(0, len(body), size)]
-    return b"".join(f"{len(part):x}\r\n".encode() + part + b"\r\n" for part in parts) + b"0\r\n\r\n"
+    chunks = [body[start : start + size] for start in range(0, len(body), size)]
+    return b"".join(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n" for chunk in chunks) + b"0\r\n\r\n"
 
 
 def event(name: str) -> bytes:
@@ -128,21 +128,21 @@ CHUNKED = ["Transfer-Encoding: chunked"]
 
 
 @pytest.mark.parametrize("size", [1, 7, 10_000])
-def test_a_chunked_body_is_read_as_any_other(server: Server, size: int) -> None:
+def test_a_chunked_body_is_read_like_any_other(server: Server, size: int) -> None:
     body = event(f"chunks of {size}")
-    answer = server.send(CHUNKED, chunked(body, size))
-    again = server.send([f"Content-Length: {len(body)}"], body)
+    response = server.send(CHUNKED, chunked(body, size))
+    repeated = server.send([f"Content-Length: {len(body)}"], body)
 
-    assert (answer.status, answer.body["status"]) == (201, "accepted")
-    assert (again.status, again.body) == (200, {**answer.body, "status": "duplicate"})
+    assert (response.status, response.body["status"]) == (201, "accepted")
+    assert (repeated.status, repeated.body) == (200, {**response.body, "status": "duplicate"})
 
 
-def test_a_large_chunked_batch_is_read_whole(server: Server) -> None:
+def test_a_large_chunked_batch_is_read_completely(server: Server) -> None:
     batch = json.dumps(
         {"events": [{**EVENT, "event_id": f"large {n}", "error_message": "x" * 4000} for n in range(1000)]}
     )
-    answer = server.send(CHUNKED, chunked(batch.encode(), 60_000))
-    assert (answer.status, answer.body["accepted"]) == (200, 1000)
+    response = server.send(CHUNKED, chunked(batch.encode(), 60_000))
+    assert (response.status, response.body["accepted"]) == (200, 1000)
 
 
 @pytest.mark.parametrize(
@@ -150,26 +150,26 @@ def test_a_large_chunked_batch_is_read_whole(server: Server) -> None:
     [(b"", 400), (b"{", 400), (b"[]", 400), (b" " * (5 * MIB + 1), 413), (event("e") + b" " * 20 * MIB, 413)],
     ids=["empty", "cut", "list", "over 5 MiB", "20 MiB"],
 )
-def test_a_bad_chunked_body_is_refused_as_any_other(server: Server, body: bytes, status: int) -> None:
-    answer = server.send(CHUNKED, chunked(body, 1 << 20))
-    assert answer.status == status
+def test_a_bad_chunked_body_is_refused_like_any_other(server: Server, body: bytes, status: int) -> None:
+    response = server.send(CHUNKED, chunked(body, 1 << 20))
+    assert response.status == status
 
 
 @pytest.mark.parametrize("length", ["junk", "-5", "+5", "5.0", "0x10", "1e3", "5, 6", "9" * 30, "\u00b2"])
-def test_a_junk_length_is_400(server: Server, length: str) -> None:
+def test_an_invalid_length_is_400(server: Server, length: str) -> None:
     assert server.send([f"Content-Length: {length}"], event("junk"), end=True).status == 400
 
 
 @pytest.mark.parametrize("length", ["0", "00", ""])
-def test_a_length_of_nothing_is_an_empty_body(server: Server, length: str) -> None:
+def test_a_length_of_0_is_an_empty_body(server: Server, length: str) -> None:
     assert server.send([f"Content-Length: {length}"], b"").status == 400
 
 
-def test_no_length_at_all_is_an_empty_body(server: Server) -> None:
+def test_no_length_is_an_empty_body(server: Server) -> None:
     assert server.send([], b"").status == 400
 
 
-def test_a_body_that_is_cut_off_stores_nothing(server: Server) -> None:
+def test_a_cut_off_body_stores_nothing(server: Server) -> None:
     body = event("cut off")
     server.send([f"Content-Length: {len(body) + 10}"], body, end=True)
     server.send(CHUNKED, chunked(body, 7)[:-20], end=True)
@@ -177,15 +177,15 @@ def test_a_body_that_is_cut_off_stores_nothing(server: Server) -> None:
     assert server.send([f"Content-Length: {len(body)}"], body).body["status"] == "accepted"
 
 
-def test_an_address_that_the_caller_claims_for_itself_is_ignored(server: Server) -> None:
+def test_a_forwarded_address_from_the_caller_is_ignored(server: Server) -> None:
     body = event("forwarded")
-    answer = server.send([f"Content-Length: {len(body)}", "X-Forwarded-For: 6.6.6.6, junk"], body)
-    assert answer.status == 201
+    response = server.send([f"Content-Length: {len(body)}", "X-Forwarded-For: 6.6.6.6, junk"], body)
+    assert response.status == 201
 
 
-def test_junk_lengths_are_refused_before_django_sees_them() -> None:
-    told: list[Any] = []
+def test_invalid_lengths_are_refused_before_django_sees_them() -> None:
+    statuses: list[Any] = []
     for length in ("junk", "-1", " 5", "\u0665"):
-        body = wsgi.application({"CONTENT_LENGTH": length}, lambda *head: told.append(head[0]))
+        body = wsgi.application({"CONTENT_LENGTH": length}, lambda *head: statuses.append(head[0]))
         assert json.loads(b"".join(body))["errors"][0]["code"] == "bad_request"
-    assert told == ["400 Bad Request"] * 4
+    assert statuses == ["400 Bad Request"] * 4

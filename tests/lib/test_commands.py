@@ -1,4 +1,4 @@
-"""How long-running commands behave: lines or a bar, exit status, and a stop after the batch that runs."""
+"""Long-running commands: progress as lines or a bar, exit status, and stopping after the current batch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def command(err: StringIO) -> BaseCommand:
     return BaseCommand(stdout=StringIO(), stderr=err)
 
 
-def test_without_a_terminal_each_batch_is_a_line() -> None:
+def test_without_a_terminal_each_batch_prints_a_line() -> None:
     err = StringIO()
     with commands.Progress(command(err), "logs", 30) as progress:
         progress.add(10)
@@ -30,7 +30,7 @@ def test_without_a_terminal_each_batch_is_a_line() -> None:
     assert err.getvalue() == "10 of 30 logs\n30 of 30 logs, to July\n"
 
 
-def test_without_a_total_only_what_is_done_is_told() -> None:
+def test_without_a_total_only_the_finished_count_is_printed() -> None:
     err = StringIO()
     with commands.Progress(command(err), "logs") as progress:
         progress.add(10)
@@ -38,7 +38,7 @@ def test_without_a_total_only_what_is_done_is_told() -> None:
     assert err.getvalue() == "10 logs\n"
 
 
-def test_on_a_terminal_there_is_a_bar(capsys: pytest.CaptureFixture[str]) -> None:
+def test_on_a_terminal_progress_is_a_bar(capsys: pytest.CaptureFixture[str]) -> None:
     err = Terminal()
     with commands.Progress(command(err), "logs", 30) as progress:
         progress.add(30)
@@ -47,7 +47,7 @@ def test_on_a_terminal_there_is_a_bar(capsys: pytest.CaptureFixture[str]) -> Non
     assert "30/30" in capsys.readouterr().err
 
 
-def test_sigterm_stops_after_the_batch_and_the_handler_is_put_back() -> None:
+def test_sigterm_stops_after_the_current_batch_and_the_handler_is_restored() -> None:
     before = signal.getsignal(signal.SIGTERM)
     done = []
     with commands.Progress(command(StringIO()), "logs") as progress:
@@ -63,13 +63,13 @@ def test_sigterm_stops_after_the_batch_and_the_handler_is_put_back() -> None:
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_a_command_that_failed_ends_with_1_after_its_closing_line() -> None:
+def test_a_failed_command_exits_with_1_after_its_closing_line() -> None:
     out = StringIO()
-    with pytest.raises(SystemExit) as stopped:
-        commands.close(BaseCommand(stdout=out), "3 refused.", failed=True)
+    with pytest.raises(SystemExit) as exited:
+        commands.finish(BaseCommand(stdout=out), "3 refused.", failed=True)
 
-    assert (stopped.value.code, out.getvalue()) == (1, "3 refused.\n")
+    assert (exited.value.code, out.getvalue()) == (1, "3 refused.\n")
 
 
-def test_bad_use_is_2() -> None:
-    assert commands.bad_use("no").returncode == 2
+def test_a_usage_error_exits_with_2() -> None:
+    assert commands.usage_error("no").returncode == 2

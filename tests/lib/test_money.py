@@ -1,4 +1,4 @@
-"""Money in nano-USD: half-even everywhere, exact there and back."""
+"""Money in nano-USD: rounding is half-even, and conversion loses nothing in either direction."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_usd_becomes_nano_half_even(usd: str, nano: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("nano", "text", "shown"),
+    ("nano", "exact", "formatted"),
     [
         (0, "0", "$0.00"),
         (1, "0.000000001", "<$0.01"),
@@ -50,21 +50,21 @@ def test_usd_becomes_nano_half_even(usd: str, nano: int) -> None:
         (9 * 10**18, "9000000000", "$9,000,000,000.00"),
     ],
 )
-def test_nano_as_text_and_as_shown(nano: int, text: str, shown: str) -> None:
-    assert (money.exact_usd(nano), money.format_usd(nano)) == (text, shown)
+def test_nano_usd_as_exact_and_as_formatted_text(nano: int, exact: str, formatted: str) -> None:
+    assert (money.exact_usd(nano), money.format_usd(nano)) == (exact, formatted)
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None)  # a slow machine is not a failure
 @given(st.integers(min_value=-(2**63), max_value=2**63 - 1))
-def test_text_loses_nothing(nano: int) -> None:
+def test_conversion_to_text_and_back_loses_nothing(nano: int) -> None:
     assert money.nano_from_usd(Decimal(money.exact_usd(nano))) == nano
     assert money.usd_from_nano(nano) == Decimal(money.exact_usd(nano))
 
 
-@settings(deadline=None)  # a busy machine is no failure
+@settings(deadline=None)  # a slow machine is not a failure
 @given(st.integers(min_value=-(10**30), max_value=10**30), st.integers(min_value=1, max_value=10**12))
-def test_half_even_is_as_the_decimal_module_rounds(numerator: int, denominator: int) -> None:
+def test_half_even_rounding_equals_that_of_the_decimal_module(numerator: int, denominator: int) -> None:
     quotient, rest = divmod(numerator, denominator)
     tail = Decimal("0.5") if 2 * rest == denominator else Decimal("0.25") if 2 * rest < denominator else Decimal("0.75")
     rounded = (tail + quotient % 2).quantize(Decimal(1), rounding="ROUND_HALF_EVEN") - quotient % 2
-    assert money.half_even(numerator, denominator) == quotient + int(rounded)
+    assert money.divide_half_even(numerator, denominator) == quotient + int(rounded)

@@ -1,4 +1,4 @@
-"""Which URLs and addresses are called at all; and that a checked address is what is connected to."""
+"""Which URLs and addresses may be called; connections go to the very address that was checked."""
 
 from __future__ import annotations
 
@@ -10,46 +10,46 @@ from typing import Any
 import pytest
 
 from lib import outbound
-from lib.outbound import NoAnswer, NotAllowed, Target
+from lib.outbound import AddressNotAllowed, NoResponse, UrlParts
 
 PUBLIC = "93.184.215.14"
 
 
 def resolver(*answers: list[str]) -> Any:
-    """Stands in for the system's: each call is answered by the next list of addresses, the last one for ever."""
-    left = list(answers)
+    """A fake getaddrinfo: each call returns the next list of addresses; the last list repeats."""
+    remaining = list(answers)
 
-    def getaddrinfo(_host: str, port: int, **_kinds: object) -> list[Any]:
-        found = left.pop(0) if len(left) > 1 else left[0]
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in found]
+    def getaddrinfo(_host: str, port: int, **_options: object) -> list[Any]:
+        addresses = remaining.pop(0) if len(remaining) > 1 else remaining[0]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
 
     return getaddrinfo
 
 
 @pytest.fixture
 def dialled(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Where somebody tried to connect to; nobody answers."""
-    tried: list[Any] = []
+    """The addresses of all connection attempts; every attempt is refused."""
+    attempts: list[Any] = []
 
     def create_connection(address: Any, **_options: object) -> socket.socket:
-        tried.append(address)
+        attempts.append(address)
         raise ConnectionRefusedError("nobody there")
 
     monkeypatch.setattr(socket, "create_connection", create_connection)
-    return tried
+    return attempts
 
 
 @pytest.mark.parametrize(
     ("url", "target"),
     [
-        ("https://example.com", Target("https", "example.com", 443, "/")),
-        ("http://EXAMPLE.com/a/b?c=d", Target("http", "example.com", 80, "/a/b?c=d")),
-        ("https://example.com:8443/x#y", Target("https", "example.com", 8443, "/x")),
-        ("http://[2606:2800:21f::1]:1024/", Target("http", "2606:2800:21f::1", 1024, "/")),
+        ("https://example.com", UrlParts("https", "example.com", 443, "/")),
+        ("http://EXAMPLE.com/a/b?c=d", UrlParts("http", "example.com", 80, "/a/b?c=d")),
+        ("https://example.com:8443/x#y", UrlParts("https", "example.com", 8443, "/x")),
+        ("http://[2606:2800:21f::1]:1024/", UrlParts("http", "2606:2800:21f::1", 1024, "/")),
     ],
 )
-def test_a_url_in_parts(url: str, target: Target) -> None:
-    assert outbound.target(url) == target
+def test_a_url_is_split_into_its_parts(url: str, target: UrlParts) -> None:
+    assert outbound.parse_url(url) == target
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,9 @@ def test_a_url_in_parts(url: str, target: Target) -> None:
         "https://exämple.com/",
     ],
 )
-def test_what_is_no_url_to_call(url: str) -> None:
-    with pytest.raises(NotAllowed):
-        outbound.target(url)
+def test_a_url_that_may_not_be_called_is_refused(url: str) -> None:
+    with pytest.raises(AddressNotAllowed):
+        outbound.parse_url(url)
 
 
 @pytest.mark.parametrize(
@@ -114,15 +114,15 @@ def test_what_is_no_url_to_call(url: str) -> None:
 )
 def test_special_addresses_are_never_called(monkeypatch: pytest.MonkeyPatch, dialled: list[Any], address: str) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", resolver([address]))
-    with pytest.raises(NotAllowed):
+    with pytest.raises(AddressNotAllowed):
         outbound.post("https://looks-fine.example/", b"", {})
     assert dialled == []
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "[::1]", "0"])
-def test_nor_in_any_spelling(dialled: list[Any], host: str) -> None:
-    """The system's own resolver reads them."""
-    with pytest.raises((NotAllowed, NoAnswer)):
+def test_special_addresses_are_refused_in_every_spelling(dialled: list[Any], host: str) -> None:
+    """The system resolver accepts all of these spellings."""
+    with pytest.raises((AddressNotAllowed, NoResponse)):
         outbound.post(f"http://{host}/", b"", {})
     assert dialled == []
 
@@ -130,66 +130,68 @@ def test_nor_in_any_spelling(dialled: list[Any], host: str) -> None:
 @pytest.mark.parametrize("address", [PUBLIC, "8.8.8.8", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "::ffff:8.8.8.8"])
 def test_public_addresses_are_called(monkeypatch: pytest.MonkeyPatch, dialled: list[Any], address: str) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", resolver([address]))
-    with pytest.raises(NoAnswer, match="ConnectionRefusedError"):
+    with pytest.raises(NoResponse, match="ConnectionRefusedError"):
         outbound.post("https://example.com/", b"", {})
     assert dialled == [(str(ipaddress.ip_address(address)), 443)]
 
 
-def test_one_private_address_among_public_ones_is_enough(monkeypatch: pytest.MonkeyPatch, dialled: list[Any]) -> None:
+def test_one_private_address_among_public_ones_refuses_the_url(
+    monkeypatch: pytest.MonkeyPatch, dialled: list[Any]
+) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", resolver([PUBLIC, "10.0.0.1"]))
-    with pytest.raises(NotAllowed, match=r"10\.0\.0\.1"):
+    with pytest.raises(AddressNotAllowed, match=r"10\.0\.0\.1"):
         outbound.post("https://example.com/", b"", {})
     assert dialled == []
 
 
-def test_a_name_that_resolves_to_something_else_a_moment_later_leads_nowhere(
+def test_a_name_that_would_resolve_differently_later_is_not_resolved_again(
     monkeypatch: pytest.MonkeyPatch, dialled: list[Any]
 ) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", resolver([PUBLIC], ["127.0.0.1"]))
-    with pytest.raises(NoAnswer):
+    with pytest.raises(NoResponse):
         outbound.post("http://rebinding.example/", b"", {})
     assert dialled == [(PUBLIC, 80)]
 
 
-def test_a_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_args: object, **_kinds: object) -> None:
+def test_a_name_that_does_not_resolve_is_no_response(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: object, **_options: object) -> None:
         raise socket.gaierror(-2, "Name or service not known")
 
-    monkeypatch.setattr(socket, "getaddrinfo", fails)
-    with pytest.raises(NoAnswer, match="does not resolve"):
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    with pytest.raises(NoResponse, match="does not resolve"):
         outbound.post("http://nobody.example/", b"", {})
 
 
-def test_a_second_address_is_tried_and_no_third(monkeypatch: pytest.MonkeyPatch, dialled: list[Any]) -> None:
+def test_only_the_first_two_addresses_are_tried(monkeypatch: pytest.MonkeyPatch, dialled: list[Any]) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", resolver(["8.8.8.8", PUBLIC, "1.1.1.1"]))
-    with pytest.raises(NoAnswer):
+    with pytest.raises(NoResponse):
         outbound.post("http://example.com/", b"", {})
     assert [address for address, _ in dialled] == ["8.8.8.8", PUBLIC]
 
 
-def test_https_asks_for_the_urls_host_at_the_checked_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The certificate is that of the name, though the name is not looked up again."""
+def test_https_verifies_the_urls_host_at_the_checked_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The certificate must match the host name, although the name is not resolved again."""
     near, far = socket.socketpair()
-    asked: list[str] = []
+    server_names: list[str] = []
 
     class Context:
         def wrap_socket(self, plain: socket.socket, *, server_hostname: str) -> socket.socket:
-            asked.append(server_hostname)
+            server_names.append(server_hostname)
             return plain
 
     monkeypatch.setattr(socket, "getaddrinfo", resolver([PUBLIC], ["127.0.0.1"]))
     monkeypatch.setattr(socket, "create_connection", lambda address, **_: near if address == (PUBLIC, 443) else None)
-    monkeypatch.setattr(outbound, "_context", Context)
+    monkeypatch.setattr(outbound, "_ssl_context", Context)
     far.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 5\r\n\r\nlater")
 
     assert outbound.post("https://hooks.example.com/a?b=c", b"{}", {"X-One": "1"}) == (202, "later")
     sent = far.recv(4096)
     far.close()
-    assert asked == ["hooks.example.com"]
+    assert server_names == ["hooks.example.com"]
     assert sent.startswith(b"POST /a?b=c HTTP/1.1\r\nHost: hooks.example.com\r\n")
     assert sent.endswith(b"\r\n\r\n{}")
 
 
 def test_certificates_are_verified() -> None:
-    context = outbound._context()
+    context = outbound._ssl_context()
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)

@@ -1,4 +1,4 @@
-"""Arrays in binary arrive as they were sent, and an error is one that callers know. On PostgreSQL only."""
+"""PostgreSQL only: binary arrays arrive unchanged, and errors are raised as Django's."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from django.db import DataError, connection
 
 from billing.models import UsageLog
 from lib import postgres
-from tests.billing.ledger_rows import NOW, record
+from tests.billing.ledger_rows import NOON, record
 
 pytestmark = [
     pytest.mark.django_db,
-    pytest.mark.skipif(connection.vendor != "postgresql", reason="another database"),
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="needs PostgreSQL"),
 ]
 KEY = UUID("0193a1b2-0000-7000-8000-000000000001")
 
@@ -31,23 +31,23 @@ KEY = UUID("0193a1b2-0000-7000-8000-000000000001")
     ],
     ids=lambda values: type(values[0]).__name__,
 )
-def test_an_array_arrives_as_it_was_sent(values: list[Any]) -> None:
-    array = postgres.Array(values)
-    with postgres.cursor(connection) as cursor:
+def test_an_array_arrives_unchanged(values: list[Any]) -> None:
+    array = postgres.BinaryArray(values)
+    with postgres.native_cursor(connection) as cursor:
         cursor.execute(f"SELECT %b::{array.type}[]".encode(), [array])
         assert cursor.fetchone() == (values,)
 
 
-def test_a_uuid_may_come_as_its_bytes() -> None:
-    assert postgres.Array([KEY.bytes]).packed == postgres.Array([KEY]).packed
+def test_a_uuid_may_be_passed_as_bytes() -> None:
+    assert postgres.BinaryArray([KEY.bytes]).packed == postgres.BinaryArray([KEY]).packed
 
 
-def test_an_error_is_djangos() -> None:
-    with pytest.raises(DataError), postgres.cursor(connection) as cursor:
+def test_an_error_is_raised_as_djangos() -> None:
+    with pytest.raises(DataError), postgres.native_cursor(connection) as cursor:
         cursor.execute("SELECT 1 / 0")
 
 
-def test_rows_come_as_django_reads_them() -> None:
+def test_rows_equal_those_that_django_reads() -> None:
     record({"metadata": {"a": [1, 0.5, None, "\u00e9"]}, "usage": {"seconds": "0.5"}}, {"provider": "x.y"})
     columns = (
         "id",
@@ -60,7 +60,7 @@ def test_rows_come_as_django_reads_them() -> None:
         "is_priced",
         "provider",
     )
-    found = UsageLog.objects.filter(provider__contains="", timestamp__lte=NOW).order_by("id").values_list(*columns)
+    logs = UsageLog.objects.filter(provider__contains="", timestamp__lte=NOON).order_by("id").values_list(*columns)
 
-    assert postgres.fetch(connection, found) == list(found)
-    assert postgres.fetch(connection, found.filter(id__in=[])) == []
+    assert postgres.fetch_binary(connection, logs) == list(logs)
+    assert postgres.fetch_binary(connection, logs.filter(id__in=[])) == []

@@ -1,4 +1,4 @@
-"""The registry behind /readyz: every check is run, each within its time, and the worst finding counts."""
+"""The checks behind /readyz: every check runs within its timeout, and the worst status counts."""
 
 import threading
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from lib import readiness
-from lib.readiness import Finding
+from lib.readiness import CheckResult
 
 
 @pytest.fixture(autouse=True)
@@ -15,46 +15,49 @@ def _empty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "_running", {})
 
 
-def test_findings_come_in_the_order_of_registration() -> None:
-    readiness.register("b", lambda: Finding("ok", "fine"))
-    readiness.register("a", lambda: Finding("warning", "late"))
-    assert list(readiness.run().items()) == [("b", Finding("ok", "fine")), ("a", Finding("warning", "late"))]
+def test_results_are_in_order_of_registration() -> None:
+    readiness.register("b", lambda: CheckResult("ok", "fine"))
+    readiness.register("a", lambda: CheckResult("warning", "late"))
+    assert list(readiness.run_checks().items()) == [
+        ("b", CheckResult("ok", "fine")),
+        ("a", CheckResult("warning", "late")),
+    ]
 
 
-def test_a_check_that_breaks_is_critical_and_keeps_its_message_to_itself() -> None:
-    def broken() -> Finding:
+def test_a_check_that_raises_is_critical_and_its_message_is_not_shown() -> None:
+    def broken() -> CheckResult:
         raise ConnectionError("password=s3cret")
 
     readiness.register("broken", broken)
-    readiness.register("next", lambda: Finding("ok", ""))
-    assert readiness.run() == {
-        "broken": Finding("critical", "could not be checked: ConnectionError"),
-        "next": Finding("ok", ""),
+    readiness.register("next", lambda: CheckResult("ok", ""))
+    assert readiness.run_checks() == {
+        "broken": CheckResult("critical", "could not be checked: ConnectionError"),
+        "next": CheckResult("ok", ""),
     }
 
 
-def test_a_check_that_hangs_is_critical_holds_one_thread_and_is_well_again_afterwards() -> None:
-    over, runs = threading.Event(), []
+def test_a_check_that_hangs_is_critical_uses_one_thread_and_recovers() -> None:
+    released, runs = threading.Event(), []
 
-    def hanging() -> Finding:
+    def hanging() -> CheckResult:
         runs.append(threading.current_thread())
-        over.wait(30)
-        return Finding("ok", "at last")
+        released.wait(30)
+        return CheckResult("ok", "at last")
 
-    readiness.register("hanging", hanging, limit=timedelta(milliseconds=50))
-    readiness.register("next", lambda: Finding("ok", "fine"))
-    late = {"hanging": Finding("critical", "no answer in time"), "next": Finding("ok", "fine")}
-    assert [readiness.run() for _ in range(3)] == [late, late, late]
+    readiness.register("hanging", hanging, timeout=timedelta(milliseconds=50))
+    readiness.register("next", lambda: CheckResult("ok", "fine"))
+    late = {"hanging": CheckResult("critical", "no answer in time"), "next": CheckResult("ok", "fine")}
+    assert [readiness.run_checks() for _ in range(3)] == [late, late, late]
     assert len(runs) == 1
 
-    over.set()
+    released.set()
     runs[0].join()
-    assert readiness.run()["hanging"] == Finding("ok", "at last")
+    assert readiness.run_checks()["hanging"] == CheckResult("ok", "at last")
 
 
 @pytest.mark.parametrize(
     ("statuses", "expected"),
     [([], "ok"), (["ok"], "ok"), (["ok", "warning"], "warning"), (["critical", "warning", "ok"], "critical")],
 )
-def test_the_worst_finding_counts(statuses: list[readiness.Status], expected: str) -> None:
-    assert readiness.worst([Finding(status, "") for status in statuses]) == expected
+def test_the_worst_status_counts(statuses: list[readiness.CheckStatus], expected: str) -> None:
+    assert readiness.worst_status([CheckResult(status, "") for status in statuses]) == expected

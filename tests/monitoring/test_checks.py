@@ -1,4 +1,4 @@
-"""A bad setting stops the start and names itself."""
+"""System checks of settings: an invalid setting is reported by name."""
 
 from pytest_django import Settings
 
@@ -14,7 +14,7 @@ def test_a_trusted_proxy_is_an_address_or_a_network(settings: Settings) -> None:
     ]
 
 
-def test_a_warning_comes_no_later_than_critical(settings: Settings) -> None:
+def test_the_warning_threshold_is_at_most_the_critical_one(settings: Settings) -> None:
     settings.HEALTH_WARNING_PERCENT, settings.HEALTH_CRITICAL_PERCENT = 10, 10
     assert checks.health_thresholds() == []
     settings.HEALTH_WARNING_PERCENT = 11

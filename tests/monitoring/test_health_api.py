@@ -1,4 +1,4 @@
-"""`GET health/system/`: who may ask, and the answer to the letter."""
+"""`GET health/system/`: access, and the exact response."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,16 +15,16 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.monitoring.urls"), 
 ROUTE = {"route": "/api/v1/usage/", "requests": 20, "errors": 2, "error_rate": 10.0, "p95_ms": 48.8}
 
 
-def bearer(scope: str) -> dict[str, str]:
+def bearer_header(scope: str) -> dict[str, str]:
     _key, token = access.create_key(name="a key", scopes=[scope], at=AT)
     return {"authorization": f"Bearer {token}"}
 
 
-def test_the_answer(request_log: Recorder, client: Client) -> None:
+def test_the_exact_response(request_log: Recorder, client: Client) -> None:
     for number in range(20):
         request_log.add(entry(at=AT - timedelta(minutes=2), status=404 if number < 2 else 200, duration_us=30_000))
     request_log.flush()
-    response = client.get("/api/v1/health/system/", headers=bearer("read"))
+    response = client.get("/api/v1/health/system/", headers=bearer_header("read"))
     assert response.status_code == 200
     assert response.json() == {
         "status": "warning",
@@ -47,7 +47,7 @@ def test_the_answer(request_log: Recorder, client: Client) -> None:
 
 
 def test_without_requests_counts_are_0_and_the_rest_is_null(request_log: Recorder, client: Client) -> None:
-    response = client.get("/api/v1/health/system/", headers=bearer("read"))
+    response = client.get("/api/v1/health/system/", headers=bearer_header("read"))
     assert response.json() == {
         "status": "unknown",
         "reason": "no_requests",
@@ -68,32 +68,32 @@ def test_without_requests_counts_are_0_and_the_rest_is_null(request_log: Recorde
     }
 
 
-def test_it_measures_what_the_middleware_wrote(request_log: Recorder, client: Client) -> None:
-    headers = bearer("read")
+def test_health_measures_the_requests_that_the_middleware_logged(request_log: Recorder, client: Client) -> None:
+    headers = bearer_header("read")
     for path in ("/plain/", "/plain/", "/plain/", "/nowhere/"):
         client.get(path)
     request_log.flush()
-    answer = client.get("/api/v1/health/system/", headers=headers).json()
-    assert (answer["recent_requests"], answer["recent_errors"], answer["error_rate"]) == (4, 1, 25.0)
-    assert answer["status"] == "critical"
+    body = client.get("/api/v1/health/system/", headers=headers).json()
+    assert (body["recent_requests"], body["recent_errors"], body["error_rate"]) == (4, 1, 25.0)
+    assert body["status"] == "critical"
 
 
-def test_it_takes_one_query_beside_those_for_the_caller(
+def test_one_query_measures_health_besides_the_one_for_the_key(
     request_log: Recorder, client: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    headers = bearer("read")
+    headers = bearer_header("read")
     client.get("/api/v1/health/system/", headers=headers)
     with django_assert_num_queries(2):  # the key, and the minutes
         client.get("/api/v1/health/system/", headers=headers)
 
 
-def test_it_needs_a_caller(client: Client) -> None:
+def test_an_anonymous_request_is_401(client: Client) -> None:
     assert client.get("/api/v1/health/system/").status_code == 401
 
 
-def test_it_needs_the_scope_read(client: Client) -> None:
-    assert client.get("/api/v1/health/system/", headers=bearer("ingest")).status_code == 403
+def test_the_scope_read_is_required(client: Client) -> None:
+    assert client.get("/api/v1/health/system/", headers=bearer_header("ingest")).status_code == 403
 
 
-def test_it_is_only_read(client: Client) -> None:
-    assert client.post("/api/v1/health/system/", headers=bearer("read")).status_code == 405
+def test_a_post_is_405(client: Client) -> None:
+    assert client.post("/api/v1/health/system/", headers=bearer_header("read")).status_code == 405

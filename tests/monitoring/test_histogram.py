@@ -1,4 +1,4 @@
-"""Which column a duration falls in, and what the columns say."""
+"""The histogram of durations: its columns, and percentiles computed from them."""
 
 import pytest
 
@@ -19,8 +19,8 @@ from monitoring.models import RequestMinute
         (10**15, "ms_more"),
     ],
 )
-def test_a_bound_belongs_to_the_column_that_it_names(duration_us: int, column: str) -> None:
-    assert histogram.COLUMNS[histogram.slot(duration_us)] == column
+def test_a_bound_falls_in_the_column_with_its_name(duration_us: int, column: str) -> None:
+    assert histogram.COLUMNS[histogram.column_index(duration_us)] == column
 
 
 def counts(**columns: int) -> list[int]:
@@ -43,7 +43,7 @@ def counts(**columns: int) -> list[int]:
         ({"ms_1": 98, "ms_more": 2}, 99, 10000.0),
     ],
 )
-def test_a_percentile_lies_on_a_line_within_its_column(
+def test_a_percentile_is_interpolated_within_its_column(
     columns: dict[str, int], percent: int, expected: float | None
 ) -> None:
     assert histogram.percentile(counts(**columns), percent) == expected

@@ -1,4 +1,4 @@
-"""The hours of requests, built from the minutes of an earlier release: forward, twice, back, and forward again."""
+"""The migration that builds hours from the minutes of an earlier release: forwards, twice, backwards, forwards again."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ def stored() -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.django_db
-def test_hours_are_built_as_the_recorder_writes_them_and_only_where_there_are_none(request_log: Recorder) -> None:
+def test_hours_are_built_as_the_recorder_writes_them_and_only_if_missing(request_log: Recorder) -> None:
     for minutes in (0, 1, 59, 60, 300):
         for status in (200, 404, 500):
             request_log.add(entry(at=NINE + timedelta(minutes=minutes), status=status, duration_us=minutes * 1_000))
     request_log.flush()
-    written = stored()
-    assert len(written) == 9
+    recorded = stored()
+    assert len(recorded) == 9
 
     RequestHour.objects.all().delete()
-    assert forwards() == written
-    assert forwards() == written
-    RequestHour.objects.filter(hour=NINE).delete()  # as if killed in between
-    assert forwards() == written
+    assert forwards() == recorded
+    assert forwards() == recorded
+    RequestHour.objects.filter(hour=NINE).delete()  # as if the migration was killed
+    assert forwards() == recorded
     migration.backwards(apps, connection.schema_editor())
     assert stored() == []
-    assert forwards() == written
+    assert forwards() == recorded
 
 
 @pytest.mark.django_db

@@ -1,4 +1,4 @@
-"""What is said of a job: how its last run ended, and before that, whether anybody runs it at all."""
+"""The state of a job: late or killed comes before the outcome of its last run."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.fixture(autouse=True)
 def _one_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = Job("one", timedelta(hours=1), timedelta(minutes=15), lambda _at: "")
-    monkeypatch.setattr(jobs, "registered", lambda: (one,))
+    job = Job("one", timedelta(hours=1), timedelta(minutes=15), lambda _at: "")
+    monkeypatch.setattr(jobs, "registered", lambda: (job,))
 
 
 def state_of(**run: object) -> tuple[str, bool]:
     JobRun.objects.create(**{"name": "one", "due_at": AT + MINUTE, "started_at": AT - MINUTE, "outcome": "done", **run})
-    (found,) = job_states.states(AT)
-    return found.state, found.is_bad
+    (job_state,) = job_states.load_states(AT)
+    return job_state.state, job_state.has_problem
 
 
 @pytest.mark.parametrize(
-    ("run", "state", "bad"),
+    ("run", "state", "has_problem"),
     [
         ({}, "ok", False),
         ({"outcome": "trouble"}, "trouble", True),
@@ -43,12 +43,10 @@ def state_of(**run: object) -> tuple[str, bool]:
         ({"started_at": None, "outcome": "", "due_at": AT - 6 * MINUTE}, "late", True),
     ],
 )
-def test_being_late_or_killed_counts_more_than_how_the_last_run_ended(
-    run: dict[str, object], state: str, bad: bool
-) -> None:
-    assert state_of(**run) == (state, bad)
+def test_late_and_killed_come_before_the_last_outcome(run: dict[str, object], state: str, has_problem: bool) -> None:
+    assert state_of(**run) == (state, has_problem)
 
 
-def test_a_job_that_no_process_has_seen_was_never_run() -> None:
-    (found,) = job_states.states(AT)
-    assert (found.name, found.state, found.is_bad, found.run) == ("one", "never", True, None)
+def test_a_job_without_a_row_was_never_run() -> None:
+    (job_state,) = job_states.load_states(AT)
+    assert (job_state.name, job_state.state, job_state.has_problem, job_state.run) == ("one", "never", True, None)

@@ -1,4 +1,4 @@
-"""What each readiness check says: the schema, the jobs, the last check of the ledger, requests that were dropped."""
+"""The readiness checks: migrations, jobs, the last ledger check and dropped requests."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
 from lib import ids, jobs
-from lib.readiness import Finding
+from lib.readiness import CheckResult
 from monitoring import readiness_checks, recorder
 from monitoring.models import JobRun
 
-pytestmark = pytest.mark.django_db
-
-NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+pytestmark = [pytest.mark.django_db, pytest.mark.frozen_at(NOON)]
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
 
 
@@ -24,61 +23,63 @@ MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
 def _at_noon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "_jobs", {})
     for name in ("sweep", "verify"):
-        jobs.register(name, lambda _at: "", every=MINUTE)
+        jobs.register(name, lambda _at: "", interval=MINUTE)
 
 
-def ran(name: str, **columns: Any) -> None:
-    JobRun.objects.create(name=name, **{"due_at": NOW + MINUTE, "finished_at": NOW, "outcome": "done", **columns})
+def create_run(name: str, **columns: Any) -> None:
+    JobRun.objects.create(name=name, **{"due_at": NOON + MINUTE, "finished_at": NOON, "outcome": "done", **columns})
 
 
-def test_a_migration_that_is_not_applied_is_critical() -> None:
-    assert readiness_checks.migrations() == Finding("ok", "all applied")
-    MigrationRecorder(connection).record_unapplied("monitoring", dict(readiness_checks._shipped())["monitoring"])
-    assert readiness_checks.migrations() == Finding("critical", "1 not applied")
+def test_an_unapplied_migration_is_critical() -> None:
+    assert readiness_checks.migrations() == CheckResult("ok", "all applied")
+    MigrationRecorder(connection).record_unapplied(
+        "monitoring", dict(readiness_checks._latest_migrations())["monitoring"]
+    )
+    assert readiness_checks.migrations() == CheckResult("critical", "1 not applied")
 
 
-def test_jobs_on_time_are_ok_and_one_that_nobody_registers_is_not_waited_for() -> None:
-    ran("sweep", due_at=NOW - 10 * MINUTE)
-    ran("verify")
-    ran("gone", due_at=NOW - 100 * MINUTE)
-    assert readiness_checks.jobs() == Finding("ok", "2 on time")
+def test_jobs_on_time_are_ok_and_unregistered_ones_are_ignored() -> None:
+    create_run("sweep", due_at=NOON - 10 * MINUTE)
+    create_run("verify")
+    create_run("gone", due_at=NOON - 100 * MINUTE)
+    assert readiness_checks.jobs() == CheckResult("ok", "2 on time")
 
 
-@pytest.mark.parametrize("leased_until", [None, NOW])
-def test_a_job_that_nobody_runs_is_late(leased_until: datetime | None) -> None:
-    ran("sweep", due_at=NOW - 10 * MINUTE - SECOND, leased_until=leased_until)
-    assert readiness_checks.jobs() == Finding("warning", "late: sweep")
+@pytest.mark.parametrize("leased_until", [None, NOON])
+def test_a_job_that_is_not_run_is_late(leased_until: datetime | None) -> None:
+    create_run("sweep", due_at=NOON - 10 * MINUTE - SECOND, leased_until=leased_until)
+    assert readiness_checks.jobs() == CheckResult("warning", "late: sweep")
 
 
 def test_a_job_that_runs_within_its_lease_is_not_late() -> None:
-    ran("sweep", due_at=NOW - 100 * MINUTE, leased_until=NOW + SECOND, holder=ids.new_id())
-    assert readiness_checks.jobs() == Finding("ok", "1 on time")
+    create_run("sweep", due_at=NOON - 100 * MINUTE, leased_until=NOON + SECOND, holder=ids.new_id())
+    assert readiness_checks.jobs() == CheckResult("ok", "1 on time")
 
 
-def test_jobs_that_failed_are_named_without_their_error() -> None:
-    ran("sweep", outcome="failed", summary="OperationalError: host db.internal")
-    ran("verify", outcome="failed", due_at=NOW - 11 * MINUTE)
-    assert readiness_checks.jobs() == Finding("warning", "late: verify; failed: sweep, verify")
+def test_failed_jobs_are_named_without_their_error() -> None:
+    create_run("sweep", outcome="failed", summary="OperationalError: host db.internal")
+    create_run("verify", outcome="failed", due_at=NOON - 11 * MINUTE)
+    assert readiness_checks.jobs() == CheckResult("warning", "late: verify; failed: sweep, verify")
 
 
 @pytest.mark.parametrize(
     ("columns", "expected"),
     [
-        ({}, Finding("ok", "last found equal on 2026-11-22 12:00 UTC")),
-        ({"outcome": "trouble", "summary": "3"}, Finding("warning", "differences were found on 2026-11-22 12:00 UTC")),
-        ({"outcome": "failed", "summary": "x"}, Finding("warning", "the check failed on 2026-11-22 12:00 UTC")),
+        ({}, CheckResult("ok", "no differences on 2026-11-22 12:00 UTC")),
+        ({"outcome": "trouble", "summary": "3"}, CheckResult("warning", "differences found on 2026-11-22 12:00 UTC")),
+        ({"outcome": "failed", "summary": "x"}, CheckResult("warning", "the check failed on 2026-11-22 12:00 UTC")),
         (
-            {"finished_at": NOW - timedelta(days=2) - SECOND},
-            Finding("warning", "last found equal on 2026-11-20 11:59 UTC"),
+            {"finished_at": NOON - timedelta(days=2) - SECOND},
+            CheckResult("warning", "no differences on 2026-11-20 11:59 UTC"),
         ),
-        ({"finished_at": None, "outcome": ""}, Finding("warning", "not checked yet")),
+        ({"finished_at": None, "outcome": ""}, CheckResult("warning", "has not run yet")),
     ],
 )
-def test_the_last_check_of_the_ledger_is_told(columns: dict[str, Any], expected: Finding) -> None:
-    ran("verify_ledger", **columns)
-    assert readiness_checks.last_check("verify_ledger") == expected
+def test_the_last_ledger_check_is_reported(columns: dict[str, Any], expected: CheckResult) -> None:
+    create_run("verify_ledger", **columns)
+    assert readiness_checks.last_result("verify_ledger") == expected
 
 
 def test_dropped_requests_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder._recorder, "_dropped", 3)
-    assert readiness_checks.request_log() == Finding("warning", "3 requests dropped since this process started")
+    assert readiness_checks.request_log() == CheckResult("warning", "3 requests dropped since this process started")

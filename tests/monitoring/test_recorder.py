@@ -1,4 +1,4 @@
-"""The buffer: grouped, bounded, kept while the database is away, and never written twice."""
+"""The recorder's buffer: grouped, bounded, retained while the database is unavailable, and never written twice."""
 
 import os
 import threading
@@ -18,14 +18,14 @@ from tests.monitoring.conftest import entry
 MINUTE = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 
 
-class Away:
-    """A database that refuses the first `times` writes with `error`."""
+class FailingDatabase:
+    """Fails the first `times` writes with `error`."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, error: type[Exception], times: int) -> None:
         self.error, self.times, self.store = error, times, request_rows.store
         monkeypatch.setattr(request_rows, "store", self)
 
-    def __call__(self, batch: request_rows.Batch) -> None:
+    def __call__(self, batch: request_rows.RequestBatch) -> None:
         if self.times:
             self.times -= 1
             raise self.error
@@ -88,7 +88,7 @@ def test_hours_are_the_sums_of_their_minutes(request_log: Recorder) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("error_from", "errors"), [(400, 2), (500, 1)])
-def test_what_is_an_error_is_a_setting(request_log: Recorder, settings: Settings, error_from: int, errors: int) -> None:
+def test_the_error_status_is_a_setting(request_log: Recorder, settings: Settings, error_from: int, errors: int) -> None:
     settings.HEALTH_ERROR_FROM = error_from
     for status in (399, 404, 500):
         request_log.add(entry(status=status))
@@ -97,7 +97,7 @@ def test_what_is_an_error_is_a_setting(request_log: Recorder, settings: Settings
 
 
 @pytest.mark.django_db
-def test_the_time_is_kept_to_the_microsecond(request_log: Recorder) -> None:
+def test_the_time_is_stored_to_the_microsecond(request_log: Recorder) -> None:
     at = datetime(2026, 11, 22, 9, 30, 59, 999_999, tzinfo=UTC)
     request_log.add(entry(at=at))
     request_log.flush()
@@ -105,7 +105,7 @@ def test_the_time_is_kept_to_the_microsecond(request_log: Recorder) -> None:
 
 
 @pytest.mark.django_db
-def test_routes_that_differ_in_case_or_trailing_blank_are_two(request_log: Recorder) -> None:
+def test_routes_that_differ_in_case_or_trailing_space_are_separate(request_log: Recorder) -> None:
     for route in ("/a/", "/A/", "/a/ "):
         request_log.add(entry(route=route))
     request_log.flush()
@@ -113,7 +113,7 @@ def test_routes_that_differ_in_case_or_trailing_blank_are_two(request_log: Recor
 
 
 @pytest.mark.django_db
-def test_a_route_is_cut_to_what_the_column_holds(request_log: Recorder) -> None:
+def test_a_route_is_cut_to_the_length_of_its_column(request_log: Recorder) -> None:
     request_log.add(entry(route="/" + "é" * 300, method="M" * 300))
     request_log.flush()
     row = ApiRequest.objects.get()
@@ -127,16 +127,16 @@ def test_a_batch_takes_three_writes_in_one_transaction(
 ) -> None:
     for second in range(60):
         request_log.add(entry(at=MINUTE + timedelta(seconds=second)))
-    unseen = connection.vendor == "postgresql"  # a COPY goes past what Django knows of queries
-    with django_assert_num_queries(5 - unseen) as queries:  # with the savepoint that a test's own transaction needs
+    unseen = connection.vendor == "postgresql"  # Django does not count a COPY as a query
+    with django_assert_num_queries(5 - unseen) as queries:  # including the savepoint inside the test's transaction
         request_log.flush()
     writes = [query["sql"].split(" (")[0] for query in queries.captured_queries if "INSERT" in query["sql"]]
     assert len(writes) == 3 - unseen
 
 
 @pytest.mark.django_db
-def test_more_than_a_batch_is_written_batch_by_batch(request_log: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder, "BATCH", 10)
+def test_a_long_buffer_is_written_batch_by_batch(request_log: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "BATCH_SIZE", 10)
     for _ in range(25):
         request_log.add(entry())
     assert request_log.flush() is True
@@ -144,26 +144,26 @@ def test_more_than_a_batch_is_written_batch_by_batch(request_log: Recorder, monk
 
 
 @pytest.mark.django_db
-def test_what_does_not_fit_the_buffer_is_dropped_and_counted(
+def test_requests_beyond_the_buffer_are_dropped_and_counted(
     request_log: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder, "LIMIT", 3)
+    monkeypatch.setattr(recorder, "MAX_BUFFERED", 3)
     for _ in range(5):
         request_log.add(entry())
-    assert (recorder.dropped(), len(request_log._held)) == (2, 3)
+    assert (recorder.dropped(), len(request_log._buffer)) == (2, 3)
     request_log.flush()
     assert ApiRequest.objects.count() == 3
 
 
 def drops() -> tuple[int, int]:
-    """What every process is told: in minutes, and in hours."""
-    told = [model.objects.aggregate(Sum("dropped"))["dropped__sum"] or 0 for model in (RequestMinute, RequestHour)]
-    return told[0], told[1]
+    """The drops of all processes: in minutes, and in hours."""
+    sums = [model.objects.aggregate(Sum("dropped"))["dropped__sum"] or 0 for model in (RequestMinute, RequestHour)]
+    return sums[0], sums[1]
 
 
 @pytest.mark.django_db
-def test_drops_are_told_to_every_process_once(request_log: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder, "LIMIT", 1)
+def test_drops_are_counted_once_over_several_flushes(request_log: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "MAX_BUFFERED", 1)
     for _ in range(4):
         request_log.add(entry())
     request_log.flush()
@@ -177,14 +177,14 @@ def test_drops_are_told_to_every_process_once(request_log: Recorder, monkeypatch
 
 
 @pytest.mark.django_db(transaction=True)
-def test_drops_wait_for_a_database_that_is_away(request_log: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(*_args: object) -> None:
+def test_drops_are_stored_once_the_database_is_back(request_log: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: object) -> None:
         raise OperationalError
 
-    monkeypatch.setattr(recorder, "LIMIT", 1)
+    monkeypatch.setattr(recorder, "MAX_BUFFERED", 1)
     with monkeypatch.context() as patch:
-        patch.setattr(request_rows, "store", away)
-        patch.setattr(request_rows, "store_drops", away)
+        patch.setattr(request_rows, "store", fail)
+        patch.setattr(request_rows, "store_drops", fail)
         for _ in range(3):
             request_log.add(entry())
         assert request_log.flush() is False
@@ -193,52 +193,52 @@ def test_drops_wait_for_a_database_that_is_away(request_log: Recorder, monkeypat
     assert (drops(), ApiRequest.objects.count()) == ((2, 2), 1)
 
 
-def test_while_the_database_is_away_for_long_memory_stays_bounded_and_what_comes_is_counted(
+def test_memory_stays_bounded_while_the_database_is_unavailable_and_drops_are_counted(
     request_log: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Away(monkeypatch, OperationalError, times=10**6)
+    FailingDatabase(monkeypatch, OperationalError, times=10**6)
     monkeypatch.setattr(request_rows, "store_drops", request_rows.store)
-    monkeypatch.setattr(recorder, "LIMIT", 50)
+    monkeypatch.setattr(recorder, "MAX_BUFFERED", 50)
     for _ in range(5):
         for _ in range(1_000):
             request_log.add(entry())
         assert request_log.flush() is False
-    held = len(request_log._held) + (len(request_log._batch.rows) if request_log._batch else 0)
-    assert (held, request_log.dropped) == (100, 4_900)
+    retained = len(request_log._buffer) + (len(request_log._batch.rows) if request_log._batch else 0)
+    assert (retained, request_log.dropped) == (100, 4_900)
 
 
-def test_a_request_does_not_wait_for_a_write_that_hangs(request_log: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun, release = threading.Event(), threading.Event()
+def test_a_request_does_not_wait_for_a_hanging_write(request_log: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    started, release = threading.Event(), threading.Event()
 
-    def hangs(_batch: request_rows.Batch) -> None:
-        begun.set()
+    def hang(_batch: request_rows.RequestBatch) -> None:
+        started.set()
         release.wait(30)
 
-    monkeypatch.setattr(request_rows, "store", hangs)
+    monkeypatch.setattr(request_rows, "store", hang)
     request_log.add(entry())
     writing = threading.Thread(target=request_log.flush)
     writing.start()
-    assert begun.wait(30)
-    for _ in range(recorder.BATCH * 2):
-        request_log.add(entry())  # would never return if it waited
-    assert len(request_log._held) == recorder.BATCH * 2
+    assert started.wait(30)
+    for _ in range(recorder.BATCH_SIZE * 2):
+        request_log.add(entry())  # would hang if it waited
+    assert len(request_log._buffer) == recorder.BATCH_SIZE * 2
     release.set()
     writing.join()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_deadlock_is_tried_again_at_once(request_log: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    Away(monkeypatch, OperationalError, times=1)
+def test_a_deadlock_is_retried_at_once(request_log: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    FailingDatabase(monkeypatch, OperationalError, times=1)
     request_log.add(entry())
     assert request_log.flush() is True
     assert (ApiRequest.objects.count(), RequestMinute.objects.get().requests) == (1, 1)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_while_the_database_is_away_entries_are_kept_and_later_written_once(
+def test_entries_are_retained_while_the_database_is_unavailable_and_written_once(
     request_log: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Away(monkeypatch, OperationalError, times=4)
+    FailingDatabase(monkeypatch, OperationalError, times=4)
     request_log.add(entry())
     assert request_log.flush() is False
     request_log.add(entry())
@@ -252,7 +252,7 @@ def test_while_the_database_is_away_entries_are_kept_and_later_written_once(
 @pytest.mark.django_db(transaction=True)
 def test_a_broken_connection_is_replaced(request_log: Recorder) -> None:
     if connection.vendor == "sqlite":
-        pytest.skip("a file has no connection that could break")
+        pytest.skip("SQLite has no connection that can break")
     connection.ensure_connection()
     assert connection.connection is not None
     connection.connection.close()
@@ -262,12 +262,12 @@ def test_a_broken_connection_is_replaced(request_log: Recorder) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_commit_whose_answer_was_lost_is_not_counted_again(
+def test_a_commit_whose_confirmation_was_lost_is_not_counted_twice(
     request_log: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = request_rows.store
 
-    def committed_and_cut(batch: request_rows.Batch) -> None:
+    def committed_and_cut(batch: request_rows.RequestBatch) -> None:
         store(batch)
         raise OperationalError
 
@@ -278,10 +278,10 @@ def test_a_commit_whose_answer_was_lost_is_not_counted_again(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_batch_that_the_database_refuses_for_good_is_dropped_and_the_next_is_written(
+def test_a_batch_that_the_database_rejects_is_dropped_and_the_next_is_written(
     request_log: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Away(monkeypatch, DataError, times=1)
+    FailingDatabase(monkeypatch, DataError, times=1)
     request_log.add(entry())
     assert request_log.flush() is True
     request_log.add(entry())
@@ -290,14 +290,14 @@ def test_a_batch_that_the_database_refuses_for_good_is_dropped_and_the_next_is_w
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_fault_between_rows_and_minutes_leaves_neither(
+def test_a_fault_between_rows_and_minutes_stores_neither(
     request_log: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(*_args: object) -> None:
+    def fail(*_args: object) -> None:
         raise OperationalError
 
     with monkeypatch.context() as patch:
-        patch.setattr(upsert, "add", fails)
+        patch.setattr(upsert, "increment", fail)
         request_log.add(entry())
         assert request_log.flush() is False
     assert not ApiRequest.objects.exists()
@@ -309,21 +309,21 @@ def test_a_fault_between_rows_and_minutes_leaves_neither(
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_a_forked_process_starts_empty_and_without_a_thread(request_log: Recorder) -> None:
     request_log.add(entry())
-    request_log._thread = object()  # type: ignore[assignment]  # only whether there is one matters
+    request_log._thread = object()  # type: ignore[assignment]  # any object will do
     child = os.fork()
     if child == 0:
-        os._exit(0 if not request_log._held and request_log._thread is None else 1)
+        os._exit(0 if not request_log._buffer and request_log._thread is None else 1)
     assert os.waitpid(child, 0)[1] == 0
-    assert len(request_log._held) == 1
+    assert len(request_log._buffer) == 1
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_thread_is_made_with_the_first_entry_and_writes_what_is_left_at_the_end() -> None:
+def test_the_first_entry_starts_the_thread_and_stop_writes_the_rest() -> None:
     log = Recorder()
     threads = threading.active_count()
     log.add(entry())
     log.add(entry())
     assert threading.active_count() == threads + 1
-    log.end()
+    log.stop()
     assert threading.active_count() == threads
     assert (ApiRequest.objects.count(), RequestMinute.objects.get().requests) == (2, 2)

@@ -1,4 +1,4 @@
-"""The request log in the admin: newest first, always a closed range of time, searched by prefix, and nothing to change."""
+"""The request log in the admin: newest first, a bounded time range, search by prefix, read-only."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STATUSES = (200, 201, 404, 503)
 
 @pytest.fixture(autouse=True)
 def start(request_log: Recorder) -> datetime:
-    """When the first of four requests was answered; one a second."""
+    """Logs four requests, one a second. Returns the time of the first."""
     start = timezone.now() - timedelta(minutes=2)
     for number, status in enumerate(STATUSES):
         at = start + timedelta(seconds=number)
@@ -35,14 +35,14 @@ def start(request_log: Recorder) -> datetime:
     return start
 
 
-def shown(client: Client, **query: str) -> list[int]:
+def listed_statuses(client: Client, **query: str) -> list[int]:
     response = client.get(PAGE, query)
     assert response.status_code == 200
     return [row.status for row in response.context["cl"].result_list]
 
 
-def test_the_newest_come_first_with_their_duration_in_ms(viewer: Client) -> None:
-    assert shown(viewer) == [503, 404, 201, 200]
+def test_requests_are_newest_first_with_their_duration_in_ms(viewer: Client) -> None:
+    assert listed_statuses(viewer) == [503, 404, 201, 200]
     assert "12.3 ms" in viewer.get(PAGE).content.decode()
 
 
@@ -66,19 +66,19 @@ def test_the_newest_come_first_with_their_duration_in_ms(viewer: Client) -> None
         ({"q": "192.0.2"}, []),
     ],
 )
-def test_it_is_filtered_by_status_route_poll_and_searched_by_prefix(
+def test_requests_are_filtered_by_status_route_and_poll_and_searched_by_prefix(
     viewer: Client, query: dict[str, str], statuses: list[int]
 ) -> None:
-    assert shown(viewer, **query) == statuses
+    assert listed_statuses(viewer, **query) == statuses
 
 
-def test_errors_are_what_the_setting_says(viewer: Client, settings: Settings) -> None:
+def test_the_filter_errors_follows_the_setting(viewer: Client, settings: Settings) -> None:
     settings.HEALTH_ERROR_FROM = 500
-    assert shown(viewer, status="errors") == [503]
+    assert listed_statuses(viewer, status="errors") == [503]
 
 
 @pytest.mark.parametrize(
-    ("age", "inside"),
+    ("age", "minutes"),
     [
         ("15m", 15),
         ("1h", 60),
@@ -90,29 +90,29 @@ def test_errors_are_what_the_setting_says(viewer: Client, settings: Settings) ->
         ("all", 1440),
     ],
 )
-def test_the_range_of_time_is_always_closed(viewer: Client, age: str, inside: int) -> None:
-    ApiRequest.objects.update(at=timezone.now() - timedelta(minutes=inside) + timedelta(seconds=30))
-    assert len(shown(viewer, time=age)) == 4
-    ApiRequest.objects.update(at=timezone.now() - timedelta(minutes=inside, seconds=1))
-    assert shown(viewer, time=age) == []
+def test_the_time_range_is_always_bounded(viewer: Client, age: str, minutes: int) -> None:
+    ApiRequest.objects.update(at=timezone.now() - timedelta(minutes=minutes) + timedelta(seconds=30))
+    assert len(listed_statuses(viewer, time=age)) == 4
+    ApiRequest.objects.update(at=timezone.now() - timedelta(minutes=minutes, seconds=1))
+    assert listed_statuses(viewer, time=age) == []
 
 
-def test_a_link_may_name_any_range_to_the_minute(viewer: Client) -> None:
+def test_a_link_may_name_any_time_range_to_the_minute(viewer: Client) -> None:
     nine = datetime(2026, 3, 1, 9, tzinfo=UTC)
     for status, minutes in zip(STATUSES, (-1, 0, 59, 60), strict=True):
         ApiRequest.objects.filter(status=status).update(at=nine + timedelta(minutes=minutes))
-    named = filters.between(nine, nine + timedelta(hours=1))
-    assert named == "20260301T0900-20260301T1000"
-    assert shown(viewer, time=named) == [404, 201]
-    assert "Mar 01 09:00 to Mar 01 10:00 UTC" in viewer.get(PAGE, {"time": named}).content.decode()
+    range_name = filters.format_range(nine, nine + timedelta(hours=1))
+    assert range_name == "20260301T0900-20260301T1000"
+    assert listed_statuses(viewer, time=range_name) == [404, 201]
+    assert "Mar 01 09:00 to Mar 01 10:00 UTC" in viewer.get(PAGE, {"time": range_name}).content.decode()
 
 
 @pytest.mark.parametrize(
     ("account", "statuses"), [("7", [404]), ("8", []), ("junk", []), ("²", []), ("9" * 30, []), ("-7", [])]
 )
-def test_it_is_filtered_by_account_which_is_linked(viewer: Client, account: str, statuses: list[int]) -> None:
+def test_requests_are_filtered_by_account_and_link_to_it(viewer: Client, account: str, statuses: list[int]) -> None:
     ApiRequest.objects.filter(status=404).update(account_id=7)
-    assert shown(viewer, account=account) == statuses
+    assert listed_statuses(viewer, account=account) == statuses
     assert '<a href="/admin/billing/account/7/change/">7</a>' in viewer.get(PAGE).content.decode()
 
 
@@ -128,22 +128,22 @@ def test_a_row_is_shown_and_cannot_be_added_changed_or_deleted(admin_client: Cli
     assert sorted(ApiRequest.objects.values_list("status", flat=True)) == [200, 201, 404, 503]
 
 
-def test_more_rows_take_no_more_queries(viewer: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_the_number_of_queries_is_fixed(viewer: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     viewer.get(PAGE)
     with django_assert_num_queries(5):  # session, user, two for permissions, rows
         viewer.get(PAGE)
 
 
-def exported(client: Client, **query: str) -> list[dict[str, str]]:
-    answer: Any = client.get(f"{PAGE}export/", query)
-    assert (answer.status_code, answer["Content-Type"]) == (200, "text/csv; charset=utf-8")
-    return list(csv.DictReader(StringIO(answer.getvalue().decode())))
+def export(client: Client, **query: str) -> list[dict[str, str]]:
+    response: Any = client.get(f"{PAGE}export/", query)
+    assert (response.status_code, response["Content-Type"]) == (200, "text/csv; charset=utf-8")
+    return list(csv.DictReader(StringIO(response.getvalue().decode())))
 
 
-def test_the_export_holds_what_the_filters_show(viewer: Client) -> None:
+def test_the_export_has_the_filtered_requests(viewer: Client) -> None:
     page = viewer.get(PAGE, {"status": "errors"}).content.decode()
     assert f'<a href="{PAGE}export/?{urlencode({"status": "errors"})}">Export CSV</a>' in page
-    rows = exported(viewer, status="errors")
+    rows = export(viewer, status="errors")
     assert [row["status"] for row in rows] == ["503", "404"]
     assert rows[1] | {"id": "", "at": ""} == {
         "id": "",
@@ -162,22 +162,20 @@ def test_the_export_holds_what_the_filters_show(viewer: Client) -> None:
     }
 
 
-def test_a_spreadsheet_runs_nothing_of_the_export(viewer: Client, request_log: Recorder) -> None:
+def test_formulas_are_escaped_in_the_export(viewer: Client, request_log: Recorder) -> None:
     request_log.add(entry(at=timezone.now(), user_agent='=HYPERLINK("http://evil")', method="+GET"))
     request_log.flush()
-    row = exported(viewer)[0]
+    row = export(viewer)[0]
     assert (row["user_agent"], row["method"]) == ('\'=HYPERLINK("http://evil")', "'+GET")
 
 
-def test_the_export_streams_page_after_page_and_leaves_none_out(
-    viewer: Client, start: datetime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ApiRequest.objects.update(at=start)  # one moment: the id says how it goes on
+def test_the_export_streams_all_pages(viewer: Client, start: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    ApiRequest.objects.update(at=start)  # equal times, so that the order is by id
     for size in (1, 2, 3, 4, 5):
-        monkeypatch.setattr(request_log, "STREAM", size)
-        assert sorted(row["status"] for row in exported(viewer)) == ["200", "201", "404", "503"]
+        monkeypatch.setattr(request_log, "STREAM_PAGE_SIZE", size)
+        assert sorted(row["status"] for row in export(viewer)) == ["200", "201", "404", "503"]
 
 
-def test_who_may_not_see_the_log_gets_no_export(client: Client) -> None:
+def test_the_export_needs_the_permission_to_view_the_log(client: Client) -> None:
     client.force_login(User.objects.create_user("staff", is_staff=True))
     assert client.get(f"{PAGE}export/").status_code == 403

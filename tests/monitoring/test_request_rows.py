@@ -1,4 +1,4 @@
-"""What entries become in the table: written without the model, and just as the model would have written them."""
+"""Request entries are stored without the model, exactly as the model would store them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.utils.timezone import now
 
 from monitoring import request_rows
 from monitoring.models import ApiRequest, RequestMinute
-from monitoring.request_rows import Entry
+from monitoring.request_rows import RequestEntry
 
 pytestmark = pytest.mark.django_db
 
@@ -29,9 +29,9 @@ def us(at: datetime) -> int:
     return int(at.timestamp()) * 1_000_000 + at.microsecond
 
 
-CASES: list[tuple[Entry, tuple[Any, ...]]] = [
+ENTRIES: list[tuple[RequestEntry, tuple[Any, ...]]] = [
     (
-        Entry(
+        RequestEntry(
             us(AT),
             "/api/v1/usage/",
             "POST",
@@ -48,15 +48,17 @@ CASES: list[tuple[Entry, tuple[Any, ...]]] = [
         (AT, "/api/v1/usage/", "POST", 201, 1_234, 56, 78, 7, 11, "2001:db8::1", "curl/8 (\u00e9\U0001f680)", False),
     ),
     (
-        Entry(us(ON_THE_SECOND), "unmatched", "", 404, 0, None, None, None, None, None, "", True),
+        RequestEntry(us(ON_THE_SECOND), "unmatched", "", 404, 0, None, None, None, None, None, "", True),
         (ON_THE_SECOND, "unmatched", "", 404, 0, None, None, None, None, "", "", True),
     ),
     (
-        Entry(us(AT), "/'%s\\\t\n\"/", "GET", 500, BIG, 10**15 - 1, BIG, BIG, -BIG, "192.0.2.1", "\\N {} %s ?", False),
+        RequestEntry(
+            us(AT), "/'%s\\\t\n\"/", "GET", 500, BIG, 10**15 - 1, BIG, BIG, -BIG, "192.0.2.1", "\\N {} %s ?", False
+        ),
         (AT, "/'%s\\\t\n\"/", "GET", 500, BIG, 10**15 - 1, BIG, BIG, -BIG, "192.0.2.1", "\\N {} %s ?", False),
     ),
     (
-        Entry(
+        RequestEntry(
             us(AT),
             "/" + "\u00e9" * 300,
             "M\0\ud800" * 9,
@@ -75,53 +77,55 @@ CASES: list[tuple[Entry, tuple[Any, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("entry", "wanted"), CASES)
-def test_every_column_reads_as_it_was_said(entry: Entry, wanted: tuple[Any, ...]) -> None:
-    batch = request_rows.batch([entry])
+@pytest.mark.parametrize(("entry", "expected"), ENTRIES)
+def test_every_column_is_stored_as_given(entry: RequestEntry, expected: tuple[Any, ...]) -> None:
+    batch = request_rows.build_batch([entry])
     request_rows.store(batch)
-    assert ApiRequest.objects.values_list(*FIELDS).get() == wanted
+    assert ApiRequest.objects.values_list(*FIELDS).get() == expected
 
 
-def test_the_database_holds_what_the_model_would_have_written() -> None:
-    request_rows.store(request_rows.batch([entry for entry, _ in CASES]))
-    assert raw() == raw_of_the_model()
+def test_stored_values_equal_those_of_the_model() -> None:
+    request_rows.store(request_rows.build_batch([entry for entry, _ in ENTRIES]))
+    assert raw_rows() == raw_rows_of_the_model()
 
 
-def raw() -> list[tuple[Any, ...]]:
-    """The values as the driver reads them, which Django's fields have not touched, and the form of the id."""
+def raw_rows() -> list[tuple[Any, ...]]:
+    """The values as the driver returns them, unconverted by Django, and the type and length of the id."""
     columns = ", ".join(map(connection.ops.quote_name, FIELDS))
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {columns}, id FROM api_requests ORDER BY id")
         return [(*values, type(id_), len(str(id_))) for *values, id_ in cursor.fetchall()]
 
 
-def raw_of_the_model() -> list[tuple[Any, ...]]:
+def raw_rows_of_the_model() -> list[tuple[Any, ...]]:
     ApiRequest.objects.all().delete()
-    for _, values in CASES:
+    for _, values in ENTRIES:
         ApiRequest.objects.create(**dict(zip(FIELDS, values, strict=True)))
-    return raw()
+    return raw_rows()
 
 
-def test_ids_are_of_the_time_and_rise_with_the_entries() -> None:
+def test_ids_follow_the_time_and_the_order_of_the_entries() -> None:
     started = int(now().timestamp() * 1000)
-    request_rows.store(request_rows.batch([CASES[1][0]._replace(duration_us=number) for number in range(1_000)]))
+    request_rows.store(
+        request_rows.build_batch([ENTRIES[1][0]._replace(duration_us=number) for number in range(1_000)])
+    )
     rows = list(ApiRequest.objects.order_by("id").values_list("id", "duration_us"))
     assert [duration_us for _, duration_us in rows] == list(range(1_000))
     assert {id_.version for id_, _ in rows} == {7}
     assert all(started <= id_.int >> 80 <= started + 60_000 for id_, _ in rows)
 
 
-def test_a_batch_stored_again_is_refused_as_a_whole() -> None:
-    batch = request_rows.batch([entry for entry, _ in CASES])
+def test_a_batch_stored_twice_is_refused_as_a_whole() -> None:
+    batch = request_rows.build_batch([entry for entry, _ in ENTRIES])
     request_rows.store(batch)
     with pytest.raises(IntegrityError), transaction.atomic():
         request_rows.store(batch)
-    assert ApiRequest.objects.count() == len(CASES)
-    assert sum(RequestMinute.objects.values_list("requests", flat=True)) == len(CASES) - 1  # a poll is not counted
+    assert ApiRequest.objects.count() == len(ENTRIES)
+    assert sum(RequestMinute.objects.values_list("requests", flat=True)) == len(ENTRIES) - 1  # a poll is not counted
 
 
 def test_a_batch_that_shares_one_row_with_the_table_is_refused_as_a_whole() -> None:
-    first, second = (request_rows.batch([CASES[0][0]]) for _ in range(2))
+    first, second = (request_rows.build_batch([ENTRIES[0][0]]) for _ in range(2))
     request_rows.store(first)
     second.rows.extend(first.rows)
     with pytest.raises(IntegrityError), transaction.atomic():

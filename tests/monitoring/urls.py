@@ -1,4 +1,4 @@
-"""Views of every kind that the request log must tell apart."""
+"""Views of each kind that the request log distinguishes."""
 
 from types import SimpleNamespace
 
@@ -14,8 +14,8 @@ def plain(_request: HttpRequest) -> HttpResponse:
     return HttpResponse("hello")
 
 
-def broken(_request: HttpRequest) -> HttpResponse:
-    raise RuntimeError("a fault of the view")
+def failing(_request: HttpRequest) -> HttpResponse:
+    raise RuntimeError("a fault in the view")
 
 
 def missing(_request: HttpRequest, name: str) -> HttpResponse:
@@ -26,17 +26,17 @@ def streamed(_request: HttpRequest) -> HttpResponseBase:
     return StreamingHttpResponse(["a", "b"])
 
 
-def called(request: HttpRequest) -> HttpResponse:
+def with_caller(request: HttpRequest) -> HttpResponse:
     request.tollgate_caller = SimpleNamespace(account_id=7, key_id=11)  # type: ignore[attr-defined]  # set by billing
     return HttpResponse()
 
 
 urlpatterns = [
     path("plain/", plain),
-    path("broken/", broken),
+    path("failing/", failing),
     path("things/<str:name>/", missing),
     path("streamed/", streamed),
-    path("called/", called),
+    path("with-caller/", with_caller),
     path("api/v1/", include("monitoring.urls")),
     path("admin/", admin.site.urls),
     path("livez", probes.livez),

@@ -1,4 +1,7 @@
-"""A process that sweeps, delivers or records (`python -m tests.proof.alerter WHAT`): says "ready", waits for a line."""
+"""A process that sweeps, delivers or records (`python -m tests.proof.alerter TASK`).
+
+Prints "ready", waits for a line, does its task and prints how many alerts, deliveries or events it counted.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from django.db import close_old_connections
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
-def main(what: str) -> None:
+def main(task: str) -> None:
     django.setup()
     from django.conf import settings
 
@@ -24,17 +27,17 @@ def main(what: str) -> None:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
-    if what == "sweep":
-        told = alerts.sweep(AT).alerts
-    elif what == "deliver":
-        told = deliveries.deliver(AT).delivered
+    if task == "sweep":
+        count = alerts.sweep(AT).alerts
+    elif task == "deliver":
+        count = deliveries.deliver(AT).delivered
     else:
-        source, told = metering.Source(account=accounts.get("acct_42")), 0
+        source, count = metering.EventSource(account=accounts.get("acct_42")), 0
         for number in range(10):
-            event = events.parse({"event_id": f"{what}-{number}", "provider": "video"})
-            told += metering.record([event], source=source, at=AT)[0].status == "accepted"
+            event = events.parse({"event_id": f"{task}-{number}", "provider": "video"})
+            count += metering.record([event], source=source, at=AT)[0].status == "accepted"
     close_old_connections()
-    sys.stdout.write(f"{told}\n")
+    sys.stdout.write(f"{count}\n")
 
 
 if __name__ == "__main__":

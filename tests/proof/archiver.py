@@ -1,4 +1,4 @@
-"""The archive in a process of its own (`python -m tests.proof.archiver`): says "step" after each committed one."""
+"""The archive job as a process (`python -m tests.proof.archiver`): prints "step" after each committed step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import timedelta
 import django
 import time_machine
 
-PART = 20
+LOGS_PER_PART = 20
 
 
 def main() -> None:
@@ -16,12 +16,12 @@ def main() -> None:
     from django.conf import settings
 
     from billing.archive import archive_job
-    from tests.billing.archived_periods import DUE, HOUR
+    from tests.billing.archived_periods import DUE_AT, HOUR
 
-    vars(archive_job)["PART"] = PART
-    for at in (DUE, DUE + HOUR):
+    vars(archive_job)["LOGS_PER_PART"] = LOGS_PER_PART
+    for at in (DUE_AT, DUE_AT + HOUR):
         with time_machine.travel(at, tick=False):
-            while archive_job.RULE.step(at - timedelta(days=settings.KEEP_LOGS_DAYS)) is not None:
+            while archive_job.RULE.delete_batch(at - timedelta(days=settings.KEEP_LOGS_DAYS)) is not None:
                 sys.stdout.write("step\n")
                 sys.stdout.flush()
 

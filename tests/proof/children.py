@@ -1,4 +1,4 @@
-"""Processes of their own beside the test: they get the test's database through DATABASE_URL, as a service would."""
+"""Child processes of a test: they get the test database through DATABASE_URL, as a deployed service does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SCHEMES = {"sqlite": "sqlite", "postgresql": "postgres", "mysql": "mysql"}
 
 
 def environment() -> dict[str, str]:
-    """This process' environment with the test database for the service's, and the test's secret."""
+    """The environment of this process, with the test database and the secret key of the tests."""
     return {**os.environ, "DATABASE_URL": database_url(), "SECRET_KEY": settings.SECRET_KEY}
 
 
@@ -27,6 +27,6 @@ def database_url() -> str:
     return f"{scheme}://{login}@{database['HOST']}{port}/{database['NAME']}"
 
 
-def tell(line: str) -> None:
-    """A line that pytest shows when the test fails: what it takes to see the failure again."""
+def report(line: str) -> None:
+    """Prints a line that pytest shows if the test fails: what is needed to reproduce the failure."""
     sys.stdout.write(f"{line}\n")

@@ -1,4 +1,4 @@
-"""A PostgreSQL of the proof's own, which may be stopped: in a temporary folder, on a free port, by Debian's programs."""
+"""A private PostgreSQL server that a test may stop: in a temporary folder, on a free port, from Debian's packages."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-OWNER = "postgres"  # its server refuses to run as root
-WAIT = "30"  # seconds
+BIN_FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+OWNER = "postgres"  # the server refuses to run as root
+WAIT_SECONDS = "30"
 
 
 class Cluster:
-    """One server; its databases are reached without a password, on the loopback alone."""
+    """One server, reachable without a password on the loopback interface only."""
 
     def __init__(self, folder: Path) -> None:
         self.port = _free_port()
@@ -34,37 +34,37 @@ class Cluster:
     def start(self) -> None:
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._data} -c fsync=off"
         log = str(self._data / "log")
-        self.program("pg_ctl", "start", "-w", "-t", WAIT, "-D", str(self._data), "-l", log, "-o", options)
+        self.program("pg_ctl", "start", "-w", "-t", WAIT_SECONDS, "-D", str(self._data), "-l", log, "-o", options)
 
     def stop(self) -> None:
-        """As an operator does who doesn't wait for clients."""
-        self.program("pg_ctl", "stop", "-w", "-t", WAIT, "-m", "fast", "-D", str(self._data))
+        """Stops the server without waiting for clients to disconnect."""
+        self.program("pg_ctl", "stop", "-w", "-t", WAIT_SECONDS, "-m", "fast", "-D", str(self._data))
 
     def signal(self, number: signal.Signals) -> None:
-        """To the server and its backends: SIGSTOP makes a database that hangs, SIGCONT ends that (Linux)."""
+        """Signals the server and its backends: SIGSTOP makes the database hang, SIGCONT resumes it (Linux)."""
         server = int((self._data / "postmaster.pid").read_text().split()[0])
         backends = Path(f"/proc/{server}/task/{server}/children").read_text().split()
         for pid in (server, *map(int, backends)):
-            with suppress(ProcessLookupError):  # it ended meanwhile
+            with suppress(ProcessLookupError):  # it has ended already
                 os.kill(pid, number)
 
     def program(self, name: str, *arguments: str) -> str:
-        """What one of PostgreSQL's programs says."""
-        command = [str(PROGRAMS[-1] / name), *arguments]
-        done = subprocess.run(
+        """Runs one of PostgreSQL's programs. Returns its output."""
+        command = [str(BIN_FOLDERS[-1] / name), *arguments]
+        completed = subprocess.run(
             command, user=self._user, cwd="/", check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-        assert done.returncode == 0, done.stdout
-        return done.stdout
+        assert completed.returncode == 0, completed.stdout
+        return completed.stdout
 
 
 @contextmanager
 def running(folder: Path) -> Iterator[Cluster]:
-    """A started cluster below `folder`; stopped, where that was not done already, at the end. Skips where there is none."""
-    if not PROGRAMS:
+    """A started cluster in `folder`, stopped at the end if it still runs. Skips the test where PostgreSQL is not installed."""
+    if not BIN_FOLDERS:
         pytest.skip("PostgreSQL's server programs are not in /usr/lib/postgresql")
     if os.geteuid() == 0:
-        _hand_over(folder)
+        _change_owner(folder)
     cluster = Cluster(folder)
     cluster.start()
     try:
@@ -75,7 +75,7 @@ def running(folder: Path) -> Iterator[Cluster]:
         shutil.rmtree(folder / "data", ignore_errors=True)
 
 
-def _hand_over(folder: Path) -> None:
+def _change_owner(folder: Path) -> None:
     try:
         owner = pwd.getpwnam(OWNER)
     except KeyError:

@@ -1,4 +1,4 @@
-"""Retention in a process of its own (`python -m tests.proof.eraser`): says "step" after each committed batch."""
+"""The retention job as a process (`python -m tests.proof.eraser`): prints "step" after each committed batch."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from datetime import UTC, datetime, timedelta
 
 import django
 
-SIZE = 10
+BATCH_ROWS = 10
 
 
 def main() -> None:
     django.setup()
     from billing.ledger import retention
 
-    vars(retention)["BATCH"] = SIZE
+    vars(retention)["BATCH_ROWS"] = BATCH_ROWS
     before = datetime.now(UTC) + timedelta(minutes=1)
     for rule in retention.RULES:
-        while rule.step(before) is not None:
+        while rule.delete_batch(before) is not None:
             sys.stdout.write("step\n")
             sys.stdout.flush()
 

@@ -1,6 +1,6 @@
-"""A re-pricing in a process of its own (`python -m tests.proof.repricer OPTION …`): says "step" after each committed part.
+"""A re-pricing, or the revert of a batch, as a process (`python -m tests.proof.repricer [BATCH]`).
 
-Killed between two of these lines, it was anywhere in the part that follows.
+Prints "step" after each committed step; a kill after such a line hits the next step at an arbitrary point.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from datetime import UTC, datetime
 import django
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-SIZE = 20
+BATCH_SIZE = 20
 
 
 def main(revert: str = "") -> None:
     django.setup()
     from billing.corrections import repricing
-    from billing.corrections.repricing import Choice
+    from billing.corrections.repricing import RepricingChoice
     from billing.models import CorrectionBatch
 
     if revert:
-        steps = repricing.revert(CorrectionBatch.objects.get(pk=revert), actor="proof", size=SIZE, at=AT)
+        steps = repricing.revert(CorrectionBatch.objects.get(pk=revert), actor="proof", size=BATCH_SIZE, at=AT)
     else:
-        batch = repricing.start(Choice(unpriced=True), reason="proof", actor="proof", at=AT)
-        steps = repricing.go_on(batch, size=SIZE, at=AT)
+        batch = repricing.start(RepricingChoice(unpriced=True), reason="proof", actor="proof", at=AT)
+        steps = repricing.run(batch, size=BATCH_SIZE, at=AT)
     for _ in steps:
         sys.stdout.write("step\n")
         sys.stdout.flush()

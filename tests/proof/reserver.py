@@ -1,6 +1,6 @@
-"""A process that wants room (`python -m tests.proof.reserver NAME COUNT`): reserves, and settles every second grant.
+"""A process that reserves (`python -m tests.proof.reserver NAME COUNT`) and settles every second granted reservation.
 
-Says "ready", waits for a line, then tries as often as it was told, and prints how many it was granted and how many refused.
+Prints "ready", waits for a line, tries COUNT times, and prints how many reservations were granted and refused.
 """
 
 from __future__ import annotations
@@ -27,15 +27,17 @@ def main(name: str, count: int) -> None:
 
     account = get(ACCOUNT)
     assert account is not None
-    source = metering.Source(account=account)
+    source = metering.EventSource(account=account)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
     granted = refused = 0
     for number in range(count):
-        wanted = reservations.Wanted(f"{name}-{number}", [Operation(provider="video", category="video")], 900)
+        request = reservations.ReservationRequest(
+            f"{name}-{number}", [Operation(provider="video", category="video")], 900
+        )
         try:
-            reservations.reserve(account, wanted, AT)
+            reservations.reserve(account, request, AT)
         except Refusal:
             refused += 1
             continue

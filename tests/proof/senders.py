@@ -1,4 +1,4 @@
-"""Clients that send batches over HTTP and don't give up: what got no answer is sent again, under the same ids."""
+"""HTTP clients that send batches of events and retry each batch, with the same ids, until it is answered."""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ import threading
 from collections import Counter, defaultdict
 from typing import Any
 
-from tests.proof import sent
+from tests.proof import workload
 
-BATCH = 60
+BATCH_EVENTS = 60
 
 
 class Sender(threading.Thread):
-    """One client with events of its own. `told` is what it was told of each event: (status, id), how often."""
+    """One client with its own events. `results` counts the answers: event id -> (status, id) -> how often."""
 
-    def __init__(self, port: int, token: str, *, prefix: str, seed: int, ending: threading.Event) -> None:
+    def __init__(self, port: int, token: str, *, prefix: str, seed: int, stopping: threading.Event) -> None:
         super().__init__(daemon=True)
-        self.sent: list[sent.Json] = []
-        self.told: defaultdict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
+        self.sent: list[workload.Json] = []
+        self.results: defaultdict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
         self.statuses: Counter[int | str] = Counter()
         self._port, self._token, self._prefix = port, token, prefix
-        self._chance, self._ending = random.Random(seed), ending
+        self._rng, self._stopping = random.Random(seed), stopping
 
     def run(self) -> None:
-        while not self._ending.is_set():
-            fresh = sent.events(BATCH, prefix=self._prefix, first=len(self.sent))
+        while not self._stopping.is_set():
+            fresh = workload.events(BATCH_EVENTS, prefix=self._prefix, first=len(self.sent))
             self.sent += fresh
-            repeated = self._chance.sample(self.sent, 5)  # some that are stored already, and some of this batch
-            self._until_answered([*fresh, *repeated])
+            repeated = self._rng.sample(self.sent, 5)  # from earlier batches or from this one
+            self._send_until_answered([*fresh, *repeated])
 
-    def _until_answered(self, batch: list[sent.Json]) -> None:
+    def _send_until_answered(self, batch: list[workload.Json]) -> None:
         while (answer := self._post(batch)) is None:
-            self._chance.shuffle(batch)
-            self._ending.wait(0.05)
+            self._rng.shuffle(batch)
+            self._stopping.wait(0.05)
         for line in answer["results"]:
-            self.told[line["event_id"]][line["status"], line["id"]] += 1
+            self.results[line["event_id"]][line["status"], line["id"]] += 1
 
-    def _post(self, batch: list[sent.Json]) -> dict[str, Any] | None:
-        """The answer to a batch of which nothing was refused; None when there was no such answer."""
+    def _post(self, batch: list[workload.Json]) -> dict[str, Any] | None:
+        """The body of an answer with status 200; None if there was no such answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         try:

@@ -1,6 +1,6 @@
-"""A process of its own (`python -m tests.proof.subscriber WHAT`): subscribes acct_42, or closes periods and renews.
+"""A process that subscribes acct_42 to a plan, or closes periods and renews (`python -m tests.proof.subscriber PLAN|close`).
 
-Says "ready", waits for a line, does it, and prints what came of it.
+Prints "ready", waits for a line, does its task and prints the result.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import django
 from django.db import close_old_connections
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-CLOSES = datetime(2027, 3, 4, 1, 0, tzinfo=UTC)
+CLOSE_AT = datetime(2027, 3, 4, 1, 0, tzinfo=UTC)
 
 
-def main(what: str) -> None:
+def main(task: str) -> None:
     django.setup()
     from billing.accounts import accounts
     from billing.plans import subscriptions
@@ -24,14 +24,14 @@ def main(what: str) -> None:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
-    if what == "close":
-        answer = str(statements.close_due(CLOSES) + subscriptions.roll(CLOSES))
+    if task == "close":
+        result = str(statements.close_due(CLOSE_AT) + subscriptions.renew_due(CLOSE_AT))
     else:
         account = accounts.get("acct_42")
         assert account
-        answer = str(subscriptions.subscribe(account, plan=what, cycle="monthly", actor=what, at=AT)[1])
+        result = str(subscriptions.subscribe(account, plan=task, cycle="monthly", actor=task, at=AT)[1])
     close_old_connections()
-    sys.stdout.write(f"{answer}\n")
+    sys.stdout.write(f"{result}\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Erasing addresses, killed with SIGKILL at random moments: run again, all are erased, and nothing else has moved."""
+"""Erasure of addresses, killed with SIGKILL at random moments: the next run erases the rest, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 import pytest
 
 from billing.models import ErasureCursor, UsageLog
-from tests.billing.ledger_rows import assert_equal, record, rollups
+from tests.billing.ledger_rows import assert_ledger_consistent, record, rollups
 from tests.proof import children
 
 pytestmark = [
@@ -18,42 +18,42 @@ pytestmark = [
     pytest.mark.real_clock(reason="starts a process and kills it"),
 ]
 
-LOGS, KILLS = 1_000, 3
-STEP = 0.05  # seconds after a committed batch within which the next is killed
+LOG_COUNT, KILL_COUNT = 1_000, 3
+MAX_DELAY_SECONDS = 0.05  # between a committed batch and the kill
 
 
-def test_a_killed_erasure_ends_as_if_it_never_was() -> None:
+def test_a_killed_erasure_ends_as_if_it_was_never_killed() -> None:
     seed = random.SystemRandom().randrange(10**6)
-    children.tell(f"seed {seed}")
-    chance = random.Random(seed)
-    calls = [{"event_id": f"e{n}", "ip_address": "192.0.2.1", "user_agent": "x"} for n in range(LOGS)]
+    children.report(f"seed {seed}")
+    rng = random.Random(seed)
+    calls = [{"event_id": f"e{n}", "ip_address": "192.0.2.1", "user_agent": "x"} for n in range(LOG_COUNT)]
     first = record(*calls)
-    before = rollups(), _others()
+    before = rollups(), _other_columns()
 
-    for _ in range(KILLS):
-        _killed(chance.randint(1, 4), chance.uniform(0, STEP))
-        assert (rollups(), _others()) == before
+    for _ in range(KILL_COUNT):
+        _run_and_kill(rng.randint(1, 4), rng.uniform(0, MAX_DELAY_SECONDS))
+        assert (rollups(), _other_columns()) == before
         up_to = ErasureCursor.objects.get().log
         assert not UsageLog.objects.filter(id__lte=up_to).exclude(ip_address="", user_agent="").exists()
     child = _start()
     child.communicate(timeout=60)
 
     assert child.returncode == 0
-    assert UsageLog.objects.filter(ip_address="", user_agent="").count() == LOGS
-    assert (rollups(), _others()) == before
-    assert_equal()
-    again = record(*calls)
-    assert [(one.status, one.log_id) for one in again] == [("duplicate", one.log_id) for one in first]
+    assert UsageLog.objects.filter(ip_address="", user_agent="").count() == LOG_COUNT
+    assert (rollups(), _other_columns()) == before
+    assert_ledger_consistent()
+    repeated = record(*calls)
+    assert [(result.status, result.log_id) for result in repeated] == [("duplicate", result.log_id) for result in first]
 
 
-def _killed(steps: int, moment: float) -> None:
-    children.tell(f"SIGKILL {moment:.3f} s after batch {steps}")
+def _run_and_kill(batches: int, delay: float) -> None:
+    children.report(f"SIGKILL {delay:.3f} s after batch {batches}")
     with _start() as child:
         assert child.stdout is not None
-        told = [child.stdout.readline() for _ in range(steps)]
-        time.sleep(moment)
+        lines = [child.stdout.readline() for _ in range(batches)]
+        time.sleep(delay)
         child.kill()
-    assert told == ["step\n"] * steps
+    assert lines == ["step\n"] * batches
 
 
 def _start() -> subprocess.Popen[str]:
@@ -63,5 +63,5 @@ def _start() -> subprocess.Popen[str]:
     )
 
 
-def _others() -> list[tuple[object, ...]]:
+def _other_columns() -> list[tuple[object, ...]]:
     return sorted(UsageLog.objects.values_list("id", "event_id", "digest", "cost_total", "effective_nano"))

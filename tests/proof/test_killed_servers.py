@@ -1,4 +1,4 @@
-"""Servers killed with SIGKILL under a load of batches: what was acknowledged is stored, and nothing counts twice."""
+"""Servers killed with SIGKILL under load: every acknowledged event is stored, and none is counted twice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.db import connection
 
 from bench.server import Server
 from billing.accounts import access
-from tests.proof import children, sent
+from tests.proof import children, workload
 from tests.proof.senders import Sender
 
 pytestmark = [
@@ -23,8 +23,8 @@ pytestmark = [
     pytest.mark.real_clock(reason="starts servers and kills them"),
 ]
 
-CLIENTS, KILLS = 4, 4
-NO_ANSWER = {
+CLIENT_COUNT, KILL_COUNT = 4, 4
+CONNECTION_ERRORS = {
     "ConnectionRefusedError",
     "ConnectionResetError",
     "BrokenPipeError",
@@ -33,48 +33,50 @@ NO_ANSWER = {
 }
 
 
-def test_what_a_killed_server_acknowledged_is_stored_and_counted_once() -> None:
+def test_events_acknowledged_by_a_killed_server_are_stored_and_counted_once() -> None:
     seed = random.SystemRandom().randrange(10**6)
     _, token = access.create_key(name="proof", scopes=["ingest"], at=datetime.now(UTC))
     workers = 1 if connection.vendor == "sqlite" else 2
-    ending = threading.Event()
+    stopping = threading.Event()
     with Server(children.environment(), workers=workers, threads=2) as server:
         senders = [
-            Sender(server.port, token, prefix=f"client-{number}-", seed=seed + number, ending=ending)
-            for number in range(CLIENTS)
+            Sender(server.port, token, prefix=f"client-{number}-", seed=seed + number, stopping=stopping)
+            for number in range(CLIENT_COUNT)
         ]
         for sender in senders:
             sender.start()
-        _kill_again_and_again(server, random.Random(seed), seed)
-        ending.set()
+        _kill_repeatedly(server, random.Random(seed), seed)
+        stopping.set()
         _wait_for(senders, server)
 
     _assert_nothing_lost(senders)
 
 
-def _kill_again_and_again(server: Server, chance: random.Random, seed: int) -> None:
-    """The whole service, or one of its workers, which granian replaces; the moments are told, as is the seed."""
-    children.tell(f"seed {seed}")
-    for _ in range(KILLS):
-        moment = chance.uniform(0.2, 1.5)
-        time.sleep(moment)
+def _kill_repeatedly(server: Server, rng: random.Random, seed: int) -> None:
+    """Kills the whole service, or one worker, which granian replaces. Reports the seed and the delays."""
+    children.report(f"seed {seed}")
+    for _ in range(KILL_COUNT):
+        delay = rng.uniform(0.2, 1.5)
+        time.sleep(delay)
         workers = server.workers()
-        whole = chance.random() < 0.5 or not workers  # granian gives up after too many dead workers
-        children.tell(f"{moment:.3f} s after the last start: SIGKILL for {'the service' if whole else 'a worker'}")
-        if whole:
+        whole_service = rng.random() < 0.5 or not workers  # granian gives up after too many dead workers
+        children.report(
+            f"{delay:.3f} s after the last start: SIGKILL for {'the service' if whole_service else 'a worker'}"
+        )
+        if whole_service:
             server.kill()
             server.start()
         else:
-            os.kill(chance.choice(workers), signal.SIGKILL)
+            os.kill(rng.choice(workers), signal.SIGKILL)
         server.wait()
-    time.sleep(chance.uniform(0.2, 1.0))
+    time.sleep(rng.uniform(0.2, 1.0))
 
 
 def _wait_for(senders: list[Sender], server: Server) -> None:
-    """Until every client has its answers; a service that gave up after too many dead workers is started meanwhile."""
-    until = time.monotonic() + 30
+    """Waits until every client has its answers; restarts a service that gave up after too many dead workers."""
+    deadline = time.monotonic() + 30
     while any(sender.is_alive() for sender in senders):
-        assert time.monotonic() < until
+        assert time.monotonic() < deadline
         server.wait()
         time.sleep(0.1)
     for sender in senders:
@@ -82,16 +84,15 @@ def _wait_for(senders: list[Sender], server: Server) -> None:
 
 
 def _assert_nothing_lost(senders: list[Sender]) -> None:
-    """Acknowledged = stored = sent, each accepted at most once and always under one id; totals equal the log."""
+    """All sent events are acknowledged and stored, each accepted at most once and under one id; totals equal the log."""
     statuses = sum((sender.statuses for sender in senders), Counter[int | str]())
-    children.tell(f"answers: {dict(statuses)}")
-    everything = [one for sender in senders for one in sender.sent]
-    sent.assert_stored_once(everything)
-    assert set(statuses) <= {200, *NO_ANSWER}
-    assert statuses.total() > statuses[200]  # at least one batch was under way when its server died
+    children.report(f"answers: {dict(statuses)}")
+    workload.assert_stored_once([event for sender in senders for event in sender.sent])
+    assert set(statuses) <= {200, *CONNECTION_ERRORS}
+    assert statuses.total() > statuses[200]  # at least one batch was in progress when its server died
     for sender in senders:
-        assert set(sender.told) == {one["event_id"] for one in sender.sent}
-        for told in sender.told.values():
-            assert {status for status, _ in told} <= {"accepted", "duplicate"}
-            assert sum(count for (status, _), count in told.items() if status == "accepted") <= 1
-            assert len({log_id for _, log_id in told}) == 1
+        assert set(sender.results) == {event["event_id"] for event in sender.sent}
+        for results in sender.results.values():
+            assert {status for status, _ in results} <= {"accepted", "duplicate"}
+            assert sum(count for (status, _), count in results.items() if status == "accepted") <= 1
+            assert len({log_id for _, log_id in results}) == 1

@@ -1,6 +1,6 @@
-"""A writer in a process of its own (`python -m tests.proof.writer SEED COUNT`): records events in an order of its own.
+"""A process that records events in its own random order (`python -m tests.proof.writer SEED COUNT`).
 
-Says "ready", waits for a line, then sends batches of 1 to 150 events, and prints how many were accepted, known, refused.
+Prints "ready", waits for a line, records batches of 1 to 150 events, and prints how many were accepted, duplicates, refused.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ def main(seed: int, count: int) -> None:
     django.setup()
     from billing.events import events
     from billing.recording import metering
-    from tests.proof import sent
+    from tests.proof import workload
 
-    chance = random.Random(seed)
-    mine = sent.shuffled(sent.events(count), chance)
-    source = metering.Source(may_create_accounts=True)
+    rng = random.Random(seed)
+    remaining = workload.shuffled(workload.events(count), rng)
+    source = metering.EventSource(may_create_accounts=True)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()
     answers: Counter[str] = Counter()
-    while mine:
-        size = chance.randint(1, 150)
-        batch, mine = [events.parse(one) for one in mine[:size]], mine[size:]
+    while remaining:
+        size = rng.randint(1, 150)
+        batch, remaining = [events.parse(event) for event in remaining[:size]], remaining[size:]
         answers.update(result.status for result in metering.record(batch, source=source, at=AT))
     close_old_connections()
-    accepted, known = answers["accepted"], answers["duplicate"]
-    sys.stdout.write(f"{accepted} {known} {answers.total() - accepted - known}\n")
+    accepted, duplicates = answers["accepted"], answers["duplicate"]
+    sys.stdout.write(f"{accepted} {duplicates} {answers.total() - accepted - duplicates}\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What several tests of this package share."""
+"""Fixtures of the tests of prices and proposals."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from tests.providers.offers import proposals, sync
 
 @pytest.fixture(scope="session")
 def genai_prices() -> None:
-    """The extra `prices`: `make test` may lack it, but an environment made from requirements-all.lock may not."""
+    """Skips the test if the extra `prices` is missing, and fails it in a full environment (`make venv-all`)."""
     try:
         import genai_prices  # noqa: F401
     except ModuleNotFoundError:
         if (Path(sys.prefix) / ".all").exists():
-            pytest.fail("requirements-all.lock is installed, and genai-prices is not")
-        pytest.skip("genai-prices is not installed: it comes with the extra `prices`, as in `make venv-all`")
+            pytest.fail("requirements-all.lock is installed, but genai-prices is missing")
+        pytest.skip("genai-prices is not installed: run `make venv-all` or install the extra `prices`")
 
 
 @pytest.fixture
 def propose() -> Callable[..., list[PriceProposal]]:
-    """Runs a source today; the open proposals."""
+    """A function that syncs the given statements today and returns the open proposals."""
 
     def run(*statements: Any, **options: Any) -> list[PriceProposal]:
         sync(*statements, at=timezone.now(), **options)

@@ -1,4 +1,4 @@
-"""Offers as a price source would state them, and what is in the tables: for the tests of proposals."""
+"""Sample offers of a price source, and functions that sync, accept and reject them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from lib import money
 from providers import price_book, price_decisions, price_sync
 from providers.costing import Rate
 from providers.models import Price, PriceProposal, PriceRate, Provider
-from providers.price_sources import Left, Offer
+from providers.price_sources import Offer, Omission
 
-AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-DAY = AT.date()
-USD = 10**9
+SYNC_TIME = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+SYNC_DAY = SYNC_TIME.date()
+NANO_PER_USD = 10**9
 
 
 def rate(unit: str, usd: int | str, variant: str = "", above: int = 0) -> Rate:
@@ -26,7 +26,7 @@ def rate(unit: str, usd: int | str, variant: str = "", above: int = 0) -> Rate:
 
 
 def offer(pattern: str = "m-1", *rates: Rate, **changed: Any) -> Offer:
-    """Of OpenAI, at $2 for a million input tokens unless rates are given."""
+    """An offer of OpenAI; without rates: $2 per million input tokens."""
     fields: dict[str, Any] = {
         "provider": "openai",
         "provider_name": "OpenAI",
@@ -39,12 +39,12 @@ def offer(pattern: str = "m-1", *rates: Rate, **changed: Any) -> Offer:
 
 
 def sync(
-    *statements: Offer | Left,
+    *statements: Offer | Omission,
     source: str = "genai",
-    at: datetime = AT,
+    at: datetime = SYNC_TIME,
     new_from: date | None = None,
     dry_run: bool = False,
-) -> price_sync.Counts:
+) -> price_sync.SyncCounts:
     return price_sync.run(statements, source=source, at=at, new_from=new_from, dry_run=dry_run)
 
 
@@ -52,16 +52,16 @@ def proposals(state: str = "open") -> list[PriceProposal]:
     return list(PriceProposal.objects.filter(state=state).order_by("pk"))
 
 
-def everything() -> tuple[Any, ...]:
-    """All that a refusal must leave as it is."""
+def stored_state() -> tuple[Any, ...]:
+    """The rows and the price book version that a refusal must leave unchanged."""
     models: Sequence[Any] = (Price, PriceRate, PriceProposal, Provider, LogEntry)
     return *(list(model.objects.order_by("pk").values()) for model in models), price_book.read_version()
 
 
-def asked(model: str, on: date = DAY, provider: str = "openai") -> tuple[Rate, ...] | None:
-    """The rates by which a call of that day is priced."""
-    found = price_book.current().find(provider, model, on)
-    return found.rates if found else None
+def rates_on(model: str, day: date = SYNC_DAY, provider: str = "openai") -> tuple[Rate, ...] | None:
+    """The rates of a call on that day; None without a price."""
+    price = price_book.current().find(provider, model, day)
+    return price.rates if price else None
 
 
 def operator() -> User:
@@ -69,9 +69,9 @@ def operator() -> User:
     return user
 
 
-def accept(*chosen: PriceProposal, at: datetime = AT) -> price_decisions.Decided:
-    return price_decisions.accept([one.pk for one in chosen], actor=operator(), at=at)
+def accept(*chosen: PriceProposal, at: datetime = SYNC_TIME) -> price_decisions.DecisionResult:
+    return price_decisions.accept([proposal.pk for proposal in chosen], actor=operator(), at=at)
 
 
-def reject(*chosen: PriceProposal) -> price_decisions.Decided:
-    return price_decisions.reject([one.pk for one in chosen], actor=operator(), at=AT)
+def reject(*chosen: PriceProposal) -> price_decisions.DecisionResult:
+    return price_decisions.reject([proposal.pk for proposal in chosen], actor=operator(), at=SYNC_TIME)

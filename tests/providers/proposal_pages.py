@@ -1,4 +1,4 @@
-"""How the tests press the buttons of price proposals, and read their pages."""
+"""Requests to the admin pages of price proposals, and their text and form fields."""
 
 from __future__ import annotations
 
@@ -9,32 +9,37 @@ from django.test import Client
 
 from providers.models import PriceProposal
 
-LIST = "/admin/providers/priceproposal/"
-NOTHING = "\N{EN DASH}"  # where there is nothing to show
-ALL_NEW = f"{LIST}all-new/genai/"
+LIST_URL = "/admin/providers/priceproposal/"
+EMPTY_CELL = "\N{EN DASH}"
+ALL_NEW_URL = f"{LIST_URL}all-new/genai/"
 
 
-def text(answer: Any) -> str:
-    """The page's words, without its markup."""
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode()))
+def visible_text(response: Any) -> str:
+    """The text of the page, without markup."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.content.decode()))
 
 
-def page_of(one: PriceProposal) -> str:
-    return f"{LIST}{one.pk}/change/"
+def change_url(proposal: PriceProposal) -> str:
+    return f"{LIST_URL}{proposal.pk}/change/"
 
 
-def press(client: Client, one: PriceProposal, decision: str) -> Any:
-    return client.post(f"{LIST}{one.pk}/decide/", {"decision": decision}, follow=True)
+def decide(client: Client, proposal: PriceProposal, decision: str) -> Any:
+    return client.post(f"{LIST_URL}{proposal.pk}/decide/", {"decision": decision}, follow=True)
 
 
-def hidden(answer: Any) -> dict[str, Any]:
-    """The fields of the confirmation's form."""
+def hidden_fields(response: Any) -> dict[str, Any]:
+    """The hidden fields of the confirmation form."""
     fields: dict[str, Any] = {}
-    for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', answer.content.decode()):
+    for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', response.content.decode()):
         fields.setdefault(name, []).append(value)
     return fields
 
 
-def choose(client: Client, action: str, *chosen: PriceProposal, query: str = "", across: int = 0) -> Any:
-    fields = {"action": action, "index": 0, "select_across": across, "_selected_action": [one.pk for one in chosen]}
-    return client.post(LIST + query, fields, follow=True)
+def run_action(client: Client, action: str, *chosen: PriceProposal, query: str = "", across: int = 0) -> Any:
+    fields = {
+        "action": action,
+        "index": 0,
+        "select_across": across,
+        "_selected_action": [proposal.pk for proposal in chosen],
+    }
+    return client.post(LIST_URL + query, fields, follow=True)

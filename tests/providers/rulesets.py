@@ -1,4 +1,4 @@
-"""Rule sets for tests of detection: the shipped one, read from its files, and small ones made by hand."""
+"""Rule sets for detection tests: the shipped rules, read from their files, and rules made by hand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from providers.detection import Call, Detection, Rule, RuleSet
 
 
 def rule(evidence: str, pattern: str, provider: str | None = None, **changed: object) -> Rule:
-    """An operator's own rule, unless told otherwise."""
+    """A rule of an operator, unless `shipped` is passed."""
     fields: dict[str, object] = {
         "slug": f"own-{evidence}-{pattern}",
         "evidence": evidence,
@@ -37,26 +37,26 @@ def shipped_rules() -> list[Rule]:
             order=row.get("order", 1000),
             shipped=True,
         )
-        for row in shipped.rows("rules.json")
+        for row in shipped.read_rows("rules.json")
     ]
 
 
-def with_own(*rules: Rule) -> RuleSet:
-    """The shipped rules, and an operator's own."""
-    providers = shipped.rows("providers.json")
-    names = {name: one["slug"] for one in providers for name in (one["slug"], one["name"], *one["aliases"])}
-    gateways = [one["slug"] for one in providers if one.get("is_gateway")]
+def with_own_rules(*rules: Rule) -> RuleSet:
+    """The shipped rules plus rules of an operator."""
+    providers = shipped.read_rows("providers.json")
+    names = {name: row["slug"] for row in providers for name in (row["slug"], row["name"], *row["aliases"])}
+    gateways = [row["slug"] for row in providers if row.get("is_gateway")]
     return RuleSet([*shipped_rules(), *rules], names, gateways)
 
 
 @cache
-def as_shipped() -> RuleSet:
-    return with_own()
+def shipped_rule_set() -> RuleSet:
+    return with_own_rules()
 
 
 def detect(declared: str, model: str = "", endpoint: str = "", served_by: str = "") -> Detection:
-    return as_shipped().detect(Call(declared, model, endpoint, served_by))
+    return shipped_rule_set().detect(Call(declared, model, endpoint, served_by))
 
 
-def provider(declared: str, model: str = "", endpoint: str = "", served_by: str = "") -> str:
+def detected_provider(declared: str, model: str = "", endpoint: str = "", served_by: str = "") -> str:
     return detect(declared, model, endpoint, served_by).actual_provider

@@ -1,4 +1,4 @@
-"""Units times rates: every rule of what bills with exact figures."""
+"""The cost of a call: which units bill at which rate, and how the sum is rounded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from msgspec import structs
 
 from providers.costing import (
     Cost,
-    Line,
+    CostLine,
     PricedModel,
     Quantities,
     Rate,
@@ -21,110 +21,110 @@ from providers.costing import (
     tokens_total,
 )
 
-USD_PER_MTOK = 10**9  # one USD for a million tokens, in nano-USD per million
-USD_EACH = 10**15  # one USD for each unit, in nano-USD per million
+USD_PER_MTOK = 10**9  # one USD per million tokens, in nano-USD per million units
+USD_PER_UNIT = 10**15  # one USD per unit, in nano-USD per million units
 
 
-def priced(*rates: tuple[str, int] | tuple[str, int, str] | tuple[str, int, str, int], tier: str = "") -> PricedModel:
-    """A price from (unit, nano per million, variant, above)."""
-    made = []
-    for unit, nano, *rest in rates:
+def priced(*rows: tuple[str, int] | tuple[str, int, str] | tuple[str, int, str, int], tier: str = "") -> PricedModel:
+    """A price with these rates: (unit, nano-USD per million, variant, above)."""
+    rates = []
+    for unit, nano, *rest in rows:
         variant, above = (*rest, "", 0)[: len(rest)] + ("", 0)[len(rest) :]
-        made.append(Rate(unit, str(variant), int(above), nano))
-    return PricedModel(7, "acme", "m", date(2025, 1, 1), "test", tuple(made), service_tier=tier)
+        rates.append(Rate(unit, str(variant), int(above), nano))
+    return PricedModel(7, "acme", "m", date(2025, 1, 1), "test", tuple(rates), service_tier=tier)
 
 
-def billed(answer: Cost) -> dict[str, int]:
-    return {line.unit: line.quantity for line in answer.lines}
+def billed_quantities(result: Cost) -> dict[str, int]:
+    return {line.unit: line.quantity for line in result.lines}
 
 
-IN_OUT = priced(("input_tokens", 3 * USD_PER_MTOK), ("output_tokens", 15 * USD_PER_MTOK))
-CACHE = priced(
+PLAIN_PRICE = priced(("input_tokens", 3 * USD_PER_MTOK), ("output_tokens", 15 * USD_PER_MTOK))
+CACHE_PRICE = priced(
     ("input_tokens", 3_000_000_000),
     ("output_tokens", 15_000_000_000),
     ("cached_input_tokens", 300_000_000),
     ("cache_write_tokens", 3_750_000_000),
 )
-CACHE_1H = PricedModel(
-    8, "acme", "m", date(2025, 1, 1), "test", (*CACHE.rates, Rate("cache_write_1h_tokens", "", 0, 6_000_000_000))
+CACHE_1H_PRICE = PricedModel(
+    8, "acme", "m", date(2025, 1, 1), "test", (*CACHE_PRICE.rates, Rate("cache_write_1h_tokens", "", 0, 6_000_000_000))
 )
 
 
 def test_input_and_output_bill_at_their_rates() -> None:
-    answer = cost(IN_OUT, Quantities(input_tokens=1000, output_tokens=200))
-    assert answer == Cost(
+    result = cost(PLAIN_PRICE, Quantities(input_tokens=1000, output_tokens=200))
+    assert result == Cost(
         input_nano=3_000_000,
         output_nano=3_000_000,
         other_nano=0,
         total_nano=6_000_000,
         lines=(
-            Line("input_tokens", 1000, 3_000_000_000, "input"),
-            Line("output_tokens", 200, 15_000_000_000, "output"),
+            CostLine("input_tokens", 1000, 3_000_000_000, "input"),
+            CostLine("output_tokens", 200, 15_000_000_000, "output"),
         ),
         billed=True,
     )
-    assert answer.source == "price_book"
+    assert result.source == "price_book"
 
 
-class TestWholesAndParts:
-    """Each token bills once; a part bills on its own only where it has a rate of its own."""
+class TestTotalsAndParts:
+    """Each token bills once; a part bills separately only if it has its own rate."""
 
     @pytest.mark.parametrize(
         ("price", "sent", "expected"),
         [
-            # included: the input holds the cached and the written ones
+            # included: input tokens contain the cached and the cache-write tokens
             (
-                CACHE,
+                CACHE_PRICE,
                 {"input_tokens": 1000, "cached_input_tokens": 400},
                 {"cached_input_tokens": 400, "input_tokens": 600},
             ),
-            (IN_OUT, {"input_tokens": 1000, "cached_input_tokens": 400}, {"input_tokens": 1000}),
+            (PLAIN_PRICE, {"input_tokens": 1000, "cached_input_tokens": 400}, {"input_tokens": 1000}),
             (
-                CACHE,
+                CACHE_PRICE,
                 {"input_tokens": 1000, "cached_input_tokens": 400, "cache_write_tokens": 100},
                 {"cached_input_tokens": 400, "cache_write_tokens": 100, "input_tokens": 500},
             ),
-            (CACHE, {"input_tokens": 1000, "cached_input_tokens": 1000}, {"cached_input_tokens": 1000}),
-            # not included: they lie beside the input
+            (CACHE_PRICE, {"input_tokens": 1000, "cached_input_tokens": 1000}, {"cached_input_tokens": 1000}),
+            # not included: cached tokens come on top of the input tokens
             (
-                CACHE,
+                CACHE_PRICE,
                 {"input_tokens": 1000, "cached_input_tokens": 400, "cache_write_tokens": 100, "cached_included": False},
                 {"cached_input_tokens": 400, "cache_write_tokens": 100, "input_tokens": 1000},
             ),
             (
-                IN_OUT,
+                PLAIN_PRICE,
                 {"input_tokens": 1000, "cached_input_tokens": 400, "cache_write_tokens": 100, "cached_included": False},
                 {"input_tokens": 1500},
             ),
-            # the one-hour part is inside the written ones
+            # one-hour cache writes are part of the cache writes
             (
-                CACHE_1H,
+                CACHE_1H_PRICE,
                 {"cache_write_tokens": 100, "cache_write_1h_tokens": 30, "cached_included": False},
                 {"cache_write_1h_tokens": 30, "cache_write_tokens": 70},
             ),
             (
-                CACHE,
+                CACHE_PRICE,
                 {"cache_write_tokens": 100, "cache_write_1h_tokens": 30, "cached_included": False},
                 {"cache_write_tokens": 100},
             ),
-            (CACHE_1H, {"cache_write_1h_tokens": 30, "cached_included": False}, {"cache_write_1h_tokens": 30}),
-            (IN_OUT, {"cache_write_1h_tokens": 30, "cached_included": False}, {"input_tokens": 30}),
+            (CACHE_1H_PRICE, {"cache_write_1h_tokens": 30, "cached_included": False}, {"cache_write_1h_tokens": 30}),
+            (PLAIN_PRICE, {"cache_write_1h_tokens": 30, "cached_included": False}, {"input_tokens": 30}),
             # audio, images and reasoning are parts too
-            (IN_OUT, {"input_tokens": 100, "input_audio_tokens": 40, "image_tokens": 9}, {"input_tokens": 100}),
+            (PLAIN_PRICE, {"input_tokens": 100, "input_audio_tokens": 40, "image_tokens": 9}, {"input_tokens": 100}),
             (
                 priced(("input_tokens", 1), ("input_audio_tokens", 5), ("image_tokens", 7)),
                 {"input_tokens": 100, "input_audio_tokens": 40, "image_tokens": 9},
                 {"input_audio_tokens": 40, "image_tokens": 9, "input_tokens": 51},
             ),
-            (IN_OUT, {"output_tokens": 100, "reasoning_tokens": 60}, {"output_tokens": 100}),
+            (PLAIN_PRICE, {"output_tokens": 100, "reasoning_tokens": 60}, {"output_tokens": 100}),
             (
                 priced(("output_tokens", 1), ("reasoning_tokens", 2), ("output_audio_tokens", 3)),
                 {"output_tokens": 100, "reasoning_tokens": 60, "output_audio_tokens": 30},
                 {"reasoning_tokens": 60, "output_audio_tokens": 30, "output_tokens": 10},
             ),
-            # no part is larger than what is left of its whole
+            # a part is capped at what remains of its total
             (
-                CACHE,
+                CACHE_PRICE,
                 {"input_tokens": 100, "cached_input_tokens": 80, "cache_write_tokens": 50},
                 {"cached_input_tokens": 80, "cache_write_tokens": 20},
             ),
@@ -135,18 +135,18 @@ class TestWholesAndParts:
             ),
         ],
     )
-    def test_what_bills(self, price: PricedModel, sent: dict[str, Any], expected: dict[str, int]) -> None:
-        assert billed(cost(price, Quantities(**sent))) == expected
+    def test_billed_quantities(self, price: PricedModel, sent: dict[str, Any], expected: dict[str, int]) -> None:
+        assert billed_quantities(cost(price, Quantities(**sent))) == expected
 
     def test_the_same_call_costs_the_same_under_either_convention(self) -> None:
         included = Quantities(input_tokens=1500, cached_input_tokens=400, cache_write_tokens=100, output_tokens=7)
-        beside = structs.replace(included, input_tokens=1000, cached_included=False)
-        assert cost(CACHE, included) == cost(CACHE, beside)
-        assert tokens_total(included) == tokens_total(beside) == 1507
+        excluded = structs.replace(included, input_tokens=1000, cached_included=False)
+        assert cost(CACHE_PRICE, included) == cost(CACHE_PRICE, excluded)
+        assert tokens_total(included) == tokens_total(excluded) == 1507
 
-    def test_only_named_units_bill(self) -> None:
+    def test_only_units_with_a_rate_bill(self) -> None:
         sent = Quantities(input_tokens=5, output_tokens=10, images=3, seconds=9_000_000, category="image")
-        assert billed(cost(priced(("output_tokens", 1)), sent)) == {"output_tokens": 10}
+        assert billed_quantities(cost(priced(("output_tokens", 1)), sent)) == {"output_tokens": 10}
 
 
 class TestTiers:
@@ -163,8 +163,8 @@ class TestTiers:
         [(199_999, 249_998_750, 10_000), (200_000, 250_000_000, 10_000), (200_001, 500_002_500, 15_000)],
     )
     def test_a_tier_begins_strictly_above_its_threshold(self, total: int, input_nano: int, output_nano: int) -> None:
-        answer = cost(self.PRICE, Quantities(input_tokens=total, output_tokens=1))
-        assert (answer.input_nano, answer.output_nano) == (input_nano, output_nano)
+        result = cost(self.PRICE, Quantities(input_tokens=total, output_tokens=1))
+        assert (result.input_nano, result.output_nano) == (input_nano, output_nano)
 
     @pytest.mark.parametrize(
         "sent",
@@ -173,15 +173,15 @@ class TestTiers:
             Quantities(input_tokens=50_001, cached_input_tokens=150_000, output_tokens=1, cached_included=False),
         ],
     )
-    def test_it_is_chosen_by_all_input_and_a_unit_without_a_tier_keeps_its_rate(self, sent: Quantities) -> None:
-        answer = cost(self.PRICE, sent)
-        assert answer.lines == (
-            Line("cached_input_tokens", 150_000, 100_000_000, "input"),
-            Line("input_tokens", 50_001, 2_500_000_000, "input"),
-            Line("output_tokens", 1, 15_000_000_000, "output"),
+    def test_all_input_selects_the_tier_and_a_unit_without_a_tier_keeps_its_rate(self, sent: Quantities) -> None:
+        result = cost(self.PRICE, sent)
+        assert result.lines == (
+            CostLine("cached_input_tokens", 150_000, 100_000_000, "input"),
+            CostLine("input_tokens", 50_001, 2_500_000_000, "input"),
+            CostLine("output_tokens", 1, 15_000_000_000, "output"),
         )
 
-    def test_the_highest_of_several_tiers_counts(self) -> None:
+    def test_the_highest_tier_reached_applies(self) -> None:
         price = priced(("input_tokens", 1), ("input_tokens", 2, "", 10), ("input_tokens", 3, "", 20))
         assert [cost(price, Quantities(input_tokens=n)).lines[0].nano_per_million for n in (10, 11, 20, 21)] == [
             1,
@@ -193,25 +193,25 @@ class TestTiers:
 
 class TestVariants:
     VIDEO = priced(
-        ("seconds", USD_EACH // 20, "resolution=480p"),
-        ("seconds", USD_EACH // 10, "resolution=720p"),
-        ("requests", USD_EACH // 4, "resolution="),
+        ("seconds", USD_PER_UNIT // 20, "resolution=480p"),
+        ("seconds", USD_PER_UNIT // 10, "resolution=720p"),
+        ("requests", USD_PER_UNIT // 4, "resolution="),
     )
 
-    def test_the_resolution_chooses_the_rate(self) -> None:
-        answer = cost(self.VIDEO, Quantities(seconds=5_000_000, variant=Variant(resolution="720P "), category="video"))
-        assert answer == Cost(
-            0, 0, 500_000_000, 500_000_000, (Line("seconds", 5_000_000, USD_EACH // 10, "other"),), True
+    def test_the_resolution_selects_the_rate(self) -> None:
+        result = cost(self.VIDEO, Quantities(seconds=5_000_000, variant=Variant(resolution="720P "), category="video"))
+        assert result == Cost(
+            0, 0, 500_000_000, 500_000_000, (CostLine("seconds", 5_000_000, USD_PER_UNIT // 10, "other"),), True
         )
-        assert (answer.lines[0].amount, answer.lines[0].usd) == (Decimal(5), Decimal("0.5"))
+        assert (result.lines[0].decimal_quantity, result.lines[0].usd) == (Decimal(5), Decimal("0.5"))
 
-    def test_an_empty_condition_holds_where_nothing_is_stated(self) -> None:
+    def test_an_empty_condition_matches_a_call_without_a_resolution(self) -> None:
         assert cost(self.VIDEO, Quantities(seconds=5_000_000)).total_nano == 250_000_000
 
     def test_an_unknown_variant_has_no_rate(self) -> None:
-        answer = cost(self.VIDEO, Quantities(seconds=5_000_000, variant=Variant(resolution="4k")))
-        assert answer == Cost(0, 0, 0, 0, (), False)
-        assert answer.source == "unpriced"
+        result = cost(self.VIDEO, Quantities(seconds=5_000_000, variant=Variant(resolution="4k")))
+        assert result == Cost(0, 0, 0, 0, (), False)
+        assert result.source == "unpriced"
 
     def test_more_conditions_win_over_fewer_and_over_a_tier(self) -> None:
         price = priced(
@@ -227,13 +227,13 @@ class TestVariants:
         ]
         assert chosen == [2, 2, 3, 4]
 
-    def test_the_id_that_was_asked_for_may_state_the_service_tier(self) -> None:
+    def test_the_model_id_may_state_the_service_tier(self) -> None:
         rates: Any = (("input_tokens", 2_000), ("input_tokens", 1_000, "service_tier=batch"))
         sent = Quantities(input_tokens=1_000_000)
         assert cost(priced(*rates), sent).total_nano == 2_000
         assert cost(priced(*rates, tier="batch"), sent).total_nano == 1_000
 
-    def test_a_condition_on_something_else_never_holds(self) -> None:
+    def test_an_unknown_condition_never_matches(self) -> None:
         assert not cost(priced(("input_tokens", 1, "colour=red")), Quantities(input_tokens=1)).billed
 
 
@@ -242,47 +242,52 @@ class TestCountedUnits:
         ("unit", "category"),
         [("images", "image"), ("images", "image_edit"), ("searches", "search"), ("pages", "crawl")],
     )
-    def test_nothing_sent_means_one_a_request_in_its_own_category(self, unit: str, category: str) -> None:
-        price = priced((unit, USD_EACH))
-        assert billed(cost(price, Quantities(category=category))) == {unit: 1}
-        assert billed(cost(price, Quantities(requests=3, category=category))) == {unit: 3}
-        assert billed(cost(price, Quantities(requests=0, category=category))) == {}
+    def test_a_missing_quantity_counts_as_one_per_request_in_the_category_of_its_unit(
+        self, unit: str, category: str
+    ) -> None:
+        price = priced((unit, USD_PER_UNIT))
+        assert billed_quantities(cost(price, Quantities(category=category))) == {unit: 1}
+        assert billed_quantities(cost(price, Quantities(requests=3, category=category))) == {unit: 3}
+        assert billed_quantities(cost(price, Quantities(requests=0, category=category))) == {}
 
     @pytest.mark.parametrize("unit", ["images", "searches", "pages"])
-    def test_elsewhere_it_means_none(self, unit: str) -> None:
-        assert not cost(priced((unit, USD_EACH)), Quantities(category="text")).billed
+    def test_a_missing_quantity_counts_as_zero_in_other_categories(self, unit: str) -> None:
+        assert not cost(priced((unit, USD_PER_UNIT)), Quantities(category="text")).billed
 
     @pytest.mark.parametrize(("unit", "category"), [("images", "image"), ("searches", "search"), ("pages", "crawl")])
     def test_an_explicit_zero_stays_zero(self, unit: str, category: str) -> None:
-        answer = cost(priced((unit, USD_EACH)), Quantities(category=category, **{unit: 0}))  # type: ignore[arg-type]
-        assert (answer.total_nano, answer.billed, answer.source) == (0, False, "unpriced")
+        result = cost(priced((unit, USD_PER_UNIT)), Quantities(category=category, **{unit: 0}))  # type: ignore[arg-type]
+        assert (result.total_nano, result.billed, result.source) == (0, False, "unpriced")
 
-    def test_an_image_is_not_billed_as_a_request_too(self) -> None:
-        assert cost(priced(("images", USD_EACH // 25)), Quantities(images=2, category="image")).total_nano == 80_000_000
+    def test_an_image_is_not_also_billed_as_a_request(self) -> None:
+        assert (
+            cost(priced(("images", USD_PER_UNIT // 25)), Quantities(images=2, category="image")).total_nano
+            == 80_000_000
+        )
 
     def test_seconds_and_megapixels_are_exact_to_a_millionth(self) -> None:
-        answer = cost(
-            priced(("seconds", USD_EACH // 50), ("megapixels", 3)), Quantities(seconds=1_000_001, megapixels=1)
+        result = cost(
+            priced(("seconds", USD_PER_UNIT // 50), ("megapixels", 3)), Quantities(seconds=1_000_001, megapixels=1)
         )
-        assert answer.total_nano == 20_000_020
-        assert answer.unrounded_usd == Decimal("0.020000020000000000003")
+        assert result.total_nano == 20_000_020
+        assert result.unrounded_usd == Decimal("0.020000020000000000003")
 
-    def test_characters(self) -> None:
+    def test_characters_bill_at_their_rate(self) -> None:
         assert cost(priced(("characters", 50 * USD_PER_MTOK)), Quantities(characters=1234)).total_nano == 61_700_000
 
 
 class TestUnpricedAndFree:
-    def test_without_a_rated_unit_above_zero_a_call_is_unpriced(self) -> None:
-        assert cost(IN_OUT, Quantities(images=4, category="image")) == Cost(0, 0, 0, 0, (), False)
+    def test_a_call_without_a_rated_unit_above_zero_is_unpriced(self) -> None:
+        assert cost(PLAIN_PRICE, Quantities(images=4, category="image")) == Cost(0, 0, 0, 0, (), False)
         assert cost(priced(), Quantities(input_tokens=4)).source == "unpriced"
 
     def test_a_known_price_of_zero_is_free_not_unpriced(self) -> None:
-        answer = cost(priced(("input_tokens", 0)), Quantities(input_tokens=4))
-        assert (answer.total_nano, answer.billed, answer.source) == (0, True, "free")
+        result = cost(priced(("input_tokens", 0)), Quantities(input_tokens=4))
+        assert (result.total_nano, result.billed, result.source) == (0, True, "free")
 
-    def test_a_cost_that_rounds_to_zero_is_the_price_books(self) -> None:
-        answer = cost(priced(("input_tokens", 1)), Quantities(input_tokens=4))
-        assert (answer.total_nano, answer.source, answer.unrounded_usd) == (
+    def test_a_cost_that_rounds_to_zero_still_comes_from_the_price_book(self) -> None:
+        result = cost(priced(("input_tokens", 1)), Quantities(input_tokens=4))
+        assert (result.total_nano, result.source, result.unrounded_usd) == (
             0,
             "price_book",
             Decimal("0.000000000000004"),
@@ -300,7 +305,7 @@ class TestUnpricedAndFree:
             ({"pages": 1, "requests": 0}, True),
         ],
     )
-    def test_the_request_alone_is_no_usage(self, sent: dict[str, Any], expected: bool) -> None:
+    def test_a_request_count_alone_is_no_usage(self, sent: dict[str, Any], expected: bool) -> None:
         assert has_usage(Quantities(**sent)) is expected
 
 
@@ -309,13 +314,13 @@ class TestRounding:
         ("rate", "tokens", "nano"),
         [(500_000, 1, 0), (500_000, 3, 2), (500_001, 1, 1), (1_500_000, 1, 2), (2_500_000, 1, 2)],
     )
-    def test_half_goes_to_even(self, rate: int, tokens: int, nano: int) -> None:
+    def test_half_rounds_to_even(self, rate: int, tokens: int, nano: int) -> None:
         assert cost(priced(("input_tokens", rate)), Quantities(input_tokens=tokens)).total_nano == nano
 
     def test_the_sum_is_rounded_once_and_the_remainder_goes_to_the_largest_part(self) -> None:
         price = priced(("input_tokens", 1_400_000), ("output_tokens", 2_400_000), ("requests", 1_300_000))
-        answer = cost(price, Quantities(input_tokens=1, output_tokens=1))
-        assert answer[:4] == (1, 3, 1, 5)  # 1.4 + 2.4 + 1.3 = 5.1; each alone would make 4
+        result = cost(price, Quantities(input_tokens=1, output_tokens=1))
+        assert result[:4] == (1, 3, 1, 5)  # 1.4 + 2.4 + 1.3 = 5.1; rounding each part would give 4
 
     @pytest.mark.parametrize(
         ("rates", "parts"),
@@ -325,6 +330,6 @@ class TestRounding:
             ((800_000, 900_000, 0), (0, 2, 0)),
         ],
     )
-    def test_it_may_be_any_part(self, rates: tuple[int, int, int], parts: tuple[int, int, int]) -> None:
+    def test_any_part_may_be_the_largest(self, rates: tuple[int, int, int], parts: tuple[int, int, int]) -> None:
         price = priced(*zip(("input_tokens", "output_tokens", "requests"), rates, strict=True))
         assert cost(price, Quantities(input_tokens=1, output_tokens=1))[:3] == parts

@@ -1,4 +1,4 @@
-"""Costing against fractions.Fraction, over random prices and quantities."""
+"""Costs compared with exact fractions, over random prices and quantities."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ TIERS = (200_000, 10**9)
 VALUES = {"resolution": ("480p", "720p"), "quality": ("hd",), "service_tier": ("batch", "flex")}
 CONDITIONS = [f"{key}={value}" for key, values in VALUES.items() for value in ("", *values)]
 
-border = st.sampled_from([tier + step for tier in TIERS for step in (-1, 0, 1)])
-small = st.integers(0, 20)  # parts that fit into their whole, or don't by a little
-count = small | st.integers(0, 10**9) | border
-maybe = st.none() | count
+near_tier = st.sampled_from([tier + step for tier in TIERS for step in (-1, 0, 1)])
+small_count = st.integers(0, 20)  # parts slightly below or above their total
+count = small_count | st.integers(0, 10**9) | near_tier
+optional_count = st.none() | count
 quantities = st.builds(
     Quantities,
     **dict.fromkeys(Quantities.__struct_fields__[:9], count),  # the token counts
-    **dict.fromkeys(("images", "characters", "searches", "pages"), maybe),
+    **dict.fromkeys(("images", "characters", "searches", "pages"), optional_count),
     **{name: st.none() | st.integers(0, 10**15) for name in MICRO_UNITS},
     requests=count,
     cached_included=st.booleans(),
@@ -52,19 +52,19 @@ rate = st.builds(
 rates = st.lists(rate, max_size=20, unique_by=lambda rate: (rate.unit, rate.variant, rate.above))
 
 
-def by_the_book(rates: list[Rate], sent: Quantities) -> Fraction:
-    """The exact cost in nano-USD, written a second time and slowly, straight from the rules."""
-    written = max(sent.cache_write_tokens, sent.cache_write_1h_tokens)
-    beside = 0 if sent.cached_included else sent.cached_input_tokens + written
-    whole = sent.input_tokens + beside
-    stated = {f"{key}={value or ''}" for key, value in sent.variant._asdict().items()}
-    hold = [r for r in rates if set(terms(r)) <= stated and (r.above == 0 or whole > r.above)]
-    asked = {r.unit: Fraction(r.nano_per_million, 10**6) for r in sorted(hold, key=preference)}
-    hour = sent.cache_write_1h_tokens if "cache_write_1h_tokens" in asked else 0
+def exact_cost_nano(rates: list[Rate], sent: Quantities) -> Fraction:
+    """The exact cost in nano-USD: a second, simpler implementation of the rules."""
+    cache_writes = max(sent.cache_write_tokens, sent.cache_write_1h_tokens)
+    extra = 0 if sent.cached_included else sent.cached_input_tokens + cache_writes
+    input_total = sent.input_tokens + extra
+    conditions = {f"{key}={value or ''}" for key, value in sent.variant._asdict().items()}
+    matching = [r for r in rates if set(terms(r)) <= conditions and (r.above == 0 or input_total > r.above)]
+    rate_by_unit = {r.unit: Fraction(r.nano_per_million, 10**6) for r in sorted(matching, key=preference)}
+    one_hour_writes = sent.cache_write_1h_tokens if "cache_write_1h_tokens" in rate_by_unit else 0
     inputs = [
         ("cached_input_tokens", sent.cached_input_tokens),
-        ("cache_write_1h_tokens", hour),
-        ("cache_write_tokens", written - hour),
+        ("cache_write_1h_tokens", one_hour_writes),
+        ("cache_write_tokens", cache_writes - one_hour_writes),
         ("input_audio_tokens", sent.input_audio_tokens),
         ("image_tokens", sent.image_tokens),
         ("input_tokens", 10**12),
@@ -75,15 +75,17 @@ def by_the_book(rates: list[Rate], sent: Quantities) -> Fraction:
         ("output_tokens", 10**12),
     ]
     total = Fraction(0)
-    for left, parts in ((whole, inputs), (sent.output_tokens, outputs)):
+    for remaining, parts in ((input_total, inputs), (sent.output_tokens, outputs)):
         for unit, quantity in parts:
-            taken = min(quantity, left) if unit in asked else 0
-            total, left = total + taken * asked.get(unit, 0), left - taken  # noqa: PLW2901
-    own = {"image": "images", "image_edit": "images", "search": "searches", "crawl": "pages"}.get(sent.category)
+            billed = min(quantity, remaining) if unit in rate_by_unit else 0
+            total, remaining = total + billed * rate_by_unit.get(unit, 0), remaining - billed  # noqa: PLW2901
+    default_unit = {"image": "images", "image_edit": "images", "search": "searches", "crawl": "pages"}.get(
+        sent.category
+    )
     for unit in ("requests", "images", "megapixels", "seconds", "characters", "searches", "pages"):
-        given_ = getattr(sent, unit)
-        quantity = sent.requests if given_ is None and unit == own else given_ or 0
-        total += asked.get(unit, 0) * Fraction(quantity, 10**6 if unit in MICRO_UNITS else 1)
+        stated = getattr(sent, unit)
+        quantity = sent.requests if stated is None and unit == default_unit else stated or 0
+        total += rate_by_unit.get(unit, 0) * Fraction(quantity, 10**6 if unit in MICRO_UNITS else 1)
     return total
 
 
@@ -92,67 +94,65 @@ def terms(rate: Rate) -> list[str]:
 
 
 def preference(rate: Rate) -> tuple[int, int, list[int]]:
-    """Worst first: more conditions beat fewer, then the higher tier, then the earlier text."""
+    """Sort key, lowest priority first: fewer conditions, then the lower tier, then the later text."""
     return len(terms(rate)), rate.above, [-ord(letter) for letter in rate.variant] + [1]
 
 
-ALL = [
+ALL_RATES = [
     Rate(unit, variant, above, 1_000_003 * (number + 1) + above)
     for number, unit in enumerate(UNITS)
     for variant, above in (("", 0), ("", TIERS[0]), ("quality=hd,service_tier=batch", 0), ("resolution=", TIERS[1]))
 ]
-PLAIN = [rate for rate in ALL if not rate.variant]
+PLAIN_RATES = [rate for rate in ALL_RATES if not rate.variant]
 COUNTS: dict[str, Any] = dict.fromkeys(Quantities.__struct_fields__[:9], 77_777) | dict.fromkeys(MICRO_UNITS, 1_234_567)
-FULL = Quantities(**COUNTS, variant=Variant(quality="hd", service_tier="batch"))
-MORE_THAN_THE_WHOLE = structs.replace(FULL, input_tokens=100_000, output_tokens=100_000)
-AT_THE_BORDER = structs.replace(FULL, input_tokens=TIERS[0], cache_write_1h_tokens=0, variant=Variant())
+ALL_QUANTITIES = Quantities(**COUNTS, variant=Variant(quality="hd", service_tier="batch"))
+PARTS_EXCEED_TOTAL = structs.replace(ALL_QUANTITIES, input_tokens=100_000, output_tokens=100_000)
+AT_TIER_START = structs.replace(ALL_QUANTITIES, input_tokens=TIERS[0], cache_write_1h_tokens=0, variant=Variant())
 
 
-@example(ALL, FULL)
-@example(ALL, MORE_THAN_THE_WHOLE)
-@example(ALL, structs.replace(MORE_THAN_THE_WHOLE, cached_included=False))
-@example(ALL, AT_THE_BORDER)
-@example(PLAIN, AT_THE_BORDER)
-@example(ALL, structs.replace(AT_THE_BORDER, input_tokens=TIERS[0] + 1))
-@example(PLAIN, structs.replace(AT_THE_BORDER, input_tokens=TIERS[0] + 1))
-@example(ALL, structs.replace(AT_THE_BORDER, input_tokens=TIERS[0] - 2 * 77_777, cached_included=False))
-@example(ALL, structs.replace(AT_THE_BORDER, input_tokens=TIERS[0] - 2 * 77_777 + 1, cached_included=False))
+@example(ALL_RATES, ALL_QUANTITIES)
+@example(ALL_RATES, PARTS_EXCEED_TOTAL)
+@example(ALL_RATES, structs.replace(PARTS_EXCEED_TOTAL, cached_included=False))
+@example(ALL_RATES, AT_TIER_START)
+@example(PLAIN_RATES, AT_TIER_START)
+@example(ALL_RATES, structs.replace(AT_TIER_START, input_tokens=TIERS[0] + 1))
+@example(PLAIN_RATES, structs.replace(AT_TIER_START, input_tokens=TIERS[0] + 1))
+@example(ALL_RATES, structs.replace(AT_TIER_START, input_tokens=TIERS[0] - 2 * 77_777, cached_included=False))
+@example(ALL_RATES, structs.replace(AT_TIER_START, input_tokens=TIERS[0] - 2 * 77_777 + 1, cached_included=False))
 @given(rates, quantities)
 def test_the_total_is_the_exact_sum_rounded_half_even_once(rates: list[Rate], sent: Quantities) -> None:
-    answer = cost(PricedModel(1, "p", "m", date(2025, 1, 1), "", tuple(rates)), sent)
-    exact = by_the_book(rates, sent)
-    assert answer.total_nano == round(exact)  # Python rounds fractions half to even
-    assert answer.input_nano + answer.output_nano + answer.other_nano == answer.total_nano
-    assert min(answer[:3]) >= 0
-    assert Fraction(answer.unrounded_usd) == exact / 10**9
+    result = cost(PricedModel(1, "p", "m", date(2025, 1, 1), "", tuple(rates)), sent)
+    exact = exact_cost_nano(rates, sent)
+    assert result.total_nano == round(exact)  # Python rounds fractions half to even
+    assert result.input_nano + result.output_nano + result.other_nano == result.total_nano
+    assert min(result[:3]) >= 0
+    assert Fraction(result.unrounded_usd) == exact / 10**9
 
 
 @given(rates, quantities)
-def test_every_token_bills_at_most_once_and_each_line_names_a_rate_of_the_price(
+def test_every_token_bills_at_most_once_and_each_line_uses_a_rate_of_the_price(
     rates: list[Rate], sent: Quantities
 ) -> None:
     price = PricedModel(1, "p", "m", date(2025, 1, 1), "", tuple(rates))
-    answer = cost(price, sent)
-    assert sum(line.quantity for line in answer.lines if line.part != "other") <= tokens_total(sent)
-    assert {(line.unit, line.nano_per_million) for line in answer.lines} <= {
+    result = cost(price, sent)
+    assert sum(line.quantity for line in result.lines if line.part != "other") <= tokens_total(sent)
+    assert {(line.unit, line.nano_per_million) for line in result.lines} <= {
         (r.unit, r.nano_per_million) for r in rates
     }
-    assert answer.billed is (answer.lines != ())
-    assert cost(PricedModel(1, "p", "m", date(2025, 1, 1), "", tuple(reversed(rates))), sent) == answer
+    assert result.billed is (result.lines != ())
+    assert cost(PricedModel(1, "p", "m", date(2025, 1, 1), "", tuple(reversed(rates))), sent) == result
 
 
 @given(quantities)
 def test_with_input_and_output_rates_every_token_bills_exactly_once(sent: Quantities) -> None:
     units = ("input_tokens", "output_tokens", "cached_input_tokens", "cache_write_tokens", "cache_write_1h_tokens")
     price = PricedModel(1, "p", "m", date(2025, 1, 1), "", tuple(Rate(unit, "", 0, 1) for unit in units))
-    answer = cost(price, sent)
-    assert sum(line.quantity for line in answer.lines) == tokens_total(sent)
+    result = cost(price, sent)
+    assert sum(line.quantity for line in result.lines) == tokens_total(sent)
 
 
 @given(rates, quantities)
-def test_the_tier_that_the_id_itself_asks_for_counts_whatever_the_call_states(
-    rates: list[Rate], sent: Quantities
-) -> None:
+def test_the_tier_in_the_model_id_overrides_the_tier_of_the_call(rates: list[Rate], sent: Quantities) -> None:
     price = PricedModel(1, "p", "m", date(2025, 1, 1), "", tuple(rates), service_tier="batch")
-    asked = structs.replace(sent, variant=sent.variant._replace(service_tier="batch"))
-    assert cost(price, sent).total_nano == round(by_the_book(rates, asked))
+    with_tier = structs.replace(sent, variant=sent.variant._replace(service_tier="batch"))
+    assert cost(price, sent).total_nano == round(exact_cost_nano(rates, with_tier))

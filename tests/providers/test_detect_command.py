@@ -1,4 +1,4 @@
-"""`manage.py detect_provider`: the same answer as the API, for a terminal."""
+"""`manage.py detect_provider`: its text and JSON output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def run(*arguments: str) -> str:
     return out.getvalue()
 
 
-def test_it_prints_the_answer() -> None:
+def test_it_prints_the_detection_as_text() -> None:
     assert run("video", "--model", "x", "--endpoint", "/video-generation/wavespeed").splitlines() == [
         "WaveSpeed (wavespeed)",
         "confidence: strong",
@@ -27,7 +27,7 @@ def test_it_prints_the_answer() -> None:
     ]
 
 
-def test_it_prints_json() -> None:
+def test_it_prints_the_detection_as_json() -> None:
     assert json.loads(run("openai", "--served-by", "OpenRouter", "--json")) == {
         "label": "OpenRouter",
         "actual_provider": "openrouter",
@@ -38,6 +38,6 @@ def test_it_prints_json() -> None:
     }
 
 
-def test_without_a_label_it_says_what_is_missing() -> None:
+def test_a_missing_label_is_reported_by_name() -> None:
     with pytest.raises(CommandError, match="the following arguments are required: provider"):
         run()

@@ -1,4 +1,4 @@
-"""The real cases and the earlier system's rows; and that no rule was written for one of them."""
+"""Detection of real calls and of the earlier system's rows; no shipped rule may copy one of them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from providers.detection import place
-from tests.providers.rulesets import provider, shipped_rules
+from providers.detection import parse_endpoint
+from tests.providers.rulesets import detected_provider, shipped_rules
 
 pytestmark = pytest.mark.shared_data
 
@@ -26,14 +26,20 @@ def cases(shared_data: Path) -> list[Case]:
     return [(row["declared_provider"], row["model"], row["endpoint"], row["expected_actual_provider"]) for row in rows]
 
 
-def wrong(cases: list[Case], change: Callable[[Case], tuple[str, str, str]] = lambda case: case[:3]) -> list[object]:
-    asked = [(change(case), case[3]) for case in cases]
-    return [(call, expected, found) for call, expected in asked if (found := provider(*call)) != expected]
+def mismatches(
+    cases: list[Case], change: Callable[[Case], tuple[str, str, str]] = lambda case: case[:3]
+) -> list[object]:
+    expectations = [(change(case), case[3]) for case in cases]
+    return [
+        (call, expected, detected)
+        for call, expected in expectations
+        if (detected := detected_provider(*call)) != expected
+    ]
 
 
-def test_every_case(cases: list[Case]) -> None:
+def test_every_case_has_the_expected_provider(cases: list[Case]) -> None:
     assert len(cases) == 60
-    assert wrong(cases) == []
+    assert mismatches(cases) == []
 
 
 def upper_case(case: Case) -> tuple[str, str, str]:
@@ -62,8 +68,8 @@ def with_noise(case: Case) -> tuple[str, str, str]:
 
 def in_another_region(case: Case) -> tuple[str, str, str]:
     endpoint = case[2]
-    for here, there in REGIONS.items():
-        endpoint = endpoint.replace(here, there)
+    for region, other_region in REGIONS.items():
+        endpoint = endpoint.replace(region, other_region)
     return case[0], case[1], endpoint
 
 
@@ -75,36 +81,36 @@ def without_scheme(case: Case) -> tuple[str, str, str]:
     "change",
     [upper_case, with_blanks, with_port, with_trailing_dot, with_user, with_noise, in_another_region, without_scheme],
 )
-def test_the_same_call_written_differently_has_the_same_answer(
+def test_the_same_call_written_differently_has_the_same_provider(
     cases: list[Case], change: Callable[[Case], tuple[str, str, str]]
 ) -> None:
-    assert wrong(cases, change) == []
+    assert mismatches(cases, change) == []
 
 
 @pytest.mark.parametrize("model", ["", "brand-new-model-9", "gpt-4o", "wavespeed-ai/x", "claude-opus-9"])
-def test_any_other_model_at_the_same_address_has_the_same_answer(cases: list[Case], model: str) -> None:
-    at_an_address = [case for case in cases if place(case[2]).host]
-    assert len(at_an_address) == 58
-    assert wrong(at_an_address, lambda case: (case[0], model, case[2])) == []
+def test_any_model_at_the_same_host_has_the_same_provider(cases: list[Case], model: str) -> None:
+    with_host = [case for case in cases if parse_endpoint(case[2]).host]
+    assert len(with_host) == 58
+    assert mismatches(with_host, lambda case: (case[0], model, case[2])) == []
 
 
-def test_a_look_alike_of_any_of_the_hosts_is_unknown(cases: list[Case]) -> None:
+def test_a_lookalike_host_is_unknown(cases: list[Case]) -> None:
     for declared, model, endpoint, _ in cases:
-        host = place(endpoint).host
+        host = parse_endpoint(endpoint).host
         for fake in (
             (f"{host}.evil.example", f"evil.example/{host}", f"x{host.replace('.', '-')}.example") if host else ()
         ):
-            assert provider(declared, model, f"https://{fake}/v1") == "unknown", fake
+            assert detected_provider(declared, model, f"https://{fake}/v1") == "unknown", fake
 
 
-def test_no_shipped_rule_is_a_whole_case(cases: list[Case]) -> None:
+def test_no_shipped_rule_copies_a_whole_case(cases: list[Case]) -> None:
     models, endpoints = {case[1].lower() for case in cases}, {case[2].lower() for case in cases}
     for rule in shipped_rules():
         assert rule.pattern not in models | endpoints, rule.slug
         assert f"/{rule.pattern.strip('/')}" not in endpoints, rule.slug
 
 
-def test_the_earlier_systems_rows(shared_data: Path) -> None:
+def test_rows_of_the_earlier_system_have_the_expected_provider(shared_data: Path) -> None:
     with (shared_data / "legacy_usage_logs.expected.csv").open(encoding="utf-8", newline="") as file:
         expected = {int(row["id"]): row["expected"] for row in csv.DictReader(file)}
     database = sqlite3.connect(f"file:{shared_data / 'legacy_usage_logs.sqlite3'}?mode=ro", uri=True)
@@ -112,6 +118,8 @@ def test_the_earlier_systems_rows(shared_data: Path) -> None:
         rows = database.execute("SELECT id, provider, model_used, endpoint FROM api_usage_logs").fetchall()
     finally:
         database.close()
-    found = {number: provider(declared, model or "", endpoint) for number, declared, model, endpoint in rows}
-    assert len(found) == 500
-    assert {number for number in found if expected[number] not in ("?", found[number])} == set()
+    detected = {
+        row_id: detected_provider(declared, model or "", endpoint) for row_id, declared, model, endpoint in rows
+    }
+    assert len(detected) == 500
+    assert {row_id for row_id in detected if expected[row_id] not in ("?", detected[row_id])} == set()

@@ -1,4 +1,4 @@
-"""How rules are matched and which comes first, with rules made for the purpose; what an operator's own rules can do."""
+"""How rules match and which one wins, with small rule sets; what an operator's own rules can do."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import time
 
 import pytest
 
-from providers.detection import Call, Place, Rule, RuleSet, place
-from tests.providers.rulesets import rule, with_own
+from providers.detection import Call, Endpoint, Rule, RuleSet, parse_endpoint
+from tests.providers.rulesets import rule, with_own_rules
 
 NAMES = {"acme": "acme", "Acme Cloud": "acme", "other": "other", "gate": "gate"}
 
 
-def answer(rules: list[Rule], declared: str = "label", model: str = "", endpoint: str = "") -> str:
+def provider_for(rules: list[Rule], declared: str = "label", model: str = "", endpoint: str = "") -> str:
     return RuleSet(rules, NAMES, ["gate"]).detect(Call(declared, model, endpoint)).actual_provider
 
 
@@ -32,11 +32,11 @@ def answer(rules: list[Rule], declared: str = "label", model: str = "", endpoint
     ],
 )
 def test_an_endpoint_is_split_into_host_and_path(endpoint: str, host: str, path: str) -> None:
-    assert place(endpoint) == Place(host, path)
+    assert parse_endpoint(endpoint) == Endpoint(host, path)
 
 
 @pytest.mark.parametrize(
-    ("pattern", "host", "fits"),
+    ("pattern", "host", "matches"),
     [
         ("acme.example", "acme.example", True),
         ("acme.example", "eu.api.acme.example", True),
@@ -50,12 +50,14 @@ def test_an_endpoint_is_split_into_host_and_path(endpoint: str, host: str, path:
         ("a.me.example", "axme.example", False),
     ],
 )
-def test_a_host_matches_whole_labels_from_the_end(pattern: str, host: str, fits: bool) -> None:
-    assert answer([rule("host", pattern, "acme")], endpoint=f"https://{host}/") == ("acme" if fits else "unknown")
+def test_a_host_pattern_matches_whole_labels_from_the_end(pattern: str, host: str, matches: bool) -> None:
+    assert provider_for([rule("host", pattern, "acme")], endpoint=f"https://{host}/") == (
+        "acme" if matches else "unknown"
+    )
 
 
 @pytest.mark.parametrize(
-    ("pattern", "path", "fits"),
+    ("pattern", "path", "matches"),
     [
         ("acme", "/x/acme", True),
         ("acme", "/acme-video/x", True),
@@ -75,12 +77,14 @@ def test_a_host_matches_whole_labels_from_the_end(pattern: str, host: str, fits:
         ("/arn:*:acme/", "/arn:x:y:acme", True),
     ],
 )
-def test_a_path_matches_whole_tokens_or_with_a_slash_whole_segments(pattern: str, path: str, fits: bool) -> None:
-    assert answer([rule("path", pattern, "acme")], endpoint=path) == ("acme" if fits else "unknown")
+def test_a_path_pattern_matches_whole_tokens_or_with_a_slash_whole_segments(
+    pattern: str, path: str, matches: bool
+) -> None:
+    assert provider_for([rule("path", pattern, "acme")], endpoint=path) == ("acme" if matches else "unknown")
 
 
 @pytest.mark.parametrize(
-    ("pattern", "model", "fits"),
+    ("pattern", "model", "matches"),
     [
         ("acme-*", "ACME-1", True),
         ("acme-*", "my-acme-1", False),
@@ -95,11 +99,11 @@ def test_a_path_matches_whole_tokens_or_with_a_slash_whole_segments(pattern: str
     ],
 )
 @pytest.mark.parametrize("evidence", ["namespace", "family"])
-def test_a_model_matches_as_a_glob_of_the_whole(evidence: str, pattern: str, model: str, fits: bool) -> None:
-    assert answer([rule(evidence, pattern, "acme")], model=model) == ("acme" if fits else "unknown")
+def test_a_model_pattern_is_a_glob_over_the_whole_name(evidence: str, pattern: str, model: str, matches: bool) -> None:
+    assert provider_for([rule(evidence, pattern, "acme")], model=model) == ("acme" if matches else "unknown")
 
 
-def test_matching_takes_time_in_proportion_to_the_text() -> None:
+def test_matching_time_is_linear_in_the_text_length() -> None:
     rules = RuleSet([rule("family", "a*a*a*a*a*b", "acme"), rule("path", "a*a*a*a*a*b/*/c", "acme")], NAMES)
 
     def seconds(length: int) -> float:
@@ -111,82 +115,87 @@ def test_matching_takes_time_in_proportion_to_the_text() -> None:
     assert min(seconds(80_000) for _ in range(3)) < 10 * min(seconds(20_000) for _ in range(3))
 
 
-def test_a_rule_is_only_for_its_labels() -> None:
+def test_a_rule_applies_only_to_its_labels() -> None:
     rules = [rule("family", "x-*", "acme", declared=frozenset({"Image_Edit"}))]
-    assert answer(rules, "image edit", "x-1") == "acme"
-    assert answer(rules, "image", "x-1") == "unknown"
+    assert provider_for(rules, "image edit", "x-1") == "acme"
+    assert provider_for(rules, "image", "x-1") == "unknown"
 
 
-def test_an_operators_rule_comes_before_a_shipped_one_then_the_lower_order_then_the_longer_pattern() -> None:
+def test_an_operators_rule_comes_before_a_shipped_one_then_lower_order_then_longer_pattern() -> None:
     shipped = rule("family", "x-long-*", "other", shipped=True, order=1)
-    assert answer([shipped, rule("family", "x-*", "acme")], model="x-long-1") == "acme"
+    assert provider_for([shipped, rule("family", "x-*", "acme")], model="x-long-1") == "acme"
     assert (
-        answer([rule("family", "x-long-*", "other"), rule("family", "x-*", "acme", order=1)], model="x-long-1")
+        provider_for([rule("family", "x-long-*", "other"), rule("family", "x-*", "acme", order=1)], model="x-long-1")
         == "acme"
     )
-    assert answer([rule("family", "x-*", "other"), rule("family", "x-long-*", "acme")], model="x-long-1") == "acme"
-    assert answer([rule("family", "x-*", "other"), rule("family", "*-long", "acme")], model="x-long") == "acme"
+    assert (
+        provider_for([rule("family", "x-*", "other"), rule("family", "x-long-*", "acme")], model="x-long-1") == "acme"
+    )
+    assert provider_for([rule("family", "x-*", "other"), rule("family", "*-long", "acme")], model="x-long") == "acme"
 
 
-def test_of_two_names_in_a_path_the_first_counts() -> None:
+def test_the_first_of_two_names_in_a_path_wins() -> None:
     rules = [rule("path", "acme", "acme"), rule("path", "other", "other")]
-    assert answer(rules, endpoint="/other/acme") == "other"
-    assert answer(rules, endpoint="/acme/other") == "acme"
+    assert provider_for(rules, endpoint="/other/acme") == "other"
+    assert provider_for(rules, endpoint="/acme/other") == "acme"
 
 
-def test_a_path_rule_without_a_provider_takes_its_segments_out_of_the_evidence() -> None:
+def test_a_path_rule_without_a_provider_removes_its_segments_from_the_evidence() -> None:
     rules = [rule("path", "acme", "acme"), rule("path", "other", "other"), rule("path", "acme/v1")]
-    assert answer(rules, endpoint="/acme/v1/chat") == "unknown"
-    assert answer(rules, endpoint="/acme/v1/other") == "other"
-    assert answer(rules, endpoint="/acme/chat") == "acme"
+    assert provider_for(rules, endpoint="/acme/v1/chat") == "unknown"
+    assert provider_for(rules, endpoint="/acme/v1/other") == "other"
+    assert provider_for(rules, endpoint="/acme/chat") == "acme"
 
 
-def test_a_gateways_label_hears_host_and_path_but_no_model() -> None:
+def test_a_gateways_label_is_overruled_by_the_path_but_not_by_the_model() -> None:
     rules = [rule("namespace", "x/*", "acme"), rule("path", "acme", "acme"), rule("declared", "gate", "gate")]
-    assert answer(rules, "gate", "x/1") == "gate"
-    assert answer(rules, "gate", "x/1", "/acme") == "acme"
+    assert provider_for(rules, "gate", "x/1") == "gate"
+    assert provider_for(rules, "gate", "x/1", "/acme") == "acme"
 
 
-def test_an_alias_stands_for_the_provider_and_its_label_rule() -> None:
+def test_an_alias_is_detected_by_the_label_rule_of_its_provider() -> None:
     rules = [rule("declared", "acme", "acme", category="audio")]
-    found = RuleSet(rules, NAMES).detect(Call("acme cloud", "", ""))
-    assert (found.actual_provider, found.category, found.rule) == ("acme", "audio", "own-declared-acme")
+    detection = RuleSet(rules, NAMES).detect(Call("acme cloud", "", ""))
+    assert (detection.actual_provider, detection.category, detection.rule) == ("acme", "audio", "own-declared-acme")
     assert RuleSet([], NAMES).detect(Call("acme cloud", "", "")).rule == "declared-label"
 
 
-def test_an_operators_rule_names_an_unknown_host_and_a_private_one() -> None:
-    rules = with_own(rule("host", "llm.acme.example", "azure"), rule("host", "10.1.2.3", "groq"))
-    found = [
+def test_an_operators_rule_can_match_an_unknown_host_and_a_private_one() -> None:
+    rules = with_own_rules(rule("host", "llm.acme.example", "azure"), rule("host", "10.1.2.3", "groq"))
+    detections = [
         rules.detect(Call("openai", "gpt-4o", url)) for url in ("https://llm.acme.example/v1", "http://10.1.2.3:8000/")
     ]
-    assert [(one.actual_provider, one.confidence) for one in found] == [("azure", "exact"), ("groq", "exact")]
+    assert [(detection.actual_provider, detection.confidence) for detection in detections] == [
+        ("azure", "exact"),
+        ("groq", "exact"),
+    ]
 
 
-def test_an_operators_host_comes_before_a_shipped_one() -> None:
-    rules = with_own(rule("host", "openai.com", "azure"))
+def test_an_operators_host_rule_comes_before_a_shipped_one() -> None:
+    rules = with_own_rules(rule("host", "openai.com", "azure"))
     assert rules.detect(Call("openai", "gpt-4o", "https://api.openai.com/v1")).actual_provider == "azure"
 
 
-def test_an_ignored_host_leaves_it_to_path_model_and_label() -> None:
-    rules = with_own(rule("host", "proxy.acme.example"), rule("host", "gateway"))
-    asked = [
+def test_an_ignored_host_leaves_the_decision_to_path_model_and_label() -> None:
+    rules = with_own_rules(rule("host", "proxy.acme.example"), rule("host", "gateway"))
+    calls = [
         ("video", "x", "https://proxy.acme.example/video-generation/wavespeed"),
         ("video", "fal-ai/x", "https://proxy.acme.example/run"),
         ("audio", "tts-1", "http://gateway:4000/v1/audio/speech"),
         ("openai", "x", "https://proxy.acme.example/v1/chat/completions"),
         ("video", "x", "https://proxy.acme.example/run"),
     ]
-    found = [rules.detect(Call(*call)).actual_provider for call in asked]
-    assert found == ["wavespeed", "fal", "openai", "openai", "unknown"]
+    providers = [rules.detect(Call(*call)).actual_provider for call in calls]
+    assert providers == ["wavespeed", "fal", "openai", "openai", "unknown"]
 
 
-def test_an_operators_label_rule_names_a_label_of_his_own() -> None:
-    rules = with_own(rule("declared", "acme-ai", "azure", category="text"))
-    found = rules.detect(Call("ACME AI", "acme-1", ""))
-    assert (found.actual_provider, found.confidence, found.category) == ("azure", "fallback", "text")
+def test_an_operators_label_rule_can_match_a_new_label() -> None:
+    rules = with_own_rules(rule("declared", "acme-ai", "azure", category="text"))
+    detection = rules.detect(Call("ACME AI", "acme-1", ""))
+    assert (detection.actual_provider, detection.confidence, detection.category) == ("azure", "fallback", "text")
 
 
-def test_what_was_considered_is_every_rule_of_the_label_in_the_order_asked() -> None:
+def test_every_rule_of_the_label_is_considered_in_evaluation_order() -> None:
     rules = [
         rule("declared", "label", "other"),
         rule("family", "x-*", "acme", shipped=True),
@@ -196,7 +205,7 @@ def test_what_was_considered_is_every_rule_of_the_label_in_the_order_asked() -> 
         rule("family", "y-*", "other"),
     ]
     considered = RuleSet(rules, NAMES).considered(Call("label", "x-1", "/v1/chat"))
-    assert [(one.slug, fits) for one, fits in considered] == [
+    assert [(candidate.slug, matches) for candidate, matches in considered] == [
         ("own-host-acme.example", False),
         ("own-path-chat", True),
         ("own-family-y-*", False),

@@ -1,4 +1,4 @@
-"""Which price a call has: by day, id, alias and glob, at one provider; and that a change is in force at once."""
+"""The price of a call by provider, model id, alias, glob and day; changes are in force at once."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from pytest_django import DjangoAssertNumQueries
 from providers import model_ids, price_book, price_edits
 from providers.costing import Cost, PricedModel, Quantities, Rate, cost
 from providers.models import CatalogVersion, Price, PriceRate, Provider
-from providers.price_book import Entry, PriceBook
+from providers.price_book import PriceBook, PriceEntry
 
 DAY = date(2026, 11, 22)
-FIRST = date(2025, 1, 1)
+FIRST_DAY = date(2025, 1, 1)
 
 
-def entry(pattern: str, *aliases: str, key: int = 1, since: date = FIRST, provider: str = "acme") -> Entry:
+def entry(pattern: str, *aliases: str, key: int = 1, since: date = FIRST_DAY, provider: str = "acme") -> PriceEntry:
     rates = (Rate("input_tokens", "", 0, key),)
-    return Entry(PricedModel(key, provider, pattern, since, "test", rates), frozenset(aliases))
+    return PriceEntry(PricedModel(key, provider, pattern, since, "test", rates), frozenset(aliases))
 
 
-def book(*entries: Entry, **vendors: set[str]) -> PriceBook:
-    slugs = {found.price.provider for found in entries}
+def book(*entries: PriceEntry, **vendors: set[str]) -> PriceBook:
+    slugs = {price_entry.price.provider for price_entry in entries}
     return PriceBook(1, entries, {slug: model_ids.vendor_names(slug, vendors.get(slug, ())) for slug in slugs})
 
 
-def found(prices: PriceBook, model: str, provider: str = "acme", on: date = DAY) -> tuple[int, str] | None:
+def match(prices: PriceBook, model: str, provider: str = "acme", on: date = DAY) -> tuple[int, str] | None:
     price = prices.find(provider, model, on)
     return (price.id, price.matched_by) if price else None
 
 
 class TestIds:
-    @pytest.mark.parametrize("asked", ["gpt-4o", "GPT-4o", "  gpt-4o "])
-    def test_an_exact_id_in_any_case(self, asked: str) -> None:
-        assert found(book(entry("gpt-4o")), asked) == (1, "exact")
+    @pytest.mark.parametrize("model", ["gpt-4o", "GPT-4o", "  gpt-4o "])
+    def test_an_exact_id_matches_in_any_case(self, model: str) -> None:
+        assert match(book(entry("gpt-4o")), model) == (1, "exact")
 
     @pytest.mark.parametrize(
-        "asked",
+        "model",
         [
             "m-1-20250514",
             "m-1-2024-07-18",
@@ -57,11 +57,11 @@ class TestIds:
             "other-name-20250514",
         ],
     )
-    def test_another_name_of_the_same_model(self, asked: str) -> None:
-        assert found(book(entry("m-1", "other-name"), acme={"acme ai"}), asked) == (1, "alias")
+    def test_another_name_of_the_same_model_matches_as_an_alias(self, model: str) -> None:
+        assert match(book(entry("m-1", "other-name"), acme={"acme ai"}), model) == (1, "alias")
 
     @pytest.mark.parametrize(
-        "asked",
+        "model",
         [
             "us.anthropic.claude-x-20240620-v1:0",
             "eu.anthropic.claude-x-20240620-v1:0",
@@ -73,19 +73,19 @@ class TestIds:
             "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-x-20240620-v1:0",
         ],
     )
-    def test_bedrock_regions_and_revisions(self, asked: str) -> None:
-        assert found(book(entry("anthropic.claude-x", provider="bedrock")), asked, "bedrock") == (1, "alias")
-        assert found(book(entry("anthropic.claude-x", provider="other")), "us.anthropic.claude-x", "other") is None
+    def test_bedrock_regions_and_revisions_match_only_at_bedrock(self, model: str) -> None:
+        assert match(book(entry("anthropic.claude-x", provider="bedrock")), model, "bedrock") == (1, "alias")
+        assert match(book(entry("anthropic.claude-x", provider="other")), "us.anthropic.claude-x", "other") is None
 
     @pytest.mark.parametrize(
-        "asked",
+        "model",
         [
-            "m-1-0613",  # four digits name another edition, with another price
+            "m-1-0613",  # four digits name another version of the model, with its own price
             "m-1-2411",
             "m-1-preview",
             "m-1-20251399",
             "m-1-mini",
-            "m-1:groq",  # served, and billed, elsewhere
+            "m-1:groq",  # served and billed by another provider
             "m-1:free",
             "m-1:thinking",
             "openai/m-1",  # another vendor's namespace
@@ -98,13 +98,13 @@ class TestIds:
             "ft:m-2:org::1",
         ],
     )
-    def test_what_is_no_name_of_it_is_not_guessed(self, asked: str) -> None:
-        assert found(book(entry("m-1")), asked) is None
+    def test_a_similar_id_does_not_match(self, model: str) -> None:
+        assert match(book(entry("m-1")), model) is None
 
-    def test_never_at_another_provider(self) -> None:
+    def test_a_price_never_applies_at_another_provider(self) -> None:
         prices = book(entry("gpt-4o", provider="openai"), entry("*", provider="local"))
-        assert found(prices, "gpt-4o", "azure") is None
-        assert found(prices, "gpt-4o-mini", "openai") is None
+        assert match(prices, "gpt-4o", "azure") is None
+        assert match(prices, "gpt-4o-mini", "openai") is None
 
     def test_a_gateway_has_its_own_price(self) -> None:
         prices = book(
@@ -112,80 +112,80 @@ class TestIds:
             entry("openai/gpt-oss-120b:groq", key=2, provider="huggingface"),
             entry("gpt-oss-120b", key=3, provider="huggingface"),
         )
-        assert found(prices, "openai/gpt-oss-120b", "wavespeed") == (1, "exact")
-        assert found(prices, "openai/gpt-oss-120b:groq", "huggingface") == (2, "exact")
-        assert found(prices, "openai/gpt-oss-120b:cerebras", "huggingface") is None
+        assert match(prices, "openai/gpt-oss-120b", "wavespeed") == (1, "exact")
+        assert match(prices, "openai/gpt-oss-120b:groq", "huggingface") == (2, "exact")
+        assert match(prices, "openai/gpt-oss-120b:cerebras", "huggingface") is None
 
-    def test_what_follows_models_keeps_its_namespace(self) -> None:
+    def test_an_id_after_models_keeps_its_namespace(self) -> None:
         prices = book(entry("openai/m-1", key=1, provider="huggingface"), entry("m-1", key=2, provider="huggingface"))
-        assert found(prices, "models/openai/m-1", "huggingface") == (1, "alias")
-        assert found(prices, "my-models/m-1", "huggingface") is None
+        assert match(prices, "models/openai/m-1", "huggingface") == (1, "alias")
+        assert match(prices, "my-models/m-1", "huggingface") is None
 
-    def test_a_free_offer_is_never_priced_as_the_paid_model(self) -> None:
+    def test_a_free_variant_is_never_priced_as_the_paid_model(self) -> None:
         paid = [entry("m-1", "m-one", key=1), entry("m*", key=2), entry("*", key=3)]
-        assert found(book(*paid), "m-1:free") is None
-        assert found(book(*paid), "acme/m-one:free") is None
-        assert found(book(*paid, entry("m-1:free", key=4)), "m-1:free") == (4, "exact")
-        assert found(book(*paid, entry("*:free", key=5)), "acme/m-1:free") == (5, "glob")
-        assert found(book(entry("*:free", key=5)), "m-1") is None
+        assert match(book(*paid), "m-1:free") is None
+        assert match(book(*paid), "acme/m-one:free") is None
+        assert match(book(*paid, entry("m-1:free", key=4)), "m-1:free") == (4, "exact")
+        assert match(book(*paid, entry("*:free", key=5)), "acme/m-1:free") == (5, "glob")
+        assert match(book(entry("*:free", key=5)), "m-1") is None
 
-    def test_the_batch_suffix_asks_for_the_batch_rate(self) -> None:
+    def test_the_batch_suffix_selects_the_batch_rate(self) -> None:
         rates = (Rate("input_tokens", "", 0, 2_000_000), Rate("input_tokens", "service_tier=batch", 0, 1_000_000))
-        prices = book(Entry(PricedModel(1, "acme", "m-1", FIRST, "", rates), frozenset()))
+        prices = book(PriceEntry(PricedModel(1, "acme", "m-1", FIRST_DAY, "", rates), frozenset()))
         answers = [prices.find("acme", model, DAY) for model in ("m-1", "m-1:batch")]
         assert [cost(price, Quantities(input_tokens=1)).total_nano for price in answers if price] == [2, 1]
 
 
 class TestOrder:
-    def test_exact_then_the_given_alias_then_another_name_then_glob(self) -> None:
+    def test_exact_comes_before_stored_alias_before_derived_name_before_glob(self) -> None:
         rows = [
             entry("m-1-20250514", key=1),
             entry("m-x", "m-1-20250514", key=2),
             entry("m-1", key=3),
             entry("m-1*", key=4),
         ]
-        answers = [found(book(*rows[n:]), "m-1-20250514") for n in range(4)]
-        assert answers == [(1, "exact"), (2, "alias"), (3, "alias"), (4, "glob")]
+        matches = [match(book(*rows[n:]), "m-1-20250514") for n in range(4)]
+        assert matches == [(1, "exact"), (2, "alias"), (3, "alias"), (4, "glob")]
 
-    def test_the_glob_with_most_fixed_text(self) -> None:
+    def test_the_glob_with_the_most_fixed_text_wins(self) -> None:
         prices = book(entry("*", key=1), entry("m-*", key=2), entry("m-1*", key=3), entry("*-1-turbo", key=4))
-        assert [found(prices, model) for model in ("x", "m-2", "m-1-x", "m-1-turbo")] == [
+        assert [match(prices, model) for model in ("x", "m-2", "m-1-x", "m-1-turbo")] == [
             (1, "glob"),
             (2, "glob"),
             (3, "glob"),
             (4, "glob"),
         ]
 
-    def test_a_glob_is_text_but_for_the_star(self) -> None:
-        assert found(book(entry("m.[1]?*")), "m.[1]?-x") == (1, "glob")
-        assert found(book(entry("m.[1]?*")), "ma1x-x") is None
+    def test_only_the_star_is_special_in_a_glob(self) -> None:
+        assert match(book(entry("m.[1]?*")), "m.[1]?-x") == (1, "glob")
+        assert match(book(entry("m.[1]?*")), "ma1x-x") is None
 
-    def test_a_hostile_glob_costs_no_time(self) -> None:
-        assert found(book(entry("*a" * 60 + "b")), "a" * 200) is None
+    def test_a_hostile_glob_does_not_take_long(self) -> None:
+        assert match(book(entry("*a" * 60 + "b")), "a" * 200) is None
 
-    def test_a_glob_covers_the_other_names_too(self) -> None:
-        assert found(book(entry("m-1-pro*")), "models/m-1-pro-exp") == (1, "glob")
+    def test_a_glob_also_matches_derived_names(self) -> None:
+        assert match(book(entry("m-1-pro*")), "models/m-1-pro-exp") == (1, "glob")
 
-    def test_a_fine_tune_with_a_price_keeps_it(self) -> None:
+    def test_a_fine_tune_with_its_own_price_uses_it(self) -> None:
         base = entry("m-1", key=1)
-        assert found(book(base, entry("ft:m-1", key=2)), "ft:m-1-2024-07-18:org::a") == (2, "alias")
-        assert found(book(base, entry("ft:m-1*", key=2)), "ft:m-1-2024-07-18:org::a") == (2, "glob")
-        assert found(book(base, entry("ft:m-1:org::a", key=2)), "ft:m-1:org::a") == (2, "exact")
+        assert match(book(base, entry("ft:m-1", key=2)), "ft:m-1-2024-07-18:org::a") == (2, "alias")
+        assert match(book(base, entry("ft:m-1*", key=2)), "ft:m-1-2024-07-18:org::a") == (2, "glob")
+        assert match(book(base, entry("ft:m-1:org::a", key=2)), "ft:m-1:org::a") == (2, "exact")
 
-    def test_a_fine_tune_is_its_base_model_before_any_glob_that_is_not_for_fine_tunes(self) -> None:
+    def test_a_fine_tune_uses_its_base_model_before_any_glob_without_the_ft_prefix(self) -> None:
         prices = book(entry("m-1", key=1), entry("*", key=2), entry("ft*", key=3))
-        assert found(prices, "ft:m-1:org::a") == (1, "alias")
-        assert found(prices, "ft:m-1-2024-07-18:org::a") == (1, "alias")
-        assert found(prices, "ft:m-2:org::a") == (3, "glob")
-        assert found(book(entry("m-*", key=1), entry("*", key=2)), "ft:m-1:org::a") == (1, "glob")
+        assert match(prices, "ft:m-1:org::a") == (1, "alias")
+        assert match(prices, "ft:m-1-2024-07-18:org::a") == (1, "alias")
+        assert match(prices, "ft:m-2:org::a") == (3, "glob")
+        assert match(book(entry("m-*", key=1), entry("*", key=2)), "ft:m-1:org::a") == (1, "glob")
 
-    def test_the_closest_glob_counts_whichever_of_the_names_it_covers(self) -> None:
+    def test_the_closest_glob_wins_whichever_name_it_matches(self) -> None:
         prices = book(entry("*", key=1), entry("m-1-pro*", key=2))
-        assert found(prices, "models/m-1-pro-exp") == (2, "glob")
+        assert match(prices, "models/m-1-pro-exp") == (2, "glob")
 
-    def test_of_two_prices_that_claim_an_alias_always_the_same(self) -> None:
+    def test_of_two_prices_with_the_same_alias_always_the_same_one_wins(self) -> None:
         rows = [entry("m-b", "x", key=2), entry("m-a", "x", key=1)]
-        assert found(book(*rows), "x") == found(book(*reversed(rows)), "x") == (1, "alias")
+        assert match(book(*rows), "x") == match(book(*reversed(rows)), "x") == (1, "alias")
 
 
 class TestDays:
@@ -201,20 +201,20 @@ class TestDays:
             (date(9999, 12, 31), (2, "exact")),
         ],
     )
-    def test_the_price_of_the_calls_own_day(self, on: date, expected: tuple[int, str] | None) -> None:
-        assert found(book(*self.ROWS), "m", on=on) == expected
-        assert found(book(*reversed(self.ROWS)), "m", on=on) == expected
+    def test_a_call_has_the_price_of_its_own_day(self, on: date, expected: tuple[int, str] | None) -> None:
+        assert match(book(*self.ROWS), "m", on=on) == expected
+        assert match(book(*reversed(self.ROWS)), "m", on=on) == expected
 
-    def test_an_alias_ends_with_the_price_that_had_it(self) -> None:
-        assert found(book(*self.ROWS), "x", on=date(2026, 2, 28)) == (1, "alias")
-        assert found(book(*self.ROWS), "x", on=date(2026, 3, 1)) is None
+    def test_an_alias_ends_with_its_price(self) -> None:
+        assert match(book(*self.ROWS), "x", on=date(2026, 2, 28)) == (1, "alias")
+        assert match(book(*self.ROWS), "x", on=date(2026, 3, 1)) is None
 
-    def test_before_an_exact_price_begins_another_name_still_counts(self) -> None:
+    def test_before_an_exact_price_begins_a_derived_name_still_matches(self) -> None:
         prices = book(entry("m", key=1), entry("m-20260301", key=2, since=date(2026, 3, 1)))
-        assert found(prices, "m-20260301", on=date(2026, 2, 1)) == (1, "alias")
-        assert found(prices, "m-20260301", on=date(2026, 3, 1)) == (2, "exact")
+        assert match(prices, "m-20260301", on=date(2026, 2, 1)) == (1, "alias")
+        assert match(prices, "m-20260301", on=date(2026, 3, 1)) == (2, "exact")
 
-    def test_an_answer_is_kept_and_shared(self) -> None:
+    def test_a_match_is_cached_and_shared(self) -> None:
         prices = book(entry("m*"))
         assert prices.find("acme", "m1", DAY) is prices.find("acme", "m1", DAY) is prices.find("acme", "m2", DAY)
 
@@ -227,7 +227,7 @@ def shipped(provider: str, model: str) -> PricedModel:
 
 @pytest.mark.django_db
 class TestCurrent:
-    def test_unchanged_it_is_one_query_and_the_same_book(
+    def test_an_unchanged_book_costs_one_query_and_is_reused(
         self, django_assert_num_queries: DjangoAssertNumQueries
     ) -> None:
         first = price_book.current()
@@ -236,57 +236,57 @@ class TestCurrent:
         with django_assert_num_queries(0):
             assert price_book.current(first.version) is first
 
-    def test_a_change_by_another_process_is_in_force_with_the_next_look(self) -> None:
+    def test_a_change_by_another_process_is_in_force_on_the_next_lookup(self) -> None:
         old = price_book.current()
         assert old.find("openai", "gpt-9", DAY) is None
         row = Price.objects.create(
-            provider=Provider.objects.get(slug="openai"), pattern="gpt-9", valid_from=FIRST, source="t"
+            provider=Provider.objects.get(slug="openai"), pattern="gpt-9", valid_from=FIRST_DAY, source="t"
         )
         PriceRate.objects.create(price=row, unit="input_tokens", nano_per_million=7)
         assert price_book.current() is old
         CatalogVersion.objects.filter(book="prices").update(version=old.version + 1)
         assert price_book.current().find("openai", "gpt-9", DAY) == PricedModel(
-            row.pk, "openai", "gpt-9", FIRST, "t", (Rate("input_tokens", "", 0, 7),)
+            row.pk, "openai", "gpt-9", FIRST_DAY, "t", (Rate("input_tokens", "", 0, 7),)
         )
         assert old.find("openai", "gpt-9", DAY) is None
 
-    def test_changed_counts_even_where_no_version_was_stored(self) -> None:
+    def test_invalidate_raises_the_version_even_if_none_was_stored(self) -> None:
         CatalogVersion.objects.filter(book="prices").delete()
         assert price_book.read_version() == 0
-        price_book.changed()
+        price_book.invalidate()
         first = price_book.read_version()
-        price_book.changed()
+        price_book.invalidate()
         assert 1 < first < price_book.read_version()
 
-    def test_a_book_takes_three_queries_whatever_its_size(
+    def test_loading_a_book_takes_a_fixed_number_of_queries(
         self, django_assert_num_queries: DjangoAssertNumQueries
     ) -> None:
-        price_book.changed()
+        price_book.invalidate()
         with django_assert_num_queries(4):  # version, prices, rates, providers
             price_book.current()
 
-    def test_the_highest_revision_of_a_day_counts(self) -> None:
+    def test_the_highest_revision_of_a_day_wins(self) -> None:
         price = Price.objects.get(pattern="gpt-4o")
         first = price.pk
-        price_edits.record(price=price, rates=[PriceRate(unit="input_tokens", nano_per_million=3_000_000)])
+        price_edits.add_revision(price=price, rates=[PriceRate(unit="input_tokens", nano_per_million=3_000_000)])
         assert (shipped("openai", "gpt-4o").id, price.revision) == (price.pk, 2)
-        old = price_book.stored(first, "gpt-4o-2024-08-06", date(2026, 1, 1))
+        old = price_book.load_price(first, "gpt-4o-2024-08-06", date(2026, 1, 1))
         assert old is not None
         assert cost(old, Quantities(input_tokens=1)) == Cost(
             2500, 0, 0, 2500, cost(old, Quantities(input_tokens=1)).lines, billed=True
         )
         assert old.matched_by == "alias"
-        assert price_book.stored(10**9, "gpt-4o", date(2026, 1, 1)) is None
+        assert price_book.load_price(10**9, "gpt-4o", date(2026, 1, 1)) is None
 
-    def test_a_stored_price_is_asked_for_as_the_model_asks(self) -> None:
+    def test_a_stored_price_is_loaded_with_the_service_tier_of_the_model_id(self) -> None:
         price = Price.objects.get(pattern="gpt-4o")
-        batch = price_book.stored(price.pk, "GPT-4o:batch", date(2026, 1, 1))
-        other = price_book.stored(price.pk, "nothing-like-it:batch", date(2026, 1, 1))
+        batch = price_book.load_price(price.pk, "GPT-4o:batch", date(2026, 1, 1))
+        other = price_book.load_price(price.pk, "nothing-like-it:batch", date(2026, 1, 1))
         assert batch is not None
         assert other is not None
         assert (batch.matched_by, batch.service_tier) == ("alias", "batch")
         assert (other.matched_by, other.service_tier) == ("", "batch")
 
-    def test_a_revision_without_rates_takes_the_price_out_of_force(self) -> None:
-        price_edits.record(price=Price.objects.get(pattern="gpt-4o"), rates=[])
+    def test_a_revision_without_rates_withdraws_the_price(self) -> None:
+        price_edits.add_revision(price=Price.objects.get(pattern="gpt-4o"), rates=[])
         assert cost(shipped("openai", "gpt-4o"), Quantities(input_tokens=1)).source == "unpriced"

@@ -1,4 +1,4 @@
-"""What changes between two prices: each cell by what it bills at, in exact integers."""
+"""The rate changes between two prices, compared by what each unit bills at, in exact integers."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ import pytest
 
 from providers import price_diff
 from providers.costing import Rate
-from providers.price_diff import Change
+from providers.price_diff import RateChange
 
 INPUT = Rate("input_tokens", "", 0, 1000)
 
 
-def told(now: list[Rate], proposed: list[Rate]) -> list[tuple[str, str, int, int | None, int | None]]:
-    found = price_diff.changes(now, proposed)
-    return [(one.unit, one.variant, one.above, one.now, one.proposed) for one in found]
+def changes_as_tuples(current: list[Rate], proposed: list[Rate]) -> list[tuple[str, str, int, int | None, int | None]]:
+    changes = price_diff.rate_changes(current, proposed)
+    return [
+        (change.unit, change.variant, change.above, change.current_nano, change.proposed_nano) for change in changes
+    ]
 
 
-def test_each_cell_of_either_price_stands_once_and_wholes_come_before_parts() -> None:
+def test_each_rate_of_either_price_is_listed_once_and_totals_come_before_parts() -> None:
     output, cached = Rate("output_tokens", "", 0, 5000), Rate("cached_input_tokens", "", 0, 100)
-    assert told([cached, INPUT], [output, Rate("input_tokens", "", 0, 1500)]) == [
+    assert changes_as_tuples([cached, INPUT], [output, Rate("input_tokens", "", 0, 1500)]) == [
         ("input_tokens", "", 0, 1000, 1500),
         ("output_tokens", "", 0, None, 5000),
         ("cached_input_tokens", "", 0, 100, 1500),
@@ -42,14 +44,22 @@ def test_each_cell_of_either_price_stands_once_and_wholes_come_before_parts() ->
         (Rate("cached_input_tokens", "service_tier=batch", 200_000, 100), INPUT),
     ],
 )
-def test_a_cell_without_a_rate_of_its_own_is_asked_what_it_falls_under(cell: Rate, falls_under: Rate) -> None:
-    found = {(one.unit, one.variant, one.above): one for one in price_diff.changes([falls_under], [falls_under, cell])}
-    change = found[cell.unit, cell.variant, cell.above]
-    assert (change.now, change.proposed, change.percent, change.is_large) == (1000, 100, Decimal(-90), True)
+def test_a_new_rate_is_compared_with_the_rate_that_applied_before(cell: Rate, falls_under: Rate) -> None:
+    changes = {
+        (change.unit, change.variant, change.above): change
+        for change in price_diff.rate_changes([falls_under], [falls_under, cell])
+    }
+    change = changes[cell.unit, cell.variant, cell.above]
+    assert (change.current_nano, change.proposed_nano, change.percent, change.is_large) == (
+        1000,
+        100,
+        Decimal(-90),
+        True,
+    )
 
 
 @pytest.mark.parametrize(
-    ("now", "proposed", "percent", "large"),
+    ("current", "proposed", "percent", "large"),
     [
         (1000, 1000, "0.00", False),
         (1000, 1200, "20.00", False),
@@ -57,7 +67,7 @@ def test_a_cell_without_a_rate_of_its_own_is_asked_what_it_falls_under(cell: Rat
         (1000, 800, "-20.00", False),
         (1000, 799, "-20.10", True),
         (5 * 10**17, 10**18, "100.00", True),
-        (5 * 10**17, 6 * 10**17 + 1, "20.00", True),  # by one nano-dollar
+        (5 * 10**17, 6 * 10**17 + 1, "20.00", True),  # above 20 % by one nano-USD
         (3, 1, "-66.67", True),
         (0, 0, "0", False),
         (None, None, "0", False),
@@ -67,21 +77,24 @@ def test_a_cell_without_a_rate_of_its_own_is_asked_what_it_falls_under(cell: Rat
         (1, 0, "-100.00", True),
     ],
 )
-def test_percent_and_the_border_of_twenty(
-    now: int | None, proposed: int | None, percent: str | None, large: bool
+def test_percent_and_the_limit_of_twenty_percent(
+    current: int | None, proposed: int | None, percent: str | None, large: bool
 ) -> None:
-    change = Change("images", "", 0, now, proposed)
+    change = RateChange("images", "", 0, current, proposed)
     assert change.percent == (None if percent is None else Decimal(percent))
     assert change.is_large is large
 
 
 def test_the_largest_change_keeps_its_sign() -> None:
-    now, proposed = [INPUT, Rate("images", "", 0, 10)], [Rate("input_tokens", "", 0, 700), Rate("images", "", 0, 12)]
-    assert price_diff.largest(price_diff.changes(now, proposed)) == Decimal(-30)
-    assert price_diff.largest(price_diff.changes([], [INPUT])) is None
+    current, proposed = (
+        [INPUT, Rate("images", "", 0, 10)],
+        [Rate("input_tokens", "", 0, 700), Rate("images", "", 0, 12)],
+    )
+    assert price_diff.largest_percent(price_diff.rate_changes(current, proposed)) == Decimal(-30)
+    assert price_diff.largest_percent(price_diff.rate_changes([], [INPUT])) is None
 
 
-def test_only_what_both_state_can_contradict() -> None:
+def test_prices_contradict_only_in_rates_that_both_have() -> None:
     batch = Rate("input_tokens", "service_tier=batch", 0, 500)
     assert not price_diff.contradict([INPUT, batch], [INPUT, Rate("output_tokens", "", 0, 7)])
     assert price_diff.contradict([INPUT, batch], [Rate("input_tokens", "", 0, 1001)])

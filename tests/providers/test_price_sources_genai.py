@@ -1,4 +1,4 @@
-"""What becomes of genai-prices' models: ids, rates, dates and service tiers; and what is left."""
+"""Offers made from the models of genai-prices (ids, rates, dates, service tiers), and the models omitted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from providers import model_ids
 from providers.costing import UNITS, Rate
 from providers.detection import CATEGORIES
 from providers.models import SLUG
-from providers.price_sources import Left, Offer, genai
+from providers.price_sources import Offer, Omission, genai
 
 USD_PER_MTOK = 10**9
 pytestmark = pytest.mark.usefixtures("genai_prices")
@@ -66,25 +66,25 @@ def model(id_: str, match: Any = None, prices: Any = None, variants: Any = None)
     return types.ModelInfo(id=id_, match=match or equals(id_), prices=prices, price_variants=variants)
 
 
-def stated(*models: Any, provider: str = "acme") -> list[Offer | Left]:
+def statements_of(*models: Any, provider: str = "acme") -> list[Offer | Omission]:
     from genai_prices import types
 
-    sold = types.Provider(id=provider, name="Acme", api_pattern="", models=list(models))
-    return list(genai._stated([sold], "genai-prices 9"))
+    seller = types.Provider(id=provider, name="Acme", api_pattern="", models=list(models))
+    return list(genai._list_offers([seller], "genai-prices 9"))
 
 
 def offered(*models: Any, provider: str = "acme") -> list[Offer]:
-    return [found for found in stated(*models, provider=provider) if isinstance(found, Offer)]
+    return [offer for offer in statements_of(*models, provider=provider) if isinstance(offer, Offer)]
 
 
 def rates(*models: Any) -> list[tuple[str, str, int, int]]:
-    (found,) = offered(*models)
-    return [(rate.unit, rate.variant, rate.above, rate.nano_per_million) for rate in found.rates]
+    (offer,) = offered(*models)
+    return [(rate.unit, rate.variant, rate.above, rate.nano_per_million) for rate in offer.rates]
 
 
 class TestRates:
-    def test_an_offer_says_all_that_a_price_needs(self) -> None:
-        assert stated(model("Big-1", prices=price(input_mtok="2.5", output_mtok="10"))) == [
+    def test_an_offer_has_every_field_of_a_price(self) -> None:
+        assert statements_of(model("Big-1", prices=price(input_mtok="2.5", output_mtok="10"))) == [
             Offer(
                 provider="acme",
                 provider_name="Acme",
@@ -111,13 +111,13 @@ class TestRates:
             ("output_audio_mtok", "12", "output_audio_tokens", 12_000_000_000),
             ("input_mchars", "15", "characters", 15_000_000_000),
             ("audio_hours", "0.36", "seconds", 100_000_000_000),
-            ("input_audio_hours", "0.111", "seconds", 30_833_333_333),  # half-even: finer than a rate can be
+            ("input_audio_hours", "0.111", "seconds", 30_833_333_333),  # rounded half-even: a rate cannot be finer
             ("input_document_kpages", "1", "pages", 1_000_000_000_000),
             ("web_searches_kcount", "10", "searches", 10_000_000_000_000),
             ("requests_kcount", "12", "requests", 12_000_000_000_000),
         ],
     )
-    def test_each_of_their_units_is_one_of_ours(self, theirs: str, usd: str, unit: str, nano: int) -> None:
+    def test_each_of_their_units_maps_to_one_of_ours(self, theirs: str, usd: str, unit: str, nano: int) -> None:
         assert rates(model("m", prices=price(**{theirs: usd}))) == [(unit, "", 0, nano)]
 
     def test_a_tier_begins_strictly_above_its_start(self) -> None:
@@ -129,24 +129,24 @@ class TestRates:
             ("output_tokens", "", 200_000, 15_000_000_000),
         ]
 
-    def test_one_rate_for_audio_that_is_stated_twice(self) -> None:
+    def test_a_duplicate_audio_rate_counts_once_and_a_conflicting_one_omits_the_model(self) -> None:
         assert rates(model("m", prices=price(audio_hours="0.36", input_audio_hours="0.36"))) == [
             ("seconds", "", 0, 100_000_000_000)
         ]
-        assert stated(model("m", prices=price(audio_hours="0.36", input_audio_hours="0.72"))) == [
-            Left("acme", "m", "two rates for one unit")
+        assert statements_of(model("m", prices=price(audio_hours="0.36", input_audio_hours="0.72"))) == [
+            Omission("acme", "m", "two rates for one unit")
         ]
 
-    def test_a_stated_zero_is_a_price(self) -> None:
+    def test_an_explicit_zero_is_a_price(self) -> None:
         assert rates(model("m", prices=price(input_mtok="0"))) == [("input_tokens", "", 0, 0)]
 
-    def test_no_price_is_not_free_unless_the_id_says_so(self) -> None:
-        assert stated(model("m", prices=price())) == [Left("acme", "m", "no price stated")]
+    def test_a_missing_price_is_free_only_if_the_id_says_so(self) -> None:
+        assert statements_of(model("m", prices=price())) == [Omission("acme", "m", "no price stated")]
         assert rates(model("m:free", prices=price())) == [("input_tokens", "", 0, 0), ("output_tokens", "", 0, 0)]
 
 
 class TestConditions:
-    def test_a_service_tier_has_only_the_rates_that_are_its_own(self) -> None:
+    def test_a_service_tier_has_only_the_rates_that_differ(self) -> None:
         variants = [
             when({"service_tier": "default"}),
             when({"service_tier": "priority"}, input_mtok="3.5", output_mtok="8"),
@@ -161,137 +161,151 @@ class TestConditions:
             ("output_tokens", "service_tier=fast", 0, 16_000_000_000),
         ]
 
-    def test_another_condition_is_left_and_the_rest_offered(self) -> None:
-        found = stated(model("m", variants=[when({"route": "eu"}, input_mtok="2")]))
-        assert found[0] == Left("acme", "m", genai.UNKNOWN_CONDITION)
-        assert [offer.rates for offer in found[1:] if isinstance(offer, Offer)] == [
+    def test_an_unknown_condition_is_omitted_and_the_rest_is_offered(self) -> None:
+        statements = statements_of(model("m", variants=[when({"route": "eu"}, input_mtok="2")]))
+        assert statements[0] == Omission("acme", "m", genai.OMITTED_CONDITION)
+        assert [offer.rates for offer in statements[1:] if isinstance(offer, Offer)] == [
             (Rate("input_tokens", "", 0, USD_PER_MTOK),)
         ]
 
-    def test_an_offer_for_each_date_from_which_the_price_is_another(self) -> None:
+    def test_each_date_on_which_the_price_changes_has_an_offer(self) -> None:
         first, second, third = date(2026, 1, 1), date(2026, 6, 1), date(2026, 9, 1)
-        found = offered(
+        offers = offered(
             model(
                 "m",
                 prices=[always(input_mtok="1"), since(first, input_mtok="1"), since(third, input_mtok="3")],
                 variants=[when({"processing": "batch"}, second, input_mtok="0.5")],
             )
         )
-        assert [(offer.valid_from, [(r.variant, r.nano_per_million) for r in offer.rates]) for offer in found] == [
+        assert [(offer.valid_from, [(r.variant, r.nano_per_million) for r in offer.rates]) for offer in offers] == [
             (None, [("", 1_000_000_000)]),
             (second, [("", 1_000_000_000), ("service_tier=batch", 500_000_000)]),
             (third, [("", 3_000_000_000), ("service_tier=batch", 500_000_000)]),
         ]
 
-    def test_a_price_by_time_of_day_is_left(self) -> None:
+    def test_a_price_by_time_of_day_is_omitted(self) -> None:
         from genai_prices import types
 
         night = types.ConditionalPrice(
             types.TimeOfDateConstraint(time(16, 30), time(0, 30)), prices=price(input_mtok="1")
         )
-        assert stated(model("m", prices=[always(input_mtok="2"), night])) == [
-            Left("acme", "m", "a price by time of day")
+        assert statements_of(model("m", prices=[always(input_mtok="2"), night])) == [
+            Omission("acme", "m", "a price that depends on the time of day")
         ]
 
-    def test_a_unit_that_events_do_not_count_leaves_the_whole_price(self) -> None:
-        found = stated(model("m", prices=price(input_mtok="0.3", output_mtok="2.5", output_image_mtok="30")))
-        assert found == [Left("acme", "m", "a unit that an event does not count")]
+    def test_a_unit_that_events_do_not_count_omits_the_whole_price(self) -> None:
+        statements = statements_of(
+            model("m", prices=price(input_mtok="0.3", output_mtok="2.5", output_image_mtok="30"))
+        )
+        assert statements == [Omission("acme", "m", "a unit that events do not count")]
 
-    def test_what_lies_beside_the_call_is_told_and_the_rest_offered(self) -> None:
-        found = stated(
+    def test_rates_for_extras_are_reported_as_omitted_and_the_rest_is_offered(self) -> None:
+        statements = statements_of(
             model("m", prices=price(input_mtok="1", cache_audio_read_mtok="1", storage_searches_kcount="2.5"))
         )
-        assert found[:2] == [
-            Left("acme", "m", "offered without: a rate of its own for cached audio tokens"),
-            Left("acme", "m", "offered without: searches of stored files"),
+        assert statements[:2] == [
+            Omission("acme", "m", "proposed without: a separate rate for cached audio tokens"),
+            Omission("acme", "m", "proposed without: searches of stored files"),
         ]
-        assert [type(one) for one in found[2:]] == [Offer]
+        assert [type(statement) for statement in statements[2:]] == [Offer]
 
-    def test_a_figure_that_no_rate_holds_is_left(self) -> None:
-        assert stated(model("m", prices=price(input_mtok="1e30")))[0] == Left("acme", "m", genai.OUT_OF_RANGE)
-        assert stated(model("m", prices=price(input_mtok="1e-10")))[0] == Left("acme", "m", genai.OUT_OF_RANGE)
+    def test_an_amount_out_of_range_is_omitted(self) -> None:
+        assert statements_of(model("m", prices=price(input_mtok="1e30")))[0] == Omission(
+            "acme", "m", genai.OUT_OF_RANGE
+        )
+        assert statements_of(model("m", prices=price(input_mtok="1e-10")))[0] == Omission(
+            "acme", "m", genai.OUT_OF_RANGE
+        )
 
 
 class TestIds:
-    def test_the_literals_that_the_package_itself_takes_for_this_model(self) -> None:
+    def test_aliases_are_the_literals_that_the_package_matches_to_this_model(self) -> None:
         from genai_prices import types
 
-        sold = (
+        models = (
             model("m-mini", types.ClauseStartsWith("m-mini")),
             model("M-1-latest", types.ClauseOr([types.ClauseStartsWith("M-1"), types.ClauseContains("m-mini-1")])),
         )
-        found = offered(*sold)
-        assert [(offer.pattern, offer.aliases) for offer in found] == [("m-mini", ()), ("m-1-latest", ("m-1",))]
+        offers = offered(*models)
+        assert [(offer.pattern, offer.aliases) for offer in offers] == [("m-mini", ()), ("m-1-latest", ("m-1",))]
 
-    def test_what_our_own_rules_derive_is_not_listed(self) -> None:
+    def test_names_that_our_own_rules_derive_are_not_listed_as_aliases(self) -> None:
         match = equals("m-1", "m-1-20250514", "acme/m-1", "models/m-1", "m-one", "m-one-2025-05-14")
         assert offered(model("m-1", match))[0].aliases == ("m-one",)
 
-    def test_a_prefix_is_no_glob_but_for_fine_tunes(self) -> None:
+    def test_a_prefix_becomes_a_glob_only_for_fine_tunes(self) -> None:
         from genai_prices import types
 
         assert offered(model("m-1", types.ClauseStartsWith("m-1")))[0].pattern == "m-1"
         assert offered(model("ft:m-1-", types.ClauseStartsWith("ft:m-1")))[0].pattern == "ft:m-1*"
 
-    def test_bedrock_ids_without_the_word_that_nobody_sends(self) -> None:
+    def test_bedrock_ids_lose_the_prefix_that_callers_do_not_send(self) -> None:
         from genai_prices import types
 
         match = types.ClauseOr([types.ClauseStartsWith("anthropic.c-1"), types.ClauseContains("us.anthropic.c-1")])
-        (found,) = offered(model("regional.anthropic.c-1-v1:0", match), provider="aws")
-        assert (found.provider, found.pattern, found.aliases) == (
+        (offer,) = offered(model("regional.anthropic.c-1-v1:0", match), provider="aws")
+        assert (offer.provider, offer.pattern, offer.aliases) == (
             "bedrock",
             "anthropic.c-1-v1:0",
             ("anthropic.c-1",),
         )
 
-    def test_a_router_names_who_is_behind_it_after_the_model(self) -> None:
-        (found,) = offered(model("openai/gpt-oss-20b"), provider="huggingface_fireworks-ai")
-        assert (found.provider, found.provider_name, found.pattern) == (
+    def test_a_routers_upstream_provider_is_appended_to_the_model_id(self) -> None:
+        (offer,) = offered(model("openai/gpt-oss-20b"), provider="huggingface_fireworks-ai")
+        assert (offer.provider, offer.provider_name, offer.pattern) == (
             "huggingface",
             "Hugging Face",
             "openai/gpt-oss-20b:fireworks-ai",
         )
 
     @pytest.mark.parametrize(("theirs", "ours"), [("x-ai", "xai"), ("google", "google"), ("Some One", "some-one")])
-    def test_the_company_is_ours_where_we_know_it(self, theirs: str, ours: str) -> None:
+    def test_a_known_company_has_our_slug(self, theirs: str, ours: str) -> None:
         assert offered(model("m"), provider=theirs)[0].provider == ours
 
 
 @cache
-def everything() -> list[Offer | Left]:
+def statements() -> list[Offer | Omission]:
     return list(genai.offers())
 
 
 class TestTheInstalledPackage:
-    def test_every_model_is_offered_or_left_and_none_twice(self) -> None:
+    def test_every_model_is_either_offered_or_omitted_exactly_once(self) -> None:
         from genai_prices.data import providers
 
-        offers = [one for one in everything() if isinstance(one, Offer)]
-        models = Counter((one.provider, one.pattern) for one in offers if one.valid_from is None)
-        whole = Counter(
-            (one.provider, one.model) for one in everything() if isinstance(one, Left) and "without" not in one.reason
+        offers = [statement for statement in statements() if isinstance(statement, Offer)]
+        models = Counter(
+            (statement.provider, statement.pattern) for statement in offers if statement.valid_from is None
         )
-        assert set((models + whole).values()) == {1}
-        assert len(models + whole) == sum(len(provider.models) for provider in providers)
+        omitted = Counter(
+            (statement.provider, statement.model)
+            for statement in statements()
+            if isinstance(statement, Omission) and "without" not in statement.reason
+        )
+        assert set((models + omitted).values()) == {1}
+        assert len(models + omitted) == sum(len(provider.models) for provider in providers)
 
-    def test_no_id_is_claimed_by_two_models(self) -> None:
-        offers = {(one.provider, one.pattern): one for one in everything() if isinstance(one, Offer)}
-        claimed = Counter((one.provider, text) for one in offers.values() for text in (one.pattern, *one.aliases))
+    def test_no_id_belongs_to_two_models(self) -> None:
+        offers = {(offer.provider, offer.pattern): offer for offer in statements() if isinstance(offer, Offer)}
+        claimed = Counter(
+            (offer.provider, text) for offer in offers.values() for text in (offer.pattern, *offer.aliases)
+        )
         assert [text for text, count in claimed.items() if count > 1] == []
 
-    def test_every_offer_fits_the_table(self) -> None:
-        for one in everything():
-            SLUG(one.provider)
-            if isinstance(one, Offer):
-                assert one.source.startswith("genai-prices ")
-                assert one.category in ("", *CATEGORIES)
-                assert len(one.pattern) <= 200
-                assert [text for text in (one.pattern, *one.aliases) if text != model_ids.normal(text)] == []
-                assert one.rates
-                assert {rate.unit for rate in one.rates} <= set(UNITS)
+    def test_every_offer_fits_the_database_columns(self) -> None:
+        for statement in statements():
+            SLUG(statement.provider)
+            if isinstance(statement, Offer):
+                assert statement.source.startswith("genai-prices ")
+                assert statement.category in ("", *CATEGORIES)
+                assert len(statement.pattern) <= 200
+                assert [
+                    text for text in (statement.pattern, *statement.aliases) if text != model_ids.normalize(text)
+                ] == []
+                assert statement.rates
+                assert {rate.unit for rate in statement.rates} <= set(UNITS)
 
 
-def test_the_date_of_a_price_is_the_day_in_utc() -> None:
+def test_a_price_begins_on_the_utc_day() -> None:
     day = date(2026, 6, 1)
     sold = model("m", prices=[always(input_mtok="1"), since(day, input_mtok="2")])
     assert [offer.valid_from for offer in offered(sold)] == [None, day]

@@ -1,4 +1,4 @@
-"""What becomes of the entries of a LiteLLM price file: ids, units, ways to count; and what is left."""
+"""Offers made from a LiteLLM price file (ids, units, variants), and the entries omitted."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from providers.costing import Rate
-from providers.price_sources import Left, Offer, litellm
+from providers.price_sources import Offer, Omission, litellm
 
-USD_EACH = 10**15  # one USD a unit
-TWO_USD = 2 * USD_EACH
+USD_PER_UNIT = 10**15  # one USD per unit, in nano-USD per million units
+TWO_USD = 2 * USD_PER_UNIT
 CHAT = {"litellm_provider": "acme", "mode": "chat"}
 
 
@@ -22,40 +22,40 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def read(path: Path) -> Any:
-    """The offers and what is left of a file with these entries; figures are written as the text that is given."""
+def read_offers(path: Path) -> Any:
+    """Writes the entries to a price file and returns its offers and omissions; `"=1e-06"` becomes the number 1e-06."""
 
-    def stated(**entries: dict[str, Any]) -> list[Offer | Left]:
-        path.write_text(written(entries), encoding="utf-8")
+    def write_and_read(**entries: dict[str, Any]) -> list[Offer | Omission]:
+        path.write_text(as_json(entries), encoding="utf-8")
         return list(litellm.offers(path))
 
-    return stated
+    return write_and_read
 
 
-def written(entries: dict[str, Any]) -> str:
-    """JSON in which a text such as "=1e-06" is a number."""
+def as_json(entries: dict[str, Any]) -> str:
+    """The entries as JSON, in which a string such as "=1e-06" becomes a number."""
     text = json.dumps({"sample_spec": {"litellm_provider": "one of ...", "mode": "..."}} | entries)
     for figure in {part.split('"')[0] for part in text.split('"=')[1:]}:
         text = text.replace(f'"={figure}"', figure)
     return text
 
 
-def priced(found: list[Offer | Left]) -> dict[str, list[tuple[str, str, int, int]]]:
+def priced(statements: list[Offer | Omission]) -> dict[str, list[tuple[str, str, int, int]]]:
     return {
         f"{offer.provider} {offer.pattern}": [(r.unit, r.variant, r.above, r.nano_per_million) for r in offer.rates]
-        for offer in found
+        for offer in statements
         if isinstance(offer, Offer)
     }
 
 
-def left(found: list[Offer | Left]) -> list[tuple[str, str]]:
-    return [(one.model, one.reason) for one in found if isinstance(one, Left)]
+def omissions(statements: list[Offer | Omission]) -> list[tuple[str, str]]:
+    return [(statement.model, statement.reason) for statement in statements if isinstance(statement, Omission)]
 
 
 class TestTokens:
-    def test_an_offer_says_all_that_a_price_needs(self, read: Any) -> None:
+    def test_an_offer_has_every_field_of_a_price(self, read_offers: Any) -> None:
         fields = {"input_cost_per_token": "=2.5e-06", "output_cost_per_token": "=1e-05", "max_tokens": 4096}
-        assert read(**{"acme/Big-1": CHAT | fields}) == [
+        assert read_offers(**{"acme/Big-1": CHAT | fields}) == [
             Offer(
                 provider="acme",
                 provider_name="Acme",
@@ -87,93 +87,102 @@ class TestTokens:
             ("input_cost_per_request", ("requests", "", 0)),
         ],
     )
-    def test_each_field_is_one_of_our_units(self, read: Any, field: str, rate: tuple[str, str, int]) -> None:
-        found = priced(read(m=CHAT | {"input_cost_per_token": "=1e-6", field: "=3.0e-07"}))
-        assert sorted(found["acme m"]) == sorted([("input_tokens", "", 0, 1_000_000_000), (*rate, 300_000_000)])
+    def test_each_field_maps_to_one_of_our_units(
+        self, read_offers: Any, field: str, rate: tuple[str, str, int]
+    ) -> None:
+        prices = priced(read_offers(m=CHAT | {"input_cost_per_token": "=1e-6", field: "=3.0e-07"}))
+        assert sorted(prices["acme m"]) == sorted([("input_tokens", "", 0, 1_000_000_000), (*rate, 300_000_000)])
 
-    def test_a_tier_of_a_list_begins_above_the_lower_end_of_its_range(self, read: Any) -> None:
+    def test_a_listed_tier_begins_above_the_lower_end_of_its_range(self, read_offers: Any) -> None:
         tiers = [
             {"range": [0, "=32e3"], "input_cost_per_token": "=1e-6", "output_cost_per_token": "=2e-6"},
             {"range": ["=32000.0", "=128e3"], "input_cost_per_token": "=3e-6", "output_cost_per_token": "=4e-6"},
         ]
-        assert priced(read(m=CHAT | {"tiered_pricing": tiers}))["acme m"] == [
+        assert priced(read_offers(m=CHAT | {"tiered_pricing": tiers}))["acme m"] == [
             ("input_tokens", "", 0, 1_000_000_000),
             ("input_tokens", "", 32_000, 3_000_000_000),
             ("output_tokens", "", 0, 2_000_000_000),
             ("output_tokens", "", 32_000, 4_000_000_000),
         ]
 
-    def test_a_search_costs_what_it_costs_at_any_size_of_its_context(self, read: Any) -> None:
+    def test_a_search_is_priced_only_if_every_context_size_costs_the_same(self, read_offers: Any) -> None:
         sizes = {f"search_context_size_{size}": "=0.01" for size in ("low", "medium", "high")}
         fields = CHAT | {"input_cost_per_token": "=1e-6", "search_context_cost_per_query": sizes}
-        assert ("searches", "", 0, USD_EACH // 100) in priced(read(m=fields))["acme m"]
-        found = read(m=fields | {"search_context_cost_per_query": sizes | {"search_context_size_low": "=0.005"}})
-        assert left(found) == [("m", "offered without: searches priced by the size of their context")]
-        assert priced(found) == {"acme m": [("input_tokens", "", 0, 1_000_000_000)]}
+        assert ("searches", "", 0, USD_PER_UNIT // 100) in priced(read_offers(m=fields))["acme m"]
+        statements = read_offers(
+            m=fields | {"search_context_cost_per_query": sizes | {"search_context_size_low": "=0.005"}}
+        )
+        assert omissions(statements) == [("m", "proposed without: searches priced by context size")]
+        assert priced(statements) == {"acme m": [("input_tokens", "", 0, 1_000_000_000)]}
 
-    def test_the_same_counted_in_a_second_way_bills_once(self, read: Any) -> None:
+    def test_usage_priced_in_two_ways_bills_once(self, read_offers: Any) -> None:
         ways = {"input_cost_per_character": "=2e-7", "input_cost_per_image": "=0.0048", "input_cost_per_second": "=1"}
-        found = read(m=CHAT | ways | {"input_cost_per_token": "=1e-6"})
-        assert priced(found) == {"acme m": [("input_tokens", "", 0, 1_000_000_000)]}
-        assert left(found) == [("m", "offered by the token: the same counted in a second way")]
+        statements = read_offers(m=CHAT | ways | {"input_cost_per_token": "=1e-6"})
+        assert priced(statements) == {"acme m": [("input_tokens", "", 0, 1_000_000_000)]}
+        assert omissions(statements) == [("m", "proposed per token, without: a second way to count the same usage")]
 
-    def test_input_by_the_second_beside_output_by_the_token_is_left(self, read: Any) -> None:
+    def test_input_by_the_second_with_output_by_the_token_is_omitted(self, read_offers: Any) -> None:
         fields = {"input_cost_per_video_per_second": "=0.0005", "output_cost_per_token": "=7.5e-6"}
-        assert read(m=CHAT | fields) == [Left("acme", "m", "a unit that an event does not count")]
+        assert read_offers(m=CHAT | fields) == [Omission("acme", "m", "a unit that events do not count")]
 
-    def test_an_image_to_embed_is_no_second_way_to_count_tokens(self, read: Any) -> None:
+    def test_a_price_per_embedded_image_is_kept_next_to_the_price_per_token(self, read_offers: Any) -> None:
         fields = {"mode": "embedding", "input_cost_per_token": "=8e-7", "input_cost_per_image": "=6e-5"}
-        assert priced(read(m=CHAT | fields)) == {
+        assert priced(read_offers(m=CHAT | fields)) == {
             "acme m": [("images", "", 0, 60_000_000_000), ("input_tokens", "", 0, 800_000_000)]
         }
-        assert left(read(m=CHAT | fields | {"input_cost_per_audio_per_second": "=1e-4"})) == [
-            ("m", "a unit that an event does not count")
+        assert omissions(read_offers(m=CHAT | fields | {"input_cost_per_audio_per_second": "=1e-4"})) == [
+            ("m", "a unit that events do not count")
         ]
 
-    def test_cached_audio_has_no_rate_of_its_own(self, read: Any) -> None:
-        found = read(m=CHAT | {"input_cost_per_token": "=1e-6", "cache_read_input_audio_token_cost": "=1e-7"})
-        assert priced(found) == {"acme m": [("input_tokens", "", 0, 1_000_000_000)]}
-        assert left(found) == [("m", "offered without: a rate of its own for cached audio tokens")]
+    def test_a_rate_for_cached_audio_is_omitted(self, read_offers: Any) -> None:
+        statements = read_offers(
+            m=CHAT | {"input_cost_per_token": "=1e-6", "cache_read_input_audio_token_cost": "=1e-7"}
+        )
+        assert priced(statements) == {"acme m": [("input_tokens", "", 0, 1_000_000_000)]}
+        assert omissions(statements) == [("m", "proposed without: a separate rate for cached audio tokens")]
 
-    def test_two_figures_for_one_unit_are_left(self, read: Any) -> None:
+    def test_two_rates_for_one_unit_are_omitted(self, read_offers: Any) -> None:
         fields = {"input_cost_per_token": "=1e-6", "cache_read_input_token_cost": "=1e-7"}
-        assert left(read(m=CHAT | fields | {"input_cost_per_token_cache_hit": "=2e-7"})) == [
+        assert omissions(read_offers(m=CHAT | fields | {"input_cost_per_token_cache_hit": "=2e-7"})) == [
             ("m", "two rates for one unit")
         ]
 
 
-class TestWhatElseIsSold:
+class TestOtherModes:
     @pytest.mark.parametrize(
         ("mode", "fields", "category", "rate"),
         [
             ("audio_speech", {"input_cost_per_character": "=1.5e-05"}, "audio", ("characters", 15_000_000_000)),
             ("audio_transcription", {"input_cost_per_second": "=2"}, "audio", ("seconds", TWO_USD)),
-            ("image_edit", {"output_cost_per_image": "=0.04"}, "image_edit", ("images", USD_EACH // 25)),
+            ("image_edit", {"output_cost_per_image": "=0.04"}, "image_edit", ("images", USD_PER_UNIT // 25)),
             ("image_generation", {"input_cost_per_image": "=1", "output_cost_per_image": "=2"}, "image", ("images", TWO_USD)),
-            ("image_generation", {"input_cost_per_pixel": "=3e-09"}, "image", ("megapixels", 3 * USD_EACH // 1000)),
-            ("ocr", {"ocr_cost_per_page": "=0.004"}, "other", ("pages", USD_EACH // 250)),
+            ("image_generation", {"input_cost_per_pixel": "=3e-09"}, "image", ("megapixels", 3 * USD_PER_UNIT // 1000)),
+            ("ocr", {"ocr_cost_per_page": "=0.004"}, "other", ("pages", USD_PER_UNIT // 250)),
             ("realtime", {"input_cost_per_second": "=0.0002833333333333333"}, "text", ("seconds", 283_333_333_333)),
-            ("rerank", {"input_cost_per_query": "=0.002", "input_cost_per_token": 0}, "other", ("searches", USD_EACH // 500)),
-            ("search", {"input_cost_per_query": "=0.008"}, "search", ("searches", USD_EACH // 125)),
-            ("video_generation", {"output_cost_per_video_per_second": "=0.1"}, "video", ("seconds", USD_EACH // 10)),
+            (
+                "rerank", {"input_cost_per_query": "=0.002", "input_cost_per_token": 0},
+                "other", ("searches", USD_PER_UNIT // 500),
+            ),
+            ("search", {"input_cost_per_query": "=0.008"}, "search", ("searches", USD_PER_UNIT // 125)),
+            ("video_generation", {"output_cost_per_video_per_second": "=0.1"}, "video", ("seconds", USD_PER_UNIT // 10)),
         ],
     )  # fmt: skip
     def test_each_mode_has_its_unit(
-        self, read: Any, mode: str, fields: dict[str, str], category: str, rate: tuple[str, int]
+        self, read_offers: Any, mode: str, fields: dict[str, str], category: str, rate: tuple[str, int]
     ) -> None:
-        (offer,) = read(m=fields | {"litellm_provider": "acme", "mode": mode})
+        (offer,) = read_offers(m=fields | {"litellm_provider": "acme", "mode": mode})
         assert (offer.category, [(r.unit, r.nano_per_million) for r in offer.rates]) == (category, [rate])
 
-    def test_a_resolution_in_the_fields_name_is_a_variant(self, read: Any) -> None:
+    def test_a_resolution_in_the_field_name_becomes_a_variant(self, read_offers: Any) -> None:
         fields = {"output_cost_per_second": "=0.05", "output_cost_per_second_1080p": "=0.08"}
-        assert priced(read(m=fields | {"litellm_provider": "acme", "mode": "video_generation"}))["acme m"] == [
-            ("seconds", "", 0, USD_EACH // 20),
-            ("seconds", "resolution=1080p", 0, 2 * USD_EACH // 25),
+        assert priced(read_offers(m=fields | {"litellm_provider": "acme", "mode": "video_generation"}))["acme m"] == [
+            ("seconds", "", 0, USD_PER_UNIT // 20),
+            ("seconds", "resolution=1080p", 0, 2 * USD_PER_UNIT // 25),
         ]
 
-    def test_size_and_quality_in_the_id_are_variants_and_pixels_become_images(self, read: Any) -> None:
+    def test_size_and_quality_in_the_id_become_variants_and_pixels_become_images(self, read_offers: Any) -> None:
         image = {"litellm_provider": "openai", "mode": "image_generation"}
-        found = read(
+        statements = read_offers(
             **{
                 "hd/1024-x-1792/dall-e-3": image
                 | {"input_cost_per_pixel": "=6.5e-08", "output_cost_per_pixel": "=0.0"},
@@ -182,56 +191,60 @@ class TestWhatElseIsSold:
                 "dall-e-3": image | {"input_cost_per_image": "=0.04"},
             }
         )
-        assert priced(found) == {
+        assert priced(statements) == {
             "openai dall-e-3": [
-                ("images", "quality=,resolution=", 0, USD_EACH // 25),
+                ("images", "quality=,resolution=", 0, USD_PER_UNIT // 25),
                 ("images", "quality=hd,resolution=1024x1792", 0, 1024 * 1792 * 65 * 10**6),
-                ("images", "quality=standard,resolution=512x512", 0, USD_EACH // 25),
+                ("images", "quality=standard,resolution=512x512", 0, USD_PER_UNIT // 25),
             ]
         }
-        assert left(found) == [("1024-x-1024/50-steps/m", "a price by the number of steps")]
+        assert omissions(statements) == [("1024-x-1024/50-steps/m", "a price that depends on the number of steps")]
 
-    def test_images_by_size_beside_tokens_bill_once(self, read: Any) -> None:
+    def test_images_priced_by_size_are_omitted_if_tokens_are_priced(self, read_offers: Any) -> None:
         image = {"litellm_provider": "openai", "mode": "image_generation"}
-        found = read(
+        statements = read_offers(
             **{
                 "m": image | {"input_cost_per_token": "=1e-6"},
                 "low/1024-x-1024/m": image | {"input_cost_per_image": "=0.01"},
             }
         )
-        assert priced(found) == {"openai m": [("input_tokens", "", 0, 1_000_000_000)]}
-        assert left(found) == [("m", "images priced by size, beside a price for tokens")]
+        assert priced(statements) == {"openai m": [("input_tokens", "", 0, 1_000_000_000)]}
+        assert omissions(statements) == [("m", "images priced by size, in addition to token prices")]
 
-    def test_image_tokens_of_the_output_leave_the_whole_price_but_not_that_by_size(self, read: Any) -> None:
+    def test_a_rate_for_output_image_tokens_omits_the_token_price_but_not_the_price_by_size(
+        self, read_offers: Any
+    ) -> None:
         image = {"litellm_provider": "openai", "mode": "image_generation"}
-        found = read(
+        statements = read_offers(
             **{
                 "m": image | {"input_cost_per_token": "=1e-6", "output_cost_per_image_token": "=4e-5"},
                 "low/1024-x-1024/m": image | {"input_cost_per_image": "=0.01"},
             }
         )
-        assert priced(found) == {"openai m": [("images", "quality=low,resolution=1024x1024", 0, USD_EACH // 100)]}
-        assert left(found) == [("m", "a unit that an event does not count")]
+        assert priced(statements) == {
+            "openai m": [("images", "quality=low,resolution=1024x1024", 0, USD_PER_UNIT // 100)]
+        }
+        assert omissions(statements) == [("m", "a unit that events do not count")]
 
 
-class TestZeroIsNotKnown:
-    def test_nothing_above_zero_is_no_price_unless_the_id_says_so(self, read: Any) -> None:
+class TestZero:
+    def test_a_price_of_zero_counts_only_if_the_id_says_free(self, read_offers: Any) -> None:
         zero = CHAT | {"input_cost_per_token": 0, "output_cost_per_token": "=0.0"}
-        assert read(m=zero, n=CHAT) == [
-            Left("acme", "m", "no price above zero"),
-            Left("acme", "n", "no price above zero"),
+        assert read_offers(m=zero, n=CHAT) == [
+            Omission("acme", "m", "no price above zero"),
+            Omission("acme", "n", "no price above zero"),
         ]
-        assert priced(read(**{"a/m:free": zero})) == {
+        assert priced(read_offers(**{"a/m:free": zero})) == {
             "acme a/m:free": [("input_tokens", "", 0, 0), ("output_tokens", "", 0, 0)]
         }
 
-    def test_a_zero_beside_a_price_is_no_rate(self, read: Any) -> None:
+    def test_a_zero_next_to_a_price_is_no_rate(self, read_offers: Any) -> None:
         fields = {
             "input_cost_per_token": "=1e-6",
             "cache_creation_input_token_cost": "=0.0",
             "output_cost_per_token": 0,
         }
-        assert priced(read(m=CHAT | fields)) == {"acme m": [("input_tokens", "", 0, 1_000_000_000)]}
+        assert priced(read_offers(m=CHAT | fields)) == {"acme m": [("input_tokens", "", 0, 1_000_000_000)]}
 
 
 class TestIds:
@@ -252,32 +265,34 @@ class TestIds:
             ("some_one", "some_one/m", "some_one m"),
         ],
     )
-    def test_the_id_is_the_one_that_the_company_itself_knows(
-        self, read: Any, company: str, key: str, expected: str
+    def test_the_id_is_the_one_of_the_provider_itself(
+        self, read_offers: Any, company: str, key: str, expected: str
     ) -> None:
         fields = {"litellm_provider": company, "mode": "chat", "input_cost_per_token": "=1e-6"}
-        assert list(priced(read(**{key: fields}))) == [expected]
+        assert list(priced(read_offers(**{key: fields}))) == [expected]
 
-    def test_ids_that_our_own_rules_derive_at_the_same_price_are_not_repeated(self, read: Any) -> None:
-        one, two = (CHAT | {"input_cost_per_token": figure} for figure in ("=1e-6", "=2e-6"))
-        found = read(**{"m-1": one, "m-1-2025-05-14": one, "m-1-20250601": two, "m-2-20250601": one})
-        assert list(priced(found)) == ["acme m-1", "acme m-1-20250601", "acme m-2-20250601"]
+    def test_ids_that_our_own_rules_derive_at_the_same_price_are_not_offered_again(self, read_offers: Any) -> None:
+        cheaper, dearer = (CHAT | {"input_cost_per_token": figure} for figure in ("=1e-6", "=2e-6"))
+        statements = read_offers(
+            **{"m-1": cheaper, "m-1-2025-05-14": cheaper, "m-1-20250601": dearer, "m-2-20250601": cheaper}
+        )
+        assert list(priced(statements)) == ["acme m-1", "acme m-1-20250601", "acme m-2-20250601"]
 
-    def test_one_offer_for_one_id_and_a_second_price_is_left(self, read: Any) -> None:
-        one, two = ({"mode": "chat", "input_cost_per_token": figure} for figure in ("=1e-6", "=2e-6"))
-        found = read(
+    def test_an_id_has_one_offer_and_a_second_price_is_omitted(self, read_offers: Any) -> None:
+        cheaper, dearer = ({"mode": "chat", "input_cost_per_token": figure} for figure in ("=1e-6", "=2e-6"))
+        statements = read_offers(
             **{
-                "azure_ai/m": two | {"litellm_provider": "azure_ai"},
-                "azure/m": one | {"litellm_provider": "azure"},
-                "gemini/g": one | {"litellm_provider": "gemini"},
-                "g": one | {"litellm_provider": "vertex_ai-language-models"},
+                "azure_ai/m": dearer | {"litellm_provider": "azure_ai"},
+                "azure/m": cheaper | {"litellm_provider": "azure"},
+                "gemini/g": cheaper | {"litellm_provider": "gemini"},
+                "g": cheaper | {"litellm_provider": "vertex_ai-language-models"},
             }
         )
-        assert priced(found) == {
+        assert priced(statements) == {
             "azure m": [("input_tokens", "", 0, 1_000_000_000)],
             "google g": [("input_tokens", "", 0, 1_000_000_000)],
         }
-        assert left(found) == [("m", "a second price for one id of one company")]
+        assert omissions(statements) == [("m", "a second price for the same model")]
 
     @pytest.mark.parametrize(
         "fields",
@@ -291,36 +306,38 @@ class TestIds:
             "text",
         ],
     )
-    def test_an_entry_without_company_or_mode_is_left(self, read: Any, fields: Any) -> None:
-        found = read(bad=fields, m=CHAT | {"input_cost_per_token": "=1e-6"})
-        assert left(found) == [("bad", "no model of a company and a mode that are known")]
-        assert list(priced(found)) == ["acme m"]
+    def test_an_entry_without_provider_or_mode_is_omitted(self, read_offers: Any, fields: Any) -> None:
+        statements = read_offers(bad=fields, m=CHAT | {"input_cost_per_token": "=1e-6"})
+        assert omissions(statements) == [("bad", "an unknown provider or mode, or an unusable model id")]
+        assert list(priced(statements)) == ["acme m"]
 
     @pytest.mark.parametrize("key", ["", "acme/", "acme/models/", "acme/*/m", "x" * 201])
-    def test_what_is_no_id_of_a_model_is_left(self, read: Any, key: str) -> None:
-        found = read(**{key: CHAT | {"input_cost_per_token": "=1e-6"}})
-        assert found == [Left("acme", key[:200], "no model of a company and a mode that are known")]
+    def test_an_invalid_model_id_is_omitted(self, read_offers: Any, key: str) -> None:
+        statements = read_offers(**{key: CHAT | {"input_cost_per_token": "=1e-6"}})
+        assert statements == [Omission("acme", key[:200], "an unknown provider or mode, or an unusable model id")]
 
 
-class TestFigures:
+class TestAmounts:
     @pytest.mark.parametrize("figure", ["=1e-06", "=0.000001", "=0.0000010", "=1.0E-6"])
-    def test_they_are_read_as_their_text(self, read: Any, figure: str) -> None:
-        assert priced(read(m=CHAT | {"input_cost_per_token": figure}))["acme m"][0][3] == 1_000_000_000
+    def test_every_notation_of_an_amount_is_read_exactly(self, read_offers: Any, figure: str) -> None:
+        assert priced(read_offers(m=CHAT | {"input_cost_per_token": figure}))["acme m"][0][3] == 1_000_000_000
 
-    def test_what_a_float_would_not_hold(self, read: Any) -> None:
-        exact = priced(read(m=CHAT | {"input_cost_per_token": "=9223.372036854775807"}))
+    def test_an_amount_with_more_digits_than_a_float_is_read_exactly(self, read_offers: Any) -> None:
+        exact = priced(read_offers(m=CHAT | {"input_cost_per_token": "=9223.372036854775807"}))
         assert exact["acme m"][0][3] == 2**63 - 1
 
     @pytest.mark.parametrize("figure", ["=-1e-6", "=1e30", "=1e-30", "=1e1000000", "1e-6", True, None, ["=1e-6"], {}])
-    def test_what_no_rate_holds_is_left(self, read: Any, figure: Any) -> None:
-        assert read(m=CHAT | {"input_cost_per_token": figure}) == [Left("acme", "m", "a figure that no rate holds")]
+    def test_an_invalid_amount_is_omitted(self, read_offers: Any, figure: Any) -> None:
+        assert read_offers(m=CHAT | {"input_cost_per_token": figure}) == [Omission("acme", "m", "a price out of range")]
 
     @pytest.mark.parametrize(
         "tiers",
         [{}, [1], [{"input_cost_per_token": "=1e-6"}], [{"range": []}], [{"range": ["=0.5"]}], [{"range": ["a"]}]],
     )
-    def test_tiers_without_a_range_of_tokens_are_left(self, read: Any, tiers: Any) -> None:
-        assert read(m=CHAT | {"tiered_pricing": tiers}) == [Left("acme", "m", "a unit that an event does not count")]
+    def test_tiers_without_a_token_range_are_omitted(self, read_offers: Any, tiers: Any) -> None:
+        assert read_offers(m=CHAT | {"tiered_pricing": tiers}) == [
+            Omission("acme", "m", "a unit that events do not count")
+        ]
 
 
 class TestTheFile:
@@ -334,22 +351,22 @@ class TestTheFile:
             (b'{"m": {"litellm_provider": "x", "a": NaN}}', "NaN is not JSON"),
             (b'{"m": {"litellm_provider": "x", "a": 1e9999999999999999999}}', "out of range"),
             (b'{"m": {"litellm_provider": "x", "a": ' + b"9" * 41 + b"}}", "more than 40 digits"),
-            (b'{"m": {"litellm_provider": "x", "litellm_provider": "y"}}', "stands twice"),
+            (b'{"m": {"litellm_provider": "x", "litellm_provider": "y"}}', "occurs twice"),
             (b'{"m": {"litellm_provider": "x", "a": ' + b"[" * 70 + b"]" * 70 + b"}}", "64 levels"),
             (b'{"m": {"litellm_provider": "\xff"}}', "not UTF-8"),
         ],
     )
-    def test_what_is_no_price_file_is_refused_with_its_reason(self, path: Path, body: bytes, reason: str) -> None:
+    def test_a_file_of_another_format_is_refused_with_the_reason(self, path: Path, body: bytes, reason: str) -> None:
         path.write_bytes(body)
         with pytest.raises(ValueError, match=rf"model_prices.json is not a LiteLLM price file: .*{reason}"):
             litellm.offers(path)
 
-    def test_a_file_too_large_to_be_one_is_not_read(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(litellm, "MOST_BYTES", 2**20)
+    def test_a_file_that_is_too_large_is_not_read(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(litellm, "MAX_FILE_BYTES", 2**20)
         path.write_bytes(b" " * (2**20 + 1))
         with pytest.raises(ValueError, match="larger than 1 MiB"):
             litellm.offers(path)
 
-    def test_a_file_that_is_not_there(self, path: Path) -> None:
+    def test_a_missing_file_is_an_error(self, path: Path) -> None:
         with pytest.raises(FileNotFoundError):
             litellm.offers(path)

@@ -1,4 +1,4 @@
-"""`GET prices/`: what a provider asks on a day, as the events of that day are rated."""
+"""`GET prices/`: the prices by which the events of a day are rated."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ GPT_4O_MINI: dict[str, Any] = {
 }
 
 
-def matches(answer: Any) -> list[tuple[str, str, str]]:
-    return [(price["provider"], price["model"], price["matched_by"]) for price in answer.json()["results"]]
+def matches(response: Any) -> list[tuple[str, str, str]]:
+    return [(price["provider"], price["model"], price["matched_by"]) for price in response.json()["results"]]
 
 
-def test_one_model_of_one_provider(service: Api) -> None:
-    answer = service.get("prices/", provider="openai", model="gpt-4o-mini", at="2026-11-22")
-    assert answer.status_code == 200
+def test_one_model_of_one_provider_has_one_price(service: Api) -> None:
+    response = service.get("prices/", provider="openai", model="gpt-4o-mini", at="2026-11-22")
+    assert response.status_code == 200
     price = Price.objects.get(pattern="gpt-4o-mini")
-    assert answer.json() == {"at": "2026-11-22", "results": [GPT_4O_MINI | {"id": price.pk, "matched_by": "exact"}]}
+    assert response.json() == {"at": "2026-11-22", "results": [GPT_4O_MINI | {"id": price.pk, "matched_by": "exact"}]}
 
 
-def test_the_step_that_matched(service: Api) -> None:
+def test_matched_by_says_how_the_model_matched(service: Api) -> None:
     assert matches(service.get("prices/", provider="OpenAI", model="GPT-4o-2024-08-06")) == [
         ("openai", "gpt-4o", "alias")
     ]
@@ -48,7 +48,7 @@ def test_the_step_that_matched(service: Api) -> None:
     ]
 
 
-def test_without_a_provider_every_provider_that_serves_the_model(service: Api) -> None:
+def test_without_a_provider_every_provider_of_the_model_is_listed(service: Api) -> None:
     assert matches(service.get("prices/", model="openai/gpt-oss-120b")) == [
         ("huggingface", "gpt-oss-120b", "alias"),
         ("local", "*", "glob"),
@@ -56,7 +56,7 @@ def test_without_a_provider_every_provider_that_serves_the_model(service: Api) -
     ]
 
 
-def test_without_a_model_every_price_of_the_provider_in_force(service: Api) -> None:
+def test_without_a_model_every_price_in_force_is_listed(service: Api) -> None:
     results = service.get("prices/", provider="exa", model="", at="").json()["results"]
     assert [(price["model"], price["matched_by"]) for price in results] == [
         ("exa-search", None),
@@ -76,18 +76,18 @@ def test_without_a_model_every_price_of_the_provider_in_force(service: Api) -> N
         ("2026-02-28T23:30:00-02:00", "4.000000001"),
     ],
 )
-def test_the_price_of_the_utc_day(service: Api, at: str, rate: str | None) -> None:
+def test_at_selects_the_price_of_the_utc_day(service: Api, at: str, rate: str | None) -> None:
     new = Price(provider=Provider.objects.get(slug="openai"), pattern="gpt-4o", valid_from="2026-03-01", source="test")
-    price_edits.record(price=new, rates=[PriceRate(unit="input_tokens", nano_per_million=4_000_000_001)])
+    price_edits.add_revision(price=new, rates=[PriceRate(unit="input_tokens", nano_per_million=4_000_000_001)])
     results = service.get("prices/", provider="openai", model="gpt-4o", at=at).json()["results"]
     assert [price["rates"][0]["rate_usd_per_million"] for price in results] == ([rate] if rate else [])
 
 
-def test_without_a_time_today_is_meant(service: Api) -> None:
+def test_at_defaults_to_today(service: Api) -> None:
     assert service.get("prices/", provider="openai").json()["at"] == timezone.now().date().isoformat()
 
 
-def test_tiers_and_variants_are_told(service: Api) -> None:
+def test_tiers_and_variants_are_listed(service: Api) -> None:
     rates = service.get("prices/", provider="google", model="gemini-2.5-pro").json()["results"][0]["rates"]
     assert [(rate["unit"], rate["above"], rate["rate_usd_per_million"]) for rate in rates] == [
         ("input_tokens", 0, "1.25"),
@@ -107,9 +107,9 @@ def test_tiers_and_variants_are_told(service: Api) -> None:
 
 
 @pytest.mark.parametrize("query", [{"provider": "nobody"}, {"provider": "openai", "model": "gpt-9"}])
-def test_nothing_known_is_an_empty_list(service: Api, query: dict[str, str]) -> None:
-    answer = service.get("prices/", **query)
-    assert (answer.status_code, answer.json()["results"]) == (200, [])
+def test_an_unknown_provider_or_model_gives_an_empty_list(service: Api, query: dict[str, str]) -> None:
+    response = service.get("prices/", **query)
+    assert (response.status_code, response.json()["results"]) == (200, [])
 
 
 @pytest.mark.parametrize(
@@ -131,20 +131,22 @@ def test_nothing_known_is_an_empty_list(service: Api, query: dict[str, str]) -> 
         ("provider", "p" * 51),
     ],
 )
-def test_a_value_that_cannot_be_is_refused_by_name(service: Api, field: str, value: str) -> None:
-    answer = service.get("prices/", **{field: value})
-    assert (answer.status_code, answer.json()["type"]) == (422, "validation_error")
-    assert {error["attr"] for error in answer.json()["errors"]} == {field}
+def test_an_invalid_parameter_is_refused_by_name(service: Api, field: str, value: str) -> None:
+    response = service.get("prices/", **{field: value})
+    assert (response.status_code, response.json()["type"]) == (422, "validation_error")
+    assert {error["attr"] for error in response.json()["errors"]} == {field}
 
 
-def test_it_needs_the_scope_read(account: Account) -> None:
+def test_it_needs_a_key_with_the_read_scope(account: Account) -> None:
     assert Client().get("/api/v1/prices/").status_code == 401
     assert Api("ingest").get("prices/").status_code == 403
     assert Api("read", account=account).get("prices/", provider="exa").status_code == 200
 
 
-def test_one_query_beside_the_key(service: Api, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_it_takes_one_query_in_addition_to_the_key(
+    service: Api, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
     service.get("prices/")
     price_book.current()
-    with django_assert_num_queries(2):  # key, version of the book
+    with django_assert_num_queries(2):  # API key, version of the price book
         service.get("prices/", model="gpt-4o")

@@ -1,4 +1,4 @@
-"""The pages of price proposals: what they show to whom, by which filters, in how many queries; and their CSV."""
+"""The admin pages of price proposals: contents, filters, number of queries, permissions; and the CSV export."""
 
 from __future__ import annotations
 
@@ -14,33 +14,41 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from tests.providers.offers import everything, offer, rate, reject
-from tests.providers.proposal_pages import ALL_NEW, LIST, NOTHING, choose, page_of, press, text
+from tests.providers.offers import offer, rate, reject, stored_state
+from tests.providers.proposal_pages import (
+    ALL_NEW_URL,
+    EMPTY_CELL,
+    LIST_URL,
+    change_url,
+    decide,
+    run_action,
+    visible_text,
+)
 
 pytestmark = pytest.mark.django_db
 
 
 class TestPages:
-    def test_the_list_says_what_is_asked_now_and_proposed(self, operator: Client, propose: Any) -> None:
+    def test_the_list_shows_current_and_proposed_rates(self, operator: Client, propose: Any) -> None:
         propose(
             offer("gpt-4o", rate("input_tokens", 3), rate("output_tokens", 10)),
             offer("image-1", rate("images", 40_000), provider="newco", provider_name="New Co"),
         )
-        page = text(operator.get(LIST))
+        page = visible_text(operator.get(LIST_URL))
         since = timezone.now().date() - timedelta(days=35)
-        assert f"image-1 New Co new {since} {NOTHING} new provider images $40,000" in page
+        assert f"image-1 New Co new {since} {EMPTY_CELL} new provider images $40,000" in page
         assert f"gpt-4o OpenAI changed {timezone.now().date()} +20.0 % - input tokens $2.5 → $3" in page
 
-    def test_the_list_takes_the_same_queries_whatever_its_length(
+    def test_the_list_takes_a_fixed_number_of_queries(
         self, operator: Client, propose: Any, django_assert_num_queries: DjangoAssertNumQueries
     ) -> None:
-        operator.get(LIST)
+        operator.get(LIST_URL)
         propose(*(offer(pattern) for pattern in ("gpt-4o", "gpt-4o-mini", *(f"m-{n}" for n in range(70)))))
         with django_assert_num_queries(10):
-            operator.get(LIST)
+            operator.get(LIST_URL)
 
     @pytest.mark.parametrize(
-        ("query", "shown"),
+        ("query", "models"),
         [
             ("", ["gpt-4o", "m-1", "m-3"]),
             ("?state=rejected", ["m-2"]),
@@ -58,27 +66,33 @@ class TestPages:
             ("?q=pt-4", ["gpt-4o"]),
         ],
     )
-    def test_filters_hold_for_the_list_and_its_csv(
-        self, viewer: Client, propose: Any, query: str, shown: list[str]
+    def test_filters_apply_to_the_list_and_its_csv(
+        self, viewer: Client, propose: Any, query: str, models: list[str]
     ) -> None:
         propose(offer("m-3", provider="newco", provider_name="New Co"), source="litellm")
-        reject(*(one for one in propose(offer("gpt-4o"), offer("m-1"), offer("m-2")) if one.pattern == "m-2"))
-        page = viewer.get(LIST + query).content.decode()
-        assert sorted(re.findall(r'field-model_id"><a[^>]*>([^<]+) <', page)) == shown
-        answer = viewer.get(f"{LIST}export/{query}")
-        rows = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))  # type: ignore[attr-defined]
-        assert sorted(row["model"] for row in rows) == shown
+        reject(
+            *(
+                proposal
+                for proposal in propose(offer("gpt-4o"), offer("m-1"), offer("m-2"))
+                if proposal.pattern == "m-2"
+            )
+        )
+        page = viewer.get(LIST_URL + query).content.decode()
+        assert sorted(re.findall(r'field-model_id"><a[^>]*>([^<]+) <', page)) == models
+        response = viewer.get(f"{LIST_URL}export/{query}")
+        rows = list(csv.DictReader(io.StringIO(b"".join(response.streaming_content).decode())))  # type: ignore[attr-defined]
+        assert sorted(row["model"] for row in rows) == models
 
-    def test_a_line_of_the_csv(self, viewer: Client, propose: Any) -> None:
+    def test_a_csv_row_has_the_rates_and_state_of_a_proposal(self, viewer: Client, propose: Any) -> None:
         propose(offer("gpt-4o", rate("input_tokens", 2), rate("output_tokens", 10), aliases=("a", "b")))
-        _, line = b"".join(viewer.get(f"{LIST}export/").streaming_content).decode().splitlines()  # type: ignore[attr-defined]
+        _, line = b"".join(viewer.get(f"{LIST_URL}export/").streaming_content).decode().splitlines()  # type: ignore[attr-defined]
         assert line == (
             f'openai,gpt-4o,changed,"input tokens $2.5 → $2; aliases: a, b",-20.00,,{timezone.now().date()},'
             "genai-prices 1.0,open,a b"
         )
 
-    def test_a_proposals_page_shows_every_cell(self, viewer: Client, propose: Any) -> None:
-        (one,) = propose(
+    def test_the_page_of_a_proposal_shows_every_rate(self, viewer: Client, propose: Any) -> None:
+        (proposal,) = propose(
             offer(
                 "gpt-4o",
                 rate("input_tokens", "2.5"),
@@ -87,56 +101,56 @@ class TestPages:
                 rate("input_tokens", "1.25", variant="service_tier=batch"),
             )
         )
-        page = text(viewer.get(page_of(one)))
-        assert f"input tokens any {NOTHING} $2.5 $2.5 0 %" in page
-        assert f"input tokens service_tier=batch {NOTHING} $2.5 $1.25 -50.0 %" in page
+        page = visible_text(viewer.get(change_url(proposal)))
+        assert f"input tokens any {EMPTY_CELL} $2.5 $2.5 0 %" in page
+        assert f"input tokens service_tier=batch {EMPTY_CELL} $2.5 $1.25 -50.0 %" in page
         assert "output tokens any 200,000 tokens $10 $15 +50.0 %" in page
 
-    def test_the_empty_list_says_what_to_run(self, viewer: Client) -> None:
-        assert "manage.py sync_prices --source genai" in text(viewer.get(LIST))
+    def test_the_empty_list_shows_the_command_to_run(self, viewer: Client) -> None:
+        assert "manage.py sync_prices --source genai" in visible_text(viewer.get(LIST_URL))
 
     def test_hostile_texts_are_escaped(self, operator: Client, propose: Any) -> None:
-        (one,) = propose(offer("<script>alert(1)</script>", aliases=("<b>",)))
-        for address in (LIST, page_of(one)):
+        (proposal,) = propose(offer("<script>alert(1)</script>", aliases=("<b>",)))
+        for address in (LIST_URL, change_url(proposal)):
             assert b"<script>alert(1)" not in operator.get(address).content
 
 
-class TestRights:
-    def test_a_viewer_sees_no_button_and_decides_nothing(self, viewer: Client, propose: Any) -> None:
-        (one,) = propose(offer())
-        before = everything()
-        assert "Accept" not in text(viewer.get(LIST))
-        assert "Accept" not in text(viewer.get(page_of(one)))
-        assert press(viewer, one, "accept").status_code == 403
-        assert viewer.get(ALL_NEW).status_code == 403
-        assert viewer.post(ALL_NEW, {"confirmed": "x"}).status_code == 403
-        choose(viewer, "accept_chosen", one)
-        assert everything() == before
+class TestPermissions:
+    def test_a_viewer_sees_no_buttons_and_cannot_decide(self, viewer: Client, propose: Any) -> None:
+        (proposal,) = propose(offer())
+        before = stored_state()
+        assert "Accept" not in visible_text(viewer.get(LIST_URL))
+        assert "Accept" not in visible_text(viewer.get(change_url(proposal)))
+        assert decide(viewer, proposal, "accept").status_code == 403
+        assert viewer.get(ALL_NEW_URL).status_code == 403
+        assert viewer.post(ALL_NEW_URL, {"confirmed": "x"}).status_code == 403
+        run_action(viewer, "accept_chosen", proposal)
+        assert stored_state() == before
 
     def test_an_operator_sees_the_buttons(self, operator: Client, propose: Any) -> None:
-        (one,) = propose(offer())
-        assert re.findall(r'name="decision" value="(\w+)"', operator.get(page_of(one)).content.decode()) == [
+        (proposal,) = propose(offer())
+        assert re.findall(r'name="decision" value="(\w+)"', operator.get(change_url(proposal)).content.decode()) == [
             "accept",
             "reject",
         ]
 
-    def test_nobody_adds_edits_or_deletes_one(self, operator: Client, propose: Any) -> None:
-        (one,) = propose(offer())
-        before = everything()
+    def test_nobody_can_add_edit_or_delete_a_proposal(self, operator: Client, propose: Any) -> None:
+        (proposal,) = propose(offer())
+        before = stored_state()
         operator.force_login(User.objects.create_superuser("root"))
-        assert operator.get(f"{LIST}add/").status_code == 403
-        assert operator.post(page_of(one), {"state": "accepted"}).status_code == 403
-        assert operator.post(f"{LIST}{one.pk}/delete/", {"post": "yes"}).status_code == 403
-        assert everything() == before
+        assert operator.get(f"{LIST_URL}add/").status_code == 403
+        assert operator.post(change_url(proposal), {"state": "accepted"}).status_code == 403
+        assert operator.post(f"{LIST_URL}{proposal.pk}/delete/", {"post": "yes"}).status_code == 403
+        assert stored_state() == before
 
-    def test_who_may_see_nothing_exports_nothing(self) -> None:
+    def test_staff_without_the_permission_cannot_export(self) -> None:
         client = Client()
         client.force_login(User.objects.create_user("nobody", is_staff=True))
-        assert client.get(f"{LIST}export/").status_code == 403
+        assert client.get(f"{LIST_URL}export/").status_code == 403
 
     def test_a_get_decides_nothing(self, operator: Client, propose: Any) -> None:
-        (one,) = propose(offer())
-        before = everything()
-        assert operator.get(f"{LIST}{one.pk}/decide/", {"decision": "accept"}).status_code == 404
-        assert press(operator, one, "sell").status_code == 404
-        assert everything() == before
+        (proposal,) = propose(offer())
+        before = stored_state()
+        assert operator.get(f"{LIST_URL}{proposal.pk}/decide/", {"decision": "accept"}).status_code == 404
+        assert decide(operator, proposal, "sell").status_code == 404
+        assert stored_state() == before

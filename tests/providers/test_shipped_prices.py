@@ -1,4 +1,4 @@
-"""The prices that ship: each figure through the real look-up, and a loader that overwrites nothing."""
+"""The shipped prices: each amount through the real lookup, and a loader that overwrites nothing."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.db import connection
 
 from providers import price_book, price_edits, shipped_prices
 from providers.costing import PricedModel, Quantities, Rate, Variant, cost
 from providers.models import Price, PriceRate, Provider
+from tests.providers.historical_apps import apps_after
 
 DAY = date(2026, 11, 22)
 
 
-def shipped(provider: str, model: str) -> PricedModel:
+def price_of(provider: str, model: str) -> PricedModel:
     price = price_book.current().find(provider, model, DAY)
     assert price is not None
     return price
@@ -72,26 +72,28 @@ class TestShipped:
             ("wavespeed", "minimax/voice-clone", {"category": "audio"}, 500_000_000),
         ],
     )
-    def test_the_earlier_systems_prices(self, provider: str, model: str, usage: dict[str, Any], usd_nano: int) -> None:
-        assert cost(shipped(provider, model), Quantities(**usage)).total_nano == usd_nano
+    def test_a_call_costs_what_the_earlier_system_charged(
+        self, provider: str, model: str, usage: dict[str, Any], usd_nano: int
+    ) -> None:
+        assert cost(price_of(provider, model), Quantities(**usage)).total_nano == usd_nano
 
     @pytest.mark.parametrize(("resolution", "nano"), [("480p", 250), ("720p", 500), ("1080p", 750)])
     @pytest.mark.parametrize("task", ["image-to-video", "text-to-video"])
-    def test_wan_by_the_second(self, task: str, resolution: str, nano: int) -> None:
+    def test_wan_is_priced_by_the_second_and_resolution(self, task: str, resolution: str, nano: int) -> None:
         sent = Quantities(seconds=5_000_000, variant=Variant(resolution), category="video")
-        assert cost(shipped("wavespeed", f"alibaba/wan-2.5/{task}"), sent).total_nano == nano * 10**6
+        assert cost(price_of("wavespeed", f"alibaba/wan-2.5/{task}"), sent).total_nano == nano * 10**6
 
     @pytest.mark.parametrize(("provider", "model"), [("local", "llama3:8b"), ("local", ""), ("openrouter", "x/y:free")])
-    def test_what_nobody_bills_is_free_not_unpriced(self, provider: str, model: str) -> None:
-        answer = cost(shipped(provider, model), Quantities(input_tokens=9))
-        assert (answer.total_nano, answer.source) == (0, "free")
+    def test_a_model_that_nobody_bills_is_free_not_unpriced(self, provider: str, model: str) -> None:
+        result = cost(price_of(provider, model), Quantities(input_tokens=9))
+        assert (result.total_nano, result.source) == (0, "free")
 
-    def test_it_has_no_price_before_its_day_and_none_for_an_unknown_model(self) -> None:
+    def test_there_is_no_price_before_the_first_day_or_for_an_unknown_model(self) -> None:
         prices = price_book.current()
         assert prices.find("openai", "gpt-4o", date(2024, 12, 31)) is None
         assert prices.find("openai", "gpt-9", DAY) is None
 
-    def test_the_source_says_where_it_comes_from(self) -> None:
+    def test_the_source_names_the_earlier_system(self) -> None:
         sources = set(
             Price.objects.exclude(provider__slug__in=["local", "openrouter"]).values_list("source", flat=True)
         )
@@ -102,43 +104,43 @@ class TestShipped:
         assert shipped_prices.load() == 0
         assert (list(Price.objects.values()), list(PriceRate.objects.values()), price_book.read_version()) == before
 
-    def test_loading_adds_what_is_missing_and_leaves_an_operators_edit(self) -> None:
+    def test_loading_adds_missing_prices_and_keeps_an_operators_edit(self) -> None:
         Price.objects.filter(pattern="gpt-4o").delete()
         edited = Price.objects.get(pattern="gpt-4o-mini")
-        price_edits.record(price=edited, rates=[PriceRate(unit="input_tokens", nano_per_million=5)])
+        price_edits.add_revision(price=edited, rates=[PriceRate(unit="input_tokens", nano_per_million=5)])
         assert shipped_prices.load() == 1
-        assert cost(shipped("openai", "gpt-4o"), Quantities(input_tokens=1000)).total_nano == 2_500_000
-        assert shipped("openai", "gpt-4o-mini").rates == (Rate("input_tokens", "", 0, 5),)
+        assert cost(price_of("openai", "gpt-4o"), Quantities(input_tokens=1000)).total_nano == 2_500_000
+        assert price_of("openai", "gpt-4o-mini").rates == (Rate("input_tokens", "", 0, 5),)
         assert sorted(Price.objects.filter(pattern="gpt-4o-mini").values_list("revision", "shipped")) == [
             (1, True),
             (2, False),
         ]
 
-    def test_a_provider_that_was_removed_stays_away(self) -> None:
+    def test_prices_of_a_removed_provider_are_not_loaded(self) -> None:
         Price.objects.filter(provider__slug="tavily").delete()
         Provider.objects.filter(slug="tavily").update(slug="tavily-old")
         assert shipped_prices.load() == 0
 
-    def test_the_migration_forward_twice_and_back(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_the_migration_runs_forward_twice_and_back(self, capsys: pytest.CaptureFixture[str]) -> None:
         migration, editor = (
             import_module("providers.migrations.0003_shipped_prices"),
             SimpleNamespace(connection=connection),
         )
-        before = facts()
-        own = price_edits.record(price=Price.objects.get(pattern="gpt-4o"), rates=[])
-        migration.load(apps, editor)
-        assert [fact for fact in facts() if fact not in before] == []
-        migration.unload(apps, editor)
+        before = stored_rates()
+        own = price_edits.add_revision(price=Price.objects.get(pattern="gpt-4o"), rates=[])
+        migration.load(apps_after("0004_price_proposals"), editor)
+        assert [row for row in stored_rates() if row not in before] == []
+        migration.unload(apps_after("0004_price_proposals"), editor)
         assert list(Price.objects.values_list("pk", flat=True)) == [own.pk]
         own.delete()
-        migration.load(apps, editor)
-        migration.load(apps, editor)
-        assert facts() == before
+        migration.load(apps_after("0004_price_proposals"), editor)
+        migration.load(apps_after("0004_price_proposals"), editor)
+        assert stored_rates() == before
         assert capsys.readouterr().out == "  0 prices added  38 prices added  0 prices added"
 
 
-def facts() -> list[str]:
-    """Every shipped rate with its price, without ids and times of making."""
+def stored_rates() -> list[str]:
+    """Every rate with its price, without ids and creation times."""
     columns = ("provider__slug", "pattern", "aliases", "category", "valid_from", "revision", "source", "shipped")
     rates = PriceRate.objects.values_list(
         *(f"price__{column}" for column in columns), "unit", "variant", "above", "nano_per_million"

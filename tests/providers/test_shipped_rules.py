@@ -1,4 +1,4 @@
-"""What ships: loaded by migration, loaded again without touching an operator's edit; forward, twice and back."""
+"""The shipped providers and rules: the migration forward, twice and back, and a loader that keeps operators' edits."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from importlib import import_module
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.db import connection
 
 from providers import rulebook, shipped
-from providers.models import CatalogVersion, DetectionRule, Provider
+from providers.models import CatalogVersion, DetectionRule, Price, Provider
+from tests.providers.historical_apps import apps_after
 
 migration: Any = import_module("providers.migrations.0002_shipped_providers_and_rules")
 
 
-def stored() -> tuple[list[Any], list[Any]]:
+def stored_rows() -> tuple[list[Any], list[Any]]:
     return list(Provider.objects.order_by("pk").values()), list(DetectionRule.objects.order_by("pk").values())
 
 
-def as_in_the_file(rule: DetectionRule) -> dict[str, Any]:
+def as_file_row(rule: DetectionRule) -> dict[str, Any]:
     row: dict[str, Any] = {"slug": rule.slug, "evidence": rule.evidence, "pattern": rule.pattern}
     optional = {
         "declared": rule.declared,
@@ -33,13 +33,13 @@ def as_in_the_file(rule: DetectionRule) -> dict[str, Any]:
 
 
 @pytest.mark.django_db
-def test_the_tables_hold_what_the_files_say() -> None:
+def test_the_tables_have_the_rows_of_the_files() -> None:
     rules = DetectionRule.objects.select_related("provider")
-    assert sorted((as_in_the_file(rule) for rule in rules), key=lambda row: str(row["slug"])) == sorted(
-        shipped.rows("rules.json"), key=lambda row: str(row["slug"])
+    assert sorted((as_file_row(rule) for rule in rules), key=lambda row: str(row["slug"])) == sorted(
+        shipped.read_rows("rules.json"), key=lambda row: str(row["slug"])
     )
     assert set(Provider.objects.values_list("slug", "name")) == {
-        (row["slug"], row["name"]) for row in shipped.rows("providers.json")
+        (row["slug"], row["name"]) for row in shipped.read_rows("providers.json")
     }
     assert (
         set(Provider.objects.values_list("shipped", flat=True))
@@ -50,13 +50,13 @@ def test_the_tables_hold_what_the_files_say() -> None:
 
 @pytest.mark.django_db
 def test_loading_again_changes_nothing() -> None:
-    before, version = stored(), rulebook.read_version()
+    before, version = stored_rows(), rulebook.read_version()
     assert shipped.load() == (0, 0)
-    assert (stored(), rulebook.read_version()) == (before, version)
+    assert (stored_rows(), rulebook.read_version()) == (before, version)
 
 
 @pytest.mark.django_db
-def test_loading_again_keeps_edits_and_brings_back_what_is_missing() -> None:
+def test_loading_again_keeps_edits_and_adds_missing_rows() -> None:
     DetectionRule.objects.filter(slug="host-openai.com").update(active=False, pattern="eu.api.openai.com")
     DetectionRule.objects.filter(slug="host-groq.com").delete()
     Provider.objects.filter(slug="openai").update(name="OpenAI (our contract)", aliases=["oai"])
@@ -71,20 +71,20 @@ def test_loading_again_keeps_edits_and_brings_back_what_is_missing() -> None:
 
 @pytest.mark.django_db
 def test_the_migration_run_twice_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    before = stored()
-    migration.load(apps, connection.schema_editor())
-    assert stored() == before
+    before = stored_rows()
+    migration.load(apps_after("0004_price_proposals"), connection.schema_editor())
+    assert stored_rows() == before
     assert capsys.readouterr().out.strip() == "0 providers, 0 detection rules added"
 
 
 @pytest.mark.django_db
-def test_the_reverse_removes_shipped_rows_and_keeps_an_operators_own() -> None:
+def test_the_reverse_migration_removes_shipped_rows_and_keeps_an_operators_own() -> None:
     provider = Provider.objects.create(slug="acme", name="Acme")
     DetectionRule.objects.create(slug="own", evidence="host", pattern="acme.example", provider=provider)
     used = Provider.objects.get(slug="openai")
     DetectionRule.objects.create(slug="own-2", evidence="host", pattern="acme.test", provider=used)
-    apps.get_model("providers", "Price").objects.all().delete()
-    migration.unload(apps, connection.schema_editor())
+    Price.objects.all().delete()
+    migration.unload(apps_after("0004_price_proposals"), connection.schema_editor())
     assert set(DetectionRule.objects.values_list("slug", flat=True)) == {"own", "own-2"}
     assert set(Provider.objects.values_list("slug", flat=True)) == {"acme", "openai"}
     assert not CatalogVersion.objects.filter(book="rules").exists()

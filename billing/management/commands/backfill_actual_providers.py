@@ -1,4 +1,4 @@
-"""`manage.py backfill_actual_providers`: name the provider of stored logs, while the service runs."""
+"""`manage.py backfill_actual_providers`: detects the provider of stored logs while the service runs."""
 
 from collections import Counter
 from typing import Any
@@ -12,47 +12,50 @@ from lib import commands
 
 
 class Command(BaseCommand):
-    help = "Name the provider of logs that have none yet; with --redetect, name logs again by today's rules."
+    help = "Detect the provider of logs that have none; with --redetect, of all logs, by the current rules."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--redetect", action="store_true", help="Look at named logs too; each change is an adjustment."
+            "--redetect", action="store_true", help="Include logs that have a provider; each change is an adjustment."
         )
         parser.add_argument("--account", metavar="ID", help="Only this account's logs.")
         parser.add_argument(
-            "--since", metavar="TIME", help="Only calls from this date or time on (UTC if it says nothing)."
+            "--since", metavar="TIME", help="Only calls from this date or time on (UTC unless it has an offset)."
         )
         parser.add_argument("--until", metavar="TIME", help="Only calls before this date or time.")
-        parser.add_argument("--batch-size", type=int, default=2000, metavar="N", help="Logs a transaction (2000).")
-        parser.add_argument("--dry-run", action="store_true", help="Tell what would change, change nothing.")
+        parser.add_argument(
+            "--batch-size", type=int, default=2000, metavar="N", help="Logs per transaction (default: 2000)."
+        )
+        parser.add_argument("--dry-run", action="store_true", help="Show what would change, change nothing.")
 
     def handle(self, *, batch_size: int, dry_run: bool, **options: Any) -> None:  # noqa: ANN401 - argparse
         if not 1 <= batch_size <= 10_000:
-            raise commands.bad_use("--batch-size is 1 to 10000.")
-        choice = _choice(options)
-        renamed: Counter[tuple[str | None, str]] = Counter()
-        looked = differently = skipped = 0
+            raise commands.usage_error("--batch-size must be 1 to 10000.")
+        choice = _parse_choice(options)
+        changed: Counter[tuple[str | None, str]] = Counter()
+        examined = cost_differently = skipped = 0
         with commands.Progress(self, "logs", choice.logs().count()) as progress:
-            for part in redetection.run(choice, size=batch_size, at=timezone.now(), dry_run=dry_run):
-                renamed += part.renamed
-                looked, differently = looked + part.looked, differently + part.rate_differently
-                skipped += part.skipped
-                progress.add(part.looked)
+            for step in redetection.run(choice, size=batch_size, at=timezone.now(), dry_run=dry_run):
+                changed += step.changed
+                examined += step.examined
+                cost_differently += step.cost_differently
+                skipped += step.skipped
+                progress.add(step.examined)
                 if progress.stopped:
                     break
-        for (old, new), count in sorted(renamed.items(), key=lambda item: (-item[1], str(item[0]))):
+        for (old, new), count in sorted(changed.items(), key=lambda item: (-item[1], str(item[0]))):
             self.stdout.write(f"{count} {old or 'not detected'} -> {new}")
-        done = "would be named" if dry_run else "named"
-        stopped = " Stopped before the end: run it again to go on." if progress.stopped else ""
-        frozen = f"; {skipped} of closed periods skipped" if skipped else ""
-        line = f"{looked} logs looked at, {renamed.total()} {done}{frozen}; {differently} would now rate differently."
-        commands.close(self, line + stopped, failed=progress.stopped)
+        outcome = "would be detected" if dry_run else "detected"
+        stopped = " Stopped before the end: run the command again to continue." if progress.stopped else ""
+        closed = f"; {skipped} of closed periods skipped" if skipped else ""
+        line = f"{examined} logs examined, {changed.total()} {outcome}{closed}; {cost_differently} would now cost differently."
+        commands.finish(self, line + stopped, failed=progress.stopped)
 
 
-def _choice(options: dict[str, Any]) -> redetection.Choice:
-    return redetection.Choice(
+def _parse_choice(options: dict[str, Any]) -> redetection.RedetectionChoice:
+    return redetection.RedetectionChoice(
         redetect=options["redetect"],
-        account=command_options.account(options["account"]),
-        since=command_options.moment(options["since"], "--since"),
-        until=command_options.moment(options["until"], "--until"),
+        account=command_options.get_account(options["account"]),
+        since=command_options.parse_time(options["since"], "--since"),
+        until=command_options.parse_time(options["until"], "--until"),
     )

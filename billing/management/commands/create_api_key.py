@@ -1,4 +1,4 @@
-"""`manage.py create_api_key NAME --scope …`: a key for a machine, printed once."""
+"""`manage.py create_api_key NAME --scope …`: creates an API key and prints it once."""
 
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
@@ -10,22 +10,22 @@ from lib import commands
 
 
 class Command(BaseCommand):
-    help = "Make an API key and print it: this once, as only its hash is stored."
+    help = "Create an API key and print it. It is printed only once: only its hash is stored."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name", help="What it is for.")
+        parser.add_argument("name", help="What the key is for.")
         parser.add_argument(
-            "--scope", action="append", required=True, choices=ApiKey.Scope.values, help="May be given several times."
+            "--scope", action="append", required=True, choices=ApiKey.Scope.values, help="Can be repeated."
         )
         parser.add_argument(
-            "--account", metavar="ID", help="Bind it to this account; else it is a service key for all."
+            "--account", metavar="ID", help="Bind the key to this account. Default: a service key for all accounts."
         )
 
     def handle(self, *, name: str, scope: list[str], account: str | None, **_options: object) -> None:
         if not name.strip() or len(name) > 100:
-            raise commands.bad_use("The name has 1 to 100 characters.")
-        bound = command_options.account(account)
-        key, token = access.create_key(name=name.strip(), scopes=scope, at=timezone.now(), account=bound)
-        whose = f"account {bound.external_id}" if bound else "every account"
-        self.stderr.write(f"Key “{key.name}” for {whose}, scopes {', '.join(key.scopes)}. It is not shown again:")
+            raise commands.usage_error("The name must have 1 to 100 characters.")
+        bound_to = command_options.get_account(account)
+        key, token = access.create_key(name=name.strip(), scopes=scope, at=timezone.now(), account=bound_to)
+        owner = f"account {bound_to.external_id}" if bound_to else "all accounts"
+        self.stderr.write(f"Key “{key.name}” for {owner}, scopes {', '.join(key.scopes)}. It will not be shown again:")
         self.stdout.write(token)

@@ -1,4 +1,4 @@
-"""`manage.py import_usage PATH`: usage events of any age out of a JSONL or CSV file."""
+"""`manage.py import_usage PATH`: imports usage events of any age from a JSONL or CSV file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lib import commands, money
 
 
 class Command(BaseCommand):
-    help = "Bring in usage events of any age from a .jsonl or .csv file; safe to run again, and after a stop."
+    help = "Import usage events of any age from a .jsonl or .csv file. Safe to repeat, also after an interruption."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("path", metavar="PATH")
@@ -28,40 +28,42 @@ class Command(BaseCommand):
             action="append",
             default=[],
             metavar="FIELD=VALUE",
-            help="e.g. --set provider=openai; for every event",
+            help="Set a field of every event, e.g. --set provider=openai",
         )
-        parser.add_argument("--timezone", metavar="ZONE", help="Of times that name none, e.g. UTC or Europe/Berlin.")
-        parser.add_argument("--account", metavar="ID", help="Whose usage it is; made where it is missing.")
+        parser.add_argument(
+            "--timezone", metavar="ZONE", help="Time zone of times without an offset, e.g. UTC or Europe/Berlin."
+        )
+        parser.add_argument("--account", metavar="ID", help="Account of all events; created if it does not exist.")
         parser.add_argument("--id-prefix", metavar="NAME", help="Event ids are NAME:line (default: the file's name).")
-        parser.add_argument("--dry-run", action="store_true", help="Tell what would come in, store nothing.")
+        parser.add_argument("--dry-run", action="store_true", help="Show what would be imported, store nothing.")
 
     def handle(self, *, path: str, dry_run: bool, **options: Any) -> None:  # noqa: ANN401 - argparse
-        counts, start = bulk_import.Counts(), time.monotonic()
+        counts, start = bulk_import.ImportCounts(), time.monotonic()
         try:
-            lines, left_out = _opened(Path(path), options)
+            lines, ignored = _open(Path(path), options)
             with commands.Progress(self, "lines") as progress:
-                for batch in bulk_import.bring_in(lines, counts, at=timezone.now(), dry_run=dry_run):
+                for batch in bulk_import.import_lines(lines, counts, at=timezone.now(), dry_run=dry_run):
                     progress.add(len(batch))
                     if progress.stopped:
                         break
-        except (event_files.BadPlan, OSError) as error:
-            raise commands.bad_use(str(error)) from error
-        for column in left_out:
-            self.stderr.write(f"Column {column!r} is no field and was left out.")
+        except (event_files.BadMapping, OSError) as error:
+            raise commands.usage_error(str(error)) from error
+        for column in ignored:
+            self.stderr.write(f"Column {column!r} is not a field and was ignored.")
         for line in counts.refused_lines():
             self.stdout.write(line)
         rate = round(counts.read / max(time.monotonic() - start, 0.001))
         self.stdout.write(
-            f"{counts.tokens} tokens and {money.exact_usd(counts.new_nano)} USD came in, at {rate} lines/s."
+            f"{counts.tokens} tokens and {money.exact_usd(counts.new_nano)} USD imported, {rate} lines/s."
         )
-        stopped = " Stopped before the end: run it again to go on." if progress.stopped else ""
-        commands.close(self, counts.summary(dry_run=dry_run) + stopped, failed=progress.stopped or counts.refused > 0)
+        stopped = " Stopped before the end: run the command again to continue." if progress.stopped else ""
+        commands.finish(self, counts.summary(dry_run=dry_run) + stopped, failed=progress.stopped or counts.refused > 0)
 
 
-def _opened(file: Path, options: dict[str, Any]) -> tuple[Iterator[lines.Line], list[str]]:
+def _open(file: Path, options: dict[str, Any]) -> tuple[Iterator[lines.ImportLine], list[str]]:
     values = list(options["set"])
     if options["account"] is not None:
         values.append(f"account={options['account']}")
     prefix = file.name if options["id_prefix"] is None else options["id_prefix"]
-    plan = event_files.plan(prefix, maps=options["map"], values=values, zone=options["timezone"])
-    return event_files.read(file, plan), event_files.left_out(file, plan)
+    mapping = event_files.parse_mapping(prefix, maps=options["map"], values=values, zone=options["timezone"])
+    return event_files.read_lines(file, mapping), event_files.ignored_columns(file, mapping)

@@ -1,4 +1,4 @@
-"""`manage.py reprice`: rate recorded calls again by today's price book, as adjustments; or take such a run back."""
+"""`manage.py reprice`: re-prices recorded calls by the current price book, as adjustments; or reverts such a batch."""
 
 from __future__ import annotations
 
@@ -11,114 +11,123 @@ from django.utils import timezone
 
 from billing.corrections import corrections, repricing
 from billing.corrections.apply_corrections import BatchClosed
-from billing.corrections.repricing import Change, Choice, Step
+from billing.corrections.repricing import CorrectionStep, CostChange, RepricingChoice
 from billing.management import command_options
 from billing.models import CorrectionBatch
 from lib import commands, money
 
-CHOOSING = ("unpriced", "provider", "model", "account", "since", "until")
+FILTERS = ("unpriced", "provider", "model", "account", "since", "until")
 ACTOR = "reprice"
 
 
 class Command(BaseCommand):
-    help = "Rate recorded calls again by today's prices. Chosen by nothing else, those without a price."
+    help = "Re-price recorded calls by the current prices. Without a filter: only unpriced calls."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--unpriced", action="store_true", help="Only calls without a price.")
-        parser.add_argument("--provider", default="", metavar="SLUG", help="Only calls that this provider served.")
-        parser.add_argument("--model", default="", metavar="ID", help="Only calls of exactly this model.")
+        parser.add_argument("--unpriced", action="store_true", help="Only unpriced calls.")
+        parser.add_argument("--provider", default="", metavar="SLUG", help="Only calls served by this provider.")
+        parser.add_argument("--model", default="", metavar="ID", help="Only calls with exactly this model.")
         parser.add_argument("--account", metavar="ID", help="Only this account's calls.")
         parser.add_argument("--since", metavar="TIME", help="Only calls from this date or time on (UTC).")
         parser.add_argument("--until", metavar="TIME", help="Only calls before this date or time.")
-        parser.add_argument("--reason", default="priced again", metavar="TEXT", help="What the adjustments say.")
-        parser.add_argument("--batch-size", type=int, default=1000, metavar="N", help="Logs a transaction (1000).")
-        parser.add_argument("--dry-run", action="store_true", help="Tell what would change, change nothing.")
-        parser.add_argument("--revert", metavar="BATCH", help="Take back the run with this id.")
+        parser.add_argument(
+            "--reason", default="priced again", metavar="TEXT", help="Reason stored with the adjustments."
+        )
+        parser.add_argument(
+            "--batch-size", type=int, default=1000, metavar="N", help="Logs per transaction (default: 1000)."
+        )
+        parser.add_argument("--dry-run", action="store_true", help="Show what would change, change nothing.")
+        parser.add_argument("--revert", metavar="BATCH", help="Revert the batch with this id.")
 
     def handle(self, *, batch_size: int, dry_run: bool, revert: str | None, **options: Any) -> None:  # noqa: ANN401
         if not 1 <= batch_size <= 10_000:
-            raise commands.bad_use("--batch-size is 1 to 10000.")
-        if not 1 <= len(options["reason"].strip()) <= corrections.REASON:
-            raise commands.bad_use(f"--reason has 1 to {corrections.REASON} characters.")
+            raise commands.usage_error("--batch-size must be 1 to 10000.")
+        if not 1 <= len(options["reason"].strip()) <= corrections.MAX_REASON_LENGTH:
+            raise commands.usage_error(f"--reason must have 1 to {corrections.MAX_REASON_LENGTH} characters.")
         if revert is not None:
-            if dry_run or any(options[name] for name in CHOOSING):
-                raise commands.bad_use("--revert takes back a whole run, and goes with --batch-size only.")
-            self._revert(_batch(revert), batch_size)
+            if dry_run or any(options[name] for name in FILTERS):
+                raise commands.usage_error("--revert reverts a whole batch and can only be combined with --batch-size.")
+            self._revert(_get_batch(revert), batch_size)
         elif dry_run:
-            found = repricing.preview(_choice(options))
-            self._tell(found.changes)
-            commands.close(self, f"{found.looked} logs looked at, {_total(found.changes, 'would be re-priced')}.")
+            preview = repricing.preview(_parse_choice(options))
+            self._write_changes(preview.changes)
+            total = _describe_total(preview.changes, "would be re-priced")
+            commands.finish(self, f"{preview.examined} logs examined, {total}.")
         else:
-            self._reprice(_choice(options), options["reason"].strip(), batch_size)
+            self._reprice(_parse_choice(options), options["reason"].strip(), batch_size)
 
-    def _reprice(self, choice: Choice, reason: str, size: int) -> None:
+    def _reprice(self, choice: RepricingChoice, reason: str, size: int) -> None:
         at = timezone.now()
         batch = repricing.start(choice, reason=reason, actor=ACTOR, at=at)
-        self._run(repricing.go_on(batch, size=size, at=at), batch, "re-priced")
+        self._run(repricing.run(batch, size=size, at=at), batch, "re-priced")
 
     def _revert(self, batch: CorrectionBatch, size: int) -> None:
         try:
             steps = repricing.revert(batch, actor=ACTOR, size=size, at=timezone.now())
         except corrections.NotReverted as error:
-            raise commands.bad_use(str(error)) from error
-        self._run(steps, batch, "taken back")
+            raise commands.usage_error(str(error)) from error
+        self._run(steps, batch, "reverted")
 
-    def _run(self, steps: Iterator[Step], batch: CorrectionBatch, done: str) -> None:
-        seen: list[Step] = []
-        end = ""
+    def _run(self, steps: Iterator[CorrectionStep], batch: CorrectionBatch, outcome: str) -> None:
+        done: list[CorrectionStep] = []
+        stopped = ""
         with commands.Progress(self, "logs") as progress:
             try:
                 for step in steps:
-                    seen.append(step)
-                    progress.add(step.looked)
+                    done.append(step)
+                    progress.add(step.examined)
                     if progress.stopped:
-                        end = " Stopped before the end: run it again to go on."
+                        stopped = " Stopped before the end: run the command again to continue."
                         break
             except BatchClosed:
-                end = " Stopped: somebody else finished or reverted this batch."
-        changes = _by_account(step.change for step in seen)
-        self._tell(changes)
-        looked, skipped = sum(step.looked for step in seen), sum(step.skipped.total() for step in seen)
-        line = f"{looked} logs looked at, {_total(changes, done)}, {skipped} skipped. Batch {batch.id}.{end}"
-        commands.close(self, line, failed=bool(end))
+                stopped = " Stopped: another process finished or reverted this batch."
+        changes = _sum_by_account(step.change for step in done)
+        self._write_changes(changes)
+        examined, skipped = sum(step.examined for step in done), sum(step.skipped.total() for step in done)
+        total = _describe_total(changes, outcome)
+        commands.finish(
+            self,
+            f"{examined} logs examined, {total}, {skipped} skipped. Batch {batch.id}.{stopped}",
+            failed=bool(stopped),
+        )
 
-    def _tell(self, changes: Iterable[Change]) -> None:
-        for one in changes:
-            if one.calls or one.unpriced:
-                self.stdout.write(f"{one.account}: {_figures(one)}")
+    def _write_changes(self, changes: Iterable[CostChange]) -> None:
+        for change in changes:
+            if change.calls or change.unpriced:
+                self.stdout.write(f"{change.account}: {_describe_change(change)}")
 
 
-def _figures(one: Change) -> str:
-    old, new = money.exact_usd(one.old_nano), money.exact_usd(one.new_nano)
-    return f"{one.calls} calls, {old} -> {new} USD, {one.unpriced} without a price"
+def _describe_change(change: CostChange) -> str:
+    old, new = money.exact_usd(change.old_nano), money.exact_usd(change.new_nano)
+    return f"{change.calls} calls, {old} -> {new} USD, {change.unpriced} unpriced"
 
 
-def _total(changes: Iterable[Change], done: str) -> str:
-    total = sum(changes, Change(""))
+def _describe_total(changes: Iterable[CostChange], outcome: str) -> str:
+    total = sum(changes, CostChange(""))
     old, new = money.exact_usd(total.old_nano), money.exact_usd(total.new_nano)
-    return f"{total.calls} {done}: {old} -> {new} USD, {total.unpriced} without a price"
+    return f"{total.calls} {outcome}: {old} -> {new} USD, {total.unpriced} unpriced"
 
 
-def _by_account(changes: Iterable[Change]) -> list[Change]:
-    found: dict[str, Change] = {}
+def _sum_by_account(changes: Iterable[CostChange]) -> list[CostChange]:
+    totals: dict[str, CostChange] = {}
     for change in changes:
-        found[change.account] = found.get(change.account, Change(change.account)) + change
-    return list(found.values())
+        totals[change.account] = totals.get(change.account, CostChange(change.account)) + change
+    return list(totals.values())
 
 
-def _choice(options: dict[str, Any]) -> Choice:
-    return Choice(
-        unpriced=options["unpriced"] or not any(options[name] for name in CHOOSING),
+def _parse_choice(options: dict[str, Any]) -> RepricingChoice:
+    return RepricingChoice(
+        unpriced=options["unpriced"] or not any(options[name] for name in FILTERS),
         provider=options["provider"].strip().lower(),
         model=options["model"].strip().lower(),
-        account=command_options.account(options["account"]),
-        since=command_options.moment(options["since"], "--since"),
-        until=command_options.moment(options["until"], "--until"),
+        account=command_options.get_account(options["account"]),
+        since=command_options.parse_time(options["since"], "--since"),
+        until=command_options.parse_time(options["until"], "--until"),
     )
 
 
-def _batch(text: str) -> CorrectionBatch:
+def _get_batch(text: str) -> CorrectionBatch:
     try:
         return CorrectionBatch.objects.get(pk=UUID(text))
     except (ValueError, CorrectionBatch.DoesNotExist) as error:
-        raise commands.bad_use(f"There is no batch {text!r}.") from error
+        raise commands.usage_error(f"Batch {text!r} does not exist.") from error

@@ -1,4 +1,4 @@
-"""`manage.py seed_demo`: a small, clearly labelled demonstration data set."""
+"""`manage.py seed_demo`: creates a small, clearly labelled set of demo data."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from billing.accounts import accounts
 
 
 class Command(BaseCommand):
-    help = "Fill three accounts named “Demo: …” with up to three months of usage. Where there are accounts it changes nothing."
+    help = "Fill three accounts named “Demo: …” with up to three months of usage, unless there are accounts already."
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
         calls = demo.seed(timezone.now())
         names = ", ".join(demo.ACCOUNTS)
         if calls:
-            self.stdout.write(f"{calls} demonstration calls made for {names}")
+            self.stdout.write(f"{calls} demo calls created for {names}.")
         elif accounts.find(demo.ACCOUNTS):
-            self.stdout.write(f"demonstration data is there already: {names}")
+            self.stdout.write(f"The demo data already exists: {names}.")
         else:
-            self.stdout.write("There are accounts already: no demonstration data was made.")
+            self.stdout.write("There are accounts already: no demo data was created.")

@@ -1,4 +1,4 @@
-"""`manage.py detect_provider`: who would be named for a call, and why; the same as the API, for a terminal."""
+"""`manage.py detect_provider`: detects the provider of a call and says why, like the API."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from providers.detection import Call
 
 
 class Command(BaseCommand):
-    help = "Names the provider that a call would be attributed to, with the rule and the evidence."
+    help = "Show the provider that a call would be attributed to, with the rule and the evidence."
 
     def add_arguments(self, parser: CommandParser | ArgumentParser) -> None:
         parser.add_argument("provider", help="the declared provider: a vendor, a modality, or any other label")
         parser.add_argument("--model", default="")
-        parser.add_argument("--endpoint", default="", help="a path or a whole URL")
-        parser.add_argument("--served-by", default="", help="the provider, where the caller knows it")
-        parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+        parser.add_argument("--endpoint", default="", help="a path or a full URL")
+        parser.add_argument("--served-by", default="", help="the provider, if the caller knows it")
+        parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
     def handle(self, *_args: Any, **options: Any) -> None:  # noqa: ANN401 - Django's own types
-        book = rulebook.current()
-        found = book.detect(Call(options["provider"], options["model"], options["endpoint"], options["served_by"]))
-        answer = {"label": book.label(found.actual_provider)} | asdict(found)
+        rules = rulebook.current()
+        call = Call(options["provider"], options["model"], options["endpoint"], options["served_by"])
+        detection = rules.detect(call)
+        result = {"label": rules.label(detection.actual_provider)} | asdict(detection)
         if options["json"]:
-            self.stdout.write(json.dumps(answer, ensure_ascii=False))
+            self.stdout.write(json.dumps(result, ensure_ascii=False))
             return
-        self.stdout.write(f"{answer['label']} ({found.actual_provider})")
+        self.stdout.write(f"{result['label']} ({detection.actual_provider})")
         for name in ("confidence", "category", "rule", "evidence"):
-            self.stdout.write(f"{name}: {answer[name]}")
+            self.stdout.write(f"{name}: {result[name]}")

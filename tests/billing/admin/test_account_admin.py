@@ -1,4 +1,4 @@
-"""Accounts in the admin: made, deactivated, never deleted; what decides where usage counts stays."""
+"""Accounts in the admin: created, deactivated, never deleted; a new anchor or time zone applies from the next period."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from tests.conftest import Api
 
 pytestmark = pytest.mark.django_db
 ACCOUNTS = "/admin/billing/account/"
-NO_MEMBERS = {
+EMPTY_INLINES = {
     f"{inline}-{form}_FORMS": "0" for inline in ("memberships", "limit_overrides") for form in ("TOTAL", "INITIAL")
 }
 
 
-def test_an_account_is_made_with_its_key_and_first_period(admin_client: Client) -> None:
-    form = {"external_id": "acme", "timezone": "Europe/Berlin", "anchor_day": "31", "active": "on", **NO_MEMBERS}
+def test_an_account_is_created_with_its_key_and_first_period(admin_client: Client) -> None:
+    form = {"external_id": "acme", "timezone": "Europe/Berlin", "anchor_day": "31", "active": "on", **EMPTY_INLINES}
     admin_client.post(f"{ACCOUNTS}add/", form)
 
     account = Account.objects.get()
-    assert (account.external_id, account.external_key, account.anchor_day) == ("acme", ids.key_of("acme"), 31)
+    assert (account.external_id, account.external_key, account.anchor_day) == ("acme", ids.lookup_key("acme"), 31)
     assert account.billed_from <= account.created_at.date()
 
 
-@pytest.mark.parametrize("wrong", [{"timezone": "Mars/Olympus"}, {"anchor_day": "32"}, {"external_id": "a/b"}])
-def test_what_cannot_be_is_refused_with_the_field(admin_client: Client, wrong: dict[str, str]) -> None:
-    form = {"external_id": "acme", "timezone": "UTC", "anchor_day": "1", **NO_MEMBERS, **wrong}
-    answer = admin_client.post(f"{ACCOUNTS}add/", form)
+@pytest.mark.parametrize("invalid", [{"timezone": "Mars/Olympus"}, {"anchor_day": "32"}, {"external_id": "a/b"}])
+def test_an_invalid_value_is_refused_with_an_error_on_its_field(admin_client: Client, invalid: dict[str, str]) -> None:
+    form = {"external_id": "acme", "timezone": "UTC", "anchor_day": "1", **EMPTY_INLINES, **invalid}
+    response = admin_client.post(f"{ACCOUNTS}add/", form)
 
-    assert list(answer.context["adminform"].form.errors) == list(wrong)
+    assert list(response.context["adminform"].form.errors) == list(invalid)
     assert not Account.objects.exists()
 
 
-def test_a_second_account_of_the_same_id_is_refused(admin_client: Client, account: Account) -> None:
-    form = {"external_id": account.external_id, "timezone": "UTC", "anchor_day": "1", **NO_MEMBERS}
-    answer = admin_client.post(f"{ACCOUNTS}add/", form)
+def test_a_second_account_with_the_same_id_is_refused(admin_client: Client, account: Account) -> None:
+    form = {"external_id": account.external_id, "timezone": "UTC", "anchor_day": "1", **EMPTY_INLINES}
+    response = admin_client.post(f"{ACCOUNTS}add/", form)
 
-    assert list(answer.context["adminform"].form.errors) == ["external_id"]
+    assert list(response.context["adminform"].form.errors) == ["external_id"]
     assert Account.objects.count() == 1
 
 
-def test_a_deactivated_account_has_no_usable_key(admin_client: Client, account: Account, bound: Api) -> None:
-    form = {"name": "Acme", "unpriced_policy": "", "timezone": "UTC", "anchor_day": "1", **NO_MEMBERS}
+def test_the_key_of_a_deactivated_account_is_refused(admin_client: Client, account: Account, bound: Api) -> None:
+    form = {"name": "Acme", "unpriced_policy": "", "timezone": "UTC", "anchor_day": "1", **EMPTY_INLINES}
     admin_client.post(f"{ACCOUNTS}{account.pk}/change/", form)
 
     account.refresh_from_db()
@@ -58,13 +58,14 @@ def test_an_account_cannot_be_deleted(admin_client: Client, account: Account) ->
     assert Account.objects.exists()
 
 
-def test_a_new_anchor_and_zone_count_from_the_next_period_on(
+@pytest.mark.frozen_at("2026-11-22T12:00")
+def test_a_new_anchor_and_time_zone_apply_from_the_next_period(
     admin_client: Client, account: Account, now: datetime
 ) -> None:
-    form = {"unpriced_policy": "", "timezone": "Asia/Tokyo", "anchor_day": "20", "active": "on", **NO_MEMBERS}
-    answer = admin_client.post(f"{ACCOUNTS}{account.pk}/change/", form, follow=True)
+    form = {"unpriced_policy": "", "timezone": "Asia/Tokyo", "anchor_day": "20", "active": "on", **EMPTY_INLINES}
+    response = admin_client.post(f"{ACCOUNTS}{account.pk}/change/", form, follow=True)
 
     account.refresh_from_db()
     assert (account.anchor_day, account.timezone, account.config_version) == (20, "Asia/Tokyo", 2)
     assert account.earlier_schedules == '[[1, "UTC", "2026-11-01", "2026-12-20"]]'
-    assert "follow the new anchor and time zone from 2026-12-20 on" in answer.content.decode()
+    assert "follow the new anchor and time zone from 2026-12-20 on" in response.content.decode()

@@ -1,4 +1,4 @@
-"""API keys in the admin: shown once, stored as a hash, revoked at once."""
+"""API keys in the admin: shown once, stored as a hash, revoked immediately."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_revoked_key_is_refused_by_the_next_request(admin_client: Client, serv
     assert service.get("usage/summary/").status_code == 401
 
 
-def test_what_a_key_may_do_cannot_be_changed_afterwards(admin_client: Client, service: Api) -> None:
+def test_the_scopes_of_a_key_cannot_be_changed(admin_client: Client, service: Api) -> None:
     admin_client.post(f"{KEYS}{service.key.pk}/change/", {"name": "renamed", "scopes": ["manage"], "account": ""})
 
     service.key.refresh_from_db()

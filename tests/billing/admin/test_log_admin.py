@@ -1,4 +1,4 @@
-"""The operators' usage logs: the change list with its filters and CSV, and the page that explains a log."""
+"""Usage logs in the admin: the list with its filters and CSV export, and the page that explains a log's charge."""
 
 from __future__ import annotations
 
@@ -44,9 +44,7 @@ def test_the_list_shows_the_actual_provider_with_the_declared_label_below(
     assert "<strong>OpenAI</strong></td>" in page
 
 
-def test_a_log_without_a_price_says_so_and_what_callers_send_is_escaped(
-    admin_client: Client, logs: list[UsageLog]
-) -> None:
+def test_an_unpriced_log_is_marked_and_text_from_callers_is_escaped(admin_client: Client, logs: list[UsageLog]) -> None:
     page = admin_client.get(LOGS).content.decode()
 
     assert '<span class="unpriced">unpriced</span>' in page
@@ -55,7 +53,7 @@ def test_a_log_without_a_price_says_so_and_what_callers_send_is_escaped(
 
 
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "event_ids"),
     [
         ({"actual_provider": "wavespeed"}, {"clip"}),
         ({"category": "video"}, {"clip"}),
@@ -75,35 +73,37 @@ def test_a_log_without_a_price_says_so_and_what_callers_send_is_escaped(
         ({"days": "2001-01"}, set()),
     ],
 )
-def test_filters_find(admin_client: Client, logs: list[UsageLog], query: dict[str, str], found: set[str]) -> None:
+def test_filters_select_logs(
+    admin_client: Client, logs: list[UsageLog], query: dict[str, str], event_ids: set[str]
+) -> None:
     changelist: Any = admin_client.get(LOGS, query).context["cl"]
 
-    assert {log.event_id for log in changelist.result_list} == found
+    assert {log.event_id for log in changelist.result_list} == event_ids
 
 
-def test_the_export_holds_what_the_filters_show_and_no_formula(admin_client: Client, logs: list[UsageLog]) -> None:
-    answer: Any = admin_client.get(f"{LOGS}export/", {"model": "gpt-4o"})
+def test_the_export_has_the_filtered_logs_and_escapes_formulas(admin_client: Client, logs: list[UsageLog]) -> None:
+    response: Any = admin_client.get(f"{LOGS}export/", {"model": "gpt-4o"})
 
-    lines = list(csv.DictReader(b"".join(answer.streaming_content).decode().splitlines()))
-    assert [line["event_id"] for line in lines] == ["'=HYPERLINK(1)", "broken"]
-    assert [line["cost_usd"] for line in lines] == ["0.0075", "0"]
+    rows = list(csv.DictReader(b"".join(response.streaming_content).decode().splitlines()))
+    assert [row["event_id"] for row in rows] == ["'=HYPERLINK(1)", "broken"]
+    assert [row["cost_usd"] for row in rows] == ["0.0075", "0"]
 
 
 def test_a_log_explains_its_charge_and_its_provider(admin_client: Client, logs: list[UsageLog]) -> None:
     page = admin_client.get(f"{LOGS}{logs[0].id}/change/").content.decode()
 
-    assert "1,000 input tokens at $2.50 a million = $0.0025" in page
-    assert "500 output tokens at $10.00 a million = $0.005" in page
-    assert "Together $0.0075" in page
+    assert "1,000 input tokens at $2.50 per million = $0.0025" in page
+    assert "500 output tokens at $10.00 per million = $0.005" in page
+    assert "Total: $0.0075" in page
     assert "Served by OpenAI (weak)" in page
 
 
-def test_a_log_can_be_neither_added_nor_changed_nor_deleted(admin_client: Client, logs: list[UsageLog]) -> None:
+def test_a_log_cannot_be_added_changed_or_deleted(admin_client: Client, logs: list[UsageLog]) -> None:
     assert admin_client.get(f"{LOGS}add/").status_code == 403
     assert admin_client.post(f"{LOGS}{logs[0].id}/delete/", {"post": "yes"}).status_code == 403
     assert admin_client.post(f"{LOGS}{logs[0].id}/change/", {"event_id": "x"}).status_code == 403
     assert UsageLog.objects.filter(event_id="=HYPERLINK(1)").count() == 1
 
 
-def test_an_address_that_is_no_log_leads_back_to_the_list(admin_client: Client) -> None:
+def test_an_invalid_log_id_redirects(admin_client: Client) -> None:
     assert admin_client.get(f"{LOGS}nonsense/change/").status_code == 302

@@ -1,4 +1,4 @@
-"""Alerts: each threshold once per account, period, meter and cap; what raises them, and what does not."""
+"""Alerts: raised once per account, period, meter, limit and threshold; what raises them and what does not."""
 
 from __future__ import annotations
 
@@ -16,36 +16,35 @@ from billing.models import Account, AlertSweepState, Delivery, Per, UsageAdjustm
 from billing.plans import subscriptions
 from lib import ids
 from lib.money import NANO
-from tests.billing.caps import cap, override
-from tests.billing.subscribers import on, soft_plan
+from tests.billing.plan_limits import override_limit, set_limits
+from tests.billing.subscribers import create_soft_plan, set_billing_anchor
 from tests.billing.usage import record
 from tests.frozen_clock import Clock
 
-pytestmark = pytest.mark.django_db
-
-NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-START = date(2026, 11, 1)
-ENOUGH = timedelta(days=30)
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+pytestmark = [pytest.mark.django_db, pytest.mark.frozen_at(NOON)]
+PERIOD_START = date(2026, 11, 1)
+INTO_NEXT_PERIOD = timedelta(days=30)
 
 
 @pytest.fixture(autouse=True)
 def no_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sweep takes only what came after the one before, so that a test sees what makes an account due."""
-    monkeypatch.setattr(alerts, "OVERLAP", timedelta(0))
+    """Sweeps do not overlap, so that tests show what makes an account due."""
+    monkeypatch.setattr(alerts, "MAX_COMMIT_DELAY", timedelta(0))
 
 
-def video(*ids: str) -> list[dict[str, Any]]:
-    return [{"event_id": one, "provider": "video", "cost_usd": "0.1"} for one in ids]
+def video_calls(*event_ids: str) -> list[dict[str, Any]]:
+    return [{"event_id": event_id, "provider": "video", "cost_usd": "0.1"} for event_id in event_ids]
 
 
-def spend(usd: str, event_id: str = "spent") -> dict[str, Any]:
+def call_costing(usd: str, event_id: str = "spent") -> dict[str, Any]:
     return {"event_id": event_id, "cost_usd": usd}
 
 
-def raised(account: Account, meter: str = "monthly_cost") -> list[tuple[int, int, int]]:
-    """Threshold, cap and use of each alert, in the order in which they were raised."""
-    found = UsageAlert.objects.filter(account=account, meter=meter).order_by("id")
-    return list(found.values_list("threshold", "cap", "used"))
+def raised_alerts(account: Account, meter: str = "monthly_cost") -> list[tuple[int, int, int]]:
+    """Threshold, cap and usage of each alert, in the order in which they were raised."""
+    rows = UsageAlert.objects.filter(account=account, meter=meter).order_by("id")
+    return list(rows.values_list("threshold", "cap", "used"))
 
 
 @pytest.mark.parametrize(
@@ -61,306 +60,301 @@ def raised(account: Account, meter: str = "monthly_cost") -> list[tuple[int, int
         ("7", [50, 80, 95, 100]),
     ],
 )
-def test_cost_alerts_at_50_80_95_and_100_per_cent(account: Account, usd: str, thresholds: list[int]) -> None:
-    cap({"monthly_cost": NANO})
-    record(account, NOW - timedelta(days=21, hours=11), spend(usd))  # younger than a day: nothing is projected
+def test_cost_alerts_at_50_80_95_and_100_percent(account: Account, usd: str, thresholds: list[int]) -> None:
+    set_limits({"monthly_cost": NANO})
+    record(account, NOON - timedelta(days=21, hours=11), call_costing(usd))  # younger than a day: nothing is projected
 
-    assert alerts.sweep(NOW - timedelta(days=21, hours=11)) == (1, len(thresholds))
-    assert [threshold for threshold, _, _ in raised(account)] == thresholds
+    assert alerts.sweep(NOON - timedelta(days=21, hours=11)) == (1, len(thresholds))
+    assert [threshold for threshold, _, _ in raised_alerts(account)] == thresholds
 
 
-def test_other_meters_alert_at_80_and_100_per_cent(account: Account) -> None:
-    cap({"video_calls": 5})
-    seen = []
+def test_other_meters_alert_at_80_and_100_percent(account: Account) -> None:
+    set_limits({"video_calls": 5})
+    thresholds_by_call = []
     for number in range(6):
-        record(account, NOW, *video(f"v{number}"))
-        alerts.sweep(NOW)
-        seen.append([threshold for threshold, _, _ in raised(account, "video_calls") if threshold])
+        record(account, NOON, *video_calls(f"v{number}"))
+        alerts.sweep(NOON)
+        thresholds_by_call.append([threshold for threshold, _, _ in raised_alerts(account, "video_calls") if threshold])
 
-    assert seen == [[], [], [], [80], [80, 100], [80, 100]]
+    assert thresholds_by_call == [[], [], [], [80], [80, 100], [80, 100]]
 
 
-def test_the_percents_are_settings(account: Account, settings: Any) -> None:
+def test_the_thresholds_are_settings(account: Account, settings: Any) -> None:
     settings.ALERT_COST_PERCENTS, settings.ALERT_PERCENTS = (10,), ()
-    cap({"monthly_cost": NANO, "openai_calls": 1})
-    record(account, NOW, spend("0.1"))
-    alerts.sweep(NOW)
+    set_limits({"monthly_cost": NANO, "openai_calls": 1})
+    record(account, NOON, call_costing("0.1"))
+    alerts.sweep(NOON)
 
     assert list(UsageAlert.objects.exclude(threshold=0).values_list("meter", "threshold")) == [("monthly_cost", 10)]
 
 
 @pytest.mark.parametrize("amount", [None, 0])
-def test_what_is_unlimited_or_not_allowed_never_alerts(account: Account, amount: int | None) -> None:
-    cap({"monthly_cost": amount})
-    record(account, NOW, spend("5"))
+def test_unlimited_and_disallowed_meters_never_alert(account: Account, amount: int | None) -> None:
+    set_limits({"monthly_cost": amount})
+    record(account, NOON, call_costing("5"))
 
-    assert alerts.sweep(NOW).alerts == 0
-
-
-def test_a_soft_limit_alerts_as_well(account: Account) -> None:
-    cap({"monthly_cost": NANO}, hard=False)
-    record(account, NOW, spend("1"))
-    alerts.sweep(NOW)
-
-    assert [threshold for threshold, _, _ in raised(account)] == [50, 80, 95, 100]
+    assert alerts.sweep(NOON).alerts == 0
 
 
-def test_an_alert_tells_what_stood_when_it_was_raised(account: Account) -> None:
-    cap({"monthly_cost": 25 * NANO})
-    record(account, NOW, spend("12.5"))
-    alerts.sweep(NOW)
+def test_a_soft_limit_alerts_too(account: Account) -> None:
+    set_limits({"monthly_cost": NANO}, hard=False)
+    record(account, NOON, call_costing("1"))
+    alerts.sweep(NOON)
 
-    one = UsageAlert.objects.get(threshold=50)
-    assert (one.account, one.period, one.meter, one.label, one.unit) == (
-        account,
-        START,
-        "monthly_cost",
-        "Monthly cost",
-        "cost",
-    )
-    assert (one.cap, one.used, one.raised_at, one.read_at) == (25 * NANO, 12_500_000_000, NOW, None)
+    assert [threshold for threshold, _, _ in raised_alerts(account)] == [50, 80, 95, 100]
+
+
+def test_an_alert_stores_the_limit_and_the_usage_when_it_was_raised(account: Account) -> None:
+    set_limits({"monthly_cost": 25 * NANO})
+    record(account, NOON, call_costing("12.5"))
+    alerts.sweep(NOON)
+
+    alert = UsageAlert.objects.get(threshold=50)
+    assert (alert.account, alert.period, alert.meter) == (account, PERIOD_START, "monthly_cost")
+    assert (alert.label, alert.unit) == ("Monthly cost", "cost")
+    assert (alert.cap, alert.used, alert.raised_at, alert.read_at) == (25 * NANO, 12_500_000_000, NOON, None)
 
 
 def test_a_second_sweep_raises_nothing(account: Account) -> None:
-    cap({"monthly_cost": NANO})
-    record(account, NOW, spend("1"))
-    first = alerts.sweep(NOW).alerts
+    set_limits({"monthly_cost": NANO})
+    record(account, NOON, call_costing("1"))
+    first = alerts.sweep(NOON).alerts
 
     assert first == 4
-    assert alerts.sweep(NOW + timedelta(seconds=30)).alerts == 0
+    assert alerts.sweep(NOON + timedelta(seconds=30)).alerts == 0
 
 
-def test_a_void_back_below_takes_nothing_back_and_the_way_up_again_raises_nothing(account: Account) -> None:
-    cap({"monthly_cost": NANO})
-    (log,) = record(account, NOW, spend("0.8"))
-    alerts.sweep(NOW)
-    corrections.void(log, reason="wrong", actor="", at=NOW)
-    assert alerts.sweep(NOW).alerts == 0
-    record(account, NOW, spend("0.9", "again"))
+def test_a_void_withdraws_no_alerts_and_reaching_the_threshold_again_raises_none(account: Account) -> None:
+    set_limits({"monthly_cost": NANO})
+    (log,) = record(account, NOON, call_costing("0.8"))
+    alerts.sweep(NOON)
+    corrections.void(log, reason="wrong", actor="", at=NOON)
+    assert alerts.sweep(NOON).alerts == 0
+    record(account, NOON, call_costing("0.9", "again"))
 
-    assert alerts.sweep(NOW).alerts == 0
-    assert [threshold for threshold, _, _ in raised(account) if threshold] == [50, 80]
+    assert alerts.sweep(NOON).alerts == 0
+    assert [threshold for threshold, _, _ in raised_alerts(account) if threshold] == [50, 80]
 
 
-def test_a_correction_that_makes_it_dearer_alerts(account: Account, clock: Clock) -> None:
-    cap({"monthly_cost": NANO})
-    (log,) = record(account, NOW, spend("0.5"))
-    corrections.void(log, reason="wrong", actor="", at=NOW)
-    assert alerts.sweep(NOW).alerts == 0
+def test_a_correction_that_raises_the_cost_alerts(account: Account, clock: Clock) -> None:
+    set_limits({"monthly_cost": NANO})
+    (log,) = record(account, NOON, call_costing("0.5"))
+    corrections.void(log, reason="wrong", actor="", at=NOON)
+    assert alerts.sweep(NOON).alerts == 0
     adjustment = UsageAdjustment.objects.get()
-    forget(clock)
-    corrections.revert_one(adjustment, reason="right after all", actor="", at=NOW)
-    alerts.sweep(NOW)
+    mark_all_as_swept(clock)
+    corrections.revert_adjustment(adjustment, reason="right after all", actor="", at=NOON)
+    alerts.sweep(NOON)
 
-    assert [threshold for threshold, _, _ in raised(account) if threshold] == [50]
+    assert [threshold for threshold, _, _ in raised_alerts(account) if threshold] == [50]
 
 
-def forget(clock: Clock) -> None:
-    """As if the last sweep were later than all that was recorded up to here."""
-    clock.shift(0.002)  # ids are told apart by the millisecond
+def mark_all_as_swept(clock: Clock) -> None:
+    """Moves the position of the last sweep past everything recorded so far."""
+    clock.shift(0.002)  # ids are ordered by the millisecond
     AlertSweepState.objects.update(sweep=ids.new_id())
 
 
 def test_a_raised_limit_lets_the_same_thresholds_alert_again(account: Account) -> None:
-    cap({"monthly_cost": NANO})
-    record(account, NOW, spend("0.8"))
-    alerts.sweep(NOW)
-    override(account, "monthly_cost", 10 * NANO)
-    assert [one for one in raised(account) if one[1] == 10 * NANO] == []
-    record(account, NOW, spend("4.2", "more"))
-    alerts.sweep(NOW)
+    set_limits({"monthly_cost": NANO})
+    record(account, NOON, call_costing("0.8"))
+    alerts.sweep(NOON)
+    override_limit(account, "monthly_cost", 10 * NANO)
+    assert [alert for alert in raised_alerts(account) if alert[1] == 10 * NANO] == []
+    record(account, NOON, call_costing("4.2", "more"))
+    alerts.sweep(NOON)
 
-    assert [one for one in raised(account) if one[0]] == [
+    assert [alert for alert in raised_alerts(account) if alert[0]] == [
         (50, NANO, 800_000_000),
         (80, NANO, 800_000_000),
         (50, 10 * NANO, 5 * NANO),
     ]
 
 
-def test_a_lowered_limit_alerts_without_any_new_usage(account: Account, clock: Clock) -> None:
-    cap({"monthly_cost": 10 * NANO})
-    record(account, NOW, spend("0.8"))
-    alerts.sweep(NOW)
-    forget(clock)
-    override(account, "monthly_cost", NANO)
-    alerts.sweep(NOW)
+def test_a_lowered_limit_alerts_without_new_usage(account: Account, clock: Clock) -> None:
+    set_limits({"monthly_cost": 10 * NANO})
+    record(account, NOON, call_costing("0.8"))
+    alerts.sweep(NOON)
+    mark_all_as_swept(clock)
+    override_limit(account, "monthly_cost", NANO)
+    alerts.sweep(NOON)
 
-    assert [one[:2] for one in raised(account) if one[0]] == [(50, NANO), (80, NANO)]
-
-
-def test_a_new_version_of_the_default_plan_alerts_without_any_new_usage(account: Account, clock: Clock) -> None:
-    cap({"monthly_cost": 10 * NANO})
-    record(account, NOW, spend("0.8"))
-    alerts.sweep(NOW)
-    forget(clock)
-    cap({"monthly_cost": NANO})
-    alerts.sweep(NOW)
-
-    assert [one[:2] for one in raised(account) if one[0]] == [(50, NANO), (80, NANO)]
+    assert [alert[:2] for alert in raised_alerts(account) if alert[0]] == [(50, NANO), (80, NANO)]
 
 
-def test_a_new_period_alerts_anew(account: Account) -> None:
-    cap({"monthly_cost": NANO})
-    record(account, NOW, spend("0.5"))
-    alerts.sweep(NOW)
-    later = NOW + ENOUGH
-    record(account, later, spend("0.5", "next"))
+def test_a_new_version_of_the_default_plan_alerts_without_new_usage(account: Account, clock: Clock) -> None:
+    set_limits({"monthly_cost": 10 * NANO})
+    record(account, NOON, call_costing("0.8"))
+    alerts.sweep(NOON)
+    mark_all_as_swept(clock)
+    set_limits({"monthly_cost": NANO})
+    alerts.sweep(NOON)
+
+    assert [alert[:2] for alert in raised_alerts(account) if alert[0]] == [(50, NANO), (80, NANO)]
+
+
+def test_a_new_period_alerts_again(account: Account) -> None:
+    set_limits({"monthly_cost": NANO})
+    record(account, NOON, call_costing("0.5"))
+    alerts.sweep(NOON)
+    later = NOON + INTO_NEXT_PERIOD
+    record(account, later, call_costing("0.5", "next"))
     alerts.sweep(later)
 
-    found = UsageAlert.objects.filter(threshold=50).order_by("id")
-    assert [one.period for one in found] == [START, date(2026, 12, 1)]
+    rows = UsageAlert.objects.filter(threshold=50).order_by("id")
+    assert [alert.period for alert in rows] == [PERIOD_START, date(2026, 12, 1)]
 
 
 def test_a_daily_limit_alerts_every_day_under_its_own_key(account: Account) -> None:
-    cap({"video_calls": 1}, per=Per.DAY)
+    set_limits({"video_calls": 1}, per=Per.DAY)
     for day in range(2):
-        at = NOW + timedelta(days=day)
-        record(account, at, *video(f"v{day}"))
+        at = NOON + timedelta(days=day)
+        record(account, at, *video_calls(f"v{day}"))
         alerts.sweep(at)
 
-    found = UsageAlert.objects.order_by("id").values_list("meter", "period", "threshold")
-    assert list(found) == [
+    rows = UsageAlert.objects.order_by("id").values_list("meter", "period", "threshold")
+    assert list(rows) == [
         ("video_calls_per_day", date(2026, 11, day), threshold) for day in (22, 23) for threshold in (80, 100)
     ]
 
 
 def test_usage_of_the_last_minute_of_a_period_alerts_in_that_period(account: Account) -> None:
-    """Under the plan that the account had then, also where another one has begun."""
-    cap({"monthly_cost": NANO})
-    soft_plan("team", 100)
-    subscriptions.subscribe(account, plan="team", cycle="monthly", actor="", at=NOW)
-    subscriptions.cancel(account, actor="", at=NOW)
+    """The limit is that of the plan at that time, even if another plan has started since."""
+    set_limits({"monthly_cost": NANO})
+    create_soft_plan("team", 100)
+    subscriptions.subscribe(account, plan="team", cycle="monthly", actor="", at=NOON)
+    subscriptions.cancel(account, actor="", at=NOON)
     midnight = datetime(2026, 12, 1, tzinfo=UTC)
-    record(account, midnight - timedelta(seconds=10), spend("50"))
+    record(account, midnight - timedelta(seconds=10), call_costing("50"))
     alerts.sweep(midnight + timedelta(seconds=20))
 
-    assert raised(account) == [(50, 100 * NANO, 50 * NANO)]
-    assert UsageAlert.objects.get().period == START
+    assert raised_alerts(account) == [(50, 100 * NANO, 50 * NANO)]
+    assert UsageAlert.objects.get().period == PERIOD_START
 
 
-def test_projected_to_exceed_is_told_once_a_day_has_passed(account: Account) -> None:
-    cap({"monthly_cost": 30 * NANO})
+def test_a_projected_excess_alerts_once_after_the_first_day(account: Account) -> None:
+    set_limits({"monthly_cost": 30 * NANO})
     first = datetime(2026, 11, 1, tzinfo=UTC)
-    record(account, first, spend("1.1"))
+    record(account, first, call_costing("1.1"))
 
     assert alerts.sweep(first + timedelta(days=1, seconds=-1)).alerts == 0
-    AlertSweepState.objects.update(sweep=ids.earlier(ids.new_id(), 2 * alerts.UNSEEN))
+    AlertSweepState.objects.update(sweep=ids.min_id_before(ids.new_id(), 2 * alerts.RECHECK_AFTER))
     assert alerts.sweep(first + timedelta(days=1)).alerts == 1
-    one = UsageAlert.objects.get()
-    assert (one.threshold, one.used, one.projected) == (0, 1_100_000_000, 33 * NANO)
+    alert = UsageAlert.objects.get()
+    assert (alert.threshold, alert.used, alert.projected) == (0, 1_100_000_000, 33 * NANO)
     assert alerts.sweep(first + timedelta(days=2)).alerts == 0
 
 
-def test_exactly_the_limit_at_this_rate_is_not_above_it(account: Account) -> None:
-    cap({"monthly_cost": 30 * NANO})
+def test_a_projection_equal_to_the_limit_does_not_alert(account: Account) -> None:
+    set_limits({"monthly_cost": 30 * NANO})
     first = datetime(2026, 11, 1, tzinfo=UTC)
-    record(account, first, spend("1"))
+    record(account, first, call_costing("1"))
 
     assert alerts.sweep(first + timedelta(days=1)).alerts == 0
 
 
-def test_what_is_exceeded_is_not_projected(account: Account) -> None:
-    cap({"monthly_cost": NANO})
-    record(account, NOW, spend("1"))
-    alerts.sweep(NOW)
+def test_an_exceeded_limit_has_no_projected_alert(account: Account) -> None:
+    set_limits({"monthly_cost": NANO})
+    record(account, NOON, call_costing("1"))
+    alerts.sweep(NOON)
 
-    assert [threshold for threshold, _, _ in raised(account)] == [50, 80, 95, 100]
+    assert [threshold for threshold, _, _ in raised_alerts(account)] == [50, 80, 95, 100]
 
 
 def test_history_before_billed_from_never_alerts(account: Account) -> None:
-    on(account, billed_from="2026-12-01")
-    cap({"monthly_cost": NANO})
-    record(account, NOW, spend("5"))
+    set_billing_anchor(account, billed_from="2026-12-01")
+    set_limits({"monthly_cost": NANO})
+    record(account, NOON, call_costing("5"))
 
-    assert alerts.sweep(NOW).alerts == 0
-
-
-def test_usage_of_a_period_that_is_over_does_not_alert_in_this_one(account: Account) -> None:
-    cap({"monthly_cost": NANO})
-    record(account, NOW, {**spend("5"), "occurred_at": "2026-09-15T00:00:00Z"})
-
-    assert alerts.sweep(NOW).alerts == 0
+    assert alerts.sweep(NOON).alerts == 0
 
 
-def test_a_deactivated_account_is_left_alone(account: Account) -> None:
-    cap({"monthly_cost": NANO})
-    record(account, NOW, spend("5"))
+def test_usage_of_a_past_period_does_not_alert_in_the_current_one(account: Account) -> None:
+    set_limits({"monthly_cost": NANO})
+    record(account, NOON, {**call_costing("5"), "occurred_at": "2026-09-15T00:00:00Z"})
+
+    assert alerts.sweep(NOON).alerts == 0
+
+
+def test_a_deactivated_account_is_not_swept(account: Account) -> None:
+    set_limits({"monthly_cost": NANO})
+    record(account, NOON, call_costing("5"))
     Account.objects.update(active=False)
 
-    assert alerts.sweep(NOW) == (0, 0)
+    assert alerts.sweep(NOON) == (0, 0)
 
 
-def test_only_accounts_with_something_new_are_looked_at(account: Account, clock: Clock) -> None:
-    accounts.ensure([f"quiet-{number}" for number in range(5)], at=NOW)
-    assert alerts.sweep(NOW).accounts == 6
-    assert alerts.sweep(NOW).accounts == 0
-    record(account, NOW, spend("1"))
+def test_only_accounts_with_changes_are_swept(account: Account, clock: Clock) -> None:
+    accounts.ensure([f"quiet-{number}" for number in range(5)], at=NOON)
+    assert alerts.sweep(NOON).accounts == 6
+    assert alerts.sweep(NOON).accounts == 0
+    record(account, NOON, call_costing("1"))
     clock.shift(1)
 
-    assert alerts.sweep(NOW).accounts == 1
-    assert alerts.sweep(NOW).accounts == 0
+    assert alerts.sweep(NOON).accounts == 1
+    assert alerts.sweep(NOON).accounts == 0
 
 
-def test_a_log_that_was_seen_later_than_its_id_was_made_is_not_missed(
+def test_a_log_that_was_committed_after_a_sweep_is_not_missed(
     account: Account, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
-    cap({"monthly_cost": NANO})
-    record(account, NOW, spend("1"))  # as if its transaction had ended only after the sweep
-    forget(clock)
-    alerts.sweep(NOW)
+    set_limits({"monthly_cost": NANO})
+    record(account, NOON, call_costing("1"))  # as if its transaction committed after the next sweep
+    mark_all_as_swept(clock)
+    alerts.sweep(NOON)
     UsageAlert.objects.all().delete()
-    assert alerts.sweep(NOW).accounts == 0
-    monkeypatch.setattr(alerts, "OVERLAP", timedelta(minutes=2))
+    assert alerts.sweep(NOON).accounts == 0
+    monkeypatch.setattr(alerts, "MAX_COMMIT_DELAY", timedelta(minutes=2))
 
-    assert alerts.sweep(NOW) == (1, 4)
-
-
-def test_every_account_is_looked_at_once_an_hour(account: Account) -> None:
-    alerts.sweep(NOW)
-    assert alerts.sweep(NOW).accounts == 0
-    AlertSweepState.objects.update(sweep=ids.earlier(ids.new_id(), 2 * alerts.UNSEEN))
-
-    assert alerts.sweep(NOW).accounts == 1
+    assert alerts.sweep(NOON) == (1, 4)
 
 
-def test_a_sweep_that_was_killed_is_repeated_in_full(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The marks are written last: what it had looked at is due again, and what it had raised is not raised twice."""
-    cap({"monthly_cost": NANO})
-    accounts.ensure(["second"], at=NOW)
-    record(account, NOW, spend("1"))
+def test_every_account_is_swept_once_an_hour(account: Account) -> None:
+    alerts.sweep(NOON)
+    assert alerts.sweep(NOON).accounts == 0
+    AlertSweepState.objects.update(sweep=ids.min_id_before(ids.new_id(), 2 * alerts.RECHECK_AFTER))
 
-    def killed(_marks: object) -> None:
+    assert alerts.sweep(NOON).accounts == 1
+
+
+def test_a_killed_sweep_is_repeated_in_full(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sweep states are saved last, so all accounts are due again. Alerts already raised are not raised twice."""
+    set_limits({"monthly_cost": NANO})
+    accounts.ensure(["second"], at=NOON)
+    record(account, NOON, call_costing("1"))
+
+    def raise_interrupt(_states: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(alerts, "_remember", killed)
+        patch.setattr(alerts, "_save_sweep_states", raise_interrupt)
         with pytest.raises(KeyboardInterrupt):
-            alerts.sweep(NOW)
+            alerts.sweep(NOON)
     assert UsageAlert.objects.count() == 4
 
-    assert alerts.sweep(NOW) == (2, 0)
+    assert alerts.sweep(NOON) == (2, 0)
 
 
 def test_an_account_without_alerts_costs_one_query(account: Account) -> None:
     names = [f"quiet-{number}" for number in range(20)]
-    accounts.ensure(names, at=NOW)
+    accounts.ensure(names, at=NOON)
     counts = []
-    for due in (names[:10], names):
-        alerts.sweep(NOW)
-        old = ids.earlier(ids.new_id(), 2 * alerts.UNSEEN)
-        AlertSweepState.objects.filter(account__external_id__in=due).update(sweep=old)
+    for due_names in (names[:10], names):
+        alerts.sweep(NOON)
+        old = ids.min_id_before(ids.new_id(), 2 * alerts.RECHECK_AFTER)
+        AlertSweepState.objects.filter(account__external_id__in=due_names).update(sweep=old)
         with CaptureQueriesContext(connection) as queries:
-            assert alerts.sweep(NOW).accounts == len(due)
+            assert alerts.sweep(NOON).accounts == len(due_names)
         counts.append(len(queries))
 
     assert counts[1] - counts[0] == 10
 
 
-def test_thresholds_that_are_crossed_together_are_told_by_the_highest(account: Account, settings: Any) -> None:
+def test_of_thresholds_crossed_together_only_the_highest_is_sent(account: Account, settings: Any) -> None:
     settings.ALERT_EMAILS = ["operator@example.com"]
-    cap({"monthly_cost": NANO})
-    record(account, NOW, spend("0.9"))
-    alerts.sweep(NOW)
+    set_limits({"monthly_cost": NANO})
+    record(account, NOON, call_costing("0.9"))
+    alerts.sweep(NOON)
 
     sent = Delivery.objects.order_by("alert__threshold").values_list("alert__threshold", "email")
     assert list(sent) == [(0, "operator@example.com"), (80, "operator@example.com")]
@@ -370,17 +364,17 @@ def test_an_alert_and_its_deliveries_are_stored_together_or_not_at_all(
     account: Account, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.ALERT_EMAILS = ["operator@example.com"]
-    cap({"monthly_cost": NANO})
-    record(account, NOW, spend("1"))
+    set_limits({"monthly_cost": NANO})
+    record(account, NOON, call_costing("1"))
 
-    def fails(*_args: object) -> None:
-        raise RuntimeError("no more room")
+    def raise_error(*_args: object) -> None:
+        raise RuntimeError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(deliveries, "_addresses", fails)
+        patch.setattr(deliveries, "_addresses", raise_error)
         with pytest.raises(RuntimeError):
-            alerts.sweep(NOW)
+            alerts.sweep(NOON)
     assert (UsageAlert.objects.count(), Delivery.objects.count()) == (0, 0)
 
-    assert alerts.sweep(NOW).alerts == 4
+    assert alerts.sweep(NOON).alerts == 4
     assert Delivery.objects.count() == 1

@@ -1,4 +1,4 @@
-"""Alerts arrive: by webhook, signed; by e-mail; tried again until a day is over; each attempt made once."""
+"""Alert deliveries: signed webhooks and e-mails, retried for a day; each attempt is made once."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from billing.accounts import accounts
 from billing.alerts import deliveries, webhooks
 from billing.models import Account, Delivery, Membership, Webhook
 from lib import outbound
-from tests.billing.alerted import NOW, alert, planned, webhook
-from tests.billing.receiver import Receiver, receiving
+from tests.billing.alert_rows import NOON, create_alert, create_webhook, enqueue_delivery
+from tests.billing.receiver import Receiver, run_receiver
 
 pytestmark = pytest.mark.django_db
 
@@ -28,173 +28,175 @@ State = Delivery.State
 
 
 @pytest.fixture(autouse=True)
-def private(settings: Any) -> None:
+def allow_private_addresses(settings: Any) -> None:
     settings.WEBHOOK_ALLOW_PRIVATE = True
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    with receiving() as one:
-        yield one
+    with run_receiver() as running:
+        yield running
 
 
 @pytest.fixture
-def no_chance(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses are as long as they may be."""
-    monkeypatch.setattr(secrets, "randbelow", lambda most: most - 1)
+def longest_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry delays are as long as possible."""
+    monkeypatch.setattr(secrets, "randbelow", lambda bound: bound - 1)
 
 
-def test_a_webhook_gets_the_alert_as_the_api_tells_it(account: Account, receiver: Receiver) -> None:
-    one = planned(account, receiver.url)
+def test_a_webhook_receives_the_alert_as_the_api_represents_it(account: Account, receiver: Receiver) -> None:
+    delivery = enqueue_delivery(account, receiver.url)
 
-    assert deliveries.deliver(NOW) == (1, 0)
-    ((headers, body),) = receiver.got
-    told = json.loads(body)
-    assert (told["type"], told["alert"]["meter"], told["alert"]["threshold"]) == ("usage_alert", "monthly_cost", 80)
-    assert (told["alert"]["used"], told["alert"]["percent"]) == ("20", 80)
-    assert headers["Tollgate-Delivery"] == str(one.id)
+    assert deliveries.deliver(NOON) == (1, 0)
+    ((headers, body),) = receiver.requests
+    payload = json.loads(body)
+    alert = payload["alert"]
+    assert (payload["type"], alert["meter"], alert["threshold"]) == ("usage_alert", "monthly_cost", 80)
+    assert (alert["used"], alert["percent"]) == ("20", 80)
+    assert headers["Tollgate-Delivery"] == str(delivery.id)
     assert headers["Content-Type"] == "application/json"
     assert headers["Host"] == receiver.url.split("/")[2]
-    one.refresh_from_db()
-    assert (one.state, one.attempts, one.response_status, one.response, one.error, one.ended_at) == (
-        State.DELIVERED,
-        1,
-        200,
-        "ok",
-        "",
-        NOW,
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.attempts, delivery.ended_at) == (State.DELIVERED, 1, NOON)
+    assert (delivery.response_status, delivery.response, delivery.error) == (200, "ok", "")
+
+
+def test_the_signature_is_the_hmac_of_time_and_body_with_the_secret(account: Account, receiver: Receiver) -> None:
+    enqueue_delivery(account, receiver.url)
+    deliveries.deliver(NOON)
+
+    ((headers, body),) = receiver.requests
+    key = webhooks.signing_secret(Webhook.objects.get()).encode()
+    expected = hmac.new(key, b"1795348800." + body, hashlib.sha256).hexdigest()
+    assert headers["Tollgate-Signature"] == f"t=1795348800,v1={expected}"
+
+
+def test_each_webhook_has_its_own_secret_which_is_not_stored(account: Account) -> None:
+    first, second = create_webhook("https://example.com/1"), create_webhook("https://example.com/2")
+
+    assert webhooks.signing_secret(first) != webhooks.signing_secret(second)
+    stored = json.dumps(list(Webhook.objects.values()), default=str)
+    assert webhooks.signing_secret(first).removeprefix("whsec_") not in stored
+
+
+def test_a_failed_delivery_is_retried_with_growing_delays_and_given_up_after_a_day(
+    account: Account, receiver: Receiver, longest_delays: None
+) -> None:
+    receiver.answer_with(500, "out of order")
+    delivery = enqueue_delivery(account, receiver.url)
+    delays, at = [], NOON
+    while delivery.state == State.PENDING:
+        assert deliveries.deliver(at - timedelta(seconds=1)) == (0, 0)
+        assert deliveries.deliver(at) == (0, 1)
+        delivery.refresh_from_db()
+        delays.append((delivery.due_at - at).total_seconds())
+        at = delivery.due_at
+
+    assert delays[:-1] == [30 * 2**number for number in range(11)]
+    assert (delivery.state, delivery.attempts, delivery.response_status) == (State.FAILED, 12, 500)
+    assert (delivery.response, delivery.error) == ("out of order", "The response status was 500.")
+    assert len({headers["Tollgate-Delivery"] for headers, _ in receiver.requests}) == 1
+    assert len(receiver.requests) == 12
+
+
+def test_half_of_a_retry_delay_is_random() -> None:
+    assert {deliveries.retry_delay(1).total_seconds() for _ in range(2_000)} == set(range(15, 31))
+
+
+def test_a_retry_can_succeed(account: Account, receiver: Receiver) -> None:
+    receiver.answer_with(503)
+    delivery = enqueue_delivery(account, receiver.url)
+    deliveries.deliver(NOON)
+    receiver.answer_with(204)
+
+    assert deliveries.deliver(NOON + timedelta(seconds=30)) == (1, 0)
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.attempts) == (State.DELIVERED, 2)
+    assert (delivery.response_status, delivery.error) == (204, "")
+
+
+def test_a_redirect_is_neither_followed_nor_retried(account: Account, receiver: Receiver) -> None:
+    with run_receiver() as other_receiver:
+        receiver.answer_with(307, Location=other_receiver.url)
+        delivery = enqueue_delivery(account, receiver.url)
+        deliveries.deliver(NOON)
+
+        assert other_receiver.requests == []
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.response_status, delivery.error) == (
+        State.FAILED,
+        307,
+        "Redirects are not followed. Use the final URL.",
     )
 
 
-def test_the_signature_is_the_hmac_of_time_and_body_under_the_secret(account: Account, receiver: Receiver) -> None:
-    planned(account, receiver.url)
-    deliveries.deliver(NOW)
-
-    ((headers, body),) = receiver.got
-    key = webhooks.secret(Webhook.objects.get()).encode()
-    right = hmac.new(key, b"1795348800." + body, hashlib.sha256).hexdigest()
-    assert headers["Tollgate-Signature"] == f"t=1795348800,v1={right}"
-
-
-def test_each_webhook_has_a_secret_of_its_own_that_stands_in_no_column(account: Account) -> None:
-    one, other = webhook("https://example.com/1"), webhook("https://example.com/2")
-
-    assert webhooks.secret(one) != webhooks.secret(other)
-    stored = json.dumps(list(Webhook.objects.values()), default=str)
-    assert webhooks.secret(one).removeprefix("whsec_") not in stored
-
-
-def test_a_failure_is_tried_again_after_rising_pauses_and_given_up_after_a_day(
-    account: Account, receiver: Receiver, no_chance: None
-) -> None:
-    receiver.answers(500, "out of order")
-    one = planned(account, receiver.url)
-    pauses, at = [], NOW
-    while one.state == State.PENDING:
-        assert deliveries.deliver(at - timedelta(seconds=1)) == (0, 0)
-        assert deliveries.deliver(at) == (0, 1)
-        one.refresh_from_db()
-        pauses.append((one.due_at - at).total_seconds())
-        at = one.due_at
-
-    assert pauses[:-1] == [30 * 2**number for number in range(11)]
-    assert (one.state, one.attempts, one.response_status) == (State.FAILED, 12, 500)
-    assert (one.response, one.error) == ("out of order", "The answer was 500.")
-    assert len({headers["Tollgate-Delivery"] for headers, _ in receiver.got}) == 1
-    assert len(receiver.got) == 12
-
-
-def test_half_of_a_pause_is_chance() -> None:
-    assert {deliveries.pause(1).total_seconds() for _ in range(2_000)} == set(range(15, 31))
-
-
-def test_it_arrives_at_last(account: Account, receiver: Receiver) -> None:
-    receiver.answers(503)
-    one = planned(account, receiver.url)
-    deliveries.deliver(NOW)
-    receiver.answers(204)
-
-    assert deliveries.deliver(NOW + timedelta(seconds=30)) == (1, 0)
-    one.refresh_from_db()
-    assert (one.state, one.attempts, one.response_status, one.error) == (State.DELIVERED, 2, 204, "")
-
-
-def test_a_redirect_is_not_followed_and_is_the_end(account: Account, receiver: Receiver) -> None:
-    with receiving() as elsewhere:
-        receiver.answers(307, Location=elsewhere.url)
-        one = planned(account, receiver.url)
-        deliveries.deliver(NOW)
-
-        assert elsewhere.got == []
-    one.refresh_from_db()
-    assert (one.state, one.response_status, one.error) == (State.FAILED, 307, "Redirects are not followed.")
-
-
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" + b" " * 100])
-def test_an_answer_that_trickles_in_is_cut_off(
+def test_a_response_that_trickles_in_times_out(
     account: Account, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, answer: bytes
 ) -> None:
-    monkeypatch.setattr(outbound, "TIMEOUT", 1)
+    monkeypatch.setattr(outbound, "TIMEOUT_SECONDS", 1)
     receiver.answer, receiver.pause = answer or b"H" * 100, 0.1
-    one = planned(account, receiver.url)
+    delivery = enqueue_delivery(account, receiver.url)
 
-    assert deliveries.deliver(NOW) == (0, 1)
-    one.refresh_from_db()
-    assert (one.state, one.error) == (State.PENDING, "No answer within 1 seconds.")
+    assert deliveries.deliver(NOON) == (0, 1)
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.error) == (State.PENDING, "No answer within 1 seconds.")
 
 
-def test_of_a_long_answer_only_the_start_is_read_and_kept(account: Account, receiver: Receiver) -> None:
-    receiver.answers(200, "<b>\x00é" * 200_000)
-    one = planned(account, receiver.url)
-    deliveries.deliver(NOW)
+def test_only_the_start_of_a_long_response_is_read_and_stored(account: Account, receiver: Receiver) -> None:
+    receiver.answer_with(200, "<b>\x00é" * 200_000)
+    delivery = enqueue_delivery(account, receiver.url)
+    deliveries.deliver(NOON)
 
-    one.refresh_from_db()
-    assert (one.state, one.response) == (State.DELIVERED, "<b>\ufffdé" * 100)
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.response) == (State.DELIVERED, "<b>\ufffdé" * 100)
 
 
 @pytest.mark.parametrize("answer", [b"SSH-2.0-nothing\r\n", b"HTTP/1.1 200 OK\r\n" + b"X: " + b"y" * 100_000])
-def test_what_is_no_http_is_an_error_and_tried_again(account: Account, receiver: Receiver, answer: bytes) -> None:
+def test_an_invalid_http_response_is_an_error_and_is_retried(
+    account: Account, receiver: Receiver, answer: bytes
+) -> None:
     receiver.answer = answer
-    one = planned(account, receiver.url)
-    deliveries.deliver(NOW)
+    delivery = enqueue_delivery(account, receiver.url)
+    deliveries.deliver(NOON)
 
-    one.refresh_from_db()
-    assert one.state == State.PENDING
-    assert one.error
-    assert one.response_status is None
+    delivery.refresh_from_db()
+    assert delivery.state == State.PENDING
+    assert delivery.error
+    assert delivery.response_status is None
 
 
-def test_a_private_address_is_refused_and_is_the_end(account: Account, receiver: Receiver, settings: Any) -> None:
+def test_a_private_address_is_refused_and_not_retried(account: Account, receiver: Receiver, settings: Any) -> None:
     settings.WEBHOOK_ALLOW_PRIVATE = False
-    one = planned(account, receiver.url)
-    deliveries.deliver(NOW)
+    delivery = enqueue_delivery(account, receiver.url)
+    deliveries.deliver(NOON)
 
-    assert receiver.got == []
-    one.refresh_from_db()
-    assert (one.state, one.error) == (
+    assert receiver.requests == []
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.error) == (
         State.FAILED,
         "127.0.0.1 is a private or special address (WEBHOOK_ALLOW_PRIVATE).",
     )
 
 
-def test_a_name_that_begins_to_resolve_to_a_private_address_is_refused(
+def test_a_host_name_that_resolves_to_a_private_address_is_refused(
     account: Account, receiver: Receiver, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.WEBHOOK_ALLOW_PRIVATE = False
-    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80))]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kinds: found)
-    one = planned(account, receiver.url.replace("127.0.0.1", "hooks.example.com"))
-    deliveries.deliver(NOW)
+    addresses = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: addresses)
+    delivery = enqueue_delivery(account, receiver.url.replace("127.0.0.1", "hooks.example.com"))
+    deliveries.deliver(NOON)
 
-    assert receiver.got == []
-    one.refresh_from_db()
-    assert one.state == State.FAILED
+    assert receiver.requests == []
+    delivery.refresh_from_db()
+    assert delivery.state == State.FAILED
 
 
-def test_who_is_told(account: Account, settings: Any) -> None:
-    """Owners and operators by e-mail, webhooks of the account and of all accounts; nobody else."""
+def test_recipients_of_an_alert(account: Account, settings: Any) -> None:
+    """Owners and operators by e-mail, webhooks of the account and of all accounts, and nobody else."""
     settings.ALERT_EMAILS = ["operator@example.com", "owner@example.com"]
-    accounts.ensure(["other"], at=NOW)
+    accounts.ensure(["other"], at=NOON)
     other = Account.objects.get(external_id="other")
     for name, role, active in (("owner", "owner", True), ("member", "member", True), ("gone", "owner", False)):
         user = User.objects.create_user(name, f"{name}@example.com", is_active=active)
@@ -202,13 +204,13 @@ def test_who_is_told(account: Account, settings: Any) -> None:
     stranger = User.objects.create_user("stranger", "stranger@example.com")
     Membership.objects.create(account=other, user=stranger, role="owner")
     Membership.objects.create(account=account, user=User.objects.create_user("no-address"), role="owner")
-    webhook("https://example.com/all")
-    webhook("https://example.com/own", account)
-    webhook("https://example.com/others", other)
-    Webhook.objects.create(url="https://example.com/off", active=False, created_at=NOW)
-    deliveries.plan(account, [alert(account)], NOW)
+    create_webhook("https://example.com/all")
+    create_webhook("https://example.com/own", account)
+    create_webhook("https://example.com/others", other)
+    Webhook.objects.create(url="https://example.com/off", active=False, created_at=NOON)
+    deliveries.enqueue(account, [create_alert(account)], NOON)
 
-    assert [one.target for one in Delivery.objects.order_by("id")] == [
+    assert [delivery.target for delivery in Delivery.objects.order_by("id")] == [
         "https://example.com/all",
         "https://example.com/own",
         "owner@example.com",
@@ -216,115 +218,117 @@ def test_who_is_told(account: Account, settings: Any) -> None:
     ]
 
 
-def test_an_e_mail_says_it_in_a_sentence(account: Account, settings: Any) -> None:
+def test_an_email_describes_the_alert(account: Account, settings: Any) -> None:
     settings.ALERT_EMAILS = ["operator@example.com"]
-    one = planned(account)
+    delivery = enqueue_delivery(account)
 
-    assert deliveries.deliver(NOW) == (1, 0)
-    (sent,) = mail.outbox
-    assert (sent.to, sent.subject) == (["operator@example.com"], "acct_42: Monthly cost: 80 % of the limit")
-    assert sent.body == "Monthly cost: $20.00 of $25.00 used (80.00 %) in the period from 2026-11-01.\n"
-    assert sent.message()["Message-ID"] == f"<{one.id}@tollgate>"
+    assert deliveries.deliver(NOON) == (1, 0)
+    (message,) = mail.outbox
+    assert message.to == ["operator@example.com"]
+    assert message.subject == "acct_42: Monthly cost: 80 % of the limit reached"
+    assert (
+        message.body
+        == "Monthly cost: 80 % of the limit reached. $20.00 of $25.00 used (80.00 %) in the usage period starting 2026-11-01.\n"
+    )
+    assert message.message()["Message-ID"] == f"<{delivery.id}@tollgate>"
 
 
-def test_a_mail_server_that_is_away_is_tried_again(account: Account, settings: Any) -> None:
+def test_an_unreachable_mail_server_is_retried(account: Account, settings: Any) -> None:
     settings.ALERT_EMAILS = ["operator@example.com"]
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
-    one = planned(account)
+    delivery = enqueue_delivery(account)
 
-    assert deliveries.deliver(NOW) == (0, 1)
-    one.refresh_from_db()
-    assert one.state == State.PENDING
-    assert one.error.startswith("ConnectionRefusedError")
+    assert deliveries.deliver(NOON) == (0, 1)
+    delivery.refresh_from_db()
+    assert delivery.state == State.PENDING
+    assert delivery.error.startswith("ConnectionRefusedError")
 
 
-def test_an_attempt_that_is_being_made_is_not_made_by_another_runner(
+def test_an_attempt_in_progress_is_not_repeated_by_another_runner(
     account: Account, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    planned(account, receiver.url)
-    meanwhile: list[deliveries.Ran] = []
+    enqueue_delivery(account, receiver.url)
+    second_runs: list[deliveries.DeliveryRun] = []
     send = webhooks.send
 
-    def slow(*args: Any) -> outbound.Answer:
-        meanwhile.append(deliveries.deliver(NOW + timedelta(seconds=10)))
+    def send_with_second_runner(*args: Any) -> outbound.PostResponse:
+        second_runs.append(deliveries.deliver(NOON + timedelta(seconds=10)))
         return send(*args)
 
-    monkeypatch.setattr(webhooks, "send", slow)
+    monkeypatch.setattr(webhooks, "send", send_with_second_runner)
 
-    assert deliveries.deliver(NOW) == (1, 0)
-    assert meanwhile == [(0, 0)]
-    assert len(receiver.got) == 1
+    assert deliveries.deliver(NOON) == (1, 0)
+    assert second_runs == [(0, 0)]
+    assert len(receiver.requests) == 1
 
 
-def test_an_attempt_whose_process_was_killed_is_made_again_under_the_same_id(
+def test_an_attempt_of_a_killed_process_is_repeated_with_the_same_id(
     account: Account, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = planned(account, receiver.url)
+    delivery = enqueue_delivery(account, receiver.url)
     send = webhooks.send
 
-    def killed(*args: Any) -> outbound.Answer:
+    def send_then_interrupt(*args: Any) -> outbound.PostResponse:
         send(*args)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(webhooks, "send", killed)
+        patch.setattr(webhooks, "send", send_then_interrupt)
         with pytest.raises(KeyboardInterrupt):
-            deliveries.deliver(NOW)
+            deliveries.deliver(NOON)
 
-    assert deliveries.deliver(NOW + deliveries.LOST - timedelta(seconds=1)) == (0, 0)
-    assert deliveries.deliver(NOW + deliveries.LOST) == (1, 0)
-    assert [headers["Tollgate-Delivery"] for headers, _ in receiver.got] == [str(one.id)] * 2
-    one.refresh_from_db()
-    assert (one.state, one.attempts) == (State.DELIVERED, 2)
-
-
-def test_where_one_attempt_failed_the_others_wait_a_little_and_keep_nobody_up(
-    account: Account, receiver: Receiver
-) -> None:
-    receiver.answers(500)
-    webhook(receiver.url)
-    deliveries.plan(account, [alert(account, threshold) for threshold in (50, 80, 95)], NOW)
-    with receiving() as sound:
-        webhook(sound.url)
-        deliveries.plan(account, [alert(account, 100)], NOW)
-
-        assert deliveries.deliver(NOW) == (1, 1)
-        assert (len(receiver.got), len(sound.got)) == (1, 1)
-        waiting = Delivery.objects.filter(state=State.PENDING, attempts=0)
-        assert list(waiting.values_list("due_at", flat=True)) == [NOW + timedelta(seconds=30)] * 3
+    assert deliveries.deliver(NOON + deliveries.LOST_AFTER - timedelta(seconds=1)) == (0, 0)
+    assert deliveries.deliver(NOON + deliveries.LOST_AFTER) == (1, 0)
+    assert [headers["Tollgate-Delivery"] for headers, _ in receiver.requests] == [str(delivery.id)] * 2
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.attempts) == (State.DELIVERED, 2)
 
 
-def test_a_webhook_that_was_switched_off_gets_nothing_more(account: Account, receiver: Receiver) -> None:
-    one = planned(account, receiver.url)
+def test_a_failed_attempt_postpones_only_deliveries_to_the_same_webhook(account: Account, receiver: Receiver) -> None:
+    receiver.answer_with(500)
+    create_webhook(receiver.url)
+    deliveries.enqueue(account, [create_alert(account, threshold) for threshold in (50, 80, 95)], NOON)
+    with run_receiver() as working_receiver:
+        create_webhook(working_receiver.url)
+        deliveries.enqueue(account, [create_alert(account, 100)], NOON)
+
+        assert deliveries.deliver(NOON) == (1, 1)
+        assert (len(receiver.requests), len(working_receiver.requests)) == (1, 1)
+        postponed = Delivery.objects.filter(state=State.PENDING, attempts=0)
+        assert list(postponed.values_list("due_at", flat=True)) == [NOON + timedelta(seconds=30)] * 3
+
+
+def test_an_inactive_webhook_receives_nothing(account: Account, receiver: Receiver) -> None:
+    delivery = enqueue_delivery(account, receiver.url)
     Webhook.objects.update(active=False)
-    deliveries.deliver(NOW)
+    deliveries.deliver(NOON)
 
-    assert receiver.got == []
-    one.refresh_from_db()
-    assert (one.state, one.error) == (State.FAILED, "The webhook is switched off.")
+    assert receiver.requests == []
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.error) == (State.FAILED, "The webhook is inactive. Activate it, then retry.")
 
 
-def test_retry_sends_what_was_given_up_and_nothing_else(account: Account, receiver: Receiver) -> None:
-    one = planned(account, receiver.url)
-    assert deliveries.retry(Delivery.objects.all(), NOW) == 0
-    receiver.answers(302)
-    deliveries.deliver(NOW)
-    receiver.answers(200)
-    later = NOW + timedelta(days=3)
+def test_retry_sends_only_failed_deliveries(account: Account, receiver: Receiver) -> None:
+    delivery = enqueue_delivery(account, receiver.url)
+    assert deliveries.retry(Delivery.objects.all(), NOON) == 0
+    receiver.answer_with(302)
+    deliveries.deliver(NOON)
+    receiver.answer_with(200)
+    later = NOON + timedelta(days=3)
 
     assert deliveries.retry(Delivery.objects.all(), later) == 1
     assert deliveries.deliver(later) == (1, 0)
-    one.refresh_from_db()
-    assert (one.state, one.attempts, one.give_up_at) == (State.DELIVERED, 2, later + timedelta(days=1))
+    delivery.refresh_from_db()
+    assert (delivery.state, delivery.attempts, delivery.give_up_at) == (State.DELIVERED, 2, later + timedelta(days=1))
     assert deliveries.retry(Delivery.objects.all(), later) == 0
 
 
-def test_old_deliveries_are_forgotten_and_alerts_and_what_is_pending_stay(account: Account, receiver: Receiver) -> None:
-    one = planned(account, receiver.url)
-    assert deliveries.prune(NOW + timedelta(days=100)) == 0
-    deliveries.deliver(NOW)
+def test_old_deliveries_are_pruned_while_pending_ones_and_alerts_are_kept(account: Account, receiver: Receiver) -> None:
+    delivery = enqueue_delivery(account, receiver.url)
+    assert deliveries.prune(NOON + timedelta(days=100)) == 0
+    deliveries.deliver(NOON)
 
-    assert deliveries.prune(NOW + timedelta(days=90)) == 0
-    assert deliveries.prune(NOW + timedelta(days=91)) == 1
-    assert type(one.alert).objects.count() == 1
+    assert deliveries.prune(NOON + timedelta(days=90)) == 0
+    assert deliveries.prune(NOON + timedelta(days=91)) == 1
+    assert type(delivery.alert).objects.count() == 1

@@ -1,4 +1,4 @@
-"""The snippet of docs/integration.md that verifies a webhook's signature, run as it stands there."""
+"""The signature check in docs/integration.md, run as written there."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ SECRET, BODY = "whsec_0123", b'{"type": "usage_alert"}'
 
 
 @pytest.fixture(scope="module")
-def is_ours() -> Any:
-    (code,) = [one for one in re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL) if "is_ours" in one]
-    names: dict[str, Any] = {}
-    exec(code, names)
-    return names["is_ours"]
+def is_from_tollgate() -> Any:
+    snippets = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    (code,) = [snippet for snippet in snippets if "is_from_tollgate" in snippet]
+    namespace: dict[str, Any] = {}
+    exec(code, namespace)
+    return namespace["is_from_tollgate"]
 
 
 @pytest.mark.parametrize(
-    ("secret", "age", "body", "verdict"),
+    ("secret", "age", "body", "accepted"),
     [
         (SECRET, 0, BODY, True),
         (SECRET, 290, BODY, True),
@@ -33,7 +34,9 @@ def is_ours() -> Any:
         (SECRET, 0, BODY + b" ", False),
     ],
 )
-def test_it_tells_ours_from_others(is_ours: Any, secret: str, age: int, body: bytes, verdict: bool) -> None:
+def test_only_recent_requests_with_a_valid_signature_are_accepted(
+    is_from_tollgate: Any, secret: str, age: int, body: bytes, accepted: bool
+) -> None:
     header = webhooks.signature(SECRET, int(time.time()) - age, BODY)
 
-    assert is_ours(secret, header, body) is verdict
+    assert is_from_tollgate(secret, header, body) is accepted

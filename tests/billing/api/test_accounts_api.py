@@ -10,51 +10,53 @@ import pytest
 from billing.models import Account
 from tests.conftest import Api
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.frozen_at("2026-11-22T12:00")]
 
-WANTED = {"external_id": "acct_7", "name": "Seven", "timezone": "Europe/Berlin", "anchor_day": 31}
-SHOWN = {**WANTED, "active": True, "billed_from": "2026-10-31", "created_at": "2026-11-22T12:00:00Z"}
-
-
-def shown(service: Api) -> dict[str, Any]:
-    """The account alone; its plan and limits have tests of their own."""
-    told = service.get("accounts/acct_7/").json()
-    return {name: told[name] for name in SHOWN}
+REQUEST = {"external_id": "acct_7", "name": "Seven", "timezone": "Europe/Berlin", "anchor_day": 31}
+ACCOUNT = {**REQUEST, "active": True, "billed_from": "2026-10-31", "created_at": "2026-11-22T12:00:00Z"}
 
 
-def test_an_account_is_made_and_shown(service: Api) -> None:
-    answer = service.post("accounts/", WANTED)
-
-    assert (answer.status_code, answer.json()) == (201, SHOWN)
-    assert shown(service) == SHOWN
-
-
-def test_an_account_needs_no_more_than_its_id(service: Api) -> None:
-    answer = service.post("accounts/", {"external_id": "acct_7"})
-
-    told = {"name": "", "timezone": "UTC", "anchor_day": 1, "billed_from": "2026-11-01"}
-    assert (answer.status_code, answer.json()) == (201, SHOWN | told)
+def get_account(service: Api) -> dict[str, Any]:
+    """The fields of ACCOUNT; test_plans_api.py tests the plan and the limits."""
+    body = service.get("accounts/acct_7/").json()
+    return {name: body[name] for name in ACCOUNT}
 
 
-def test_the_same_request_again_changes_nothing(service: Api) -> None:
-    service.post("accounts/", WANTED)
-    again = service.post("accounts/", WANTED)
+def test_an_account_is_created(service: Api) -> None:
+    response = service.post("accounts/", REQUEST)
 
-    assert (again.status_code, again.json()) == (200, SHOWN)
+    assert (response.status_code, response.json()) == (201, ACCOUNT)
+    assert get_account(service) == ACCOUNT
+
+
+def test_only_the_id_is_required(service: Api) -> None:
+    response = service.post("accounts/", {"external_id": "acct_7"})
+
+    defaults = {"name": "", "timezone": "UTC", "anchor_day": 1, "billed_from": "2026-11-01"}
+    assert (response.status_code, response.json()) == (201, ACCOUNT | defaults)
+
+
+def test_a_repeated_request_changes_nothing(service: Api) -> None:
+    service.post("accounts/", REQUEST)
+    repeated = service.post("accounts/", REQUEST)
+
+    assert (repeated.status_code, repeated.json()) == (200, ACCOUNT)
     assert Account.objects.count() == 1
 
 
 @pytest.mark.parametrize("change", [{"name": "Eight"}, {"timezone": "UTC"}, {"anchor_day": 30}])
 def test_the_same_id_with_other_data_is_refused(service: Api, change: dict[str, Any]) -> None:
-    service.post("accounts/", WANTED)
-    answer = service.post("accounts/", WANTED | change)
+    service.post("accounts/", REQUEST)
+    response = service.post("accounts/", REQUEST | change)
 
-    assert answer.status_code == 422
-    assert [(error["code"], error["attr"]) for error in answer.json()["errors"]] == [("account_exists", "external_id")]
-    assert shown(service) == SHOWN
+    assert response.status_code == 422
+    assert [(error["code"], error["attr"]) for error in response.json()["errors"]] == [
+        ("account_exists", "external_id")
+    ]
+    assert get_account(service) == ACCOUNT
 
 
-BAD: list[tuple[dict[str, Any], str, str]] = [
+BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"external_id": None}, "null", "external_id"),
     ({"external_id": ""}, "min_length", "external_id"),
     ({"external_id": "x" * 129}, "max_length", "external_id"),
@@ -85,12 +87,12 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "code", "attr"), BAD)
+@pytest.mark.parametrize(("change", "code", "attr"), BAD_FIELDS)
 def test_a_bad_field_is_refused(service: Api, change: dict[str, Any], code: str, attr: str) -> None:
-    answer = service.post("accounts/", WANTED | change)
+    response = service.post("accounts/", REQUEST | change)
 
-    assert answer.status_code == 422
-    assert [(error["code"], error["attr"]) for error in answer.json()["errors"]] == [(code, attr)]
+    assert response.status_code == 422
+    assert [(error["code"], error["attr"]) for error in response.json()["errors"]] == [(code, attr)]
     assert not Account.objects.exists()
 
 
@@ -106,26 +108,26 @@ def test_a_bad_field_is_refused(service: Api, change: dict[str, Any], code: str,
     ids=["empty", "list", "twice", "70 levels", "41 digits"],
 )
 def test_a_bad_body_is_400(service: Api, body: bytes) -> None:
-    answer = service.client.post("/api/v1/accounts/", body, content_type="application/json")
+    response = service.client.post("/api/v1/accounts/", body, content_type="application/json")
 
-    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "bad_request")
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (400, "bad_request")
     assert not Account.objects.exists()
 
 
-def test_a_bound_key_makes_no_accounts(bound: Api) -> None:
-    answer = bound.post("accounts/", WANTED)
+def test_a_bound_key_cannot_create_accounts(bound: Api) -> None:
+    response = bound.post("accounts/", REQUEST)
 
-    assert answer.status_code == 403
+    assert response.status_code == 403
     assert Account.objects.count() == 1
 
 
 @pytest.mark.parametrize(
     "external_id", ["a b", " a", "a ", "A", "caf\u00e9", "cafe\u0301", "a?b#c", "a%2Fb", "..", "\U0001f680", "a+b"]
 )
-def test_an_account_is_found_under_its_exact_id_only(service: Api, external_id: str) -> None:
+def test_ids_are_matched_exactly(service: Api, external_id: str) -> None:
     service.post("accounts/", {"external_id": "a"})
-    address = f"accounts/{quote(external_id, safe='')}/"
-    assert service.get(address).status_code == 404
+    path = f"accounts/{quote(external_id, safe='')}/"
+    assert service.get(path).status_code == 404
 
     assert service.post("accounts/", {"external_id": external_id}).status_code == 201
-    assert service.get(address).json()["external_id"] == external_id
+    assert service.get(path).json()["external_id"] == external_id

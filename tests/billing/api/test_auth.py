@@ -1,4 +1,4 @@
-"""Who may call: keys with scopes, bound keys, staff with groups, customers; 401, 403 and 404, and nothing stored by any."""
+"""Access to the API: keys and their scopes, bound keys, staff groups and customers. Refused requests store nothing."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.frozen_clock import Clock
 pytestmark = pytest.mark.django_db
 
 EVENT = {"event_id": "e1", "account": "acct_42", "provider": "openai", "model": "gpt-4o", "usage": {"input_tokens": 5}}
-CALLS: list[tuple[str, str, str, Any]] = [
+REQUESTS: list[tuple[str, str, str, Any]] = [
     ("ingest", "post", "usage/", EVENT),
     ("read", "get", "usage/logs/", None),
     ("read", "get", "usage/summary/", None),
     ("read", "get", "accounts/acct_42/", None),
     ("manage", "post", "accounts/", {"external_id": "acct_43"}),
 ]
-NAMES = [f"{method} {path}" for _, method, path, _ in CALLS]
+REQUEST_NAMES = [f"{method} {path}" for _, method, path, _ in REQUESTS]
 
 
 @pytest.fixture(autouse=True)
@@ -33,38 +33,38 @@ def _no_throttle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limit, "_counts", {})
 
 
-def call(client: Client, method: str, path: str, body: object) -> Any:
-    address = f"/api/v1/{path}"
-    return client.get(address) if method == "get" else client.post(address, body, content_type="application/json")
+def send(client: Client, method: str, path: str, body: object) -> Any:
+    url = f"/api/v1/{path}"
+    return client.get(url) if method == "get" else client.post(url, body, content_type="application/json")
 
 
 def with_token(token: str) -> Client:
     return Client(raise_request_exception=False, headers={"authorization": token})
 
 
-def assert_refused(answer: Any, status: int, code: str) -> None:
-    assert (answer.status_code, [error["code"] for error in answer.json()["errors"]]) == (status, [code])
+def assert_refused(response: Any, status: int, code: str) -> None:
+    assert (response.status_code, [error["code"] for error in response.json()["errors"]]) == (status, [code])
     assert not UsageLog.objects.exists()
     assert not Account.objects.exclude(external_id="acct_42").exists()
 
 
-@pytest.mark.parametrize(("scope", "method", "path", "body"), CALLS, ids=NAMES)
-def test_a_key_needs_the_scope_of_the_call(account: Account, scope: str, method: str, path: str, body: object) -> None:
+@pytest.mark.parametrize(("scope", "method", "path", "body"), REQUESTS, ids=REQUEST_NAMES)
+def test_a_key_needs_the_requests_scope(account: Account, scope: str, method: str, path: str, body: object) -> None:
     others = Api(*sorted({"ingest", "read", "limits", "manage"} - {scope}))
-    assert_refused(call(others.client, method, path, body), 403, "permission_denied")
+    assert_refused(send(others.client, method, path, body), 403, "permission_denied")
 
-    assert call(Api(scope).client, method, path, body).status_code in (200, 201)
-
-
-@pytest.mark.parametrize(("scope", "method", "path", "body"), CALLS, ids=NAMES)
-def test_nobody_is_401(account: Account, scope: str, method: str, path: str, body: object) -> None:
-    answer = call(Client(), method, path, body)
-
-    assert_refused(answer, 401, "not_authenticated")
-    assert answer["WWW-Authenticate"] == 'Bearer realm="tollgate"'
+    assert send(Api(scope).client, method, path, body).status_code in (200, 201)
 
 
-NO_TOKENS = [
+@pytest.mark.parametrize(("scope", "method", "path", "body"), REQUESTS, ids=REQUEST_NAMES)
+def test_an_anonymous_request_is_401(account: Account, scope: str, method: str, path: str, body: object) -> None:
+    response = send(Client(), method, path, body)
+
+    assert_refused(response, 401, "not_authenticated")
+    assert response["WWW-Authenticate"] == 'Bearer realm="tollgate"'
+
+
+INVALID_TOKENS = [
     "",
     "Bearer",
     "Bearer ",
@@ -87,27 +87,27 @@ NO_TOKENS = [
 ]
 
 
-@pytest.mark.parametrize("form", NO_TOKENS)
-def test_a_token_that_is_none_is_401(account: Account, form: str) -> None:
+@pytest.mark.parametrize("form", INVALID_TOKENS)
+def test_an_invalid_token_is_401(account: Account, form: str) -> None:
     key, token = access.create_key(name="k", scopes=["read"], at=account.created_at)
     secret = token.split("_", 2)[2]
-    sent = form.format(prefix=key.prefix, secret=secret, upper=secret.swapcase())
+    authorization = form.format(prefix=key.prefix, secret=secret, upper=secret.swapcase())
 
-    assert with_token(sent).get("/api/v1/usage/logs/").status_code == 401
+    assert with_token(authorization).get("/api/v1/usage/logs/").status_code == 401
 
 
-def test_the_scheme_is_read_in_any_case(service: Api) -> None:
+def test_the_scheme_is_case_insensitive(service: Api) -> None:
     assert with_token(f"bearer {service.token}").get("/api/v1/usage/logs/").status_code == 200
 
 
-def test_a_revoked_key_is_refused_by_the_next_call(service: Api, now: datetime) -> None:
+def test_a_revoked_key_is_refused_at_the_next_request(service: Api, now: datetime) -> None:
     assert service.get("usage/logs/").status_code == 200
     access.revoke(service.key, at=now)
     assert_refused(service.post("usage/", EVENT), 401, "authentication_failed")
 
 
 @pytest.mark.parametrize(("left", "status"), [(timedelta(microseconds=1), 200), (timedelta(), 401)])
-def test_a_key_ends_at_the_moment_that_it_expires(db: None, now: datetime, left: timedelta, status: int) -> None:
+def test_a_key_is_refused_from_the_moment_it_expires(db: None, now: datetime, left: timedelta, status: int) -> None:
     _key, token = access.create_key(name="k", scopes=["read"], at=now - timedelta(days=1), expires_at=now + left)
 
     assert with_token(f"Bearer {token}").get("/api/v1/usage/logs/").status_code == status
@@ -118,23 +118,23 @@ def test_a_key_of_an_inactive_account_is_refused(bound: Api, account: Account) -
     assert_refused(bound.post("usage/", EVENT), 401, "authentication_failed")
 
 
-def test_the_last_use_of_a_key_is_noted_once_a_minute(service: Api, clock: Clock, now: datetime) -> None:
-    noted = []
+def test_the_last_use_of_a_key_is_recorded_once_a_minute(service: Api, clock: Clock, now: datetime) -> None:
+    last_uses = []
     for seconds in (0, 59, 60, 61):
         at = now + timedelta(seconds=seconds)
         clock.move_to(at)
         service.get("usage/logs/")
-        noted.append(ApiKey.objects.get().last_used_at)
+        last_uses.append(ApiKey.objects.get().last_used_at)
     later = now + timedelta(minutes=1)
-    assert noted == [now, now, later, later]
+    assert last_uses == [now, now, later, later]
 
 
-def test_the_secret_of_a_key_is_stored_nowhere(service: Api) -> None:
+def test_the_secret_of_a_key_is_not_stored(service: Api) -> None:
     secret = service.token.split("_", 2)[2]
     assert not any(secret in str(value) for value in ApiKey.objects.values_list().get())
 
 
-def test_a_bound_key_speaks_for_its_own_account(bound: Api, service: Api) -> None:
+def test_a_bound_key_acts_for_its_own_account(bound: Api, service: Api) -> None:
     assert bound.post("usage/", {**EVENT, "account": None}).status_code == 201
     assert bound.post("usage/", {**EVENT, "event_id": "e2"}).status_code == 201
     service.post("usage/", {**EVENT, "account": "acct_43"})
@@ -153,69 +153,69 @@ def test_a_service_key_without_an_account_sees_the_platform(service: Api) -> Non
     assert len(service.get("usage/logs/").json()["results"]) == 2
 
 
-@pytest.mark.parametrize("flagged", [False, True])
-def test_a_bound_key_states_costs_only_where_its_account_is_flagged(account: Account, flagged: bool) -> None:
-    Account.objects.update(may_state_cost=flagged)
+@pytest.mark.parametrize("allowed", [False, True])
+def test_a_bound_key_states_costs_only_if_its_account_may(account: Account, allowed: bool) -> None:
+    Account.objects.update(may_state_cost=allowed)
     bound = Api("ingest", account=Account.objects.get())
-    answer = bound.post("usage/", {**EVENT, "cost_usd": "1.5"})
+    response = bound.post("usage/", {**EVENT, "cost_usd": "1.5"})
 
-    if flagged:
-        assert (answer.status_code, answer.json()["cost_usd"]) == (201, "1.5")
+    if allowed:
+        assert (response.status_code, response.json()["cost_usd"]) == (201, "1.5")
     else:
-        assert (answer.status_code, answer.json()["errors"][0]["attr"]) == (422, "cost_usd")
+        assert (response.status_code, response.json()["errors"][0]["attr"]) == (422, "cost_usd")
         assert not UsageLog.objects.exists()
 
 
-def test_a_service_key_states_costs_to_the_nano_dollar(service: Api) -> None:
-    sent = ["0.0000000005", "0.0000000015", "0.000000000500000001", "1000000", "0"]
-    batch = [{**EVENT, "event_id": f"e{index}", "cost_usd": cost} for index, cost in enumerate(sent)]
-    lines = service.post("usage/", {"events": batch}).json()["results"]
+def test_stated_costs_are_rounded_to_the_nano_dollar(service: Api) -> None:
+    costs = ["0.0000000005", "0.0000000015", "0.000000000500000001", "1000000", "0"]
+    batch = [{**EVENT, "event_id": f"e{index}", "cost_usd": cost} for index, cost in enumerate(costs)]
+    results = service.post("usage/", {"events": batch}).json()["results"]
 
-    assert [line["cost_usd"] for line in lines] == ["0", "0.000000002", "0.000000001", "1000000", "0"]
-    assert [line["priced"] for line in lines] == [True] * 5
+    assert [result["cost_usd"] for result in results] == ["0", "0.000000002", "0.000000001", "1000000", "0"]
+    assert [result["priced"] for result in results] == [True] * 5
 
 
 def test_without_create_accounts_an_unknown_account_is_422(service: Api, settings: Any) -> None:
     settings.CREATE_ACCOUNTS = False
-    answer = service.post("usage/", EVENT)
+    response = service.post("usage/", EVENT)
 
-    assert_refused(answer, 422, "unknown_account")
-    assert answer.json()["errors"][0]["attr"] == "account"
+    assert_refused(response, 422, "unknown_account")
+    assert response.json()["errors"][0]["attr"] == "account"
     assert not Account.objects.exists()
 
 
 STAFF = [
     ("Viewer", [403, 200, 200, 200, 403]),
-    ("Operator", [403, 200, 200, 200, 201]),  # usage is sent by machines, and corrected by adjustments
+    ("Operator", [403, 200, 200, 200, 201]),  # machines send usage; staff correct it by adjustments
     (None, [403, 403, 403, 403, 403]),
 ]
 
 
 @pytest.mark.parametrize(("group", "statuses"), STAFF)
-def test_staff_may_what_their_group_may(account: Account, group: str | None, statuses: list[int]) -> None:
+def test_staff_have_the_permissions_of_their_group(account: Account, group: str | None, statuses: list[int]) -> None:
     user = User.objects.create_user("staff", is_staff=True)
     if group:
         user.groups.add(Group.objects.get(name=group))
     client = Client()
     client.force_login(user)
 
-    assert [call(client, method, path, body).status_code for _, method, path, body in CALLS] == statuses
+    assert [send(client, method, path, body).status_code for _, method, path, body in REQUESTS] == statuses
 
 
-def customer(*members: Account) -> Client:
+def customer(*own_accounts: Account) -> Client:
     user = User.objects.create_user("customer")
-    for account in members:
+    for account in own_accounts:
         Membership.objects.create(user=user, account=account)
     client = Client()
     client.force_login(user)
     return client
 
 
-def test_a_customer_reads_its_own_account_and_nothing_else(account: Account, service: Api) -> None:
+def test_a_customer_can_only_read_their_own_account(account: Account, service: Api) -> None:
     service.post("usage/", {**EVENT, "account": "acct_43"})
     client = customer(account)
 
-    assert [call(client, method, path, body).status_code for _, method, path, body in CALLS] == [
+    assert [send(client, method, path, body).status_code for _, method, path, body in REQUESTS] == [
         403,
         200,
         200,
@@ -227,8 +227,8 @@ def test_a_customer_reads_its_own_account_and_nothing_else(account: Account, ser
         assert client.get(f"/api/v1/{path}").status_code == 404
 
 
-def test_a_member_of_two_accounts_may_name_either(account: Account, now: datetime) -> None:
-    other = accounts.new(external_id="acct_43", at=now)
+def test_a_member_of_two_accounts_may_select_either(account: Account, now: datetime) -> None:
+    other = accounts.build(external_id="acct_43", at=now)
     other.save(force_insert=True)
     client = customer(account, other)
 
@@ -238,7 +238,7 @@ def test_a_member_of_two_accounts_may_name_either(account: Account, now: datetim
     assert client.get("/api/v1/usage/summary/", {"account": "acct_43"}).status_code == 404
 
 
-def test_a_user_of_no_account_is_403(db: None) -> None:
+def test_a_user_without_an_account_is_403(db: None) -> None:
     assert_refused(customer().get("/api/v1/usage/logs/"), 403, "permission_denied")
 
 
@@ -247,18 +247,18 @@ def test_a_customer_of_an_inactive_account_is_403(account: Account) -> None:
     assert_refused(customer(account).get("/api/v1/usage/logs/"), 403, "permission_denied")
 
 
-def test_a_session_that_writes_needs_its_csrf_token(account: Account) -> None:
+def test_a_session_needs_a_csrf_token_to_write(account: Account) -> None:
     user = User.objects.create_superuser("root")
     client = Client(enforce_csrf_checks=True)
     client.force_login(user)
 
-    assert_refused(call(client, "post", "usage/", EVENT), 403, "permission_denied")
+    assert_refused(send(client, "post", "usage/", EVENT), 403, "permission_denied")
     assert client.get("/api/v1/usage/logs/").status_code == 200
 
 
 def test_a_key_needs_no_csrf_token(service: Api) -> None:
     client = Client(enforce_csrf_checks=True, headers={"authorization": f"Bearer {service.token}"})
-    assert call(client, "post", "usage/", EVENT).status_code == 201
+    assert send(client, "post", "usage/", EVENT).status_code == 201
 
 
 @pytest.mark.parametrize(
@@ -271,30 +271,30 @@ def test_a_key_needs_no_csrf_token(service: Api) -> None:
         ("patch", "accounts/"),
     ],
 )
-def test_another_method_is_405(service: Api, method: str, path: str) -> None:
-    answer = getattr(service.client, method)(f"/api/v1/{path}", EVENT, content_type="application/json")
-    assert_refused(answer, 405, "method_not_allowed")
+def test_an_unsupported_method_is_405(service: Api, method: str, path: str) -> None:
+    response = getattr(service.client, method)(f"/api/v1/{path}", EVENT, content_type="application/json")
+    assert_refused(response, 405, "method_not_allowed")
 
 
 @pytest.mark.parametrize("path", ["nothing/", "usage", "usage/logs/5/", "usage/logs/%00/", "usage//", "accounts/a/b/"])
-def test_an_unknown_address_is_404_in_the_shape_of_the_api(service: Api, path: str) -> None:
+def test_an_unknown_path_is_404_with_an_api_error(service: Api, path: str) -> None:
     assert_refused(service.get(path), 404, "not_found")
 
 
-def test_more_calls_than_the_rate_are_429_with_retry_after(service: Api, settings: Any) -> None:
+def test_requests_above_the_rate_are_429_with_retry_after(service: Api, settings: Any) -> None:
     rates = {"caller": "2/hour", "anonymous": "1/hour"}
     settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": rates}
-    answers = [service.post("usage/", {**EVENT, "event_id": f"e{index}"}) for index in range(3)]
+    responses = [service.post("usage/", {**EVENT, "event_id": f"e{index}"}) for index in range(3)]
 
-    assert [answer.status_code for answer in answers] == [201, 201, 429]
-    body = answers[2].json()
+    assert [response.status_code for response in responses] == [201, 201, 429]
+    body = responses[2].json()
     assert ([error["code"] for error in body["errors"]], "limit" in body) == (["throttled"], False)
-    assert 1 <= int(answers[2]["Retry-After"]) <= 3600
+    assert 1 <= int(responses[2]["Retry-After"]) <= 3600
     assert UsageLog.objects.count() == 2
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/json; indent=2", "*/*", "text/*;q=0.3, */*;q=0.1"])
-def test_every_known_form_of_answer_is_given(account: Account, accept: str) -> None:
+def test_every_supported_media_type_is_accepted(account: Account, accept: str) -> None:
     client = Client(raise_request_exception=False)
     client.force_login(User.objects.create_superuser("root"))
 
@@ -304,6 +304,6 @@ def test_every_known_form_of_answer_is_given(account: Account, accept: str) -> N
     assert bad.status_code == 400
 
 
-def test_an_unknown_form_of_answer_is_406(service: Api) -> None:
-    answer = service.client.get("/api/v1/usage/logs/", headers={"accept": "application/xml"})
-    assert_refused(answer, 406, "not_acceptable")
+def test_an_unknown_media_type_is_406(service: Api) -> None:
+    response = service.client.get("/api/v1/usage/logs/", headers={"accept": "application/xml"})
+    assert_refused(response, 406, "not_acceptable")

@@ -1,4 +1,4 @@
-"""`GET dashboard/`: one answer with everything that the pages show, each figure from the function that the others use."""
+"""`GET dashboard/`: all figures of the dashboard in one response, equal to those of the separate endpoints."""
 
 from __future__ import annotations
 
@@ -22,46 +22,46 @@ from lib.periods import CALENDAR_UTC
 from tests.billing.usage import record
 from tests.conftest import Api
 
-NOW = datetime(2026, 11, 11, 0, 0, tzinfo=UTC)  # ten of thirty days are over
-pytestmark = [pytest.mark.django_db, pytest.mark.frozen_at(NOW)]
+NOVEMBER_11 = datetime(2026, 11, 11, 0, 0, tzinfo=UTC)  # after ten of thirty days
+pytestmark = [pytest.mark.django_db, pytest.mark.frozen_at(NOVEMBER_11)]
 NOVEMBER = period_from(CALENDAR_UTC, date(2026, 11, 1))
 
 
 @pytest.fixture
 def account(db: None) -> Account:
-    account = accounts.new(external_id="acct_42", at=NOW)
+    account = accounts.build(external_id="acct_42", at=NOVEMBER_11)
     account.save(force_insert=True)
     return account
 
 
 def dashboard(api: Api, **query: str) -> dict[str, Any]:
-    answer = api.get("dashboard/", **query)
-    assert answer.status_code == 200, answer.content
-    body: dict[str, Any] = answer.json()
+    response = api.get("dashboard/", **query)
+    assert response.status_code == 200, response.content
+    body: dict[str, Any] = response.json()
     return body
 
 
-def test_each_part_is_what_its_own_address_tells(service: Api, account: Account) -> None:
-    subscriptions.subscribe(account, plan="basic", cycle="yearly", actor="test", at=NOW)
-    record(account, NOW, {"cost_usd": "24", "occurred_at": "2026-11-11T00:00:00Z"}, {"provider": "video"})
-    alerts.sweep(NOW)
-    shown = dashboard(service, account="acct_42")
+def test_each_part_equals_its_own_endpoint(service: Api, account: Account) -> None:
+    subscriptions.subscribe(account, plan="basic", cycle="yearly", actor="test", at=NOVEMBER_11)
+    record(account, NOVEMBER_11, {"cost_usd": "24", "occurred_at": "2026-11-11T00:00:00Z"}, {"provider": "video"})
+    alerts.sweep(NOVEMBER_11)
+    body = dashboard(service, account="acct_42")
     subscription = service.get("accounts/acct_42/subscription/").json()
 
-    assert shown["summary"] == service.get("usage/summary/", account="acct_42").json()
-    assert shown["trends"] == service.get("usage/trends/", account="acct_42", months=6).json()
-    assert shown["days"] == service.get("usage/trends/", account="acct_42", days=11).json()
-    assert shown["limits"] == subscription.pop("limits")
-    assert shown["meters"] == subscription.pop("meters")
-    assert shown["subscription"] == subscription
-    assert shown["alerts"] == service.get("alerts/", account="acct_42", unread="true").json()["results"][:5]
-    assert len(shown["alerts"]) == 5
-    assert shown["as_of"] == "2026-11-11T00:00:00Z"
+    assert body["summary"] == service.get("usage/summary/", account="acct_42").json()
+    assert body["trends"] == service.get("usage/trends/", account="acct_42", months=6).json()
+    assert body["days"] == service.get("usage/trends/", account="acct_42", days=11).json()
+    assert body["limits"] == subscription.pop("limits")
+    assert body["meters"] == subscription.pop("meters")
+    assert body["subscription"] == subscription
+    assert body["alerts"] == service.get("alerts/", account="acct_42", unread="true").json()["results"][:5]
+    assert len(body["alerts"]) == 5
+    assert body["as_of"] == "2026-11-11T00:00:00Z"
 
 
-def test_the_projection_goes_by_the_days_of_the_period(service: Api, account: Account) -> None:
-    subscriptions.subscribe(account, plan="basic", cycle="monthly", actor="test", at=NOW)  # 25 USD
-    record(account, NOW, {"cost_usd": "10", "occurred_at": "2026-11-03T00:00:00Z"})
+def test_the_projection_extrapolates_the_days_so_far(service: Api, account: Account) -> None:
+    subscriptions.subscribe(account, plan="basic", cycle="monthly", actor="test", at=NOVEMBER_11)  # 25 USD
+    record(account, NOVEMBER_11, {"cost_usd": "10", "occurred_at": "2026-11-03T00:00:00Z"})
 
     assert dashboard(service, account="acct_42")["projection"] == {
         "cost_usd": "30",
@@ -71,35 +71,35 @@ def test_the_projection_goes_by_the_days_of_the_period(service: Api, account: Ac
     }
 
 
-def test_a_period_that_is_over_has_no_projection_and_its_own_days(service: Api, account: Account) -> None:
-    record(account, NOW, {"cost_usd": "1", "occurred_at": "2026-10-31T23:59:59Z"})
-    shown = dashboard(service, account="acct_42", period="2026-10")
+def test_a_past_period_has_no_projection_and_shows_its_own_days(service: Api, account: Account) -> None:
+    record(account, NOVEMBER_11, {"cost_usd": "1", "occurred_at": "2026-10-31T23:59:59Z"})
+    body = dashboard(service, account="acct_42", period="2026-10")
 
-    assert shown["projection"] == dict.fromkeys(("cost_usd", "percent", "days_left", "exhausted_on"))
-    assert (len(shown["days"]["periods"]), shown["days"]["calls"][-1]) == (31, 1)
-    assert shown["trends"]["periods"][-1] == "2026-11"
+    assert body["projection"] == dict.fromkeys(("cost_usd", "percent", "days_left", "exhausted_on"))
+    assert (len(body["days"]["periods"]), body["days"]["calls"][-1]) == (31, 1)
+    assert body["trends"]["periods"][-1] == "2026-11"
 
 
 def test_the_platform_has_no_plan_and_no_limits(service: Api, account: Account) -> None:
-    record(account, NOW, {"cost_usd": "1"})
-    shown = dashboard(service)
+    record(account, NOVEMBER_11, {"cost_usd": "1"})
+    body = dashboard(service)
 
-    assert (shown["subscription"], shown["limits"], shown["meters"]) == (None, {}, [])
-    assert shown["summary"] == service.get("usage/summary/").json()
-    assert shown["projection"] == {"cost_usd": "3", "percent": None, "days_left": None, "exhausted_on": None}
+    assert (body["subscription"], body["limits"], body["meters"]) == (None, {}, [])
+    assert body["summary"] == service.get("usage/summary/").json()
+    assert body["projection"] == {"cost_usd": "3", "percent": None, "days_left": None, "exhausted_on": None}
 
 
 @pytest.mark.parametrize(
     ("limit", "used", "at", "expected"),
     [
-        (None, 10, NOW, Projection(30 * NANO)),
-        (100, 0, NOW, Projection(0, Decimal("0.00"))),
-        (100, 10, NOW, Projection(30 * NANO, Decimal("30.00"), 90, None)),
-        (30, 10, NOW, Projection(30 * NANO, Decimal("100.00"), 20, None)),  # just enough for the period
-        (29, 10, NOW, Projection(30 * NANO, Decimal("103.45"), 19, date(2026, 11, 30))),
-        (10, 10, NOW, Projection(30 * NANO, Decimal("300.00"), 0, date(2026, 11, 11))),
-        (5, 10, NOW, Projection(30 * NANO, Decimal("600.00"), 0, date(2026, 11, 11))),
-        (0, 10, NOW, Projection(30 * NANO, None, 0, date(2026, 11, 11))),
+        (None, 10, NOVEMBER_11, Projection(30 * NANO)),
+        (100, 0, NOVEMBER_11, Projection(0, Decimal("0.00"))),
+        (100, 10, NOVEMBER_11, Projection(30 * NANO, Decimal("30.00"), 90, None)),
+        (30, 10, NOVEMBER_11, Projection(30 * NANO, Decimal("100.00"), 20, None)),  # just enough for the period
+        (29, 10, NOVEMBER_11, Projection(30 * NANO, Decimal("103.45"), 19, date(2026, 11, 30))),
+        (10, 10, NOVEMBER_11, Projection(30 * NANO, Decimal("300.00"), 0, date(2026, 11, 11))),
+        (5, 10, NOVEMBER_11, Projection(30 * NANO, Decimal("600.00"), 0, date(2026, 11, 11))),
+        (0, 10, NOVEMBER_11, Projection(30 * NANO, None, 0, date(2026, 11, 11))),
         (100, 10, datetime(2026, 11, 1, 23, 59, 59, tzinfo=UTC), Projection()),
         (100, 10, datetime(2026, 12, 1, tzinfo=UTC), Projection()),
     ],
@@ -110,13 +110,13 @@ def test_projections(limit: int | None, used: int, at: datetime, expected: Proje
 
 
 @pytest.mark.parametrize("rows", [1, 60])
-def test_an_account_takes_a_fixed_number_of_queries(
+def test_the_number_of_queries_is_fixed(
     service: Api, account: Account, django_assert_num_queries: DjangoAssertNumQueries, rows: int
 ) -> None:
-    record(account, NOW, *({"provider": f"p{n}", "category": "text", "cost_usd": "0.01"} for n in range(rows)))
-    access.note_use(service.key, at=NOW)
+    record(account, NOVEMBER_11, *({"provider": f"p{n}", "category": "text", "cost_usd": "0.01"} for n in range(rows)))
+    access.record_key_use(service.key, at=NOVEMBER_11)
     dashboard(service, account="acct_42")
-    # Key, account, limits, labels' version, summary, late corrections, alerts, days of the period before, two trends,
-    # plans' version, subscription.
+    # Key, account, limits, version of the labels, summary, late corrections, alerts, days of the previous period,
+    # two trends, version of the plans, subscription.
     with django_assert_num_queries(12):
         dashboard(service, account="acct_42")

@@ -1,4 +1,4 @@
-"""R5: a fault at any query, or at the commit, of reserve, settle and release changes all or nothing; and their races."""
+"""R5: reserve, settle and release change all or nothing, with a fault at any query or at the commit, and concurrently."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from billing.limits.operations import Operation
 from billing.models import Account, UsageDay, UsageHold, UsageLog, UsageReservation
 from billing.recording import metering
 from billing.verification import rollup_check
-from tests.billing.caps import cap, standing
-from tests.billing.faults import ROLLUPS, Fault
+from tests.billing.faults import ROLLUP_QUERIES, Fault
+from tests.billing.plan_limits import set_limits, used_and_reserved
 from tests.conftest import Api
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 VIDEO = {"provider": "video", "category": "video", "model": "wan-2.5", "endpoint": "/video-generation/wavespeed"}
 EVENT = {**VIDEO, "event_id": "e1"}
-MOST_QUERIES = 30
+MAX_QUERIES = 30
 
 
 @pytest.fixture
-def room(bound: Api) -> str:
-    cap({"video_calls": 1})
+def reservation(bound: Api) -> str:
+    set_limits({"video_calls": 1})
     return str(reserve(bound, "r1").json()["id"])
 
 
@@ -39,35 +39,35 @@ def reserve(api: Api, name: str) -> Any:
 
 
 def stored() -> tuple[Any, ...]:
-    rooms = list(UsageReservation.objects.order_by("pk").values_list("reservation_id", "state", "over", "decided_at"))
-    return rooms, UsageHold.objects.count(), UsageLog.objects.count(), UsageDay.objects.count(), differences()
+    rows = list(UsageReservation.objects.order_by("pk").values_list("reservation_id", "state", "over", "decided_at"))
+    return rows, UsageHold.objects.count(), UsageLog.objects.count(), UsageDay.objects.count(), differences()
 
 
 def differences() -> list[str]:
     with transaction.atomic():
-        return [str(one) for part in rollup_check.check() for one in part.differences]
+        return [str(difference) for part in rollup_check.check() for difference in part.differences]
 
 
-def assert_every_fault_changes_nothing(call: Callable[[], Any], least: int) -> Any:
-    """Faults at query 1, 2, 3, … until there is no such query: the answer of that run."""
+def assert_every_fault_changes_nothing(call: Callable[[], Any], min_queries: int) -> Any:
+    """Injects a fault at query 1, 2, 3, … until the call makes fewer queries. Returns the response of that last call."""
     before = stored()
-    for number in range(1, MOST_QUERIES):
-        fault = Fault(number, OperationalError("the database is away"))
+    for number in range(1, MAX_QUERIES):
+        fault = Fault(number, OperationalError("the database is down"))
         with connection.execute_wrapper(fault):
-            answer = call()
+            response = call()
         if fault.number > 0:
-            assert number > least
-            return answer
-        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (503, "unavailable")
+            assert number > min_queries
+            return response
+        assert (response.status_code, response.json()["errors"][0]["code"]) == (503, "unavailable")
         assert stored() == before
     raise AssertionError("more queries than expected")
 
 
-def assert_a_commit_that_fails_changes_nothing(call: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def assert_a_failed_commit_changes_nothing(call: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
     before = stored()
 
     def fail() -> None:
-        raise OperationalError("the database is away")
+        raise OperationalError("the database is down")
 
     with monkeypatch.context() as patched:
         patched.setattr(connection, "_commit", fail)
@@ -75,90 +75,94 @@ def assert_a_commit_that_fails_changes_nothing(call: Callable[[], Any], monkeypa
     assert stored() == before
 
 
-def test_reserve(bound: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    cap({"video_calls": 1})
+def test_a_fault_in_reserve_changes_nothing(bound: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_limits({"video_calls": 1})
     bound.post("preflight/", {"operations": [VIDEO]})
-    assert_a_commit_that_fails_changes_nothing(lambda: reserve(bound, "r1"), monkeypatch)
-    answer = assert_every_fault_changes_nothing(lambda: reserve(bound, "r1"), 5)
-    assert (answer.status_code, stored()[:2]) == (201, ([("r1", "held", False, None)], 1))
+    assert_a_failed_commit_changes_nothing(lambda: reserve(bound, "r1"), monkeypatch)
+    response = assert_every_fault_changes_nothing(lambda: reserve(bound, "r1"), 5)
+    assert (response.status_code, stored()[:2]) == (201, ([("r1", "held", False, None)], 1))
 
 
-def test_settle(bound: Api, room: str, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
-    settle = lambda: bound.post(f"reservations/{room}/settle/", {"event": EVENT})  # noqa: E731
-    assert_a_commit_that_fails_changes_nothing(settle, monkeypatch)
-    assert assert_every_fault_changes_nothing(settle, 8 + ROLLUPS).status_code == 201
+def test_a_fault_in_settle_changes_nothing(
+    bound: Api, reservation: str, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle = lambda: bound.post(f"reservations/{reservation}/settle/", {"event": EVENT})  # noqa: E731
+    assert_a_failed_commit_changes_nothing(settle, monkeypatch)
+    assert assert_every_fault_changes_nothing(settle, 8 + ROLLUP_QUERIES).status_code == 201
     assert stored() == ([("r1", "settled", False, now)], 1, 1, 1, [])
 
 
-def test_release(bound: Api, room: str, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
-    release = lambda: bound.post(f"reservations/{room}/release/", {})  # noqa: E731
-    assert_a_commit_that_fails_changes_nothing(release, monkeypatch)
+def test_a_fault_in_release_changes_nothing(
+    bound: Api, reservation: str, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = lambda: bound.post(f"reservations/{reservation}/release/", {})  # noqa: E731
+    assert_a_failed_commit_changes_nothing(release, monkeypatch)
     assert assert_every_fault_changes_nothing(release, 3).json()["state"] == "released"
     assert stored()[0] == [("r1", "released", False, now)]
 
 
-def _together(*calls: Callable[[], Any]) -> list[Any]:
-    """Each in a thread and with a connection of its own, started together."""
-    barrier, answers = threading.Barrier(len(calls)), [None] * len(calls)
+def _race(*calls: Callable[[], Any]) -> list[Any]:
+    """Starts all calls at once, each in its own thread and with its own connection. Returns their results."""
+    barrier, results = threading.Barrier(len(calls)), [None] * len(calls)
 
-    def run(index: int, call: Callable[[], Any]) -> None:
+    def run(position: int, call: Callable[[], Any]) -> None:
         barrier.wait()
         try:
-            answers[index] = call()
+            results[position] = call()
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=run, args=pair) for pair in enumerate(calls)]
+    threads = [threading.Thread(target=run, args=arguments) for arguments in enumerate(calls)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return answers
+    return results
 
 
 def _settle(account: Account, at: datetime, event_id: str) -> str:
     event = events.parse({**EVENT, "event_id": event_id, "reservation_id": "r1"})
-    return metering.record([event], source=metering.Source(account=account), at=at)[0].status
+    return metering.record([event], source=metering.EventSource(account=account), at=at)[0].status
 
 
-def test_two_settles_of_the_same_usage_count_it_once(room: str, account: Account, now: datetime) -> None:
-    told = _together(*[lambda: _settle(account, now, "e1")] * 4)
-    assert sorted(told) == ["accepted", "duplicate", "duplicate", "duplicate"]
+def test_concurrent_settles_of_the_same_usage_count_it_once(reservation: str, account: Account, now: datetime) -> None:
+    results = _race(*[lambda: _settle(account, now, "e1")] * 4)
+    assert sorted(results) == ["accepted", "duplicate", "duplicate", "duplicate"]
     assert stored() == ([("r1", "settled", False, now)], 1, 1, 1, [])
 
 
-def test_two_settles_of_different_usage_are_both_recorded_and_flagged(
-    room: str, account: Account, now: datetime
+def test_concurrent_settles_of_different_usage_are_both_recorded_and_flagged(
+    reservation: str, account: Account, now: datetime
 ) -> None:
-    assert _together(lambda: _settle(account, now, "e1"), lambda: _settle(account, now, "e2")) == ["accepted"] * 2
+    assert _race(lambda: _settle(account, now, "e1"), lambda: _settle(account, now, "e2")) == ["accepted"] * 2
     assert stored() == ([("r1", "settled", True, now)], 1, 2, 1, [])
 
 
-def test_settle_against_release_ends_as_one_after_the_other(room: str, account: Account, now: datetime) -> None:
+def test_concurrent_settle_and_release_end_as_if_in_sequence(reservation: str, account: Account, now: datetime) -> None:
     row = UsageReservation.objects.get()
-    _together(lambda: _settle(account, now, "e1"), lambda: reservations.release(row, now))
-    (ended,) = stored()[0]
-    assert ended in [("r1", "settled", False, now), ("r1", "released", True, now)]
-    assert standing(account, now, "video_calls") == (1, 0)
+    _race(lambda: _settle(account, now, "e1"), lambda: reservations.release(row, now))
+    (final,) = stored()[0]
+    assert final in [("r1", "settled", False, now), ("r1", "released", True, now)]
+    assert used_and_reserved(account, now, "video_calls") == (1, 0)
 
 
-def test_the_same_reservation_asked_for_at_once_is_made_once(account: Account, now: datetime) -> None:
-    cap({"video_calls": 1})
-    wanted = reservations.Wanted("r1", [Operation(provider="video", category="video")], 900)
-    told = _together(*[lambda: reservations.reserve(account, wanted, now)[1]] * 4)
-    assert sorted(told) == [False, False, False, True]
+def test_concurrent_requests_for_one_reservation_create_it_once(account: Account, now: datetime) -> None:
+    set_limits({"video_calls": 1})
+    request = reservations.ReservationRequest("r1", [Operation(provider="video", category="video")], 900)
+    results = _race(*[lambda: reservations.reserve(account, request, now)[1]] * 4)
+    assert sorted(results) == [False, False, False, True]
     assert stored()[:2] == ([("r1", "held", False, None)], 1)
 
 
-def test_the_last_room_is_given_to_one_of_many(account: Account, now: datetime) -> None:
-    cap({"video_calls": 1})
+def test_the_last_call_under_a_limit_is_reserved_by_one_of_many(account: Account, now: datetime) -> None:
+    set_limits({"video_calls": 1})
 
     def attempt(name: str) -> bool:
         try:
-            wanted = reservations.Wanted(name, [Operation(provider="video", category="video")], 900)
-            return reservations.reserve(account, wanted, now)[1]
+            request = reservations.ReservationRequest(name, [Operation(provider="video", category="video")], 900)
+            return reservations.reserve(account, request, now)[1]
         except Refusal:
             return False
 
-    told = _together(*[lambda name=name: attempt(name) for name in "abcd"])
-    assert sorted(told) == [False, False, False, True]
+    results = _race(*[lambda name=name: attempt(name) for name in "abcd"])
+    assert sorted(results) == [False, False, False, True]

@@ -1,4 +1,4 @@
-"""`GET usage/logs/{id}/`: one row with its explanation, whose lines and rounding add up to the stored cost."""
+"""`GET usage/logs/{id}/`: a log with its explanation, whose lines and rounding add up to the stored cost."""
 
 from __future__ import annotations
 
@@ -16,49 +16,49 @@ from tests.conftest import Api
 
 pytestmark = pytest.mark.django_db
 
-FOUND = "valid from 2025-01-01, found by the model's exact id; source: earlier system."
+PRICE_MATCH = "valid from 2025-01-01, matched by exact model id; source: earlier system."
 
 
-def shown(api: Api, **event: Any) -> dict[str, Any]:
+def record_and_get(api: Api, **event: Any) -> dict[str, Any]:
     (result,) = record({"cost_usd": None, **event})
-    answer = api.get(f"usage/logs/{result.id}/")
-    assert answer.status_code == 200, answer.content
-    body: dict[str, Any] = answer.json()
+    response = api.get(f"usage/logs/{result.id}/")
+    assert response.status_code == 200, response.content
+    body: dict[str, Any] = response.json()
     return body
 
 
 def set_price(price: Price, **rates: int) -> Price:
-    return price_edits.record(
+    return price_edits.add_revision(
         price=price, rates=[PriceRate(unit=unit, nano_per_million=nano) for unit, nano in rates.items()]
     )
 
 
-def test_a_charge_explains_itself(service: Api) -> None:
-    row = shown(service, usage={"input_tokens": 1000, "output_tokens": 500})
+def test_a_charge_is_explained(service: Api) -> None:
+    row = record_and_get(service, usage={"input_tokens": 1000, "output_tokens": 500})
     log = UsageLog.objects.get()
 
     listed = service.get("usage/logs/", account="a").json()["results"][0]
-    why = row.pop("explanation")
+    explanation = row.pop("explanation")
     assert row == listed
-    any_call = {"variant": "", "above": 0}
-    assert why["lines"] == [
-        {"unit": "input_tokens", "quantity": "1000", "rate_usd_per_million": "2.5", "cost_usd": "0.0025", **any_call},
-        {"unit": "output_tokens", "quantity": "500", "rate_usd_per_million": "10", "cost_usd": "0.005", **any_call},
+    base_rate = {"variant": "", "above": 0}
+    assert explanation["lines"] == [
+        {"unit": "input_tokens", "quantity": "1000", "rate_usd_per_million": "2.5", "cost_usd": "0.0025", **base_rate},
+        {"unit": "output_tokens", "quantity": "500", "rate_usd_per_million": "10", "cost_usd": "0.005", **base_rate},
     ]
-    assert (why["unrounded_usd"], why["rounding_usd"], row["cost_usd"]) == ("0.0075", "0", "0.0075")
-    assert {name: why["price"][name] for name in ("id", "provider", "model", "valid_from", "matched_by")} == {
+    assert (explanation["unrounded_usd"], explanation["rounding_usd"], row["cost_usd"]) == ("0.0075", "0", "0.0075")
+    assert {name: explanation["price"][name] for name in ("id", "provider", "model", "valid_from", "matched_by")} == {
         "id": log.price_id,
         "provider": "openai",
         "model": "gpt-4o",
         "valid_from": "2025-01-01",
         "matched_by": "exact",
     }
-    assert why["detection"] == {"rule": log.detection_rule, "evidence": "model gpt-4o", "confidence": "weak"}
-    assert why["text"] == [
-        "1,000 input tokens at $2.50 a million = $0.0025",
-        "500 output tokens at $10.00 a million = $0.005",
-        "Together $0.0075, exactly.",
-        f"Price {log.price_id} for gpt-4o at OpenAI, {FOUND}",
+    assert explanation["detection"] == {"rule": log.detection_rule, "evidence": "model gpt-4o", "confidence": "weak"}
+    assert explanation["text"] == [
+        "1,000 input tokens at $2.50 per million = $0.0025",
+        "500 output tokens at $10.00 per million = $0.005",
+        "Total: $0.0075 (exact).",
+        f"Price {log.price_id} for gpt-4o at OpenAI, {PRICE_MATCH}",
         "Served by OpenAI (weak): model gpt-4o.",
     ]
 
@@ -77,17 +77,17 @@ def test_the_lines_and_one_rounding_half_to_even_add_up_to_the_cost(
 ) -> None:
     tiny = Price(provider=Provider.objects.get(slug="openai"), pattern="tiny", valid_from=date(2026, 1, 1), source="x")
     set_price(tiny, input_tokens=500_000, output_tokens=300_000)
-    row = shown(service, model="tiny", usage=usage)
+    row = record_and_get(service, model="tiny", usage=usage)
 
-    why = row["explanation"]
-    assert (why["unrounded_usd"], row["cost_usd"]) == (unrounded, cost)
-    lines = sum(Decimal(line["cost_usd"]) for line in why["lines"])
-    assert lines == Decimal(unrounded)
-    assert lines + Decimal(why["rounding_usd"]) == Decimal(cost)
+    explanation = row["explanation"]
+    assert (explanation["unrounded_usd"], row["cost_usd"]) == (unrounded, cost)
+    lines_usd = sum(Decimal(line["cost_usd"]) for line in explanation["lines"])
+    assert lines_usd == Decimal(unrounded)
+    assert lines_usd + Decimal(explanation["rounding_usd"]) == Decimal(cost)
 
 
-def test_an_unpriced_call_says_so_and_never_0(service: Api) -> None:
-    row = shown(service, model="nobody-knows", usage={"input_tokens": 5})
+def test_an_unpriced_call_is_never_shown_as_0(service: Api) -> None:
+    row = record_and_get(service, model="nobody-knows", usage={"input_tokens": 5})
 
     assert (row["cost_usd"], row["original_cost_usd"], row["priced"], row["cost_source"]) == (
         None,
@@ -95,21 +95,22 @@ def test_an_unpriced_call_says_so_and_never_0(service: Api) -> None:
         False,
         "unpriced",
     )
-    why = row["explanation"]
-    assert (why["price"], why["lines"], why["unrounded_usd"], why["rounding_usd"]) == (None, [], None, None)
-    assert "nobody-knows at OpenAI" in why["text"][0]
-    assert why["text"][0].endswith(": unpriced, not free.")
+    explanation = row["explanation"]
+    names = ("price", "lines", "unrounded_usd", "rounding_usd")
+    assert [explanation[name] for name in names] == [None, [], None, None]
+    assert "nobody-knows at OpenAI" in explanation["text"][0]
+    assert explanation["text"][0].startswith("Unpriced, not free: ")
 
 
-def test_a_stated_cost_is_the_callers(service: Api) -> None:
-    row = shown(service, cost_usd="1.25")
+def test_a_cost_stated_by_the_caller_is_used(service: Api) -> None:
+    row = record_and_get(service, cost_usd="1.25")
 
     assert (row["cost_usd"], row["cost_source"], row["explanation"]["price"]) == ("1.25", "caller", None)
-    assert row["explanation"]["text"][0] == "The caller stated the cost itself: $1.25."
+    assert row["explanation"]["text"][0] == "The caller stated the cost: $1.25."
 
 
 def test_a_failed_call_without_usage_is_free(service: Api) -> None:
-    row = shown(service, status_code=500)
+    row = record_and_get(service, status_code=500)
 
     assert (row["cost_usd"], row["cost_source"], row["priced"], row["status"]) == ("0", "free", True, "failed")
     assert row["explanation"]["text"][0] == "A failed call without usage costs nothing."
@@ -122,10 +123,10 @@ def test_a_log_without_a_detected_provider_shows_its_label(service: Api) -> None
 
     assert (row["actual_provider"], row["confidence"]) == ("gemini", "fallback")
     assert row["explanation"]["detection"] == {"rule": "", "evidence": "", "confidence": "fallback"}
-    assert row["explanation"]["text"][-1].startswith("The provider is not detected yet")
+    assert row["explanation"]["text"][-1].startswith("No provider has been detected yet. The declared label is shown: ")
 
 
-def test_a_superseded_price_still_explains_what_it_rated(service: Api) -> None:
+def test_a_superseded_price_still_explains_the_calls_it_rated(service: Api) -> None:
     (result,) = record({"cost_usd": None, "usage": {"input_tokens": 1000, "output_tokens": 500}})
     before = service.get(f"usage/logs/{result.id}/").json()
     old = Price.objects.get(pk=before["explanation"]["price"]["id"])
@@ -139,13 +140,13 @@ def test_a_superseded_price_still_explains_what_it_rated(service: Api) -> None:
     assert after["explanation"]["lines"] == before["explanation"]["lines"]
 
 
-@pytest.mark.parametrize("id_", ["00000000-0000-0000-0000-000000000000", "0193a1b2-7e5d-7c4a-9b3e-2f8d6a1c0e57"])
-def test_an_unknown_log_is_404(service: Api, id_: str) -> None:
+@pytest.mark.parametrize("log_id", ["00000000-0000-0000-0000-000000000000", "0193a1b2-7e5d-7c4a-9b3e-2f8d6a1c0e57"])
+def test_an_unknown_log_is_404(service: Api, log_id: str) -> None:
     record({})
-    assert service.get(f"usage/logs/{id_}/").status_code == 404
+    assert service.get(f"usage/logs/{log_id}/").status_code == 404
 
 
-def test_the_account_may_be_named(service: Api, bound: Api, account: Account) -> None:
+def test_the_filter_account(service: Api, bound: Api, account: Account) -> None:
     (result,) = record({"account": "acct_42"})
 
     assert service.get(f"usage/logs/{result.id}/", account="acct_42").status_code == 200

@@ -1,4 +1,4 @@
-"""`GET usage/logs/`: filters, keyset pages, and the bounds of a search across all accounts."""
+"""`GET usage/logs/`: filters, keyset pages, and the 31 days of a search across all accounts."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from django.test.utils import CaptureQueriesContext
 from billing.api.schema import LOG_FIELDS
 from billing.ledger import log_search
 from billing.models import UsageLog
-from tests.billing.ledger_rows import NOW, record
+from tests.billing.ledger_rows import NOON, record
 from tests.conftest import Api
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.frozen_at(NOON)]
 
 
 def ago(**span: float) -> str:
-    return (NOW - timedelta(**span)).isoformat()
+    return (NOON - timedelta(**span)).isoformat()
 
 
 def ids(api: Api, **query: Any) -> list[str]:
-    answer = api.get("usage/logs/", **query)
-    assert answer.status_code == 200, answer.content
-    return [row["event_id"] for row in answer.json()["results"]]
+    response = api.get("usage/logs/", **query)
+    assert response.status_code == 200, response.content
+    return [row["event_id"] for row in response.json()["results"]]
 
 
 def walk(api: Api, link: str | None, towards: str) -> list[list[str]]:
-    """The pages from a link on, by their `next` or `previous` links."""
+    """Follows the `next` or `previous` links. Returns the event ids of each page."""
     pages = []
     while link:
         page = api.client.get(link).json()
@@ -39,8 +39,8 @@ def walk(api: Api, link: str | None, towards: str) -> list[list[str]]:
     return pages
 
 
-def test_a_row_tells_everything_of_its_log(service: Api) -> None:
-    told = {
+def test_a_row_has_every_field_of_its_log(service: Api) -> None:
+    event = {
         "event_id": "chatcmpl-9f2",
         "account": "acct_42",
         "occurred_at": "2026-11-22T09:30:00.125Z",
@@ -58,11 +58,11 @@ def test_a_row_tells_everything_of_its_log(service: Api) -> None:
         "retry_count": 2,
         "metadata": {"feature": "story"},
     }
-    made = service.post("usage/", told).json()
+    created = service.post("usage/", event).json()
     (row,) = service.get("usage/logs/").json()["results"]
 
     assert list(row) == list(LOG_FIELDS)
-    assert row.pop("usage") == {  # what is not at its default
+    assert row.pop("usage") == {  # only values that differ from their defaults
         "input_tokens": 1000,
         "cached_input_tokens": 200,
         "output_tokens": 500,
@@ -70,7 +70,7 @@ def test_a_row_tells_everything_of_its_log(service: Api) -> None:
         "images": 0,
     }
     assert row == {
-        "id": made["id"],
+        "id": created["id"],
         "event_id": "chatcmpl-9f2",
         "account": "acct_42",
         "timestamp": "2026-11-22T09:30:00.125000Z",
@@ -104,7 +104,7 @@ def test_a_row_tells_everything_of_its_log(service: Api) -> None:
 
 
 @pytest.fixture
-def mixed(db: None) -> None:
+def mixed_logs(db: None) -> None:
     record(
         {"event_id": "text", "provider": "OpenAI", "status_code": 200},
         {
@@ -119,7 +119,7 @@ def mixed(db: None) -> None:
         {"event_id": "undetected", "provider": "Serper", "model": ""},
     )
     UsageLog.objects.filter(event_id="undetected").update(actual_provider_name=None, confidence="")
-    UsageLog.objects.filter(event_id="video").update(voided_at=NOW)
+    UsageLog.objects.filter(event_id="video").update(voided_at=NOON)
 
 
 FILTERS: list[tuple[dict[str, Any], set[str]]] = [
@@ -158,36 +158,36 @@ FILTERS: list[tuple[dict[str, Any], set[str]]] = [
 ]
 
 
-@pytest.mark.usefixtures("mixed")
-@pytest.mark.parametrize(("query", "found"), FILTERS, ids=[str(query) for query, _ in FILTERS])
-def test_a_filter_finds(service: Api, query: dict[str, Any], found: set[str]) -> None:
+@pytest.mark.usefixtures("mixed_logs")
+@pytest.mark.parametrize(("query", "expected"), FILTERS, ids=[str(query) for query, _ in FILTERS])
+def test_a_filter_selects_logs(service: Api, query: dict[str, Any], expected: set[str]) -> None:
     names = ids(service, **query)
-    assert (set(names), len(names)) == (found, len(found))
+    assert (set(names), len(names)) == (expected, len(expected))
 
 
-def test_q_finds_an_exact_log_id_and_ids_with_blanks(service: Api) -> None:
+def test_q_finds_exact_log_ids_and_event_ids_with_spaces(service: Api) -> None:
     (first, _) = record({"event_id": "ends with a blank "}, {"event_id": "other"})
     assert ids(service, q=str(first.id)) == ["ends with a blank "]
     assert ids(service, q="ends with a blank ") == ["ends with a blank "]
     assert ids(service, q="ends with a blank") == []
 
 
-@pytest.mark.usefixtures("mixed")
-@pytest.mark.parametrize(("query", "found"), [case for case in FILTERS if "q" in case[0]])
-def test_q_finds_the_same_within_an_account(service: Api, query: dict[str, Any], found: set[str]) -> None:
-    assert set(ids(service, account="a", **query)) == found
+@pytest.mark.usefixtures("mixed_logs")
+@pytest.mark.parametrize(("query", "expected"), [case for case in FILTERS if "q" in case[0]])
+def test_q_finds_the_same_within_an_account(service: Api, query: dict[str, Any], expected: set[str]) -> None:
+    assert set(ids(service, account="a", **query)) == expected
 
 
-@pytest.mark.usefixtures("mixed")
-def test_q_reads_no_models_of_an_account_that_has_none_of_that_name(service: Api) -> None:
-    for text, reads in (("failed", False), ("gpt-4", True)):
+@pytest.mark.usefixtures("mixed_logs")
+def test_q_searches_models_only_if_the_account_has_a_matching_one(service: Api) -> None:
+    for text, searches_models in (("failed", False), ("gpt-4", True)):
         with CaptureQueriesContext(connection) as queries:
             service.get("usage/logs/", account="a", q=text)
         logs = next(query["sql"] for query in queries if "ORDER BY" in query["sql"] and "event_key" in query["sql"])
-        assert ("LOWER(" in logs) is reads
+        assert ("LOWER(" in logs) is searches_models
 
 
-def test_from_is_in_and_to_is_out(service: Api) -> None:
+def test_from_is_inclusive_and_to_is_exclusive(service: Api) -> None:
     record(*({"event_id": f"e{hours}", "occurred_at": ago(hours=hours)} for hours in range(5)))
 
     assert ids(service, **{"from": ago(hours=3), "to": ago(hours=1)}) == ["e2", "e3"]
@@ -246,19 +246,19 @@ BAD_QUERIES = [
 
 @pytest.mark.parametrize(("query", "code", "attr"), BAD_QUERIES, ids=[str(query)[:50] for query, _, _ in BAD_QUERIES])
 def test_a_bad_filter_is_422(service: Api, query: dict[str, str], code: str, attr: str) -> None:
-    answer = service.get("usage/logs/", **query)
+    response = service.get("usage/logs/", **query)
 
-    assert answer.status_code == 422
-    assert [(error["code"], error["attr"]) for error in answer.json()["errors"]] == [(code, attr)]
+    assert response.status_code == 422
+    assert [(error["code"], error["attr"]) for error in response.json()["errors"]] == [(code, attr)]
 
 
 @pytest.mark.parametrize("cursor", ["00010101T000000.000000_" + "0" * 32, "-99991231T235959.999999_" + "f" * 32])
-def test_a_cursor_of_another_age_is_an_empty_page(service: Api, cursor: str) -> None:
+def test_a_cursor_outside_all_data_gives_an_empty_page(service: Api, cursor: str) -> None:
     record({})
     assert service.get("usage/logs/", cursor=cursor).json() == {"next": None, "previous": None, "results": []}
 
 
-def test_the_newest_come_first_and_50_on_a_page(service: Api) -> None:
+def test_pages_are_newest_first_with_50_rows(service: Api) -> None:
     record(*({"event_id": f"e{minutes:02}", "occurred_at": ago(minutes=minutes)} for minutes in range(60)))
     page = service.get("usage/logs/").json()
 
@@ -267,14 +267,14 @@ def test_the_newest_come_first_and_50_on_a_page(service: Api) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 10, 11])
-def test_pages_over_equal_timestamps_have_every_row_once_forwards_and_back(service: Api, size: int) -> None:
+def test_paging_over_equal_timestamps_gives_every_row_once_in_both_directions(service: Api, size: int) -> None:
     times = [ago(hours=1)] * 7 + [ago(hours=2)] * 2 + [ago(hours=3)]
     record(*({"event_id": f"e{index}", "occurred_at": at} for index, at in enumerate(times)))
-    (everything,) = walk(service, "/api/v1/usage/logs/?account=a", "next")
+    (all_ids,) = walk(service, "/api/v1/usage/logs/?account=a", "next")
     pages = walk(service, f"/api/v1/usage/logs/?account=a&page_size={size}", "next")
 
-    assert sorted(everything) == sorted(f"e{index}" for index in range(10))
-    assert pages == [everything[start : start + size] for start in range(0, 10, size)]
+    assert sorted(all_ids) == sorted(f"e{index}" for index in range(10))
+    assert pages == [all_ids[start : start + size] for start in range(0, 10, size)]
 
     last = f"/api/v1/usage/logs/?account=a&page_size={size}"
     while link := service.client.get(last).json()["next"]:
@@ -282,7 +282,7 @@ def test_pages_over_equal_timestamps_have_every_row_once_forwards_and_back(servi
     assert walk(service, last, "previous") == pages[::-1]
 
 
-def test_a_link_keeps_the_filters(service: Api) -> None:
+def test_links_keep_the_filters(service: Api) -> None:
     record(*({"model": model} for model in ("gpt-4o", "gpt-4o-mini") * 3))
     link = service.get("usage/logs/", account="a", model="gpt-4o", page_size=2).json()["next"]
     query = dict(parse_qsl(urlsplit(link).query))
@@ -295,7 +295,7 @@ def test_a_link_keeps_the_filters(service: Api) -> None:
     assert {name for page in walk(service, link, "next") for name in page} < {"e0", "e2", "e4"}
 
 
-def test_rows_that_come_in_between_change_no_page_behind_the_cursor(service: Api) -> None:
+def test_rows_added_while_paging_shift_no_page(service: Api) -> None:
     record(*({"event_id": f"e{n}", "occurred_at": ago(minutes=n)} for n in range(4)))
     first = service.get("usage/logs/", page_size=2).json()
     record(
@@ -309,7 +309,7 @@ def test_rows_that_come_in_between_change_no_page_behind_the_cursor(service: Api
     assert walk(service, back["previous"], "previous") == [["new"]]
 
 
-def test_without_an_account_the_last_31_days_are_shown(service: Api) -> None:
+def test_without_an_account_the_last_31_days_are_listed(service: Api) -> None:
     record(*({"event_id": f"e{days}", "occurred_at": ago(days=days)} for days in (0, 31, 31.001, 60)))
 
     assert ids(service) == ["e0", "e31"]
@@ -320,28 +320,28 @@ def test_without_an_account_the_last_31_days_are_shown(service: Api) -> None:
     assert ids(service, **{"from": ago(days=60), "to": ago(days=30), "model": "gpt-4o"}) == ["e31", "e31.001", "e60"]
 
 
-def test_across_all_accounts_a_filter_looks_through_no_more_than_31_days(service: Api) -> None:
+def test_a_filter_across_all_accounts_covers_at_most_31_days(service: Api) -> None:
     query = {"from": ago(days=31.001), "to": ago(days=0), "model": "gpt-4o"}
-    answer = service.get("usage/logs/", **query)
+    response = service.get("usage/logs/", **query)
 
-    assert answer.status_code == 422
-    assert [(error["code"], error["attr"]) for error in answer.json()["errors"]] == [("out_of_range", "from")]
+    assert response.status_code == 422
+    assert [(error["code"], error["attr"]) for error in response.json()["errors"]] == [("out_of_range", "from")]
     assert service.get("usage/logs/", **query, account="nobody").status_code == 404
 
 
-def test_a_stream_is_read_in_parts_without_losing_a_row(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_search, "STREAM", 3)
+def test_a_stream_is_read_in_pages_without_losing_a_row(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_search, "STREAM_PAGE_SIZE", 3)
     record(*({"event_id": f"e{n}", "occurred_at": ago(hours=n // 4)} for n in range(9)))
-    parts = list(log_search.stream(UsageLog.objects.all()))
+    pages = list(log_search.stream(UsageLog.objects.all()))
 
-    assert [len(part) for part in parts] == [3, 3, 3, 0]
-    assert len({log.event_id for part in parts for log in part}) == 9
+    assert [len(page) for page in pages] == [3, 3, 3, 0]
+    assert len({log.event_id for page in pages for log in page}) == 9
 
 
-def test_the_period_of_an_account_is_its_own(service: Api) -> None:
+def test_a_period_filter_uses_the_accounts_own_schedule(service: Api) -> None:
     service.post("accounts/", {"external_id": "a", "timezone": "Asia/Tokyo", "anchor_day": 15})
-    border = datetime.fromisoformat("2026-11-14T15:00:00+00:00")
-    record(*({"event_id": f"{s}", "occurred_at": (border + timedelta(seconds=s)).isoformat()} for s in (-1, 0)))
+    period_start = datetime.fromisoformat("2026-11-14T15:00:00+00:00")
+    record(*({"event_id": f"{s}", "occurred_at": (period_start + timedelta(seconds=s)).isoformat()} for s in (-1, 0)))
 
     assert ids(service, account="a", period="2026-11") == ["0"]
     assert ids(service, account="a", period="2026-10") == ["-1"]

@@ -1,4 +1,4 @@
-"""R9: no account sees another. Generated: every address with an id, every method, another account's id."""
+"""R9: no account sees another's data. Every route with an id is requested by every method with another account's id."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from billing.models import Account, Membership, Statement, UsageAlert, UsageDay, UsageLog
-from tests.billing import alerted
+from tests.billing import alert_rows
 from tests.conftest import Api
 
 pytestmark = pytest.mark.django_db
@@ -22,10 +22,10 @@ METHODS = ("get", "post", "put", "patch", "delete")
 EVENT = {"event_id": "theirs", "provider": "openai", "model": "secret-model", "metadata": {"secret": "secret"}}
 
 
-def _routes(patterns: list[URLPattern | URLResolver], before: str = "") -> Iterator[tuple[str, str]]:
-    """Each address of the API with an id in it, and the id's name."""
+def _routes(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yields each API route with an id, and the name of the id."""
     for pattern in patterns:
-        route = before + str(pattern.pattern)
+        route = prefix + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
             yield from _routes(pattern.url_patterns, route)
         elif route.startswith("api/v1/") and "<" in route and pattern.name != "not-found":
@@ -34,35 +34,35 @@ def _routes(patterns: list[URLPattern | URLResolver], before: str = "") -> Itera
 
 
 ROUTES = sorted(set(_routes(get_resolver().url_patterns)))
-COUNTS = (
+TOTALS = (
     "calls", "tokens_total", "usage_nano", "fee_nano", "overage_nano", "adjustments_nano", "total_nano", "total_cents"
 )  # fmt: skip
-KINDS = {"id": "<uuid:id>", "external_id": "<str:external_id>"}
+PLACEHOLDERS = {"id": "<uuid:id>", "external_id": "<str:external_id>"}
 
 
 @pytest.fixture
-def theirs(service: Api) -> dict[str, str]:
-    """Ids of another account's things."""
+def other_ids(service: Api) -> dict[str, str]:
+    """Ids of another account's data, by the name of the id or the section of the API."""
     log = service.post("usage/", {**EVENT, "account": "theirs"}).json()["id"]
-    room = {"account": "theirs", "reservation_id": "secret", "operations": [{"provider": "gemini"}]}
-    reservation = service.post("reservations/", room).json()["id"]
-    theirs = str(alerted.alert(Account.objects.get(external_id="theirs"), label="secret").id)
-    return {"id": log, "external_id": "theirs", "reservations": reservation, "alerts": theirs}
+    hold = {"account": "theirs", "reservation_id": "secret", "operations": [{"provider": "gemini"}]}
+    reservation = service.post("reservations/", hold).json()["id"]
+    alert = str(alert_rows.create_alert(Account.objects.get(external_id="theirs"), label="secret").id)
+    return {"id": log, "external_id": "theirs", "reservations": reservation, "alerts": alert}
 
 
-def statement_of(account: Account) -> Statement:
+def create_statement(account: Account) -> Statement:
     return Statement.objects.create(
         account=account,
-        period=alerted.NOW.date(),
-        period_end=alerted.NOW.date(),
-        closed_at=alerted.NOW,
+        period=alert_rows.NOON.date(),
+        period_end=alert_rows.NOON.date(),
+        closed_at=alert_rows.NOON,
         state=Statement.State.OPEN,
-        **dict.fromkeys(COUNTS, 0),
+        **dict.fromkeys(TOTALS, 0),
     )
 
 
-def _of(theirs: dict[str, str], route: str, kind: str) -> str:
-    return theirs.get(route.split("/")[2], theirs[kind])
+def _other_id(other_ids: dict[str, str], route: str, id_name: str) -> str:
+    return other_ids.get(route.split("/")[2], other_ids[id_name])
 
 
 @pytest.fixture
@@ -74,38 +74,40 @@ def member(account: Account) -> Client:
     return client
 
 
-def _answers(client: Client, route: str, kind: str, value: str) -> list[tuple[str, Any]]:
-    address = "/" + route.replace(KINDS[kind], value)
-    return [(method, getattr(client, method)(address, {}, content_type="application/json")) for method in METHODS]
+def _responses(client: Client, route: str, id_name: str, value: str) -> list[tuple[str, Any]]:
+    url = "/" + route.replace(PLACEHOLDERS[id_name], value)
+    return [(method, getattr(client, method)(url, {}, content_type="application/json")) for method in METHODS]
 
 
-@pytest.mark.parametrize(("route", "kind"), ROUTES)
-def test_another_accounts_id_does_not_exist(bound: Api, theirs: dict[str, str], route: str, kind: str) -> None:
+@pytest.mark.parametrize(("route", "id_name"), ROUTES)
+def test_another_accounts_id_does_not_exist(bound: Api, other_ids: dict[str, str], route: str, id_name: str) -> None:
     missing = {"id": str(uuid.uuid4()), "external_id": "nobody"}
-    found = _answers(bound.client, route, kind, _of(theirs, route, kind))
-    nothing = _answers(bound.client, route, kind, missing[kind])
+    responses = _responses(bound.client, route, id_name, _other_id(other_ids, route, id_name))
+    missing_responses = _responses(bound.client, route, id_name, missing[id_name])
 
-    assert {answer.status_code for _, answer in found} <= {404, 405}
-    assert 404 in {answer.status_code for _, answer in found}
-    assert [(answer.status_code, answer.content) for _, answer in found] == [
-        (answer.status_code, answer.content) for _, answer in nothing
+    assert {response.status_code for _, response in responses} <= {404, 405}
+    assert 404 in {response.status_code for _, response in responses}
+    assert [(response.status_code, response.content) for _, response in responses] == [
+        (response.status_code, response.content) for _, response in missing_responses
     ]
 
 
-@pytest.mark.parametrize(("route", "kind"), ROUTES)
-def test_nor_for_a_customer(member: Client, theirs: dict[str, str], route: str, kind: str) -> None:
-    missing = str(uuid.uuid4()) if kind == "id" else "nobody"
-    found = _answers(member, route, kind, _of(theirs, route, kind))
-    nothing = _answers(member, route, kind, missing)
+@pytest.mark.parametrize(("route", "id_name"), ROUTES)
+def test_another_accounts_id_does_not_exist_for_a_customer(
+    member: Client, other_ids: dict[str, str], route: str, id_name: str
+) -> None:
+    missing = str(uuid.uuid4()) if id_name == "id" else "nobody"
+    responses = _responses(member, route, id_name, _other_id(other_ids, route, id_name))
+    missing_responses = _responses(member, route, id_name, missing)
 
-    assert {answer.status_code for _, answer in found} <= {403, 404, 405}
-    assert [(answer.status_code, answer.content) for _, answer in found] == [
-        (answer.status_code, answer.content) for _, answer in nothing
+    assert {response.status_code for _, response in responses} <= {403, 404, 405}
+    assert [(response.status_code, response.content) for _, response in responses] == [
+        (response.status_code, response.content) for _, response in missing_responses
     ]
 
 
 @pytest.mark.parametrize("path", ["usage/logs/", "usage/summary/", "alerts/"])
-def test_another_account_as_a_filter_is_404(bound: Api, theirs: dict[str, str], path: str) -> None:
+def test_another_account_as_a_filter_is_404(bound: Api, other_ids: dict[str, str], path: str) -> None:
     assert bound.get(path, account="theirs").status_code == 404
     assert bound.get(path, account="theirs").content == bound.get(path, account="nobody").content
 
@@ -113,34 +115,34 @@ def test_another_account_as_a_filter_is_404(bound: Api, theirs: dict[str, str], 
 @pytest.mark.parametrize(
     "query", [{}, {"q": "theirs"}, {"model": "secret-model"}, {"format": "csv"}, {"from": "2000-01-01T00:00:00Z"}]
 )
-def test_no_filter_finds_another_accounts_logs(bound: Api, theirs: dict[str, str], query: dict[str, str]) -> None:
-    for search in (query, {**query, "q": theirs["id"]}):
-        answer = bound.get("usage/logs/", **search)
-        content = answer.getvalue() if answer.streaming else answer.content
-        assert answer.status_code == 200
+def test_no_filter_finds_another_accounts_logs(bound: Api, other_ids: dict[str, str], query: dict[str, str]) -> None:
+    for search in (query, {**query, "q": other_ids["id"]}):
+        response = bound.get("usage/logs/", **search)
+        content = response.getvalue() if response.streaming else response.content
+        assert response.status_code == 200
         assert b"secret" not in content
         assert b"theirs" not in content
 
 
-def test_a_cursor_of_another_account_opens_nothing(bound: Api, service: Api, theirs: dict[str, str]) -> None:
+def test_a_cursor_of_another_account_gives_no_rows(bound: Api, service: Api, other_ids: dict[str, str]) -> None:
     service.post("usage/", {**EVENT, "event_id": "theirs too", "account": "theirs"})
     cursor = service.get("usage/logs/", page_size=1).json()["next"].partition("cursor=")[2]
 
     assert bound.get("usage/logs/", cursor=cursor).json()["results"] == []
 
 
-def test_another_account_in_a_batch_is_unknown_and_nothing_is_revealed(bound: Api, theirs: dict[str, str]) -> None:
-    """Whether that account, or that event, exists or not."""
+def test_another_account_in_a_batch_is_unknown(bound: Api, other_ids: dict[str, str]) -> None:
+    """The response does not depend on whether that account or event exists."""
     names = ["theirs", "nobody", "acct_42"]
-    answer = bound.post("usage/", {"events": [{**EVENT, "account": name} for name in names]})
+    response = bound.post("usage/", {"events": [{**EVENT, "account": name} for name in names]})
 
-    body = answer.json()
-    assert (answer.status_code, [line["status"] for line in body["results"]]) == (
+    body = response.json()
+    assert (response.status_code, [result["status"] for result in body["results"]]) == (
         207,
         ["rejected", "rejected", "accepted"],
     )
-    for index, line in enumerate(body["results"][:2]):
-        assert line == {
+    for index, result in enumerate(body["results"][:2]):
+        assert result == {
             "index": index,
             "event_id": "theirs",
             "status": "rejected",
@@ -159,75 +161,75 @@ def test_another_account_in_a_batch_is_unknown_and_nothing_is_revealed(bound: Ap
 
 
 @pytest.mark.parametrize("name", ["theirs", "nobody", "ACCT_42", "acct_42 "])
-def test_another_account_in_a_single_event_is_422(bound: Api, theirs: dict[str, str], name: str) -> None:
-    answer = bound.post("usage/", {**EVENT, "account": name})
+def test_another_account_in_a_single_event_is_422(bound: Api, other_ids: dict[str, str], name: str) -> None:
+    response = bound.post("usage/", {**EVENT, "account": name})
 
-    assert answer.status_code == 422
-    assert answer.json()["errors"] == [
+    assert response.status_code == 422
+    assert response.json()["errors"] == [
         {"code": "unknown_account", "detail": "There is no such account.", "attr": "account"}
     ]
     assert UsageLog.objects.count() == 1
 
 
-def _pages(patterns: list[URLPattern | URLResolver], before: str = "") -> Iterator[str]:
-    """Each address of the customers' pages with an id in it."""
+def _page_routes(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[str]:
+    """Yields each route of the customer pages with an id."""
     for pattern in patterns:
-        route = before + str(pattern.pattern)
+        route = prefix + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
-            yield from _pages(pattern.url_patterns, route)
+            yield from _page_routes(pattern.url_patterns, route)
         elif route.startswith("usage/") and "<uuid:id>" in route:
             yield route
 
 
-PAGES = sorted(_pages(get_resolver().url_patterns))
+PAGE_ROUTES = sorted(_page_routes(get_resolver().url_patterns))
 
 
 def test_there_are_pages_with_ids() -> None:
-    assert len(PAGES) == 5
+    assert len(PAGE_ROUTES) == 5
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("route", PAGES)
-def test_no_page_shows_another_accounts_things(
-    member: Client, theirs: dict[str, str], account: Account, route: str, method: str
+@pytest.mark.parametrize("route", PAGE_ROUTES)
+def test_no_page_shows_another_accounts_data(
+    member: Client, other_ids: dict[str, str], account: Account, route: str, method: str
 ) -> None:
-    """Nor does it tell them from what does not exist; and nothing changes."""
-    statement = statement_of(Account.objects.get(external_id="theirs"))
-    kind = route.split("/")[1]
-    value = str(statement.pk) if kind == "statements" else theirs.get(kind, theirs["id"])
-    found = getattr(member, method)("/" + route.replace("<uuid:id>", value))
-    nothing = getattr(member, method)("/" + route.replace("<uuid:id>", str(uuid.uuid4())))
+    """The response is that of an unknown id, and nothing changes."""
+    statement = create_statement(Account.objects.get(external_id="theirs"))
+    section = route.split("/")[1]
+    value = str(statement.pk) if section == "statements" else other_ids.get(section, other_ids["id"])
+    response = getattr(member, method)("/" + route.replace("<uuid:id>", value))
+    missing = getattr(member, method)("/" + route.replace("<uuid:id>", str(uuid.uuid4())))
 
-    assert (found.status_code, found.content) == (nothing.status_code, nothing.content)
-    assert found.status_code in (404, 405)
+    assert (response.status_code, response.content) == (missing.status_code, missing.content)
+    assert response.status_code in (404, 405)
     assert not UsageAlert.objects.exclude(read_at=None).exists()
 
 
-@pytest.mark.parametrize("route", PAGES)
-def test_each_of_those_pages_opens_for_ones_own(member: Client, account: Account, bound: Api, route: str) -> None:
-    """Or the test above would prove nothing."""
+@pytest.mark.parametrize("route", PAGE_ROUTES)
+def test_each_page_opens_for_the_accounts_own_data(member: Client, account: Account, bound: Api, route: str) -> None:
+    """Shows that the test above does not pass because of a broken page."""
     own = {
         "logs": bound.post("usage/", EVENT).json()["id"],
-        "alerts": alerted.alert(account).pk,
-        "statements": statement_of(account).pk,
+        "alerts": alert_rows.create_alert(account).pk,
+        "statements": create_statement(account).pk,
     }
-    address = "/" + route.replace("<uuid:id>", str(own[route.split("/")[1]]))
-    assert (member.post if route.endswith("/read/") else member.get)(address).status_code in (200, 302)
+    url = "/" + route.replace("<uuid:id>", str(own[route.split("/")[1]]))
+    assert (member.post if route.endswith("/read/") else member.get)(url).status_code in (200, 302)
 
 
 @pytest.mark.parametrize("path", ["logs/", "logs/csv/", "alerts/", "statements/", "plan/", ""])
-def test_no_page_lists_another_accounts_things(member: Client, theirs: dict[str, str], path: str) -> None:
-    for query in ({}, {"account": "theirs"}, {"q": theirs["id"], "period": "all"}, {"q": "theirs"}):
-        answer = member.get(f"/usage/{path}", query)
-        content = b"".join(answer.streaming_content) if answer.streaming else answer.content  # type: ignore[attr-defined]
-        assert answer.status_code == 200
+def test_no_page_lists_another_accounts_data(member: Client, other_ids: dict[str, str], path: str) -> None:
+    for query in ({}, {"account": "theirs"}, {"q": other_ids["id"], "period": "all"}, {"q": "theirs"}):
+        response = member.get(f"/usage/{path}", query)
+        content = b"".join(response.streaming_content) if response.streaming else response.content  # type: ignore[attr-defined]
+        assert response.status_code == 200
         assert b"secret" not in content
         if query.get("q") != "theirs" and not query.get("account"):
             assert b'"theirs"' not in content
 
 
-def test_a_cursor_of_another_account_opens_nothing_on_the_page(
-    member: Client, service: Api, theirs: dict[str, str]
+def test_a_cursor_of_another_account_gives_no_rows_on_the_page(
+    member: Client, service: Api, other_ids: dict[str, str]
 ) -> None:
     service.post("usage/", {**EVENT, "event_id": "theirs too", "account": "theirs"})
     cursor = service.get("usage/logs/", page_size=1).json()["next"].partition("cursor=")[2]
@@ -235,11 +237,11 @@ def test_a_cursor_of_another_account_opens_nothing_on_the_page(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_customer_gets_nothing_of_the_admin(member: Client, theirs: dict[str, str], method: str) -> None:
-    addresses = sorted(
+def test_a_customer_cannot_open_the_admin(member: Client, other_ids: dict[str, str], method: str) -> None:
+    paths = sorted(
         {f"/admin/{model._meta.app_label}/{model._meta.model_name}/" for model in admin.site._registry}
         | {"/admin/", "/admin/health-card/", "/admin/billing/unpriced/", "/admin/billing/usagelog/export/"}
     )
-    for address in addresses:
-        answer = getattr(member, method)(address)
-        assert (answer.status_code, answer["Location"]) == (302, f"/admin/login/?next={address}"), address
+    for path in paths:
+        response = getattr(member, method)(path)
+        assert (response.status_code, response["Location"]) == (302, f"/admin/login/?next={path}"), path

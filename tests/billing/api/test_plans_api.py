@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from billing.models import Account, Meter, Per, Plan, PlanLimit
 from billing.plans import plans, shipped_plans
-from tests.billing.caps import cap, override
+from tests.billing.plan_limits import override_limit, set_limits
 from tests.billing.usage import record
 from tests.conftest import Api
 
@@ -45,29 +45,29 @@ KEYS = [row[0] for row in ROWS]
 PRICES = {"free": ("0", "0"), "basic": ("29", "290"), "pro": ("79", "790"), "enterprise": ("199", "1990")}
 
 
-def test_the_shipped_plans_are_told_to_everybody_with_every_limit(db: None) -> None:
-    answer = Client().get("/api/v1/plans/")
+def test_anyone_can_list_the_shipped_plans_with_every_limit(db: None) -> None:
+    response = Client().get("/api/v1/plans/")
 
-    assert answer.status_code == 200
-    told = {plan["slug"]: plan for plan in answer.json()["results"]}
-    assert list(told) == list(PRICES)
+    assert response.status_code == 200
+    listed = {plan["slug"]: plan for plan in response.json()["results"]}
+    assert list(listed) == list(PRICES)
     for column, (slug, prices) in enumerate(PRICES.items(), start=1):
-        assert (told[slug]["price_monthly_usd"], told[slug]["price_yearly_usd"]) == prices
-        assert told[slug]["limits"] == {row[0]: json.loads(row[column]) for row in ROWS}
-        assert told[slug]["version"] == 1
+        assert (listed[slug]["price_monthly_usd"], listed[slug]["price_yearly_usd"]) == prices
+        assert listed[slug]["limits"] == {row[0]: json.loads(row[column]) for row in ROWS}
+        assert listed[slug]["version"] == 1
 
 
-def test_a_plan_that_is_no_longer_offered_and_older_versions_are_not_told(db: None) -> None:
-    cap({"video_calls": 3})
+def test_inactive_plans_and_older_versions_are_not_listed(db: None) -> None:
+    set_limits({"video_calls": 3})
     plans.supersede(plan=Plan(slug="pro", name="Pro", active=False), limits=[], at=timezone.now())
 
-    told = {plan["slug"]: plan for plan in Client().get("/api/v1/plans/").json()["results"]}
-    assert sorted(told) == ["basic", "enterprise", "free"]
-    assert (told["free"]["version"], told["free"]["limits"]["video_calls"]) == (2, 3)
-    assert told["free"]["limits"]["openai_calls"] is None
+    listed = {plan["slug"]: plan for plan in Client().get("/api/v1/plans/").json()["results"]}
+    assert sorted(listed) == ["basic", "enterprise", "free"]
+    assert (listed["free"]["version"], listed["free"]["limits"]["video_calls"]) == (2, 3)
+    assert listed["free"]["limits"]["openai_calls"] is None
 
 
-def test_an_operators_meter_and_a_daily_limit_have_keys_of_their_own(db: None) -> None:
+def test_custom_meters_and_daily_limits_have_their_own_keys(db: None) -> None:
     meter = Meter.objects.create(slug="flux_calls", label="Flux", scope="actual", values=["bfl"], unit="calls")
     rows = [PlanLimit(meter=meter, amount=7), PlanLimit(meter=meter, per=Per.DAY, amount=2)]
     plans.supersede(plan=Plan(slug="free", name="Free"), limits=rows, at=timezone.now())
@@ -76,27 +76,28 @@ def test_an_operators_meter_and_a_daily_limit_have_keys_of_their_own(db: None) -
     assert (free["limits"]["flux_calls"], free["limits"]["flux_calls_per_day"]) == (7, 2)
 
 
-def test_a_plan_is_open_but_throttled(db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_list_of_plans_is_public_but_throttled(db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"], "anonymous", "2/hour")
     statuses = [Client(REMOTE_ADDR="192.0.2.77").get("/api/v1/plans/").status_code for _ in range(3)]
     assert statuses == [200, 200, 429]
 
 
-def test_an_account_shows_its_plan_its_limits_and_where_it_stands(bound: Api, account: Account, now: datetime) -> None:
+@pytest.mark.frozen_at("2026-11-22T12:00")
+def test_an_account_shows_its_plan_limits_and_usage(bound: Api, account: Account, now: datetime) -> None:
     record(account, now, {"provider": "video", "category": "video", "cost_usd": "0.5"})
-    override(account, "openai_calls", 5)
+    override_limit(account, "openai_calls", 5)
 
-    told = bound.get("accounts/acct_42/").json()
-    assert told["plan"] == {
+    body = bound.get("accounts/acct_42/").json()
+    assert body["plan"] == {
         "slug": "free",
         "name": "Free",
         "version": 1,
         "price_monthly_usd": "0",
         "price_yearly_usd": "0",
     }
-    assert list(told["limits"]) == KEYS
-    assert (told["limits"]["openai_calls"], told["limits"]["monthly_cost"]) == (5, "2")
-    meters = {line["meter"]: line for line in told["meters"]}
+    assert list(body["limits"]) == KEYS
+    assert (body["limits"]["openai_calls"], body["limits"]["monthly_cost"]) == (5, "2")
+    meters = {line["meter"]: line for line in body["meters"]}
     assert list(meters) == KEYS
     assert meters["monthly_cost"] == {
         "meter": "monthly_cost",
@@ -112,27 +113,27 @@ def test_an_account_shows_its_plan_its_limits_and_where_it_stands(bound: Api, ac
     assert meters["wavespeed_calls"]["percent"] is None
 
 
-def test_an_unlimited_meter_is_null(bound: Api, account: Account) -> None:
-    override(account, "video_calls", None)
+def test_an_unlimited_limit_is_null(bound: Api, account: Account) -> None:
+    override_limit(account, "video_calls", None)
 
     meters = {line["meter"]: line for line in bound.get("accounts/acct_42/").json()["meters"]}
     assert [meters["video_calls"][name] for name in ("limit", "used", "remaining", "percent")] == [None, 0, None, None]
 
 
-def test_a_default_plan_that_is_not_there_limits_nothing(bound: Api, account: Account, settings: Any) -> None:
+def test_a_missing_default_plan_limits_nothing(bound: Api, account: Account, settings: Any) -> None:
     settings.DEFAULT_PLAN = "gone"
     assert set(bound.get("accounts/acct_42/").json()["limits"].values()) == {None}
 
 
 def test_loading_the_shipped_plans_again_changes_nothing(db: None, now: datetime) -> None:
-    cap({"video_calls": 3})
+    set_limits({"video_calls": 3})
     Meter.objects.filter(slug="video_calls").update(label="Films")
     assert shipped_plans.load(at=now) == (0, 0)
     assert Plan.objects.filter(slug="free").count() == 2
     assert Meter.objects.get(slug="video_calls").label == "Films"
 
 
-def test_what_is_missing_of_the_shipped_plans_is_loaded(db: None, now: datetime) -> None:
+def test_missing_shipped_plans_are_loaded(db: None, now: datetime) -> None:
     before = {plan["slug"]: plan for plan in Client().get("/api/v1/plans/").json()["results"]}
     PlanLimit.objects.all().delete()
     Plan.objects.all().delete()

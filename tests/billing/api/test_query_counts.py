@@ -1,4 +1,4 @@
-"""How many queries the hot calls of the API make: fixed, and the same for 1 and for 1,000 rows."""
+"""The number of queries of the hot API requests is fixed: it does not depend on the number of rows."""
 
 from __future__ import annotations
 
@@ -11,74 +11,77 @@ from pytest_django import DjangoAssertNumQueries
 from billing.accounts import access
 from providers import price_book, price_edits
 from providers.models import Price
-from tests.billing.faults import ROLLUPS
-from tests.billing.ledger_rows import NOW, record
+from tests.billing.faults import ROLLUP_QUERIES
+from tests.billing.ledger_rows import NOON, record
 from tests.conftest import Api
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.frozen_at(NOON)]
 
-# Each call reads its key; those that name providers read the version of the rule book.
-POST_USAGE = 6 + ROLLUPS  # key, account, books, log, rollups; BEGIN and COMMIT, which are a savepoint inside a test
-REPEAT = 7
-REFUSED = 1
-READS = {"usage/logs/": 4, "usage/logs/?account=a": 5, "usage/summary/": 4, "usage/summary/?account=a": 6}
-ONE_LOG = 4  # key, log, adjustments, books
-SUPERSEDED = 3  # a price that is in force no more is read with its rates and its provider's names
+# Each request reads its key; requests that show providers also read the version of the rule book.
+# Key, account, snapshot, log, rollups; BEGIN and COMMIT, which are a savepoint inside a test.
+POST_USAGE_QUERIES = 6 + ROLLUP_QUERIES
+DUPLICATE_QUERIES = 7
+REFUSED_QUERIES = 1
+QUERIES_BY_PATH = {"usage/logs/": 4, "usage/logs/?account=a": 5, "usage/summary/": 4, "usage/summary/?account=a": 6}
+ONE_LOG_QUERIES = 4  # key, log, adjustments, snapshot
+SUPERSEDED_PRICE_QUERIES = 3  # a superseded price is read with its rates and its provider's names
 EVENT = {"event_id": "e1", "account": "a", "provider": "openai", "model": "gpt-4o", "usage": {"input_tokens": 5}}
 
 
 @pytest.fixture(autouse=True)
-def _warm(service: Api) -> None:
-    """The key was used this minute, the account exists, and the books are in memory."""
+def _warm_caches(service: Api) -> None:
+    """The key's use is recorded for this minute, the account exists, and the snapshot is cached."""
     record({"event_id": "warm"})
-    access.note_use(service.key, at=NOW)
+    access.record_key_use(service.key, at=NOON)
     service.get("usage/logs/")
     service.get("usage/summary/", account="a")
 
 
 @pytest.mark.parametrize("size", [1, 30])
-def test_a_batch_takes_as_many_queries_as_one_event(
+def test_posting_usage_takes_the_same_queries_for_an_event_and_a_batch(
     service: Api, django_assert_num_queries: DjangoAssertNumQueries, size: int
 ) -> None:
     body: Any = {"events": [{**EVENT, "event_id": f"e{n}"} for n in range(size)]} if size > 1 else EVENT
-    with django_assert_num_queries(POST_USAGE):
+    with django_assert_num_queries(POST_USAGE_QUERIES):
         assert service.post("usage/", body).status_code in (200, 201)
 
 
-def test_a_repeat(service: Api, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_the_queries_of_a_duplicate_are_fixed(service: Api, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     service.post("usage/", EVENT)
-    with django_assert_num_queries(REPEAT):
+    with django_assert_num_queries(DUPLICATE_QUERIES):
         assert service.post("usage/", EVENT).status_code == 200
 
 
-def test_a_refused_event(service: Api, django_assert_num_queries: DjangoAssertNumQueries) -> None:
-    with django_assert_num_queries(REFUSED):
+def test_a_refused_event_takes_one_query(service: Api, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    with django_assert_num_queries(REFUSED_QUERIES):
         assert service.post("usage/", {**EVENT, "provider": ""}).status_code == 422
 
 
 @pytest.mark.parametrize("rows", [1, 100])
 @pytest.mark.parametrize("path", ["usage/logs/", "usage/logs/?account=a", "usage/summary/", "usage/summary/?account=a"])
-def test_reading(service: Api, django_assert_num_queries: DjangoAssertNumQueries, path: str, rows: int) -> None:
+def test_read_queries_are_fixed(
+    service: Api, django_assert_num_queries: DjangoAssertNumQueries, path: str, rows: int
+) -> None:
     record(*({"event_id": f"e{n}", "provider": f"p{n}", "category": "text"} for n in range(rows)))
-    with django_assert_num_queries(READS[path]):
+    with django_assert_num_queries(QUERIES_BY_PATH[path]):
         assert service.get(path).status_code == 200
 
 
-def test_one_log_with_its_explanation(service: Api, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_the_queries_of_a_single_log_are_fixed(service: Api, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     (result,) = record({"event_id": "e1", "cost_usd": None, "usage": {"input_tokens": 5}})
-    with django_assert_num_queries(ONE_LOG):
+    with django_assert_num_queries(ONE_LOG_QUERIES):
         assert service.get(f"usage/logs/{result.id}/").status_code == 200
 
 
-def test_one_log_that_a_superseded_price_rated(service: Api, django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_a_superseded_price_adds_three_queries(service: Api, django_assert_num_queries: DjangoAssertNumQueries) -> None:
     (result,) = record({"event_id": "e1", "cost_usd": None, "usage": {"input_tokens": 5}})
-    price_edits.record(price=Price.objects.get(provider__slug="openai", pattern="gpt-4o"), rates=[])
+    price_edits.add_revision(price=Price.objects.get(provider__slug="openai", pattern="gpt-4o"), rates=[])
     service.get("usage/logs/?account=a")
     price_book.current()
-    with django_assert_num_queries(ONE_LOG + SUPERSEDED):
+    with django_assert_num_queries(ONE_LOG_QUERIES + SUPERSEDED_PRICE_QUERIES):
         assert service.get(f"usage/logs/{result.id}/").status_code == 200
 
 
-def test_nobody_costs_no_query(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+def test_an_anonymous_request_makes_no_query(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     with django_assert_num_queries(0):
         assert Client().post("/api/v1/usage/", EVENT, content_type="application/json").status_code == 401

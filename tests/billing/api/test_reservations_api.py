@@ -1,4 +1,4 @@
-"""`POST reservations/`, and how what is held frees itself."""
+"""`POST reservations/`, release, and the expiry of holds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from billing.limits import reservations
 from billing.models import Account, UsageHold, UsageLog, UsageReservation
-from tests.billing.caps import cap, override, standing
+from tests.billing.plan_limits import override_limit, set_limits, used_and_reserved
 from tests.billing.usage import record
 from tests.conftest import Api
 from tests.frozen_clock import Clock
@@ -29,12 +29,13 @@ def stored() -> tuple[int, int]:
     return UsageReservation.objects.count(), UsageHold.objects.count()
 
 
-def test_room_is_held(bound: Api, account: Account, now: datetime) -> None:
-    cap({"video_calls": 2})
-    answer = reserve(bound, "r1", {**VIDEO, "estimate": {"cost_usd": "0.25"}})
+@pytest.mark.frozen_at("2026-11-22T12:00")
+def test_a_reservation_is_held(bound: Api, account: Account, now: datetime) -> None:
+    set_limits({"video_calls": 2})
+    response = reserve(bound, "r1", {**VIDEO, "estimate": {"cost_usd": "0.25"}})
 
     row = UsageReservation.objects.get()
-    assert (answer.status_code, answer.json()) == (
+    assert (response.status_code, response.json()) == (
         201,
         {
             "id": str(row.pk),
@@ -50,7 +51,7 @@ def test_room_is_held(bound: Api, account: Account, now: datetime) -> None:
                     "estimated_cost_usd": "0.25",
                     "priced": True,
                     "actual_provider": "wavespeed",
-                    "meters": answer.json()["operations"][0]["meters"],
+                    "meters": response.json()["operations"][0]["meters"],
                     "code": None,
                     "reason": None,
                 }
@@ -59,23 +60,24 @@ def test_room_is_held(bound: Api, account: Account, now: datetime) -> None:
         },
     )
     assert (str(row.period), row.created_at) == ("2026-11-01", now)
-    assert standing(account, now, "video_calls") == (0, 1)
-    assert standing(account, now, "monthly_cost") == (0, 250_000_000)
+    assert used_and_reserved(account, now, "video_calls") == (0, 1)
+    assert used_and_reserved(account, now, "monthly_cost") == (0, 250_000_000)
 
 
-def test_the_last_room_is_given_once(bound: Api, account: Account, now: datetime) -> None:
-    cap({"video_calls": 2})
+@pytest.mark.frozen_at("2026-11-22T12:00")
+def test_the_last_call_under_a_limit_is_reserved_once(bound: Api, account: Account, now: datetime) -> None:
+    set_limits({"video_calls": 2})
     record(account, now, VIDEO)
 
     assert reserve(bound, "r1").status_code == 201
-    answer = reserve(bound, "r2")
-    assert answer.status_code == 429
-    assert answer.json() == {
+    response = reserve(bound, "r2")
+    assert response.status_code == 429
+    assert response.json() == {
         "type": "client_error",
         "errors": [
             {
                 "code": "limit_exceeded",
-                "detail": "Video calls: 1 of 2 used, 1 reserved, 1 more asked for. Resets at 2026-12-01 00:00 UTC.",
+                "detail": "Video calls: 1 of 2 used, 1 reserved, 1 requested. Resets at 2026-12-01 00:00 UTC.",
                 "attr": None,
             }
         ],
@@ -88,25 +90,27 @@ def test_the_last_room_is_given_once(bound: Api, account: Account, now: datetime
             "resets_at": "2026-12-01T00:00:00Z",
         },
     }
-    assert answer["Retry-After"] == "5"  # only calls that run stand in the way
+    assert response["Retry-After"] == "5"  # only holds of running calls use up the limit
     assert stored() == (1, 1)
 
 
-def test_a_period_that_is_used_up_says_when_it_is_over(bound: Api, account: Account, now: datetime) -> None:
-    cap({"video_calls": 1})
+@pytest.mark.frozen_at("2026-11-22T12:00")
+def test_a_used_up_limit_says_when_its_period_ends(bound: Api, account: Account, now: datetime) -> None:
+    set_limits({"video_calls": 1})
     record(account, now, VIDEO)
 
-    answer = reserve(bound, "r1")
-    assert (answer.status_code, answer["Retry-After"]) == (429, str(8 * 86_400 + 12 * 3_600))
+    response = reserve(bound, "r1")
+    assert (response.status_code, response["Retry-After"]) == (429, str(8 * 86_400 + 12 * 3_600))
     assert stored() == (0, 0)
 
 
-def test_what_a_plan_does_not_hold_is_403_with_the_limit(bound: Api) -> None:
-    cap({"video_calls": 0})
-    answer = reserve(bound, "r1")
+@pytest.mark.frozen_at("2026-11-22T12:00")
+def test_a_call_that_is_not_in_the_plan_is_403_with_the_limit(bound: Api) -> None:
+    set_limits({"video_calls": 0})
+    response = reserve(bound, "r1")
 
-    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (403, "not_in_plan")
-    assert answer.json()["limit"] == {
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (403, "not_in_plan")
+    assert response.json()["limit"] == {
         "meter": "video_calls",
         "limit": 0,
         "used": 0,
@@ -114,98 +118,98 @@ def test_what_a_plan_does_not_hold_is_403_with_the_limit(bound: Api) -> None:
         "requested": 1,
         "resets_at": "2026-12-01T00:00:00Z",
     }
-    assert "Retry-After" not in answer
+    assert "Retry-After" not in response
     assert stored() == (0, 0)
 
 
-def test_an_unknown_price_that_is_blocked_is_403_without_a_limit(bound: Api, settings: Any) -> None:
+def test_a_blocked_unpriced_call_is_403_without_a_limit(bound: Api, settings: Any) -> None:
     settings.UNPRICED_POLICY = "block"
-    answer = reserve(bound, "r1", {"provider": "gemini", "model": "nobody-knows", "category": "text"})
+    response = reserve(bound, "r1", {"provider": "gemini", "model": "nobody-knows", "category": "text"})
 
-    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (403, "unpriced_model")
-    assert "limit" not in answer.json()
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (403, "unpriced_model")
+    assert "limit" not in response.json()
     assert stored() == (0, 0)
 
 
 def test_a_deactivated_account_is_402(service: Api, account: Account) -> None:
     Account.objects.update(active=False)
-    answer = reserve(service, "r1", account="acct_42")
-    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (402, "subscription_inactive")
+    response = reserve(service, "r1", account="acct_42")
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (402, "subscription_inactive")
     assert stored() == (0, 0)
 
 
-def test_all_or_nothing_over_operations_and_meters(bound: Api) -> None:
-    cap({"video_calls": 5, "monthly_cost": 1_000_000_000})
+def test_operations_are_reserved_all_or_nothing(bound: Api) -> None:
+    set_limits({"video_calls": 5, "monthly_cost": 1_000_000_000})
     priced = {**VIDEO, "estimate": {"cost_usd": "0.4"}}
 
-    answer = reserve(bound, "r1", priced, priced, priced)
-    assert (answer.status_code, answer.json()["limit"]["meter"]) == (429, "monthly_cost")
-    assert answer.json()["limit"]["reserved"] == "0.8"
+    response = reserve(bound, "r1", priced, priced, priced)
+    assert (response.status_code, response.json()["limit"]["meter"]) == (429, "monthly_cost")
+    assert response.json()["limit"]["reserved"] == "0.8"
     assert stored() == (0, 0)
     assert reserve(bound, "r2", priced, priced).status_code == 201
     assert stored() == (1, 1)
 
 
-def test_a_repeat_gets_the_first_grant_whatever_became_of_it(bound: Api, account: Account, clock: Clock) -> None:
-    cap({"video_calls": 1})
+def test_a_repeated_request_gets_the_first_grant_in_any_state(bound: Api, account: Account, clock: Clock) -> None:
+    set_limits({"video_calls": 1})
     first = reserve(bound, "r1").json()
 
     for state in ("held", "released"):
-        again = reserve(bound, "r1")
-        assert (again.status_code, again.json()) == (200, {**first, "state": state})
+        repeated = reserve(bound, "r1")
+        assert (repeated.status_code, repeated.json()) == (200, {**first, "state": state})
         bound.post(f"reservations/{first['id']}/release/", {})
     reserve(bound, "r2")
     clock.shift(900)
     assert reserve(bound, "r2").json()["state"] == "expired"
-    override(account, "video_calls", 0)
+    override_limit(account, "video_calls", 0)
     assert reserve(bound, "r1").status_code == 200
     assert stored() == (2, 2)
 
 
 @pytest.mark.parametrize("change", [{"ttl_seconds": 60}, {"operations": [{**VIDEO, "count": 2}]}])
-def test_the_same_id_for_another_request_is_409(bound: Api, change: dict[str, Any]) -> None:
+def test_the_same_id_with_another_request_is_409(bound: Api, change: dict[str, Any]) -> None:
     first = reserve(bound, "r1").json()
     body = {"reservation_id": "r1", "operations": [VIDEO], **change}
 
-    answer = bound.post("reservations/", body)
-    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (409, "reservation_conflict")
+    response = bound.post("reservations/", body)
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (409, "reservation_conflict")
     assert reserve(bound, "r1").json() == first
     assert stored() == (1, 1)
 
 
-def test_the_same_request_told_with_defaults_is_a_repeat(bound: Api) -> None:
+def test_the_same_request_with_explicit_defaults_is_a_repeat(bound: Api) -> None:
     reserve(bound, "r1")
-    answer = reserve(
+    response = reserve(
         bound, "r1", {**VIDEO, "count": 1, "served_by": None, "estimate": {"requests": 1}}, ttl_seconds=900
     )
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 def test_a_refusal_is_not_remembered(bound: Api, account: Account) -> None:
-    cap({"video_calls": 0})
+    set_limits({"video_calls": 0})
     assert reserve(bound, "r1").status_code == 403
-    override(account, "video_calls", 1)
+    override_limit(account, "video_calls", 1)
     assert reserve(bound, "r1").status_code == 201
 
 
-def test_ids_are_exact_and_each_accounts_own(service: Api) -> None:
+def test_ids_are_exact_and_unique_per_account(service: Api) -> None:
     for account, name in (("a", "R1"), ("a", "r1"), ("a", "r1 "), ("b", "r1")):
         assert reserve(service, name, TEXT, account=account).status_code == 201
     assert stored() == (4, 4)
 
 
-def test_a_leaked_reservation_frees_itself_at_its_end_without_any_job(bound: Api, clock: Clock) -> None:
-    cap({"video_calls": 1})
+def test_a_leaked_reservation_expires_without_any_job(bound: Api, clock: Clock) -> None:
+    set_limits({"video_calls": 1})
     reserve(bound, "r1", ttl_seconds=60)
 
     clock.shift(59.999_999)
     assert reserve(bound, "r2").status_code == 429
     clock.shift(0.000_001)
     assert reserve(bound, "r2").status_code == 201
-    assert UsageReservation.objects.get(reservation_id="r1").state == "held"  # nobody has looked at it yet
+    assert UsageReservation.objects.get(reservation_id="r1").state == "held"  # no sweep has run yet
 
 
-def test_the_sweep_marks_what_expired_and_nothing_else(bound: Api, clock: Clock) -> None:
+def test_the_sweep_marks_only_expired_reservations(bound: Api, clock: Clock) -> None:
     reserve(bound, "short", TEXT, ttl_seconds=60)
     reserve(bound, "long", TEXT, ttl_seconds=61)
     clock.shift(60)
@@ -215,9 +219,9 @@ def test_the_sweep_marks_what_expired_and_nothing_else(bound: Api, clock: Clock)
     assert states == {"short": "expired", "long": "held"}
 
 
-def test_what_is_held_counts_in_the_period_that_follows_as_well(bound: Api, clock: Clock) -> None:
-    """The call may end on either side of the border; no room is given away that it may need."""
-    cap({"video_calls": 1})
+def test_a_hold_also_counts_in_the_next_period(bound: Api, clock: Clock) -> None:
+    """The call may end in either period, so its hold reduces the room in both."""
+    set_limits({"video_calls": 1})
     clock.move_to("2026-11-30T23:59:59")
     reserve(bound, "r1", ttl_seconds=60)
     clock.shift(30)
@@ -226,13 +230,14 @@ def test_what_is_held_counts_in_the_period_that_follows_as_well(bound: Api, cloc
     assert reserve(bound, "r2").status_code == 201
 
 
-def test_release_frees_the_room_once(bound: Api, account: Account, now: datetime) -> None:
-    cap({"video_calls": 1})
+@pytest.mark.frozen_at("2026-11-22T12:00")
+def test_release_frees_the_hold_once(bound: Api, account: Account, now: datetime) -> None:
+    set_limits({"video_calls": 1})
     first = reserve(bound, "r1").json()["id"]
 
     for _ in range(2):
-        answer = bound.post(f"reservations/{first}/release/", {})
-        assert (answer.status_code, answer.json()) == (
+        response = bound.post(f"reservations/{first}/release/", {})
+        assert (response.status_code, response.json()) == (
             200,
             {
                 "id": first,
@@ -242,21 +247,21 @@ def test_release_frees_the_room_once(bound: Api, account: Account, now: datetime
                 "expires_at": "2026-11-22T12:15:00Z",
             },
         )
-    assert standing(account, now, "video_calls") == (0, 0)
+    assert used_and_reserved(account, now, "video_calls") == (0, 0)
     second = reserve(bound, "r2")
     assert second.status_code == 201
     bound.post(f"reservations/{first}/release/", {})
-    assert standing(account, now, "video_calls") == (0, 1)
+    assert used_and_reserved(account, now, "video_calls") == (0, 1)
 
 
-def test_release_after_the_end_changes_nothing(bound: Api, clock: Clock) -> None:
+def test_release_after_expiry_changes_nothing(bound: Api, clock: Clock) -> None:
     first = reserve(bound, "r1", TEXT).json()["id"]
     clock.shift(900)
     assert bound.post(f"reservations/{first}/release/", {}).json()["state"] == "expired"
     assert UsageReservation.objects.get().decided_at is None
 
 
-def test_a_service_keys_first_reservation_makes_the_account(service: Api, settings: Any) -> None:
+def test_a_service_keys_first_reservation_creates_the_account(service: Api, settings: Any) -> None:
     assert reserve(service, "r1", TEXT, account="new").status_code == 201
     assert Account.objects.get().external_id == "new"
 
@@ -265,7 +270,7 @@ def test_a_service_keys_first_reservation_makes_the_account(service: Api, settin
     assert Account.objects.count() == 1
 
 
-BAD: list[tuple[dict[str, Any], str, str]] = [
+BAD_FIELDS: list[tuple[dict[str, Any], str, str]] = [
     ({"reservation_id": None}, "null", "reservation_id"),
     ({"reservation_id": ""}, "min_length", "reservation_id"),
     ({"reservation_id": "x" * 257}, "max_length", "reservation_id"),
@@ -282,34 +287,32 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "code", "attr"), BAD)
-def test_a_bad_request_names_its_field_and_holds_nothing(
-    bound: Api, change: dict[str, Any], code: str, attr: str
-) -> None:
-    answer = bound.post("reservations/", {"reservation_id": "r1", "operations": [TEXT]} | change)
+@pytest.mark.parametrize(("change", "code", "attr"), BAD_FIELDS)
+def test_a_bad_field_is_refused_and_nothing_is_held(bound: Api, change: dict[str, Any], code: str, attr: str) -> None:
+    response = bound.post("reservations/", {"reservation_id": "r1", "operations": [TEXT]} | change)
 
-    (error,) = answer.json()["errors"]
-    assert (answer.status_code, error["code"], error["attr"]) == (422, code, attr)
+    (error,) = response.json()["errors"]
+    assert (response.status_code, error["code"], error["attr"]) == (422, code, attr)
     assert stored() == (0, 0)
 
 
-def test_more_than_can_be_counted_is_refused(bound: Api) -> None:
-    cap({})
-    dear = {**TEXT, "count": 10, "estimate": {"cost_usd": "100000"}}
+def test_a_total_above_the_maximum_is_refused(bound: Api) -> None:
+    set_limits({})
+    expensive = {**TEXT, "count": 10, "estimate": {"cost_usd": "100000"}}
     for number in range(3):
-        assert reserve(bound, f"r{number}", dear).status_code == 201
+        assert reserve(bound, f"r{number}", expensive).status_code == 201
     UsageHold.objects.update(cost_nano=2_999_999_999_999_999_999)
-    answer = reserve(bound, "more", dear)
-    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "max_value")
+    response = reserve(bound, "more", expensive)
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (422, "max_value")
     assert stored() == (3, 3)
 
 
-def test_it_needs_the_scope_limits(account: Account) -> None:
+def test_the_scope_limits_is_required(account: Account) -> None:
     api = Api("ingest", "read", "manage", account=account)
     assert reserve(api, "r1").status_code == 403
     assert stored() == (0, 0)
 
 
-def test_nothing_is_recorded(bound: Api) -> None:
+def test_a_reservation_records_no_usage(bound: Api) -> None:
     reserve(bound, "r1", TEXT)
     assert UsageLog.objects.count() == 0

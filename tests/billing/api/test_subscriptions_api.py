@@ -1,4 +1,4 @@
-"""Subscribing over HTTP: the whole answer, idempotency, who may, and what is refused."""
+"""The subscription endpoints: the full response, idempotency, permissions and refusals."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from django.test import Client
 from billing.models import Account, IdempotencyKey, Membership, Plan, Subscription, SubscriptionEvent
 from billing.plans import idempotency, subscriptions
 from billing.statements import statements
-from tests.billing.subscribers import at, on, soft_plan
+from tests.billing.subscribers import create_soft_plan, set_billing_anchor
 from tests.billing.usage import record
 from tests.conftest import Api
-from tests.frozen_clock import Clock
+from tests.frozen_clock import Clock, utc
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.frozen_at("2026-11-22T12:00")]
 
-SUBSCRIBE, SHOW = "accounts/acct_42/subscribe/", "accounts/acct_42/subscription/"
+SUBSCRIBE, SUBSCRIPTION = "accounts/acct_42/subscribe/", "accounts/acct_42/subscription/"
 KEYS = [
     *("ai_text_generation_calls", "gemini_calls", "openai_calls", "anthropic_calls", "mistral_calls"),
     *("tavily_calls", "serper_calls", "metaphor_calls", "firecrawl_calls", "stability_calls", "exa_calls"),
@@ -34,11 +34,11 @@ def stored() -> tuple[int, int, int, list[int]]:
     return Subscription.objects.count(), SubscriptionEvent.objects.count(), IdempotencyKey.objects.count(), versions
 
 
-def test_subscribing_answers_with_everything_that_the_plan_says(service: Api, account: Account) -> None:
-    answer = service.post(SUBSCRIBE, BASIC)
+def test_subscribing_returns_the_full_subscription(service: Api, account: Account) -> None:
+    response = service.post(SUBSCRIBE, BASIC)
 
-    body = answer.json()
-    assert answer.status_code == 201
+    body = response.json()
+    assert response.status_code == 201
     assert sorted(body["limits"]) == sorted(KEYS)
     assert (body["limits"]["exa_calls"], body["limits"]["video_calls"], body["limits"]["monthly_cost"]) == (
         100,
@@ -75,7 +75,7 @@ def test_subscribing_answers_with_everything_that_the_plan_says(service: Api, ac
         "pending": None,
         "grace_until": None,
     }
-    assert service.get(SHOW).json() == body
+    assert service.get(SUBSCRIPTION).json() == body
     assert service.get("accounts/acct_42/").json()["plan"]["slug"] == "basic"
 
 
@@ -88,7 +88,7 @@ def test_unlimited_is_null_and_not_allowed_is_0(service: Api, account: Account) 
 
 
 def test_an_account_without_a_subscription_has_the_default_plan(bound: Api) -> None:
-    body = bound.get(SHOW).json()
+    body = bound.get(SUBSCRIPTION).json()
 
     assert sorted(body["limits"]) == sorted(KEYS)
     assert (body["plan"]["slug"], body["cycle"], body["status"], body["amount_due_usd"]) == (
@@ -107,108 +107,110 @@ def test_a_yearly_subscribers_budget_resets_monthly(bound: Api, clock: Clock) ->
         "2027-11-01",
         {"2026-12-01T00:00:00Z"},
     )
-    clock.move_to(at("2027-03-10"))
-    assert {line["resets_at"] for line in bound.get(SHOW).json()["meters"]} == {"2027-04-01T00:00:00Z"}
+    clock.move_to(utc("2027-03-10"))
+    assert {line["resets_at"] for line in bound.get(SUBSCRIPTION).json()["meters"]} == {"2027-04-01T00:00:00Z"}
 
 
-def test_a_downgrade_is_told_as_pending(bound: Api) -> None:
+def test_a_downgrade_is_pending(bound: Api) -> None:
     bound.post(SUBSCRIBE, {"plan": "pro"})
-    answer = bound.post(SUBSCRIBE, BASIC)
+    response = bound.post(SUBSCRIBE, BASIC)
 
-    body = answer.json()
-    assert (answer.status_code, body["plan"]["slug"], body["amount_due_usd"]) == (200, "pro", "0")
+    body = response.json()
+    assert (response.status_code, body["plan"]["slug"], body["amount_due_usd"]) == (200, "pro", "0")
     assert (body["pending"]["plan"]["slug"], body["pending"]["cycle"]) == ("basic", "monthly")
 
 
-def test_cancelling_twice_is_once_and_subscribing_again_takes_it_back(bound: Api) -> None:
+def test_cancelling_twice_cancels_once_and_subscribing_again_resumes(bound: Api) -> None:
     bound.post(SUBSCRIBE, BASIC)
     first, second = bound.post("accounts/acct_42/cancel/", {}), bound.post("accounts/acct_42/cancel/", {})
 
     assert (first.status_code, first.json()["auto_renew"], second.json()) == (200, False, first.json())
     assert bound.post(SUBSCRIBE, BASIC).json()["auto_renew"] is True
-    kinds = [step["kind"] for step in bound.get("accounts/acct_42/renewals/").json()["results"]]
+    kinds = [event["kind"] for event in bound.get("accounts/acct_42/renewals/").json()["results"]]
     assert kinds == ["resumed", "cancel_planned", "subscribed"]
 
 
-def test_renewals_tell_fee_and_use(bound: Api, account: Account, now: datetime) -> None:
+def test_renewals_show_fee_and_usage(bound: Api, account: Account, now: datetime) -> None:
     bound.post(SUBSCRIBE, BASIC)
     record(account, now, {"cost_usd": "1.5", "usage": {"input_tokens": 3}})
-    subscriptions.roll(at("2026-12-01"))
+    subscriptions.renew_due(utc("2026-12-01"))
 
-    renewed, begun = bound.get("accounts/acct_42/renewals/").json()["results"]
+    renewed, subscribed = bound.get("accounts/acct_42/renewals/").json()["results"]
     assert (renewed["kind"], renewed["at"], renewed["amount_usd"]) == ("renewed", "2026-12-01T00:00:00Z", "29")
     assert renewed["usage"] == {"calls": 1, "tokens": 3, "cost_usd": "1.5"}
-    assert begun["lines"] == [
+    assert subscribed["lines"] == [
         {"text": "Basic, monthly, 2026-11-22 to 2026-11-30, 9 of 30 days of $29.00", "amount_usd": "8.7"}
     ]
 
 
-def test_statements_are_told_exactly_and_in_cents(bound: Api, account: Account, now: datetime) -> None:
-    on(account, billed_from="2026-11-01")
-    soft_plan("team", 1)
+def test_statements_show_exact_amounts_and_cents(bound: Api, account: Account, now: datetime) -> None:
+    set_billing_anchor(account, billed_from="2026-11-01")
+    create_soft_plan("team", 1)
     bound.post(SUBSCRIBE, {"plan": "team"})
     record(account, now, {"cost_usd": "1.333333333"})
-    statements.close_due(at("2026-12-04T01:00"))
+    statements.close_due(utc("2026-12-04T01:00"))
 
-    (one,) = bound.get("accounts/acct_42/statements/").json()["results"]
-    assert {name: one[name] for name in ("period", "total_usd", "amount_due_usd", "usage_usd", "included_usd")} == {
+    (statement,) = bound.get("accounts/acct_42/statements/").json()["results"]
+    assert {
+        name: statement[name] for name in ("period", "total_usd", "amount_due_usd", "usage_usd", "included_usd")
+    } == {
         "period": "2026-11",
         "total_usd": "3.333333333",
         "amount_due_usd": "3.33",
         "usage_usd": "1.333333333",
         "included_usd": "1",
     }
-    assert [(line["kind"], line["amount_usd"], line["rounded_usd"]) for line in one["lines"]] == [
+    assert [(line["kind"], line["amount_usd"], line["rounded_usd"]) for line in statement["lines"]] == [
         ("fee", "3", "3"),
         ("overage", "0.333333333", "0.33"),
     ]
-    assert (one["status"], one["due_at"]) == ("open", "2026-12-18T01:00:00Z")
+    assert (statement["status"], statement["due_at"]) == ("open", "2026-12-18T01:00:00Z")
 
 
 # Idempotency
 
 
-def test_the_same_key_and_request_is_answered_as_the_first_time(bound: Api, account: Account, now: datetime) -> None:
+def test_a_repeated_key_and_request_get_the_first_response(bound: Api, account: Account, now: datetime) -> None:
     first = bound.post(SUBSCRIBE, BASIC, **{"Idempotency-Key": "k1"})
     record(account, now, {"cost_usd": "1"})
     bound.post(SUBSCRIBE, {"plan": "pro"})
     before = stored()
-    again = bound.post(SUBSCRIBE, BASIC, **{"Idempotency-Key": "k1"})
+    repeated = bound.post(SUBSCRIBE, BASIC, **{"Idempotency-Key": "k1"})
 
-    assert (again.status_code, again.content) == (201, first.content)
+    assert (repeated.status_code, repeated.content) == (201, first.content)
     assert stored() == before
 
 
 def test_the_same_key_with_another_request_is_refused(bound: Api) -> None:
     bound.post(SUBSCRIBE, BASIC, **{"Idempotency-Key": "k1"})
     before = stored()
-    answer = bound.post(SUBSCRIBE, {"plan": "pro"}, **{"Idempotency-Key": "k1"})
+    response = bound.post(SUBSCRIBE, {"plan": "pro"}, **{"Idempotency-Key": "k1"})
 
-    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (409, "idempotency_conflict")
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (409, "idempotency_conflict")
     assert stored() == before
 
 
-def test_a_key_is_the_accounts_own_and_a_refusal_is_not_remembered(service: Api, bound: Api) -> None:
+def test_keys_are_per_account_and_a_refusal_is_not_remembered(service: Api, bound: Api) -> None:
     service.post("accounts/", {"external_id": "other"})
     assert service.post("accounts/other/subscribe/", {"plan": "never"}, **{"Idempotency-Key": "k"}).status_code == 422
     assert service.post("accounts/other/subscribe/", BASIC, **{"Idempotency-Key": "k"}).status_code == 201
     assert bound.post(SUBSCRIBE, {"plan": "pro"}, **{"Idempotency-Key": "k"}).status_code == 201
 
 
-def test_old_keys_are_forgotten(bound: Api, now: datetime) -> None:
+def test_old_keys_are_pruned(bound: Api, now: datetime) -> None:
     bound.post(SUBSCRIBE, BASIC, **{"Idempotency-Key": "k1"})
 
     assert idempotency.prune(now + timedelta(days=400)) == 0
     assert idempotency.prune(now + timedelta(days=400, seconds=1)) == 1
 
 
-# Who may
+# Permissions
 
 
-def test_a_key_without_manage_may_look_but_not_change(account: Account) -> None:
+def test_a_key_without_manage_may_read_but_not_change(account: Account) -> None:
     reader = Api("read", "ingest", "limits", account=account)
 
-    assert reader.get(SHOW).status_code == 200
+    assert reader.get(SUBSCRIPTION).status_code == 200
     for path in (SUBSCRIBE, "accounts/acct_42/cancel/"):
         assert reader.post(path, BASIC).status_code == 403
     assert stored() == (0, 0, 0, [1])
@@ -222,11 +224,11 @@ def test_staff_need_the_permission(account: Account, group: str | None, status: 
     client = Client()
     client.force_login(user)
 
-    answer = client.post(f"/api/v1/{SUBSCRIBE}", BASIC, content_type="application/json")
-    assert (answer.status_code, Subscription.objects.count()) == (status, int(status == 201))
+    response = client.post(f"/api/v1/{SUBSCRIBE}", BASIC, content_type="application/json")
+    assert (response.status_code, Subscription.objects.count()) == (status, int(status == 201))
 
 
-def test_a_customer_sees_but_may_not_subscribe(account: Account) -> None:
+def test_a_customer_may_read_but_not_subscribe(account: Account) -> None:
     user = User.objects.create_user("customer")
     Membership.objects.create(account=account, user=user)
     client = Client()
@@ -258,22 +260,22 @@ def test_a_customer_sees_but_may_not_subscribe(account: Account) -> None:
     ],
 )
 def test_a_bad_field_is_refused(bound: Api, body: dict[str, Any], code: str, attr: str) -> None:
-    answer = bound.post(SUBSCRIBE, body)
+    response = bound.post(SUBSCRIBE, body)
 
-    assert answer.status_code == 422
-    assert [(error["code"], error["attr"]) for error in answer.json()["errors"]] == [(code, attr)]
+    assert response.status_code == 422
+    assert [(error["code"], error["attr"]) for error in response.json()["errors"]] == [(code, attr)]
     assert stored() == (0, 0, 0, [1])
 
 
 @pytest.mark.parametrize("key", ["", "x" * 257])
 def test_a_bad_key_is_refused(bound: Api, key: str) -> None:
-    answer = bound.post(SUBSCRIBE, BASIC, **{"Idempotency-Key": key})
+    response = bound.post(SUBSCRIBE, BASIC, **{"Idempotency-Key": key})
 
-    assert (answer.status_code, answer.json()["errors"][0]["attr"]) == (422, "Idempotency-Key")
+    assert (response.status_code, response.json()["errors"][0]["attr"]) == (422, "Idempotency-Key")
     assert stored() == (0, 0, 0, [1])
 
 
-def test_nothing_to_cancel_and_a_body_that_says_something_are_refused(bound: Api) -> None:
+def test_cancelling_without_a_subscription_or_with_a_body_is_refused(bound: Api) -> None:
     assert bound.post("accounts/acct_42/cancel/", {}).json()["errors"][0]["code"] == "no_subscription"
     bound.post(SUBSCRIBE, BASIC)
     assert bound.post("accounts/acct_42/cancel/", {"at_once": True}).json()["errors"][0]["code"] == "unknown_field"
@@ -281,7 +283,7 @@ def test_nothing_to_cancel_and_a_body_that_says_something_are_refused(bound: Api
 
 
 @pytest.mark.parametrize("status", ["suspended", "past_due"])
-def test_who_has_not_paid_is_told_402_everywhere(bound: Api, account: Account, now: datetime, status: str) -> None:
+def test_an_unpaid_account_is_402_everywhere(bound: Api, account: Account, now: datetime, status: str) -> None:
     bound.post(SUBSCRIBE, BASIC)
     Subscription.objects.update(status=status, grace_until=now)
     Account.objects.update(config_version=99)
@@ -289,6 +291,6 @@ def test_who_has_not_paid_is_told_402_everywhere(bound: Api, account: Account, n
         (SUBSCRIBE, {"plan": "pro"}),
         ("reservations/", {"reservation_id": "r1", "operations": [{"provider": "exa", "count": 1}]}),
     ):
-        answer = bound.post(path, body)
-        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (402, "subscription_inactive")
+        response = bound.post(path, body)
+        assert (response.status_code, response.json()["errors"][0]["code"]) == (402, "subscription_inactive")
     assert Plan.objects.get(pk=Subscription.objects.get().plan_id).slug == "basic"

@@ -1,4 +1,4 @@
-"""`GET usage/summary/`: every figure of a period; both breakdowns add up to the total to the nano-dollar."""
+"""`GET usage/summary/`: the figures of a period; both breakdowns add up to its total to the nano-dollar."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from billing.models import Account, UsageDay, UsageLog
-from tests.billing.ledger_rows import NOW, record
+from tests.billing.ledger_rows import NOON, record
 from tests.conftest import Api
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.frozen_at(NOON)]
 
 
 def summary(api: Api, **query: str) -> dict[str, Any]:
-    answer = api.get("usage/summary/", **query)
-    assert answer.status_code == 200, answer.content
-    body: dict[str, Any] = answer.json()
+    response = api.get("usage/summary/", **query)
+    assert response.status_code == 200, response.content
+    body: dict[str, Any] = response.json()
     return body
 
 
@@ -98,16 +98,16 @@ def test_every_figure(service: Api) -> None:
     }
 
 
-def test_without_usage_there_is_nothing_to_divide_by(service: Api, account: Account) -> None:
-    shown = summary(service, account="acct_42")
+def test_without_usage_rates_and_averages_are_null(service: Api, account: Account) -> None:
+    body = summary(service, account="acct_42")
 
-    assert {name: shown[name] for name in ("total_cost_usd", "total_calls", "error_rate", "avg_response_time_ms")} == {
+    assert {name: body[name] for name in ("total_cost_usd", "total_calls", "error_rate", "avg_response_time_ms")} == {
         "total_cost_usd": "0",
         "total_calls": 0,
         "error_rate": None,
         "avg_response_time_ms": None,
     }
-    assert (shown["provider_breakdown"], shown["category_breakdown"], shown["top_providers"]) == ([], [], [])
+    assert (body["provider_breakdown"], body["category_breakdown"], body["top_providers"]) == ([], [], [])
 
 
 def test_unpriced_calls_alone_have_no_percentage(service: Api) -> None:
@@ -134,7 +134,7 @@ CATEGORIES = [None, "text", "embedding", "image", "image_edit", "video", "audio"
 
 
 @pytest.fixture
-def many(db: None) -> None:
+def many_logs(db: None) -> None:
     record(
         *(
             {
@@ -146,60 +146,60 @@ def many(db: None) -> None:
                 "cost_usd": f"{Decimal(n * n * 7 + 1).scaleb(-9):f}" if n % 4 else None,
                 "usage": {"input_tokens": n},
                 "status_code": 500 if n % 13 == 0 else 200,
-                "occurred_at": (NOW - timedelta(days=n % 40)).isoformat(),
+                "occurred_at": (NOON - timedelta(days=n % 40)).isoformat(),
             }
             for n in range(330)
         )
     )
 
 
-@pytest.mark.usefixtures("many")
+@pytest.mark.usefixtures("many_logs")
 @pytest.mark.parametrize("account", ["a0", "a1", "a2", None])
 @pytest.mark.parametrize("period", ["2026-10", "2026-11"])
 def test_both_breakdowns_add_up_to_the_total_and_to_the_log(service: Api, account: str | None, period: str) -> None:
-    shown = summary(service, period=period, **({"account": account} if account else {}))
+    body = summary(service, period=period, **({"account": account} if account else {}))
     logs = UsageLog.objects.filter(
         usage_day__startswith=period, **({"account__external_id": account} if account else {})
     )
     total = sum(logs.values_list("effective_nano", flat=True))
 
-    assert Decimal(shown["total_cost_usd"]) == Decimal(total).scaleb(-9) > 0
-    assert shown["total_calls"] == logs.count()
-    assert shown["unpriced_calls"] == logs.filter(is_priced=False).count()
-    assert shown["fallback_calls"] == logs.filter(confidence="fallback").count()
-    assert shown["errors"] == logs.filter(status_code=500).count()
+    assert Decimal(body["total_cost_usd"]) == Decimal(total).scaleb(-9) > 0
+    assert body["total_calls"] == logs.count()
+    assert body["unpriced_calls"] == logs.filter(is_priced=False).count()
+    assert body["fallback_calls"] == logs.filter(confidence="fallback").count()
+    assert body["errors"] == logs.filter(status_code=500).count()
     for outer, inner in (("provider_breakdown", "categories"), ("category_breakdown", "providers")):
-        lines = shown[outer]
-        assert sum(Decimal(line["cost_usd"]) for line in lines) == Decimal(shown["total_cost_usd"])
+        lines = body[outer]
+        assert sum(Decimal(line["cost_usd"]) for line in lines) == Decimal(body["total_cost_usd"])
         assert [Decimal(line["cost_usd"]) for line in lines] == sorted(
             (Decimal(line["cost_usd"]) for line in lines), reverse=True
         )
         for name in ("calls", "tokens"):
-            assert sum(line[name] for line in lines) == shown[f"total_{name}"]
+            assert sum(line[name] for line in lines) == body[f"total_{name}"]
         for line in lines:
-            assert sum(Decimal(part["cost_usd"]) for part in line[inner]) == Decimal(line["cost_usd"])
-            assert sum(part["calls"] for part in line[inner]) == line["calls"]
-    assert sum(line["unpriced_calls"] for line in shown["provider_breakdown"]) == shown["unpriced_calls"]
-    assert [chip["provider"] for chip in shown["top_providers"]] == [
-        line["provider"] for line in shown["provider_breakdown"][:5]
+            assert sum(Decimal(inner_line["cost_usd"]) for inner_line in line[inner]) == Decimal(line["cost_usd"])
+            assert sum(inner_line["calls"] for inner_line in line[inner]) == line["calls"]
+    assert sum(line["unpriced_calls"] for line in body["provider_breakdown"]) == body["unpriced_calls"]
+    assert [provider["provider"] for provider in body["top_providers"]] == [
+        line["provider"] for line in body["provider_breakdown"][:5]
     ]
 
 
-@pytest.mark.usefixtures("many")
+@pytest.mark.usefixtures("many_logs")
 def test_the_platform_is_the_sum_of_its_accounts(service: Api) -> None:
     platform = summary(service)
-    parts = [summary(service, account=name) for name in ("a0", "a1", "a2")]
+    summaries = [summary(service, account=name) for name in ("a0", "a1", "a2")]
 
     names = ("total_calls", "total_tokens", "errors", "unpriced_calls", "fallback_calls")
     totals: Counter[str] = Counter()
-    for part in parts:
-        totals.update({name: part[name] for name in names})
+    for figures in summaries:
+        totals.update({name: figures[name] for name in names})
     assert {name: platform[name] for name in names} == dict(totals)
-    assert Decimal(platform["total_cost_usd"]) == sum(Decimal(part["total_cost_usd"]) for part in parts)
+    assert Decimal(platform["total_cost_usd"]) == sum(Decimal(figures["total_cost_usd"]) for figures in summaries)
     assert (platform["account"], platform["starts_at"]) == (None, "2026-11-01T00:00:00Z")
 
 
-def test_an_unreviewed_provider_is_shown_under_its_own_slug(service: Api) -> None:
+def test_an_unreviewed_provider_is_labelled_with_its_slug(service: Api) -> None:
     record({"served_by": "New Company"})
     (line,) = summary(service, account="a")["provider_breakdown"]
     assert (line["provider"], line["label"]) == ("new-company", "new-company")
@@ -214,14 +214,14 @@ def test_an_unreviewed_provider_is_shown_under_its_own_slug(service: Api) -> Non
         ("America/New_York", 1, "2026-11", "2026-11-01T04:00:00Z", "2026-12-01T05:00:00Z"),
     ],
 )
-def test_the_current_period_is_the_accounts_own(
+def test_the_current_period_follows_the_accounts_own_schedule(
     service: Api, zone: str, anchor: int, period: str, starts_at: str, ends_at: str
 ) -> None:
     service.post("accounts/", {"external_id": "a", "timezone": zone, "anchor_day": anchor})
-    shown = summary(service, account="a")
+    body = summary(service, account="a")
 
-    assert (shown["period"], shown["starts_at"], shown["ends_at"]) == (period, starts_at, ends_at)
-    assert summary(service, account="a", period=period) == shown
+    assert (body["period"], body["starts_at"], body["ends_at"]) == (period, starts_at, ends_at)
+    assert summary(service, account="a", period=period) == body
 
 
 @pytest.mark.parametrize(
@@ -229,29 +229,29 @@ def test_the_current_period_is_the_accounts_own(
     ["2026", "2026-13", "2026-1", "0000-01", "9999-12", "1999-12", "2026-11-01", "x" * 7, "2026-1\x00"],
 )
 @pytest.mark.parametrize("account", ["", "acct_42"])
-def test_a_period_that_is_none_is_422(service: Api, account: str, period: str) -> None:
+def test_an_invalid_period_is_422(service: Api, account: str, period: str) -> None:
     service.post("accounts/", {"external_id": "acct_42"})
-    answer = service.get("usage/summary/", period=period, account=account)
+    response = service.get("usage/summary/", period=period, account=account)
 
-    assert answer.status_code == 422
-    assert [(error["code"], error["attr"]) for error in answer.json()["errors"]] == [("invalid", "period")]
+    assert response.status_code == 422
+    assert [(error["code"], error["attr"]) for error in response.json()["errors"]] == [("invalid", "period")]
 
 
 @pytest.mark.parametrize("account", ["nobody", "ACCT_42", "acct_42 ", "a/b", "\x00", "x" * 500])
 def test_an_unknown_account_is_404(service: Api, account: str) -> None:
     service.post("accounts/", {"external_id": "acct_42"})
-    answer = service.get("usage/summary/", account=account)
+    response = service.get("usage/summary/", account=account)
 
-    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (404, "not_found")
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (404, "not_found")
     assert Account.objects.count() == 1
 
 
-def test_a_total_beyond_64_bits_is_refused_whole(service: Api) -> None:
+def test_a_total_beyond_64_bits_is_refused(service: Api) -> None:
     record({"account": "a"})
     UsageDay.objects.update(cost_nano=9 * 10**18 - 10**9)
     event = {"account": "a", "provider": "openai", "model": "gpt-4o"}
-    answers = [service.post("usage/", {**event, "event_id": f"big{n}", "cost_usd": str(n)}) for n in (1, 2)]
+    responses = [service.post("usage/", {**event, "event_id": f"big{n}", "cost_usd": str(n)}) for n in (1, 2)]
 
-    assert [answer.status_code for answer in answers] == [201, 422]
-    assert answers[1].json()["errors"][0]["code"] == "max_value"
+    assert [response.status_code for response in responses] == [201, 422]
+    assert responses[1].json()["errors"][0]["code"] == "max_value"
     assert (UsageLog.objects.count(), UsageDay.objects.get().cost_nano) == (2, 9 * 10**18)

@@ -1,4 +1,4 @@
-"""`POST usage/`: one event or a batch, and every answer that it gives."""
+"""`POST usage/`: every response to one event and to a batch."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ EVENT = {
 
 
 def test_one_event_is_accepted(bound: Api) -> None:
-    answer = bound.post("usage/", EVENT)
+    response = bound.post("usage/", EVENT)
 
-    assert answer.status_code == 201
-    assert answer.json() == {
+    assert response.status_code == 201
+    assert response.json() == {
         "event_id": "e1",
         "status": "accepted",
         "id": str(UsageLog.objects.get().id),
@@ -34,31 +34,31 @@ def test_one_event_is_accepted(bound: Api) -> None:
     }
 
 
-def test_a_repeat_answers_with_the_first_result(bound: Api) -> None:
+def test_a_duplicate_gets_the_first_result(bound: Api) -> None:
     first = bound.post("usage/", EVENT).json()
-    again = bound.post("usage/", {**EVENT, "method": "POST", "metadata": {}})
+    repeated = bound.post("usage/", {**EVENT, "method": "POST", "metadata": {}})
 
-    assert again.status_code == 200
-    assert again.json() == {**first, "status": "duplicate"}
+    assert repeated.status_code == 200
+    assert repeated.json() == {**first, "status": "duplicate"}
     assert UsageDay.objects.get().calls == 1
 
 
-def test_other_content_under_a_stored_id_is_a_conflict(bound: Api) -> None:
+def test_other_content_with_a_stored_id_is_a_conflict(bound: Api) -> None:
     bound.post("usage/", EVENT)
-    answer = bound.post("usage/", {**EVENT, "model": "gpt-4o-mini"})
+    response = bound.post("usage/", {**EVENT, "model": "gpt-4o-mini"})
 
-    assert answer.status_code == 409
-    assert answer.json()["errors"][0]["code"] == "event_conflict"
+    assert response.status_code == 409
+    assert response.json()["errors"][0]["code"] == "event_conflict"
     assert UsageLog.objects.get().model_used == "gpt-4o"
 
 
-def test_one_bad_event_of_a_hundred_spoils_only_itself(bound: Api) -> None:
+def test_a_bad_event_of_a_batch_is_rejected_alone(bound: Api) -> None:
     batch: list[dict[str, Any]] = [{**EVENT, "event_id": f"e{index}"} for index in range(100)]
     batch[17]["usage"] = {"input_tokens": -1}
-    answer = bound.post("usage/", {"events": batch})
+    response = bound.post("usage/", {"events": batch})
 
-    assert answer.status_code == 207
-    body = answer.json()
+    assert response.status_code == 207
+    body = response.json()
     assert (body["accepted"], body["duplicates"], body["rejected"]) == (99, 0, 1)
     assert body["results"][17] == {
         "index": 17,
@@ -75,24 +75,24 @@ def test_one_bad_event_of_a_hundred_spoils_only_itself(bound: Api) -> None:
     assert sum(UsageDay.objects.values_list("calls", flat=True)) == 99
 
 
-def test_a_batch_of_nothing_but_bad_events_is_422(bound: Api) -> None:
-    answer = bound.post("usage/", {"events": [{"event_id": "a"}, 3]})
+def test_a_batch_of_only_bad_events_is_422(bound: Api) -> None:
+    response = bound.post("usage/", {"events": [{"event_id": "a"}, 3]})
 
-    assert answer.status_code == 422
-    assert [line["errors"][0]["attr"] for line in answer.json()["results"]] == ["events.0.provider", "events.1"]
+    assert response.status_code == 422
+    assert [result["errors"][0]["attr"] for result in response.json()["results"]] == ["events.0.provider", "events.1"]
     assert not UsageLog.objects.exists()
 
 
-def test_a_service_key_makes_the_account_that_it_names(service: Api) -> None:
-    answer = service.post("usage/", {**EVENT, "account": "new one"})
+def test_a_service_key_creates_the_account_that_it_names(service: Api) -> None:
+    response = service.post("usage/", {**EVENT, "account": "new one"})
 
-    assert answer.status_code == 201
+    assert response.status_code == 201
     assert Account.objects.get().external_id == "new one"
 
 
-def test_a_refused_event_makes_no_account(service: Api) -> None:
-    answer = service.post("usage/", {**EVENT, "account": "new one", "occurred_at": "2020-01-01T00:00:00Z"})
+def test_a_refused_event_creates_no_account(service: Api) -> None:
+    response = service.post("usage/", {**EVENT, "account": "new one", "occurred_at": "2020-01-01T00:00:00Z"})
 
-    assert answer.status_code == 422
-    assert answer.json()["errors"][0]["attr"] == "occurred_at"
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["attr"] == "occurred_at"
     assert not Account.objects.exists()

@@ -1,4 +1,4 @@
-"""`POST usage/logs/{id}/void/`: the call counts no more, once; the log stays, and tells both."""
+"""`POST usage/logs/{id}/void/`: the call no longer counts; the log stays and shows the correction."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from pytest_django import DjangoAssertNumQueries
 from billing.accounts import access
 from billing.corrections import corrections
 from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageLog
-from tests.billing.faults import CORRECTED
-from tests.billing.ledger_rows import NOW, assert_equal, record, rollups
+from tests.billing.faults import CORRECTION_QUERIES
+from tests.billing.ledger_rows import NOON, assert_ledger_consistent, record, rollups
 from tests.conftest import Api
 
 pytestmark = pytest.mark.django_db
 
 USAGE = {"input_tokens": 1000, "output_tokens": 500}  # 0.0075 USD
 REASON = {"reason": "sent twice"}
-QUERIES = 14 + CORRECTED  # the transaction: lock, closed periods, log, log, adjustment, batch, the rollups, its ends
-EMPTY = "usage_days", "usage_models", "platform_days"
+# The transaction: lock, closed periods, log, log, adjustment, batch, the rollups, BEGIN and COMMIT.
+QUERIES = 14 + CORRECTION_QUERIES
+ROLLUP_TABLES = "usage_days", "usage_models", "platform_days"
 
 
-def recorded(**event: Any) -> str:
+def record_log(**event: Any) -> str:
     (result,) = record({"cost_usd": None, "usage": USAGE, **event})
     return str(result.id)
 
@@ -36,18 +37,19 @@ def void(api: Api, log: str, body: Any = REASON) -> Any:
 
 def nothing_changed(log: str) -> bool:
     stored = UsageLog.objects.get(pk=log)
-    kept = (stored.voided_at, stored.effective_nano) == (None, stored.cost_total)
-    return kept and not UsageAdjustment.objects.exists() and not CorrectionBatch.objects.exists()
+    unchanged = (stored.voided_at, stored.effective_nano) == (None, stored.cost_total)
+    return unchanged and not UsageAdjustment.objects.exists() and not CorrectionBatch.objects.exists()
 
 
-def test_a_voided_call_counts_no_more_and_is_told_as_it_was(service: Api) -> None:
-    log = recorded()
+@pytest.mark.frozen_at("2026-11-22T12:00")
+def test_a_voided_call_no_longer_counts_and_shows_its_correction(service: Api) -> None:
+    log = record_log()
     before = service.get(f"usage/logs/{log}/").json()
-    answer = void(service, log)
+    response = void(service, log)
 
     (adjustment,) = UsageAdjustment.objects.all()
-    row = answer.json()
-    told = {
+    row = response.json()
+    expected = {
         "id": str(adjustment.id),
         "kind": "void",
         "delta_usd": "-0.0075",
@@ -61,18 +63,19 @@ def test_a_voided_call_counts_no_more_and_is_told_as_it_was(service: Api) -> Non
         "reverts": None,
         "reverted_by": None,
     }
-    assert answer.status_code == 200
-    assert row["adjustments"] == [told]
+    assert response.status_code == 200
+    assert row["adjustments"] == [expected]
     assert (row["cost_usd"], row["original_cost_usd"], row["voided"], row["priced"]) == ("0", "0.0075", True, True)
     assert {name for name in row if row[name] != before[name]} <= {"cost_usd", "voided", "adjustments", "explanation"}
     assert row == service.get(f"usage/logs/{log}/").json()
     assert (adjustment.details, adjustment.actor) == ({"before": {"nano": 7_500_000}}, str(service.key))
-    assert_equal()
+    assert_ledger_consistent()
 
 
-def test_list_csv_summary_and_totals_agree_afterwards(service: Api) -> None:
-    log = recorded()
-    recorded(event_id="other", usage={"input_tokens": 2000})
+@pytest.mark.frozen_at("2026-11-22T12:00")
+def test_list_csv_summary_and_totals_agree_after_a_void(service: Api) -> None:
+    log = record_log()
+    record_log(event_id="other", usage={"input_tokens": 2000})
     void(service, log)
 
     listed = {row["event_id"]: row["cost_usd"] for row in service.get("usage/logs/", account="a").json()["results"]}
@@ -87,23 +90,24 @@ def test_list_csv_summary_and_totals_agree_afterwards(service: Api) -> None:
     assert [row["event_id"] for row in service.get("usage/logs/", account="a", voided="true").json()["results"]] == [
         "e0"
     ]
-    assert_equal()
+    assert_ledger_consistent()
 
 
-def test_a_second_time_changes_nothing_and_answers_the_same(service: Api, bound: Api) -> None:
-    log = recorded(account="acct_42")
+def test_a_second_void_changes_nothing_and_gets_the_same_response(service: Api, bound: Api) -> None:
+    log = record_log(account="acct_42")
     first = void(service, log)
     stored = list(CorrectionBatch.objects.values())
-    again = void(bound, log, {"reason": "another reason"})
+    repeated = void(bound, log, {"reason": "another reason"})
 
-    assert (again.status_code, again.json()) == (200, first.json())
+    assert (repeated.status_code, repeated.json()) == (200, first.json())
     assert list(CorrectionBatch.objects.values()) == stored
     assert UsageAdjustment.objects.count() == 1
-    assert_equal()
+    assert_ledger_consistent()
 
 
-def test_a_void_is_a_batch_of_its_own_that_is_over(service: Api) -> None:
-    log = recorded()
+@pytest.mark.frozen_at("2026-11-22T12:00")
+def test_a_void_is_a_finished_batch_of_its_own(service: Api) -> None:
+    log = record_log()
     void(service, log)
 
     batch = CorrectionBatch.objects.get()
@@ -114,64 +118,64 @@ def test_a_void_is_a_batch_of_its_own_that_is_over(service: Api) -> None:
         {"log": log},
     )
     assert (batch.logs, batch.skipped, batch.delta_nano) == (1, 0, -7_500_000)
-    assert (batch.created_at, batch.finished_at, batch.reverted_at) == (NOW, NOW, None)
+    assert (batch.created_at, batch.finished_at, batch.reverted_at) == (NOON, NOON, None)
     assert UsageAdjustment.objects.get().batch == batch.id
 
 
-def test_a_call_without_a_price_is_worth_nothing_once_it_is_void(service: Api) -> None:
-    row = void(service, recorded(model="nobody-knows")).json()
+def test_a_voided_unpriced_call_costs_0(service: Api) -> None:
+    row = void(service, record_log(model="nobody-knows")).json()
 
     assert (row["cost_usd"], row["original_cost_usd"], row["priced"], row["voided"]) == ("0", None, False, True)
     assert service.get("usage/summary/", account="a").json()["unpriced_calls"] == 0
-    assert_equal()
+    assert_ledger_consistent()
 
 
-def test_a_void_is_reverted_by_another_fact(service: Api) -> None:
-    log = recorded()
-    right = rollups()
+def test_a_void_is_reverted_by_another_adjustment(service: Api) -> None:
+    log = record_log()
+    before = rollups()
     void(service, log)
-    assert rollups() == {table: [] for table in EMPTY}
+    assert rollups() == {table: [] for table in ROLLUP_TABLES}
     first = UsageAdjustment.objects.get()
-    corrections.revert_one(first, reason="was right", actor="ann", at=NOW)
+    corrections.revert_adjustment(first, reason="was right", actor="ann", at=NOON)
 
     row = service.get(f"usage/logs/{log}/").json()
     second = UsageAdjustment.objects.get(kind="revert")
     assert (row["cost_usd"], row["voided"]) == ("0.0075", False)
-    assert [(one["kind"], one["delta_usd"]) for one in row["adjustments"]] == [
+    assert [(adjustment["kind"], adjustment["delta_usd"]) for adjustment in row["adjustments"]] == [
         ("void", "-0.0075"),
         ("revert", "0.0075"),
     ]
     assert (second.details, second.actor) == ({"reverts": str(first.id), "kind": "void"}, "ann")
     first.refresh_from_db()
     assert first.reverted_by == second.id
-    assert rollups() == right
-    assert_equal()
+    assert rollups() == before
+    assert_ledger_consistent()
 
 
-def test_what_was_reverted_can_be_voided_again(service: Api) -> None:
-    log = recorded()
+def test_a_reverted_void_can_be_repeated(service: Api) -> None:
+    log = record_log()
     void(service, log)
-    corrections.revert_one(UsageAdjustment.objects.get(), reason="x", actor="ann", at=NOW)
+    corrections.revert_adjustment(UsageAdjustment.objects.get(), reason="x", actor="ann", at=NOON)
     void(service, log)
 
     assert UsageLog.objects.get().effective_nano == 0
     assert UsageAdjustment.objects.filter(kind="void").count() == 2
-    assert_equal()
+    assert_ledger_consistent()
 
 
-def test_a_correction_is_reverted_once_and_a_revert_never(service: Api) -> None:
-    void(service, recorded())
+def test_a_correction_is_reverted_at_most_once_and_a_revert_never(service: Api) -> None:
+    void(service, record_log())
     first = UsageAdjustment.objects.get()
-    corrections.revert_one(first, reason="x", actor="ann", at=NOW)
+    corrections.revert_adjustment(first, reason="x", actor="ann", at=NOON)
     stored = (list(UsageAdjustment.objects.values()), list(CorrectionBatch.objects.values()))
 
-    for one in (first, UsageAdjustment.objects.get(kind="revert")):
+    for adjustment in (first, UsageAdjustment.objects.get(kind="revert")):
         with pytest.raises(corrections.NotReverted):
-            corrections.revert_one(one, reason="x", actor="ann", at=NOW)
+            corrections.revert_adjustment(adjustment, reason="x", actor="ann", at=NOON)
     assert (list(UsageAdjustment.objects.values()), list(CorrectionBatch.objects.values())) == stored
 
 
-BAD = [
+BAD_FIELDS = [
     ({}, "required", "reason"),
     ({"reason": ""}, "min_length", "reason"),
     ({"reason": "x" * 501}, "max_length", "reason"),
@@ -183,12 +187,12 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("body", "code", "attr"), BAD)
+@pytest.mark.parametrize(("body", "code", "attr"), BAD_FIELDS)
 def test_a_bad_field_is_422_and_changes_nothing(service: Api, body: Any, code: str, attr: str) -> None:
-    log = recorded()
-    answer = void(service, log, body)
+    log = record_log()
+    response = void(service, log, body)
 
-    assert (answer.status_code, answer.json()["errors"][0]["code"], answer.json()["errors"][0]["attr"]) == (
+    assert (response.status_code, response.json()["errors"][0]["code"], response.json()["errors"][0]["attr"]) == (
         422,
         code,
         attr,
@@ -198,35 +202,35 @@ def test_a_bad_field_is_422_and_changes_nothing(service: Api, body: Any, code: s
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"reason": "a", "reason": "b"}', b'{"reason": NaN}', b"\xff"])
 def test_a_bad_body_is_400_and_changes_nothing(service: Api, body: bytes) -> None:
-    log = recorded()
-    answer = service.client.post(f"/api/v1/usage/logs/{log}/void/", body, content_type="application/json")
+    log = record_log()
+    response = service.client.post(f"/api/v1/usage/logs/{log}/void/", body, content_type="application/json")
 
-    assert answer.status_code == 400
+    assert response.status_code == 400
     assert nothing_changed(log)
 
 
 @pytest.mark.parametrize("reason", ["x" * 500, "=1+1", "<script>", "ünïcode 🎈"])
-def test_any_printable_reason_is_kept_exactly(service: Api, reason: str) -> None:
-    assert void(service, recorded(), {"reason": reason}).json()["adjustments"][0]["reason"] == reason
+def test_a_printable_reason_is_stored_exactly(service: Api, reason: str) -> None:
+    assert void(service, record_log(), {"reason": reason}).json()["adjustments"][0]["reason"] == reason
 
 
 def test_an_unknown_log_is_404(service: Api) -> None:
-    log = recorded()
+    log = record_log()
 
     assert void(service, str(uuid.uuid4())).status_code == 404
     assert nothing_changed(log)
 
 
 def test_another_accounts_log_is_404(bound: Api) -> None:
-    log = recorded(account="theirs")
-    answer, nothing = void(bound, log), void(bound, str(uuid.uuid4()))
+    log = record_log(account="theirs")
+    response, nothing = void(bound, log), void(bound, str(uuid.uuid4()))
 
-    assert (answer.status_code, answer.content) == (404, nothing.content)
+    assert (response.status_code, response.content) == (404, nothing.content)
     assert nothing_changed(log)
 
 
 def test_a_key_without_the_scope_is_403(account: Account) -> None:
-    log = recorded()
+    log = record_log()
 
     assert void(Api("ingest", "read", "limits"), log).status_code == 403
     assert nothing_changed(log)
@@ -253,11 +257,11 @@ def staff(*permissions: str, group: str = "") -> Client:
     ],
 )
 def test_staff_need_the_permission_to_correct(db: None, permissions: tuple[str, ...], group: str, status: int) -> None:
-    log = recorded()
+    log = record_log()
     client = staff(*permissions, group=group)
-    answer = client.post(f"/api/v1/usage/logs/{log}/void/", REASON, content_type="application/json")
+    response = client.post(f"/api/v1/usage/logs/{log}/void/", REASON, content_type="application/json")
 
-    assert answer.status_code == status
+    assert response.status_code == status
     assert nothing_changed(log) is (status != 200)
     if status == 200:
         assert UsageAdjustment.objects.get().actor == "ann"
@@ -267,17 +271,17 @@ def test_staff_need_the_permission_to_correct(db: None, permissions: tuple[str, 
 def test_the_number_of_queries_is_fixed(
     service: Api, django_assert_num_queries: DjangoAssertNumQueries, others: int
 ) -> None:
-    log = recorded()
+    log = record_log()
     record(*({"event_id": f"o{number}"} for number in range(others)))
-    access.note_use(service.key, at=NOW)
+    access.record_key_use(service.key, at=NOON)
     service.get("usage/logs/")
     with django_assert_num_queries(QUERIES):
         void(service, log)
 
 
-def test_the_groups_see_what_corrections_leave(db: None) -> None:
-    seen = {"billing.view_correctionbatch", "billing.view_closedperiod"}
+def test_the_groups_may_view_batches_and_closed_periods(db: None) -> None:
+    permissions = {"billing.view_correctionbatch", "billing.view_closedperiod"}
     for group in ("Viewer", "Operator"):
         user = User.objects.create_user(group, is_staff=True)
         user.groups.add(Group.objects.get(name=group))
-        assert {name for name in seen if user.has_perm(name)} == seen
+        assert {name for name in permissions if user.has_perm(name)} == permissions

@@ -1,4 +1,4 @@
-"""What stands in an archive's way is told, and nothing is lost by it: corrections, damaged files, figures that differ."""
+"""The archive job reports what stops it and loses no logs: corrections, damaged files, totals that differ."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from billing.corrections import corrections
 from billing.errors import Refused
 from billing.limits import operations, reservations
 from billing.limits.operations import Operation
-from billing.limits.reservations import Wanted
+from billing.limits.reservations import ReservationRequest
 from billing.models import Account, Archive, Statement, UsageAdjustment, UsageDay, UsageLog, UsageReservation
 from billing.recording.metered_call import metered_call
 from lib import gzip_parts
 from tests.billing import archived_periods
-from tests.billing.archived_periods import CALLS, CLOSED, DUE, HOUR, IN_OCTOBER
-from tests.billing.caps import cap
-from tests.billing.ledger_rows import NOW, assert_equal, record, rollups, run, set_price, unnamed
+from tests.billing.archived_periods import CLOSED_AT, DUE_AT, HOUR, IN_OCTOBER, OCTOBER_CALLS
+from tests.billing.ledger_rows import NOON, assert_ledger_consistent, clear_detection, record, rollups, run, set_price
+from tests.billing.plan_limits import set_limits
 from tests.conftest import Api
 from tests.frozen_clock import Clock
 
@@ -40,7 +40,7 @@ def folder(settings: Any, tmp_path: Path) -> Path:
     return tmp_path / "archive"
 
 
-def file_of(folder: Path, account: str = "a") -> Path:
+def file_path(folder: Path, account: str = "a") -> Path:
     return folder / f"account-{Account.objects.get(external_id=account).pk}" / "2026-10-01.csv.gz"
 
 
@@ -50,62 +50,62 @@ def void(event_id: str, at: datetime) -> UsageAdjustment:
     return UsageAdjustment.objects.get(kind="void", log=log, reverted_by=None)
 
 
-def test_corrections_of_before_and_after_the_closing_go_with_their_logs() -> None:
-    record(*CALLS, at=IN_OCTOBER)
-    early = void("e0", IN_OCTOBER)
-    archived_periods.close()
-    void("e2", CLOSED)
-    corrections.revert_one(early, reason="x", actor="ann", at=CLOSED)
+def test_corrections_before_and_after_closing_are_archived_with_their_logs() -> None:
+    record(*OCTOBER_CALLS, at=IN_OCTOBER)
+    early_void = void("e0", IN_OCTOBER)
+    archived_periods.close_periods()
+    void("e2", CLOSED_AT)
+    corrections.revert_adjustment(early_void, reason="x", actor="ann", at=CLOSED_AT)
     set_price("brand-new-1", input_tokens="5")
     run("reprice")
-    assert_equal()
+    assert_ledger_consistent()
     before = rollups(), list(Statement.objects.values()), list(UsageAdjustment.objects.order_by("id").values())
 
-    archived_periods.archive()
+    archived_periods.export_and_delete()
     assert UsageLog.objects.count() == 0
     assert (
         rollups(),
         list(Statement.objects.values()),
         list(UsageAdjustment.objects.order_by("id").values()),
     ) == before
-    assert_equal()
+    assert_ledger_consistent()
 
 
-def test_drift_of_totals_whose_logs_are_archived_is_found_and_put_right() -> None:
-    archived_periods.october()
-    archived_periods.archive()
-    right = rollups()
+def test_drift_in_totals_of_archived_logs_is_reported_and_repaired() -> None:
+    archived_periods.record_october()
+    archived_periods.export_and_delete()
+    expected = rollups()
     UsageDay.objects.filter(account__external_id="a", day="2026-10-20", category="search").update(calls=F("calls") + 3)
 
     assert "calls is 4, should be 1" in run("verify_ledger").out
     run("rebuild_rollups")
-    assert rollups() == right
-    assert_equal()
+    assert rollups() == expected
+    assert_ledger_consistent()
 
 
-def test_nothing_corrects_a_period_once_its_archive_is_begun(service: Api) -> None:
-    archived_periods.october()
+def test_a_period_cannot_be_corrected_once_its_archive_has_begun(service: Api) -> None:
+    archived_periods.record_october()
     set_price("brand-new-1", input_tokens="5")
     batch = run("reprice", "--reason", "first").lines[-1].partition("Batch ")[2].rstrip(".")
-    archived_periods.run(DUE)
+    archived_periods.run_job(DUE_AT)
     before = list(UsageLog.objects.order_by("id").values()), UsageAdjustment.objects.count()
 
     log = UsageLog.objects.get(event_id="e0", account__external_id="a")
-    answer = service.post(f"usage/logs/{log.pk}/void/", {"reason": "late"})
-    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (409, "archived")
+    response = service.post(f"usage/logs/{log.pk}/void/", {"reason": "late"})
+    assert (response.status_code, response.json()["errors"][0]["code"]) == (409, "archived")
     set_price("brand-new-1", input_tokens="9")
     assert run("reprice", "--model", "brand-new-1").status == 0
-    end = run("reprice", "--revert", batch)
-    assert (end.status, "1 skipped" in end.out) == (0, True), end.out
-    with pytest.raises(corrections.NotReverted, match="archived with its period"):
-        corrections.revert_one(UsageAdjustment.objects.get(kind="reprice"), reason="x", actor="ann", at=DUE)
+    result = run("reprice", "--revert", batch)
+    assert (result.status, "1 skipped" in result.out) == (0, True), result.out
+    with pytest.raises(corrections.NotReverted, match="its period is archived"):
+        corrections.revert_adjustment(UsageAdjustment.objects.get(kind="reprice"), reason="x", actor="ann", at=DUE_AT)
     assert (list(UsageLog.objects.order_by("id").values()), UsageAdjustment.objects.count()) == before
 
-    archived_periods.run(DUE + HOUR)
-    with pytest.raises(corrections.NotReverted, match="archived with its period"):
-        corrections.revert_one(UsageAdjustment.objects.get(kind="reprice"), reason="x", actor="ann", at=DUE)
+    archived_periods.run_job(DUE_AT + HOUR)
+    with pytest.raises(corrections.NotReverted, match="its period is archived"):
+        corrections.revert_adjustment(UsageAdjustment.objects.get(kind="reprice"), reason="x", actor="ann", at=DUE_AT)
     assert service.get(f"usage/logs/{log.pk}/").status_code == 404
-    assert_equal()
+    assert_ledger_consistent()
 
 
 def _differing_totals() -> Callable[[], object]:
@@ -114,62 +114,65 @@ def _differing_totals() -> Callable[[], object]:
 
 
 def _another_statement() -> Callable[[], object]:
-    mine = Statement.objects.filter(account__external_id="a")
-    mine.update(calls=F("calls") + 1)
-    return lambda: mine.update(calls=F("calls") - 1)
+    statement = Statement.objects.filter(account__external_id="a")
+    statement.update(calls=F("calls") + 1)
+    return lambda: statement.update(calls=F("calls") - 1)
 
 
 def _nameless() -> Callable[[], object]:
-    unnamed(event_id="e2")
+    clear_detection(event_id="e2")
     return lambda: run("backfill_actual_providers")
 
 
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (_differing_totals, "Its logs do not add up to its totals: `manage.py verify_ledger` tells the differences."),
+        (
+            _differing_totals,
+            "The logs do not add up to the totals. Run `manage.py verify_ledger` for details.",
+        ),
         (
             _another_statement,
-            "Its logs do not add up to its statement: `manage.py verify_ledger` tells the differences.",
+            "The logs do not add up to the statement. Run `manage.py verify_ledger` for details.",
         ),
-        (_nameless, "It has logs not yet detected: `manage.py backfill_actual_providers` names them."),
+        (_nameless, "Some logs have no detected provider. Run `manage.py backfill_actual_providers`."),
     ],
 )
-def test_a_period_that_is_not_right_is_not_archived_until_it_is(
+def test_an_inconsistent_period_is_not_archived_until_it_is_repaired(
     spoil: Callable[[], Callable[[], object]], message: str, folder: Path
 ) -> None:
-    archived_periods.october()
-    mend = spoil()
+    archived_periods.record_october()
+    repair = spoil()
 
-    told = archived_periods.run(DUE)
-    assert told == "0 logs of closed periods deleted; 1 archives do not go on: *Archives* in the admin tells why."
-    assert archived_periods.states() == {"a": message, "b": "exported"}
-    assert list(file_of(folder).parent.iterdir()) == []
-    assert archived_periods.run(DUE + HOUR).startswith("1 logs of closed periods deleted; 1 archives")
+    outcome = archived_periods.run_job(DUE_AT)
+    assert outcome == "0 logs of closed periods deleted; 1 archives failed. See Archives in the admin for the reasons."
+    assert archived_periods.archive_states() == {"a": message, "b": "exported"}
+    assert list(file_path(folder).parent.iterdir()) == []
+    assert archived_periods.run_job(DUE_AT + HOUR).startswith("1 logs of closed periods deleted; 1 archives")
     assert UsageLog.objects.filter(account__external_id="a").count() == 5
 
-    mend()
-    assert archived_periods.run(DUE + 2 * HOUR) == "0 logs of closed periods deleted"
-    assert archived_periods.run(DUE + 3 * HOUR) == "4 logs of closed periods deleted"
-    assert_equal()
+    repair()
+    assert archived_periods.run_job(DUE_AT + 2 * HOUR) == "0 logs of closed periods deleted"
+    assert archived_periods.run_job(DUE_AT + 3 * HOUR) == "4 logs of closed periods deleted"
+    assert_ledger_consistent()
 
 
-def test_many_that_are_held_up_leave_others_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive_job, "AGAIN", 1, raising=False)
+def test_failed_archives_do_not_block_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive_job, "MAX_RETRIES", 1)
     names = ("t0", "t1", "t2", "t3", "well")
     record(*({"account": name} for name in names), at=IN_OCTOBER)
-    archived_periods.close()
+    archived_periods.close_periods()
     UsageDay.objects.exclude(account__external_id="well").update(calls=F("calls") + 1)
-    monkeypatch.setattr("lib.retention.run.__kwdefaults__", {"batches": 3})
+    monkeypatch.setattr("lib.retention.delete_due.__kwdefaults__", {"batches": 3})
 
     for hours in range(4):
-        told = archived_periods.run(DUE + hours * HOUR)
-    assert archived_periods.states()["well"] == "deleted"
-    assert told.endswith("; 4 archives do not go on: *Archives* in the admin tells why.")
+        outcome = archived_periods.run_job(DUE_AT + hours * HOUR)
+    assert archived_periods.archive_states()["well"] == "deleted"
+    assert outcome.endswith("; 4 archives failed. See Archives in the admin for the reasons.")
     run("rebuild_rollups")
     for hours in range(4, 30):
-        archived_periods.run(DUE + hours * HOUR)
-    assert archived_periods.states() == dict.fromkeys(names, "deleted")
+        archived_periods.run_job(DUE_AT + hours * HOUR)
+    assert archived_periods.archive_states() == dict.fromkeys(names, "deleted")
 
 
 def _cut(path: Path) -> None:
@@ -178,27 +181,27 @@ def _cut(path: Path) -> None:
 
 def _flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
-    content[-30] ^= 1
+    content[-8] ^= 1  # in the CRC of the last part
     path.write_bytes(content)
 
 
 @pytest.mark.parametrize("damage", [_cut, _flip, Path.unlink])
-def test_a_file_that_is_damaged_or_gone_keeps_the_logs(damage: Callable[[Path], object], folder: Path) -> None:
-    archived_periods.october()
-    archived_periods.run(DUE)
-    path = file_of(folder)
+def test_logs_are_kept_while_their_file_is_damaged_or_missing(damage: Callable[[Path], object], folder: Path) -> None:
+    archived_periods.record_october()
+    archived_periods.run_job(DUE_AT)
+    path = file_path(folder)
     content = path.read_bytes()
     damage(path)
 
-    assert archived_periods.run(DUE + HOUR).startswith("1 logs of closed periods deleted; 1 archives")
+    assert archived_periods.run_job(DUE_AT + HOUR).startswith("1 logs of closed periods deleted; 1 archives")
     assert UsageLog.objects.filter(account__external_id="a").count() == 5
-    assert "file" in archived_periods.states()["a"]
+    assert "file" in archived_periods.archive_states()["a"]
     path.write_bytes(content)
-    assert archived_periods.run(DUE + HOUR) == "4 logs of closed periods deleted"
+    assert archived_periods.run_job(DUE_AT + HOUR) == "4 logs of closed periods deleted"
 
 
-def _other(content: bytes) -> Callable[[Path], object]:
-    """Another file's part, where the next one should be."""
+def _replace_next_part(content: bytes) -> Callable[[Path], object]:
+    """Replaces the next part of the file with foreign content."""
 
     def damage(path: Path) -> None:
         offset = Archive.objects.get(account__external_id="a").offset
@@ -207,144 +210,151 @@ def _other(content: bytes) -> Callable[[Path], object]:
     return damage
 
 
-OTHERS = [_other(b"\xff"), _other(b"\r\n"), _other(b"no id\r\n"), _other(b"x" * (1 << 21))]
+FOREIGN_CONTENTS = (b"\xff", b"\r\n", b"no id\r\n", b"x" * (1 << 21))
+MESSAGES = {
+    _cut: "The file ends in the middle of a part.",
+    _flip: "A part of the file cannot be read.",
+    **{_replace_next_part(content): "The file has rows without a log id." for content in FOREIGN_CONTENTS},
+}
 
 
-@pytest.mark.parametrize("damage", [_cut, _flip, *OTHERS])
-def test_each_part_is_looked_at_before_its_logs_go(
+@pytest.mark.parametrize("damage", MESSAGES)
+def test_each_part_is_checked_before_its_logs_are_deleted(
     damage: Callable[[Path], object], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive_job, "PART", 2)
-    archived_periods.october()
-    archived_periods.run(DUE)
+    monkeypatch.setattr(archive_job, "LOGS_PER_PART", 2)
+    archived_periods.record_october()
+    archived_periods.run_job(DUE_AT)
     with monkeypatch.context() as patch:
-        patch.setattr("lib.retention.run.__kwdefaults__", {"batches": 1})
-        assert archived_periods.run(DUE + HOUR) == "2 logs of closed periods deleted"
-    damage(file_of(folder))
+        patch.setattr("lib.retention.delete_due.__kwdefaults__", {"batches": 1})
+        assert archived_periods.run_job(DUE_AT + HOUR) == "2 logs of closed periods deleted"
+    damage(file_path(folder))
 
-    assert archived_periods.run(DUE + HOUR).startswith("1 logs of closed periods deleted; 1 archives")
-    assert archived_periods.states()["a"].startswith("The file ")
+    assert archived_periods.run_job(DUE_AT + HOUR).startswith("1 logs of closed periods deleted; 1 archives")
+    assert archived_periods.archive_states()["a"] == MESSAGES[damage]
     assert sorted(UsageLog.objects.values_list("event_id", flat=True)) == ["=1+1", "e2", "later"]
-    assert_equal()
+    assert_ledger_consistent()
 
 
-def test_a_log_that_differs_from_the_file_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive_job, "PART", 2)
-    archived_periods.october()
-    archived_periods.run(DUE)
+def test_logs_that_differ_from_the_file_are_not_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive_job, "LOGS_PER_PART", 2)
+    archived_periods.record_october()
+    archived_periods.run_job(DUE_AT)
     UsageLog.objects.filter(event_id="e2").update(endpoint="/moved/by/hand")
 
-    archived_periods.run(DUE + HOUR)
-    assert archived_periods.states()["a"].endswith(" on are not those of the file.")
+    archived_periods.run_job(DUE_AT + HOUR)
+    assert archived_periods.archive_states()["a"].endswith(" on differ from the file.")
     assert sorted(UsageLog.objects.values_list("event_id", flat=True)) == ["=1+1", "e2", "later"]
     assert (
         Archive.objects.get(account__external_id="a").deleted,
         Archive.objects.get(account__external_id="b").deleted,
     ) == (2, 1)
-    assert_equal()
+    assert_ledger_consistent()
 
 
-def test_metadata_may_be_longer_than_a_csv_reader_takes_by_default() -> None:
-    """PostgreSQL writes numbers out: from the 4 KiB that a client may send, it makes 200."""
-    archived_periods.october()
+def test_metadata_longer_than_the_default_limit_of_a_csv_reader_is_archived() -> None:
+    """PostgreSQL writes out numbers such as 1e308, so the 4 KiB that a client may send become 200 KiB."""
+    archived_periods.record_october()
     UsageLog.objects.filter(event_id="e0", account__external_id="a").update(metadata={"n": [10**308] * 680})
-    archived_periods.archive()
-    assert archived_periods.states() == {"a": "deleted", "b": "deleted"}
+    archived_periods.export_and_delete()
+    assert archived_periods.archive_states() == {"a": "deleted", "b": "deleted"}
     assert UsageLog.objects.count() == 1
-    assert_equal()
+    assert_ledger_consistent()
 
 
-def test_addresses_that_are_erased_in_between_make_no_difference() -> None:
-    archived_periods.october()
-    archived_periods.run(DUE)
+def test_addresses_may_be_erased_between_export_and_deletion() -> None:
+    archived_periods.record_october()
+    archived_periods.run_job(DUE_AT)
     UsageLog.objects.update(ip_address="", user_agent="")
-    assert archived_periods.run(DUE + HOUR) == "5 logs of closed periods deleted"
+    assert archived_periods.run_job(DUE_AT + HOUR) == "5 logs of closed periods deleted"
 
 
-def test_a_folder_that_cannot_be_written_is_told(settings: Any, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(settings: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     settings.ARCHIVE_DIR = str(tmp_path / "file")
-    archived_periods.october()
-    archived_periods.run(DUE)
-    assert "Not a directory" in archived_periods.states()["a"]
+    archived_periods.record_october()
+    archived_periods.run_job(DUE_AT)
+    assert "Not a directory" in archived_periods.archive_states()["a"]
     assert UsageLog.objects.count() == 6
 
 
-def test_a_full_disk_leaves_no_part_of_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
+def test_a_full_disk_leaves_no_partial_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def raise_disk_full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    archived_periods.october()
-    monkeypatch.setattr(gzip_parts, "_add", full)
-    archived_periods.run(DUE)
-    assert "No space left" in archived_periods.states()["a"]
-    assert list(file_of(folder).parent.iterdir()) == []
+    archived_periods.record_october()
+    monkeypatch.setattr(gzip_parts, "_write_part", raise_disk_full)
+    archived_periods.run_job(DUE_AT)
+    assert "No space left" in archived_periods.archive_states()["a"]
+    assert list(file_path(folder).parent.iterdir()) == []
 
 
-def test_a_file_that_another_process_is_writing_is_left_to_it(folder: Path) -> None:
-    archived_periods.october()
-    path = file_of(folder)
+def test_a_file_that_another_process_is_writing_is_left_alone(folder: Path) -> None:
+    archived_periods.record_october()
+    path = file_path(folder)
     path.parent.mkdir(parents=True)
-    with path.with_name("2026-10-01.csv.gz.partial").open("w") as theirs:
-        fcntl.flock(theirs, fcntl.LOCK_EX)
-        archived_periods.run(DUE)
-        assert archived_periods.states() == {"a": "begun", "b": "begun"}
-    archived_periods.run(DUE)
-    assert archived_periods.states() == {"a": "exported", "b": "exported"}
+    with path.with_name("2026-10-01.csv.gz.partial").open("w") as partial_file:
+        fcntl.flock(partial_file, fcntl.LOCK_EX)
+        archived_periods.run_job(DUE_AT)
+        assert archived_periods.archive_states() == {"a": "pending", "b": "pending"}
+    archived_periods.run_job(DUE_AT)
+    assert archived_periods.archive_states() == {"a": "exported", "b": "exported"}
 
 
-def test_a_second_runner_waits_for_the_manifest_and_its_checksum(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    archived_periods.october()
-    put = archive_file._put
-    archive_job._claim(DUE, DUE)
-    one = Archive.objects.select_related("account").get(account__external_id="a")
-    second: list[int | None] = []
+def test_a_second_runner_writes_nothing_while_the_first_writes_manifest_and_checksums(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archived_periods.record_october()
+    write_atomically = archive_file._write_atomically
+    archive_job._claim(DUE_AT, DUE_AT)
+    archive = Archive.objects.select_related("account").get(account__external_id="a")
+    second_results: list[int | None] = []
 
-    def slowly(path: Path, text: str) -> None:
-        if len(second) < 2:  # of the manifest and of the checksums, which come next
-            second.append(0)
-            second[-1] = archive_job._tried(one, partial(archive_job._write, one))
-        put(path, text)
+    def write_with_second_runner(path: Path, text: str) -> None:
+        if len(second_results) < 2:  # once for the manifest and once for the checksums
+            second_results.append(0)
+            second_results[-1] = archive_job._attempt(archive, partial(archive_job._write_file, archive))
+        write_atomically(path, text)
 
-    monkeypatch.setattr(archive_file, "_put", slowly)
-    archived_periods.run(DUE)
-    assert (second, archived_periods.states()) == ([None, None], {"a": "exported", "b": "exported"})
-    inside = file_of(folder).parent
-    checked = subprocess.check_output(["sha256sum", "--check", "2026-10-01.sha256"], cwd=inside, text=True)
-    assert checked == "2026-10-01.csv.gz: OK\n2026-10-01.json: OK\n"
+    monkeypatch.setattr(archive_file, "_write_atomically", write_with_second_runner)
+    archived_periods.run_job(DUE_AT)
+    assert (second_results, archived_periods.archive_states()) == ([None, None], {"a": "exported", "b": "exported"})
+    account_folder = file_path(folder).parent
+    output = subprocess.check_output(["sha256sum", "--check", "2026-10-01.sha256"], cwd=account_folder, text=True)
+    assert output == "2026-10-01.csv.gz: OK\n2026-10-01.json: OK\n"
 
 
-def test_a_repeat_of_an_archived_event_frees_the_room_that_it_names() -> None:
-    archived_periods.october()
-    archived_periods.archive()
-    cap({})
-    call = operations.converted({"provider": "openai", "model": "gpt-4o"}, Operation)
-    reservations.reserve(Account.objects.get(external_id="a"), Wanted("r1", [call], 900), NOW)
+def test_a_repeat_of_an_archived_event_settles_its_reservation() -> None:
+    archived_periods.record_october()
+    archived_periods.export_and_delete()
+    set_limits({})
+    call = operations.convert({"provider": "openai", "model": "gpt-4o"}, Operation)
+    reservations.reserve(Account.objects.get(external_id="a"), ReservationRequest("r1", [call], 900), NOON)
 
-    (again,) = record({**CALLS[0], "reservation_id": "r1"})
-    assert (again.status, UsageReservation.objects.get().state) == ("duplicate", "settled")
+    (repeat,) = record({**OCTOBER_CALLS[0], "reservation_id": "r1"})
+    assert (repeat.status, UsageReservation.objects.get().state) == ("duplicate", "settled")
     assert UsageLog.objects.count() == 1
-    assert_equal()
+    assert_ledger_consistent()
 
 
-def test_a_repeat_over_http_has_the_first_answer(service: Api, clock: Clock) -> None:
+def test_a_repeat_over_http_returns_the_first_response(service: Api, clock: Clock) -> None:
     event = {"event_id": "once", "account": "a", "provider": "tavily", "category": "search"}
     clock.move_to(IN_OCTOBER)
     first = service.post("usage/", event)
     assert first.status_code == 201
-    archived_periods.close()
-    archived_periods.archive()
+    archived_periods.close_periods()
+    archived_periods.export_and_delete()
 
-    clock.move_to(DUE + 2 * HOUR)
-    again, other = service.post("usage/", event), service.post("usage/", {**event, "status_code": 500})
-    assert (again.status_code, again.json()) == (200, {**first.json(), "status": "duplicate"})
-    assert (other.status_code, other.json()["errors"][0]["code"]) == (409, "event_conflict")
+    clock.move_to(DUE_AT + 2 * HOUR)
+    repeat, changed = service.post("usage/", event), service.post("usage/", {**event, "status_code": 500})
+    assert (repeat.status_code, repeat.json()) == (200, {**first.json(), "status": "duplicate"})
+    assert (changed.status_code, changed.json()["errors"][0]["code"]) == (409, "event_conflict")
     assert UsageLog.objects.count() == 0
-    assert_equal()
+    assert_ledger_consistent()
 
 
-def test_a_metered_call_under_an_archived_id_does_not_run() -> None:
-    archived_periods.october()
-    archived_periods.archive()
+def test_a_metered_call_with_an_archived_event_id_does_not_run() -> None:
+    archived_periods.record_october()
+    archived_periods.export_and_delete()
     with pytest.raises(Refused, match="stored already"), metered_call(account="a", event_id="e0", provider="openai"):
         raise AssertionError("it ran")

@@ -1,4 +1,4 @@
-"""Where calls are missing because they are archived, pages say so; the admin shows each archive and what holds it up."""
+"""Archived periods on pages: lists of calls mention them, and the admin shows each archive and its problem."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from django.urls import reverse
 from billing.archive import archived
 from billing.models import Account, Archive, UsageDay
 from tests.billing import archived_periods, members
-from tests.billing.archived_periods import DUE, HOUR
+from tests.billing.archived_periods import DUE_AT, HOUR
 from tests.billing.ledger_rows import run
 
 pytestmark = pytest.mark.django_db
 
-NOTE = "Calls of 2026-10 are archived: totals and statements stay, single calls are listed no more."
+ARCHIVED_NOTE = "The calls of 2026-10 are archived and not listed here. Totals and statements still include them."
 
 
 @pytest.fixture(autouse=True)
@@ -27,77 +27,77 @@ def folder(settings: Any, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def account(name: str = "a") -> Account:
+def get_account(name: str = "a") -> Account:
     return Account.objects.get(external_id=name)
 
 
-def page(client: Client, address: str, **query: str) -> str:
-    answer = client.get(address, query)
-    assert answer.status_code == 200
-    return answer.content.decode()
+def get_page(client: Client, url: str, **query: str) -> str:
+    response = client.get(url, query)
+    assert response.status_code == 200
+    return response.content.decode()
 
 
-def test_lists_of_calls_say_which_are_archived(viewer: Client) -> None:
-    archived_periods.october()
-    member, list_ = members.client(account()), reverse("admin:billing_usagelog_changelist")
-    archived_periods.run(DUE)
-    assert NOTE not in page(member, "/usage/logs/") + page(viewer, list_, account="a")
+def test_lists_of_calls_mention_archived_periods(viewer: Client) -> None:
+    archived_periods.record_october()
+    member, changelist_url = members.logged_in_client(get_account()), reverse("admin:billing_usagelog_changelist")
+    archived_periods.run_job(DUE_AT)
+    assert ARCHIVED_NOTE not in get_page(member, "/usage/logs/") + get_page(viewer, changelist_url, account="a")
 
-    archived_periods.run(DUE + HOUR)
-    assert NOTE in page(member, "/usage/logs/")
-    assert NOTE in page(viewer, list_, account="a")
-    assert NOTE not in page(viewer, list_)
+    archived_periods.run_job(DUE_AT + HOUR)
+    assert ARCHIVED_NOTE in get_page(member, "/usage/logs/")
+    assert ARCHIVED_NOTE in get_page(viewer, changelist_url, account="a")
+    assert ARCHIVED_NOTE not in get_page(viewer, changelist_url)
 
 
-def test_several_periods_are_told_by_their_number(folder: Path) -> None:
-    archived_periods.october()
-    assert archived.told(account()) == ""
-    archived_periods.archive()
+def test_several_archived_periods_are_summarized(folder: Path) -> None:
+    archived_periods.record_october()
+    assert archived.note(get_account()) == ""
+    archived_periods.export_and_delete()
     for month in (8, 9):
-        Archive.objects.create(account=account(), period=f"2026-0{month}-01", begun_at=DUE, deleted=1)
-    assert archived.told(account()) == NOTE.replace("2026-10", "3 periods, 2026-08 to 2026-10,")
+        Archive.objects.create(account=get_account(), period=f"2026-0{month}-01", begun_at=DUE_AT, deleted=1)
+    assert archived.note(get_account()) == ARCHIVED_NOTE.replace("2026-10", "3 periods (2026-08 to 2026-10)")
 
 
 def test_the_admin_lists_archives(viewer: Client) -> None:
-    address = reverse("admin:billing_archive_changelist")
-    assert "No usage log is archived." in page(viewer, address)
-    archived_periods.october()
-    archived_periods.archive()
-    assert page(viewer, address).count(">archived<") == 2
-    assert ">archived<" not in page(viewer, address, state="trouble")
-    assert page(viewer, address, account="b").count(">archived<") == 1
+    url = reverse("admin:billing_archive_changelist")
+    assert "No archives yet." in get_page(viewer, url)
+    archived_periods.record_october()
+    archived_periods.export_and_delete()
+    assert get_page(viewer, url).count(">deleted<") == 2
+    assert ">deleted<" not in get_page(viewer, url, state="trouble")
+    assert get_page(viewer, url, account="b").count(">deleted<") == 1
 
-    one = Archive.objects.get(account=account())
-    shown = page(viewer, reverse("admin:billing_archive_change", args=[one.pk]))
-    assert one.sha256 in shown
-    assert f"account-{one.account_id}/2026-10-01.csv.gz" in shown
-
-
-def test_the_admin_tells_what_holds_one_up(viewer: Client) -> None:
-    archived_periods.october()
-    UsageDay.objects.filter(account=account()).update(calls=F("calls") + 1)
-    archived_periods.run(DUE)
-    held_up = page(viewer, reverse("admin:billing_archive_changelist"), state="trouble")
-    assert ("do not add up to its totals" in held_up, held_up.count('class="badge critical"')) == (True, 1)
-    assert "to be written" not in held_up
+    archive = Archive.objects.get(account=get_account())
+    html = get_page(viewer, reverse("admin:billing_archive_change", args=[archive.pk]))
+    assert archive.sha256 in html
+    assert f"account-{archive.account_id}/2026-10-01.csv.gz" in html
 
 
-def test_nobody_changes_an_archive(operator: Client) -> None:
-    archived_periods.october()
-    archived_periods.archive()
-    one = Archive.objects.first()
-    assert one is not None
-    before = Archive.objects.values().get(pk=one.pk)
+def test_the_admin_shows_why_an_archive_failed(viewer: Client) -> None:
+    archived_periods.record_october()
+    UsageDay.objects.filter(account=get_account()).update(calls=F("calls") + 1)
+    archived_periods.run_job(DUE_AT)
+    html = get_page(viewer, reverse("admin:billing_archive_changelist"), state="trouble")
+    assert ("do not add up to the totals" in html, html.count('class="badge critical"')) == (True, 1)
+    assert ">pending<" not in html
+
+
+def test_an_archive_cannot_be_changed_in_the_admin(operator: Client) -> None:
+    archived_periods.record_october()
+    archived_periods.export_and_delete()
+    archive = Archive.objects.first()
+    assert archive is not None
+    before = Archive.objects.values().get(pk=archive.pk)
     for action in ("change", "delete"):
-        assert operator.post(reverse(f"admin:billing_archive_{action}", args=[one.pk])).status_code == 403
+        assert operator.post(reverse(f"admin:billing_archive_{action}", args=[archive.pk])).status_code == 403
     assert operator.get(reverse("admin:billing_archive_add")).status_code == 403
-    assert Archive.objects.values().get(pk=one.pk) == before
+    assert Archive.objects.values().get(pk=archive.pk) == before
 
 
-def test_explain_charge_names_the_file(folder: Path) -> None:
-    archived_periods.october()
-    archived_periods.archive()
-    end = run("explain_charge", "a", "e0")
-    path = folder / f"account-{account().pk}" / "2026-10-01.csv.gz"
-    assert (end.status, end.err) == (2, f"This call is archived, and no more in the log: see {path}.")
-    assert run("explain_charge", "a", "never").err == "There is no log 'a never'."
+def test_explain_charge_names_the_archive_file(folder: Path) -> None:
+    archived_periods.record_october()
+    archived_periods.export_and_delete()
+    result = run("explain_charge", "a", "e0")
+    path = folder / f"account-{get_account().pk}" / "2026-10-01.csv.gz"
+    assert (result.status, result.err) == (2, f"This call is archived and no longer in the log: see {path}.")
+    assert run("explain_charge", "a", "never").err == "Log 'a never' does not exist."

@@ -1,4 +1,4 @@
-"""What calls of one kind have in common is kept in memory: never for ever, and never beyond a change of the books."""
+"""Call profiles are cached in memory: up to a maximum number, and until the rules or prices change."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from tests.conftest import Api
 pytestmark = pytest.mark.django_db
 
 
-def posted(service: Api, event_id: str) -> tuple[str, str | None]:
+def post_calls(service: Api, event_id: str) -> tuple[str, str | None]:
+    """Posts one call alone and 60 in a batch. Returns their common actual provider and cost in USD."""
     event = {
         "event_id": event_id,
         "account": "a",
@@ -28,36 +29,36 @@ def posted(service: Api, event_id: str) -> tuple[str, str | None]:
     answers: list[Any] = [service.post("usage/", event)]
     batch = [{**event, "event_id": f"{event_id}-{number}"} for number in range(60)]
     answers += service.post("usage/", {"events": batch}).json()["results"]
-    (told,) = {(one["actual_provider"], one["cost_usd"]) for one in (answers[0].json(), *answers[1:])}
-    return told
+    (rated,) = {(call["actual_provider"], call["cost_usd"]) for call in (answers[0].json(), *answers[1:])}
+    return rated
 
 
-def test_a_new_rule_and_a_new_price_hold_for_the_next_request(service: Api) -> None:
-    assert posted(service, "e1") == ("unknown", None)
+def test_a_new_rule_and_a_new_price_apply_to_the_next_request(service: Api) -> None:
+    assert post_calls(service, "e1") == ("unknown", None)
     azure = Provider.objects.get(slug="azure")
     DetectionRule.objects.create(slug="acme", evidence="host", pattern="llm.acme.example", provider=azure)
-    rulebook.changed()
-    assert posted(service, "e2") == ("azure", None)
+    rulebook.invalidate()
+    assert post_calls(service, "e2") == ("azure", None)
     price = Price.objects.create(provider=azure, pattern="acme-1", valid_from=date(2025, 1, 1), source="test")
     PriceRate.objects.create(price=price, unit="input_tokens", nano_per_million=2 * 10**9)
-    price_book.changed()
-    assert posted(service, "e3") == ("azure", "0.002")
+    price_book.invalidate()
+    assert post_calls(service, "e3") == ("azure", "0.002")
 
 
-def test_no_more_kinds_are_kept_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rating, "KINDS", 2)
-    books = rating.RatingSnapshot(rulebook.current(), price_book.current())
-    memo: Any = books.kind
+def test_the_profile_cache_has_a_maximum_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rating, "MAX_CACHED_PROFILES", 2)
+    snapshot = rating.RatingSnapshot(rulebook.current(), price_book.current())
+    cached_profile_of: Any = snapshot.profile_of
     for number in range(5):
         event = Event(event_id="e", provider="openai", model=f"m{number}")
-        assert books.kind(call_profile.said(event)).model == f"m{number}"
+        assert snapshot.profile_of(call_profile.signature_of(event)).model == f"m{number}"
 
-    assert memo.cache_info().currsize == 2
+    assert cached_profile_of.cache_info().currsize == 2
 
 
-def test_one_kind_is_one_object(service: Api) -> None:
-    books = rating.snapshot()
+def test_calls_of_one_signature_share_a_profile(service: Api) -> None:
+    snapshot = rating.snapshot()
     first, second = (Event(event_id=name, provider="openai", model="gpt-4o") for name in "ab")
     at = datetime(2026, 11, 22, tzinfo=UTC)
 
-    assert rating.rate(first, at, books).kind is rating.rate(second, at, rating.snapshot()).kind
+    assert rating.rate(first, at, snapshot).profile is rating.rate(second, at, rating.snapshot()).profile

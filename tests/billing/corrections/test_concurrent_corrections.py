@@ -1,4 +1,4 @@
-"""Corrections of one log by several at once, and beside writers: each counts once, and the ledger stays equal."""
+"""Concurrent corrections, also beside writers: each counts once, and the ledger stays consistent."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ import pytest
 from django.db import connection
 
 from billing.corrections import apply_corrections, corrections, repricing
-from billing.corrections.repricing import Choice
+from billing.corrections.repricing import RepricingChoice
 from billing.ledger import closed_periods
 from billing.models import Account, UsageAdjustment, UsageLog
-from tests.billing.ledger_rows import NOW, assert_equal, record, run, set_price
+from tests.billing.ledger_rows import NOON, assert_ledger_consistent, record, run, set_price
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-NEW = "brand-new-1"
-CALL = {"model": NEW, "cost_usd": None, "usage": {"input_tokens": 1000}}
+NEW_MODEL = "brand-new-1"
+UNPRICED_CALL = {"model": NEW_MODEL, "cost_usd": None, "usage": {"input_tokens": 1000}}
 
 
-def at_once(works: Sequence[Callable[[], object]]) -> list[BaseException]:
-    """Run each in a thread of its own, together; the errors."""
+def run_concurrently(tasks: Sequence[Callable[[], object]]) -> list[BaseException]:
+    """Runs each task in its own thread, all at the same time. Returns their errors."""
     errors: list[BaseException] = []
-    ready = threading.Barrier(len(works))
+    ready = threading.Barrier(len(tasks))
 
-    def body(work: Callable[[], object]) -> None:
+    def run_task(task: Callable[[], object]) -> None:
         try:
             ready.wait()
-            work()
+            task()
         except BaseException as error:
             errors.append(error)
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=body, args=(work,)) for work in works]
+    threads = [threading.Thread(target=run_task, args=(task,)) for task in tasks]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -43,68 +43,66 @@ def at_once(works: Sequence[Callable[[], object]]) -> list[BaseException]:
     return errors
 
 
-def test_four_voids_of_one_log_void_it_once() -> None:
+def test_concurrent_voids_of_one_log_void_it_once() -> None:
     record({})
     log = UsageLog.objects.get()
 
-    assert at_once([lambda: corrections.void(log, reason="x", actor="ann", at=NOW)] * 4) == []
+    assert run_concurrently([lambda: corrections.void(log, reason="x", actor="ann", at=NOON)] * 4) == []
     assert UsageAdjustment.objects.count() == 1
     assert UsageLog.objects.get().effective_nano == 0
-    assert_equal()
+    assert_ledger_consistent()
 
 
-def test_re_pricings_of_the_same_logs_change_each_once() -> None:
-    record(*({**CALL, "event_id": f"e{n}", "account": f"a{n % 3}"} for n in range(60)))
-    set_price(NEW, input_tokens="5")
+def test_concurrent_repricings_change_each_log_once() -> None:
+    record(*({**UNPRICED_CALL, "event_id": f"e{n}", "account": f"a{n % 3}"} for n in range(60)))
+    set_price(NEW_MODEL, input_tokens="5")
 
     def reprice() -> None:
-        batch = repricing.start(Choice(unpriced=True), reason="x", actor="ann", at=NOW)
-        with contextlib.suppress(
-            apply_corrections.BatchClosed
-        ):  # another thread finished the batch that both went on with
-            list(repricing.go_on(batch, size=7, at=NOW))
+        batch = repricing.start(RepricingChoice(unpriced=True), reason="x", actor="ann", at=NOON)
+        with contextlib.suppress(apply_corrections.BatchClosed):  # another thread finished the batch
+            list(repricing.run(batch, size=7, at=NOON))
 
-    assert at_once([reprice] * 3) == []
+    assert run_concurrently([reprice] * 3) == []
     assert set(UsageLog.objects.values_list("effective_nano", "is_priced")) == {(5_000_000, True)}
     assert UsageAdjustment.objects.count() == 60
-    assert_equal()
+    assert_ledger_consistent()
 
 
-def test_reverts_of_one_adjustment_undo_it_once() -> None:
+def test_concurrent_reverts_of_one_adjustment_revert_it_once() -> None:
     record({})
-    corrections.void(UsageLog.objects.get(), reason="x", actor="ann", at=NOW)
-    one = UsageAdjustment.objects.get()
-    errors = at_once([lambda: corrections.revert_one(one, reason="x", actor="ann", at=NOW)] * 3)
+    corrections.void(UsageLog.objects.get(), reason="x", actor="ann", at=NOON)
+    adjustment = UsageAdjustment.objects.get()
+    errors = run_concurrently([lambda: corrections.revert_adjustment(adjustment, reason="x", actor="ann", at=NOON)] * 3)
 
     assert [type(error) for error in errors] == [corrections.NotReverted] * 2
     assert (UsageLog.objects.get().effective_nano, UsageAdjustment.objects.count()) == (10**9, 2)
-    assert_equal()
+    assert_ledger_consistent()
 
 
-def test_writers_voids_re_pricings_names_and_a_closing_together() -> None:
-    record(*({**CALL, "event_id": f"e{n}", "account": f"a{n % 2}"} for n in range(40)))
+def test_concurrent_writers_and_corrections_and_a_closing_keep_the_ledger_consistent() -> None:
+    record(*({**UNPRICED_CALL, "event_id": f"e{n}", "account": f"a{n % 2}"} for n in range(40)))
     UsageLog.objects.update(actual_provider_name="elsewhere", confidence="weak")
     run("rebuild_rollups")
-    set_price(NEW, input_tokens="5")
+    set_price(NEW_MODEL, input_tokens="5")
     logs = list(UsageLog.objects.all())
-    one = Account.objects.order_by("pk")[0]
+    account = Account.objects.order_by("pk")[0]
 
     def write() -> None:
-        for turn in range(20):
-            record({**CALL, "event_id": f"new{turn}", "account": f"a{turn % 2}"})
+        for number in range(20):
+            record({**UNPRICED_CALL, "event_id": f"new{number}", "account": f"a{number % 2}"})
 
     def void() -> None:
         for log in logs[::3]:
-            corrections.void(log, reason="x", actor="ann", at=NOW)
+            corrections.void(log, reason="x", actor="ann", at=NOON)
 
-    works = [
+    tasks = [
         write,
         void,
         lambda: run("reprice", "--provider", "openai", "--batch-size", "5"),
         lambda: run("backfill_actual_providers", "--redetect", "--batch-size", "5"),
-        lambda: closed_periods.close(one, logs[0].usage_period, NOW),
+        lambda: closed_periods.close(account, logs[0].usage_period, NOON),
     ]
-    assert at_once(works) == []
+    assert run_concurrently(tasks) == []
     assert UsageLog.objects.count() == 60
     assert UsageLog.objects.exclude(voided_at=None).count() == 14
-    assert_equal()
+    assert_ledger_consistent()

@@ -1,4 +1,4 @@
-"""`reprice`: recorded calls rated again by today's prices, as adjustments; previewed, resumed, and taken back whole."""
+"""`reprice` rates recorded calls at current prices and records adjustments. It can be previewed and resumed."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from typing import Any
 import pytest
 
 from billing.corrections import apply_corrections, corrections, repricing
-from billing.corrections.repricing import Change, Choice
+from billing.corrections.repricing import CostChange, RepricingChoice
 from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageDay, UsageLog, UsageModel
-from tests.billing.ledger_rows import NOW, assert_equal, record, rollups, run, set_price
-from tests.billing.repriced import CALLS, NEW, batch_of, priced, worths
+from tests.billing.ledger_rows import NOON, assert_ledger_consistent, record, rollups, run, set_price
+from tests.billing.repricing_calls import MIXED_CALLS, NEW_MODEL, batch_in_output, charges_by_event, record_then_price
 from tests.conftest import Api
 
 pytestmark = pytest.mark.django_db
 
 
-def stored() -> tuple[Any, ...]:
-    return (worths(), rollups(), UsageAdjustment.objects.count(), CorrectionBatch.objects.count())
+def stored_state() -> tuple[Any, ...]:
+    return (charges_by_event(), rollups(), UsageAdjustment.objects.count(), CorrectionBatch.objects.count())
 
 
-TOLD = ["a: 2 calls, 0 -> 0.007002 USD, 0 without a price", "b: 1 calls, 0 -> 0.007 USD, 2 without a price"]
+ACCOUNT_LINES = ["a: 2 calls, 0 -> 0.007002 USD, 0 unpriced", "b: 1 calls, 0 -> 0.007 USD, 2 unpriced"]
 
 
-def test_calls_without_a_price_get_the_one_that_is_known_now() -> None:
-    priced()
-    end = run("reprice", "--reason", "price came late")
+def test_unpriced_calls_get_a_price_added_later() -> None:
+    record_then_price()
+    result = run("reprice", "--reason", "price came late")
 
-    batch = batch_of(end)
-    last = f"5 logs looked at, 3 re-priced: 0 -> 0.014002 USD, 2 without a price, 0 skipped. Batch {batch.id}."
-    assert (end.status, end.lines) == (0, [*TOLD, last])
-    assert worths() == {
+    batch = batch_in_output(result)
+    last_line = f"5 logs examined, 3 re-priced: 0 -> 0.014002 USD, 2 unpriced, 0 skipped. Batch {batch.id}."
+    assert (result.status, result.lines) == (0, [*ACCOUNT_LINES, last_line])
+    assert charges_by_event() == {
         "e0": (7_000_000, True),
         "e1": (2_000, True),
         "e2": (3 * 10**9, True),
@@ -45,26 +45,23 @@ def test_calls_without_a_price_get_the_one_that_is_known_now() -> None:
         "e6": (7_000_000, True),
         "e7": (0, False),
     }
-    assert (batch.kind, batch.reason, batch.actor, batch.logs, batch.skipped, batch.delta_nano) == (
-        *("reprice", "price came late", "reprice"),
-        *(3, 0, 14_002_000),
-    )
+    assert (batch.kind, batch.reason, batch.actor) == ("reprice", "price came late", "reprice")
+    assert (batch.logs, batch.skipped, batch.delta_nano) == (3, 0, 14_002_000)
     assert batch.finished_at is not None
-    assert_equal()
+    assert_ledger_consistent()
 
 
-def test_an_adjustment_says_what_the_new_price_makes_and_what_stood() -> None:
-    record(CALLS[0])
-    price = set_price(NEW, input_tokens="2", output_tokens="10")
+def test_an_adjustment_records_the_new_charge_and_the_one_before() -> None:
+    record(MIXED_CALLS[0])
+    price = set_price(NEW_MODEL, input_tokens="2", output_tokens="10")
     run("reprice")
 
-    (one,) = UsageAdjustment.objects.all()
-    assert (one.kind, one.delta_nano, one.actor, one.reason, one.reverted_by, one.late_at) == (
-        *("reprice", 7_000_000, "reprice"),
-        *("priced again", None, None),
-    )
-    assert (one.period, one.corrects_period) == (date(2026, 11, 1), date(2026, 11, 1))
-    assert one.details == {
+    (adjustment,) = UsageAdjustment.objects.all()
+    assert (adjustment.kind, adjustment.delta_nano) == ("reprice", 7_000_000)
+    assert (adjustment.actor, adjustment.reason) == ("reprice", "priced again")
+    assert (adjustment.reverted_by, adjustment.late_at) == (None, None)
+    assert (adjustment.period, adjustment.corrects_period) == (date(2026, 11, 1), date(2026, 11, 1))
+    assert adjustment.details == {
         "price": price.pk,
         "source": "price_book",
         "input": 2_000_000,
@@ -76,87 +73,87 @@ def test_an_adjustment_says_what_the_new_price_makes_and_what_stood() -> None:
     assert (log.cost_total, log.cost_source, log.price_id) == (0, "unpriced", None)
 
 
-def test_a_price_of_zero_makes_free_and_a_price_that_went_up_makes_dearer() -> None:
-    record(CALLS[0])
-    set_price(NEW, input_tokens="0", output_tokens="0")
+def test_a_zero_price_makes_a_call_free_and_a_raised_price_raises_its_charge() -> None:
+    record(MIXED_CALLS[0])
+    set_price(NEW_MODEL, input_tokens="0", output_tokens="0")
     run("reprice")
-    assert (worths(), UsageAdjustment.objects.get().details["source"]) == ({"e0": (0, True)}, "free")
+    assert (charges_by_event(), UsageAdjustment.objects.get().details["source"]) == ({"e0": (0, True)}, "free")
 
-    set_price(NEW, input_tokens="4", output_tokens="20")
-    run("reprice", "--model", NEW)
-    assert worths() == {"e0": (14_000_000, True)}
-    assert [one.details["before"] for one in UsageAdjustment.objects.order_by("id")] == [
+    set_price(NEW_MODEL, input_tokens="4", output_tokens="20")
+    run("reprice", "--model", NEW_MODEL)
+    assert charges_by_event() == {"e0": (14_000_000, True)}
+    assert [adjustment.details["before"] for adjustment in UsageAdjustment.objects.order_by("id")] == [
         {"nano": 0, "priced": False},
         {"nano": 0, "priced": True},
     ]
-    assert_equal()
+    assert_ledger_consistent()
 
 
-def test_a_call_that_was_free_by_its_price_is_rated_again() -> None:
-    set_price(NEW, input_tokens="0", output_tokens="0")
-    record(CALLS[0])
+def test_a_call_with_a_zero_price_is_repriced() -> None:
+    set_price(NEW_MODEL, input_tokens="0", output_tokens="0")
+    record(MIXED_CALLS[0])
     assert UsageLog.objects.get().cost_source == "free"
-    set_price(NEW, input_tokens="2", output_tokens="10")
+    set_price(NEW_MODEL, input_tokens="2", output_tokens="10")
     run("reprice", "--provider", "openai")
 
-    assert worths() == {"e0": (7_000_000, True)}
-    assert_equal()
+    assert charges_by_event() == {"e0": (7_000_000, True)}
+    assert_ledger_consistent()
 
 
-def test_without_a_price_any_more_a_call_is_unpriced_again_and_never_0() -> None:
-    set_price(NEW, input_tokens="2")
-    record(CALLS[0])
-    set_price(NEW, seconds="2")
-    end = run("reprice", "--model", NEW)
+def test_a_call_that_lost_its_price_becomes_unpriced() -> None:
+    set_price(NEW_MODEL, input_tokens="2")
+    record(MIXED_CALLS[0])
+    set_price(NEW_MODEL, seconds="2")
+    result = run("reprice", "--model", NEW_MODEL)
 
-    assert end.lines[0] == "a: 1 calls, 0.002 -> 0 USD, 1 without a price"
-    assert worths() == {"e0": (0, False)}
+    assert result.lines[0] == "a: 1 calls, 0.002 -> 0 USD, 1 unpriced"
+    assert charges_by_event() == {"e0": (0, False)}
     assert UsageAdjustment.objects.get().details["source"] == "unpriced"
-    assert_equal()
+    assert_ledger_consistent()
 
 
-def test_a_dry_run_tells_the_same_and_changes_nothing() -> None:
-    priced()
-    before = stored()
-    end = run("reprice", "--dry-run")
+def test_a_dry_run_reports_the_same_and_changes_nothing() -> None:
+    record_then_price()
+    before = stored_state()
+    result = run("reprice", "--dry-run")
 
-    last = "5 logs looked at, 3 would be re-priced: 0 -> 0.014002 USD, 2 without a price."
-    assert (end.status, end.lines, stored()) == (0, [*TOLD, last], before)
+    last_line = "5 logs examined, 3 would be re-priced: 0 -> 0.014002 USD, 2 unpriced."
+    assert (result.status, result.lines, stored_state()) == (0, [*ACCOUNT_LINES, last_line], before)
 
 
 @pytest.mark.parametrize("size", ["1", "2", "1000"])
-def test_a_second_run_finds_nothing_to_do(size: str) -> None:
-    priced()
+def test_a_second_run_has_nothing_to_reprice(size: str) -> None:
+    record_then_price()
     run("reprice", "--batch-size", size)
-    before = worths(), rollups(), UsageAdjustment.objects.count()
-    end = run("reprice", "--batch-size", size)
+    before = charges_by_event(), rollups(), UsageAdjustment.objects.count()
+    result = run("reprice", "--batch-size", size)
 
-    assert end.lines[-1].startswith("2 logs looked at, 0 re-priced: 0 -> 0 USD, 2 without a price, 0 skipped.")
-    assert (worths(), rollups(), UsageAdjustment.objects.count()) == before
+    assert result.lines[-1].startswith("2 logs examined, 0 re-priced: 0 -> 0 USD, 2 unpriced, 0 skipped.")
+    assert (charges_by_event(), rollups(), UsageAdjustment.objects.count()) == before
 
 
-def test_every_page_agrees_afterwards(service: Api) -> None:
-    priced()
+def test_every_endpoint_agrees_after_a_repricing(service: Api) -> None:
+    record_then_price()
     run("reprice")
 
-    one = UsageLog.objects.get(event_id="e0")
-    row = service.get(f"usage/logs/{one.id}/").json()
-    listed = service.get("usage/logs/", account="a", q="e0").json()["results"][0]
-    cells = service.get("usage/logs/", account="a", format="csv", q="e0").getvalue().decode().splitlines()[1]
+    log = UsageLog.objects.get(event_id="e0")
+    detail = service.get(f"usage/logs/{log.id}/").json()
+    list_row = service.get("usage/logs/", account="a", q="e0").json()["results"][0]
+    csv_row = service.get("usage/logs/", account="a", format="csv", q="e0").getvalue().decode().splitlines()[1]
     summary = service.get("usage/summary/", account="a", period="2026-11").json()
-    total = UsageModel.objects.get(account__external_id="a", model=NEW, actual="openai")
-    assert {name: row[name] for name in listed} == listed
-    assert (row["cost_usd"], row["original_cost_usd"], row["priced"]) == ("0.007", None, True)
-    assert [(each["kind"], each["delta_usd"]) for each in row["adjustments"]] == [("reprice", "0.007")]
-    assert ",0.007,,price_book,true,false," in cells
+    total = UsageModel.objects.get(account__external_id="a", model=NEW_MODEL, actual="openai")
+    assert {name: detail[name] for name in list_row} == list_row
+    assert (detail["cost_usd"], detail["original_cost_usd"], detail["priced"]) == ("0.007", None, True)
+    assert [(entry["kind"], entry["delta_usd"]) for entry in detail["adjustments"]] == [("reprice", "0.007")]
+    assert ",0.007,,price_book,true,false," in csv_row
     assert (summary["total_cost_usd"], summary["unpriced_calls"]) == ("3.014502", 0)
     assert (total.cost_nano, total.unpriced_calls, total.calls) == (3_007_002_000, 0, 4)
     assert service.get("usage/summary/", period="2026-11").json()["total_cost_usd"] == "3.021502"
 
 
-RANGES = [
+SELECTIONS = [
     (("--account", "b"), ["e6"]),
-    (("--model", NEW.upper(), "--account", "a"), ["e0", "e1"]),
+    (("--model", NEW_MODEL.upper(), "--account", "a"), ["e0", "e1"]),
     (("--provider", "openai", "--unpriced"), ["e0", "e1", "e6"]),
     (("--provider", "anthropic"), []),
     (("--since", "2026-11-22T12:00Z"), ["e0", "e1", "e6"]),
@@ -165,132 +162,133 @@ RANGES = [
 ]
 
 
-@pytest.mark.parametrize(("options", "changed"), RANGES)
-def test_options_choose_the_logs(options: tuple[str, ...], changed: list[str]) -> None:
-    priced()
+@pytest.mark.parametrize(("options", "changed"), SELECTIONS)
+def test_options_select_the_logs(options: tuple[str, ...], changed: list[str]) -> None:
+    record_then_price()
     run("reprice", *options)
 
     assert sorted(UsageAdjustment.objects.values_list("log__event_id", flat=True)) == changed
-    assert_equal()
+    assert_ledger_consistent()
 
 
 def test_voided_calls_and_calls_without_a_provider_are_skipped_and_counted() -> None:
-    priced()
-    corrections.void(UsageLog.objects.get(event_id="e0"), reason="x", actor="ann", at=NOW)
+    record_then_price()
+    corrections.void(UsageLog.objects.get(event_id="e0"), reason="x", actor="ann", at=NOON)
     UsageLog.objects.filter(event_id="e6").update(actual_provider_name=None, confidence="")
     run("rebuild_rollups")
-    end = run("reprice")
+    result = run("reprice")
 
-    assert end.lines[-1].startswith("5 logs looked at, 1 re-priced: 0 -> 0.000002 USD, 2 without a price, 2 skipped.")
-    assert batch_of(end).skipped == 2
-    assert (worths()["e0"], worths()["e6"]) == ((0, False), (0, False))
-    assert_equal()
+    assert result.lines[-1].startswith("5 logs examined, 1 re-priced: 0 -> 0.000002 USD, 2 unpriced, 2 skipped.")
+    assert batch_in_output(result).skipped == 2
+    assert (charges_by_event()["e0"], charges_by_event()["e6"]) == ((0, False), (0, False))
+    assert_ledger_consistent()
 
 
-def test_a_run_that_was_stopped_goes_on_in_the_same_batch() -> None:
-    priced()
-    batch = repricing.start(Choice(unpriced=True), reason="x", actor="ann", at=NOW)
-    steps = repricing.go_on(batch, size=1, at=NOW)
+def test_a_stopped_run_continues_in_the_same_batch() -> None:
+    record_then_price()
+    batch = repricing.start(RepricingChoice(unpriced=True), reason="x", actor="ann", at=NOON)
+    steps = repricing.run(batch, size=1, at=NOON)
     next(steps)
-    assert_equal()
-    end = run("reprice", "--batch-size", "1")
+    assert_ledger_consistent()
+    result = run("reprice", "--batch-size", "1")
 
-    assert batch_of(end) == batch
+    assert batch_in_output(result) == batch
     batch.refresh_from_db()
     assert (batch.logs, batch.delta_nano, CorrectionBatch.objects.count()) == (3, 14_002_000, 1)
-    assert {one.batch for one in UsageAdjustment.objects.all()} == {batch.id}
-    assert batch_of(run("reprice")) != batch
+    assert {adjustment.batch for adjustment in UsageAdjustment.objects.all()} == {batch.id}
+    assert batch_in_output(run("reprice")) != batch
 
 
-def test_a_stop_between_two_batches_is_told_and_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    priced()
-    correct = apply_corrections.apply
+def test_sigterm_stops_a_run_that_the_next_one_continues(monkeypatch: pytest.MonkeyPatch) -> None:
+    record_then_price()
+    apply = apply_corrections.apply
 
-    def stopped(*arguments: Any, **more: Any) -> Any:
+    def stop_then_apply(*arguments: Any, **options: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
-        return correct(*arguments, **more)
+        return apply(*arguments, **options)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(apply_corrections, "apply", stopped)
-        end = run("reprice", "--batch-size", "2")
-    assert (end.status, end.lines[-1].endswith("Stopped before the end: run it again to go on.")) == (1, True)
+    with monkeypatch.context() as patch:
+        patch.setattr(apply_corrections, "apply", stop_then_apply)
+        result = run("reprice", "--batch-size", "2")
+    assert result.status == 1
+    assert result.lines[-1].endswith("Stopped before the end: run the command again to continue.")
     assert UsageAdjustment.objects.count() == 2
-    assert_equal()
+    assert_ledger_consistent()
 
-    again = run("reprice")
-    assert (batch_of(again), again.status) == (batch_of(end), 0)
+    second = run("reprice")
+    assert (batch_in_output(second), second.status) == (batch_in_output(result), 0)
     assert UsageAdjustment.objects.count() == 3
 
 
-def test_a_batch_of_one_account_stays_with_that_account() -> None:
-    priced()
-    choice = Choice(unpriced=True, account=Account.objects.get(external_id="b"), since=NOW)
-    assert Choice.of(choice.stored()) == choice
+def test_the_selection_is_stored_with_the_batch() -> None:
+    record_then_price()
+    choice = RepricingChoice(unpriced=True, account=Account.objects.get(external_id="b"), since=NOON)
+    assert RepricingChoice.from_json(choice.as_json()) == choice
     run("reprice", "--unpriced", "--account", "b", "--since", "2026-11-22T12:00Z")
-    assert (CorrectionBatch.objects.get().choice, worths()["e0"]) == (choice.stored(), (0, False))
+    assert (CorrectionBatch.objects.get().choice, charges_by_event()["e0"]) == (choice.as_json(), (0, False))
 
 
-def test_another_choice_is_another_batch() -> None:
-    first = repricing.start(Choice(unpriced=True), reason="x", actor="ann", at=NOW)
-    assert repricing.start(Choice(unpriced=True), reason="y", actor="bob", at=NOW) == first
-    assert repricing.start(Choice(unpriced=True, model="m"), reason="x", actor="ann", at=NOW) != first
-    assert repricing.start(Choice(since=NOW), reason="x", actor="ann", at=NOW) != first
+def test_another_selection_is_another_batch() -> None:
+    first = repricing.start(RepricingChoice(unpriced=True), reason="x", actor="ann", at=NOON)
+    assert repricing.start(RepricingChoice(unpriced=True), reason="y", actor="bob", at=NOON) == first
+    assert repricing.start(RepricingChoice(unpriced=True, model="m"), reason="x", actor="ann", at=NOON) != first
+    assert repricing.start(RepricingChoice(since=NOON), reason="x", actor="ann", at=NOON) != first
 
 
-def test_a_preview_looks_at_no_more_than_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    priced()
-    monkeypatch.setattr(repricing, "LOOKED", 1)
+def test_a_preview_examines_at_most_max_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    record_then_price()
+    monkeypatch.setattr(repricing, "PREVIEW_PAGE_SIZE", 1)
 
-    found = repricing.preview(Choice(unpriced=True), most=3)
-    assert (found.looked, found.complete) == (3, False)
-    whole = repricing.preview(Choice(unpriced=True), most=5)
-    assert (whole.looked, whole.complete) == (5, True)
-    assert whole.changes == (
-        Change("a", calls=2, old_nano=0, new_nano=7_002_000, priced=2, unpriced=0),
-        Change("b", calls=1, old_nano=0, new_nano=7_000_000, priced=1, unpriced=2),
+    partial = repricing.preview(RepricingChoice(unpriced=True), max_logs=3)
+    assert (partial.examined, partial.complete) == (3, False)
+    complete = repricing.preview(RepricingChoice(unpriced=True), max_logs=5)
+    assert (complete.examined, complete.complete) == (5, True)
+    assert complete.changes == (
+        CostChange("a", calls=2, old_nano=0, new_nano=7_002_000, priced=2, unpriced=0),
+        CostChange("b", calls=1, old_nano=0, new_nano=7_000_000, priced=1, unpriced=2),
     )
 
 
-def test_re_priced_costs_are_the_exact_sums_rounded_once_each() -> None:
-    chance = random.Random(20261122)
+def test_each_repriced_charge_is_the_exact_sum_rounded_once() -> None:
+    generator = random.Random(20261122)
     usages = [
         {
-            "input_tokens": chance.randrange(10**6),
-            "output_tokens": chance.randrange(10**5),
-            "images": chance.randrange(9),
+            "input_tokens": generator.randrange(10**6),
+            "output_tokens": generator.randrange(10**5),
+            "images": generator.randrange(9),
         }
         for _ in range(300)
     ]
-    record(*({"model": NEW, "cost_usd": None, "category": "text", "usage": usage} for usage in usages))
-    set_price(NEW, input_tokens="0.1234567", output_tokens="1.0000005", images="39999.9999999")
+    record(*({"model": NEW_MODEL, "cost_usd": None, "category": "text", "usage": usage} for usage in usages))
+    set_price(NEW_MODEL, input_tokens="0.1234567", output_tokens="1.0000005", images="39999.9999999")
     rates = {"input_tokens": "0.1234567", "output_tokens": "1.0000005", "images": "39999.9999999"}
     run("reprice", "--batch-size", "70")
 
-    exact = [sum(count * Fraction(rates[unit]) * 1000 for unit, count in usage.items()) for usage in usages]
-    right = [round(cost) for cost in exact]  # a Fraction rounds half to even
+    exact_costs = [sum(count * Fraction(rates[unit]) * 1000 for unit, count in usage.items()) for usage in usages]
+    expected = [round(cost) for cost in exact_costs]  # a Fraction rounds half to even
     logs = UsageLog.objects.order_by("id").values_list("effective_nano", flat=True)
-    assert list(logs) == right
-    assert UsageDay.objects.get().cost_nano == sum(right) == CorrectionBatch.objects.get().delta_nano
-    assert_equal()
+    assert list(logs) == expected
+    assert UsageDay.objects.get().cost_nano == sum(expected) == CorrectionBatch.objects.get().delta_nano
+    assert_ledger_consistent()
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--account", "nobody"), "There is no account 'nobody'."),
-        (("--since", "soon"), "--since: 'soon' is no date or time such as 2026-11-01 or 2026-11-01T09:30Z."),
-        (("--batch-size", "0"), "--batch-size is 1 to 10000."),
-        (("--reason", " "), "--reason has 1 to 500 characters."),
-        (("--revert", "x"), "There is no batch 'x'."),
+        (("--account", "nobody"), "Account 'nobody' does not exist."),
+        (("--since", "soon"), "--since: 'soon' is not a date or time such as 2026-11-01 or 2026-11-01T09:30Z."),
+        (("--batch-size", "0"), "--batch-size must be 1 to 10000."),
+        (("--reason", " "), "--reason must have 1 to 500 characters."),
+        (("--revert", "x"), "Batch 'x' does not exist."),
         (
             ("--revert", "x", "--dry-run"),
-            "--revert takes back a whole run, and goes with --batch-size only.",
+            "--revert reverts a whole batch and can only be combined with --batch-size.",
         ),
     ],
 )
-def test_bad_use_changes_nothing(options: tuple[str, ...], message: str) -> None:
-    priced()
-    before = stored()
-    end = run("reprice", *options)
+def test_invalid_arguments_change_nothing(options: tuple[str, ...], message: str) -> None:
+    record_then_price()
+    before = stored_state()
+    result = run("reprice", *options)
 
-    assert (end.status, end.err, stored()) == (2, message, before)
+    assert (result.status, result.err, stored_state()) == (2, message, before)

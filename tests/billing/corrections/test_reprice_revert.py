@@ -1,140 +1,139 @@
-"""Taking a re-pricing back: a whole run or one log, last first; what cannot be undone is counted with its reason."""
+"""Reverting re-pricings: a whole batch or one log, last first; what cannot be reverted is skipped and counted."""
 
 from __future__ import annotations
 
 import pytest
 
 from billing.corrections import corrections, repricing
-from billing.corrections.repricing import Choice
+from billing.corrections.repricing import RepricingChoice
 from billing.models import CorrectionBatch, UsageAdjustment, UsageLog
-from tests.billing.ledger_rows import NOW, assert_equal, record, rollups, run, set_price
-from tests.billing.repriced import CALLS, NEW, batch_of, priced, worths
+from tests.billing.ledger_rows import NOON, assert_ledger_consistent, record, rollups, run, set_price
+from tests.billing.repricing_calls import MIXED_CALLS, NEW_MODEL, batch_in_output, charges_by_event, record_then_price
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize("size", ["1", "2", "1000"])
-def test_a_whole_run_is_taken_back(size: str) -> None:
-    priced()
-    before = worths(), rollups()
-    batch = batch_of(run("reprice"))
-    end = run("reprice", "--revert", str(batch.id), "--batch-size", size)
+def test_a_whole_batch_is_reverted(size: str) -> None:
+    record_then_price()
+    before = charges_by_event(), rollups()
+    batch = batch_in_output(run("reprice"))
+    result = run("reprice", "--revert", str(batch.id), "--batch-size", size)
 
-    assert (end.status, end.lines) == (
+    assert (result.status, result.lines) == (
         0,
         [
-            "a: 2 calls, 0.007002 -> 0 USD, 2 without a price",
-            "b: 1 calls, 0.007 -> 0 USD, 1 without a price",
-            f"3 logs looked at, 3 taken back: 0.014002 -> 0 USD, 3 without a price, 0 skipped. Batch {batch.id}.",
+            "a: 2 calls, 0.007002 -> 0 USD, 2 unpriced",
+            "b: 1 calls, 0.007 -> 0 USD, 1 unpriced",
+            f"3 logs examined, 3 reverted: 0.014002 -> 0 USD, 3 unpriced, 0 skipped. Batch {batch.id}.",
         ],
     )
-    assert (worths(), rollups()) == before
-    undo = CorrectionBatch.objects.get(kind="revert")
+    assert (charges_by_event(), rollups()) == before
+    revert_batch = CorrectionBatch.objects.get(kind="revert")
     batch.refresh_from_db()
-    assert (undo.logs, undo.delta_nano, undo.choice, undo.reason) == (
-        *(3, -14_002_000),
-        *({"batch": str(batch.id)}, "Revert: priced again"),
-    )
-    assert batch.reverted_at == undo.finished_at is not None
+    assert (revert_batch.logs, revert_batch.delta_nano) == (3, -14_002_000)
+    assert (revert_batch.choice, revert_batch.reason) == ({"batch": str(batch.id)}, "Revert: priced again")
+    assert batch.reverted_at == revert_batch.finished_at is not None
     reverted = dict(UsageAdjustment.objects.filter(kind="reprice").values_list("id", "reverted_by"))
-    made = {one.details["reverts"]: one for one in UsageAdjustment.objects.filter(kind="revert")}
-    assert {str(id_): by for id_, by in reverted.items()} == {id_: one.id for id_, one in made.items()}
-    one = UsageAdjustment.objects.get(kind="revert", log__event_id="e0")
-    assert one.details == {
-        "reverts": one.details["reverts"],
+    reverts = {revert.details["reverts"]: revert.id for revert in UsageAdjustment.objects.filter(kind="revert")}
+    assert {str(id_): revert_id for id_, revert_id in reverted.items()} == reverts
+    adjustment = UsageAdjustment.objects.get(kind="revert", log__event_id="e0")
+    assert adjustment.details == {
+        "reverts": adjustment.details["reverts"],
         "kind": "reprice",
         "priced": False,
         "before": {"nano": 7_000_000, "priced": True},
     }
-    assert_equal()
+    assert_ledger_consistent()
 
 
-def test_a_revert_that_was_stopped_goes_on_and_a_second_one_does_nothing() -> None:
-    priced()
-    before = worths(), rollups()
-    batch = batch_of(run("reprice"))
-    steps = repricing.revert(batch, actor="ann", size=1, at=NOW)
+def test_a_stopped_revert_continues_and_a_second_revert_does_nothing() -> None:
+    record_then_price()
+    before = charges_by_event(), rollups()
+    batch = batch_in_output(run("reprice"))
+    steps = repricing.revert(batch, actor="ann", size=1, at=NOON)
     next(steps)
-    assert_equal()
+    assert_ledger_consistent()
     run("reprice", "--revert", str(batch.id))
 
-    assert (worths(), rollups()) == before
+    assert (charges_by_event(), rollups()) == before
     assert CorrectionBatch.objects.get(kind="revert").logs == 3
-    again = run("reprice", "--revert", str(batch.id))
-    assert again.lines == [
-        f"0 logs looked at, 0 taken back: 0 -> 0 USD, 0 without a price, 0 skipped. Batch {batch.id}."
-    ]
+    second_revert = run("reprice", "--revert", str(batch.id))
+    assert second_revert.lines == [f"0 logs examined, 0 reverted: 0 -> 0 USD, 0 unpriced, 0 skipped. Batch {batch.id}."]
     assert UsageAdjustment.objects.count() == 6
 
 
-def test_an_unfinished_run_is_taken_back_and_gets_no_more() -> None:
-    priced()
-    before = worths()
-    batch = repricing.start(Choice(unpriced=True), reason="x", actor="ann", at=NOW)
-    steps = repricing.go_on(batch, size=1, at=NOW)
+def test_a_reverted_unfinished_batch_accepts_no_more_corrections() -> None:
+    record_then_price()
+    before = charges_by_event()
+    batch = repricing.start(RepricingChoice(unpriced=True), reason="x", actor="ann", at=NOON)
+    steps = repricing.run(batch, size=1, at=NOON)
     next(steps)
-    list(repricing.revert(CorrectionBatch.objects.get(), actor="ann", size=10, at=NOW))
+    list(repricing.revert(CorrectionBatch.objects.get(), actor="ann", size=10, at=NOON))
 
     with pytest.raises(repricing.BatchClosed):
         list(steps)
-    assert worths() == before
-    assert_equal()
+    assert charges_by_event() == before
+    assert_ledger_consistent()
 
 
-def test_only_the_last_re_pricing_of_a_log_is_taken_back_and_others_are_counted() -> None:
-    record(CALLS[0], CALLS[1], CALLS[6])
-    set_price(NEW, input_tokens="2", output_tokens="10")
-    first = batch_of(run("reprice"))
-    set_price(NEW, input_tokens="3", output_tokens="10")
-    second = batch_of(run("reprice", "--account", "a"))
-    corrections.void(UsageLog.objects.get(event_id="e2"), reason="x", actor="ann", at=NOW)
-    assert worths() == {"e0": (8_000_000, True), "e1": (3_000, True), "e2": (0, True)}
+def test_only_the_last_repricing_of_a_log_is_reverted_and_others_are_skipped() -> None:
+    record(MIXED_CALLS[0], MIXED_CALLS[1], MIXED_CALLS[6])
+    set_price(NEW_MODEL, input_tokens="2", output_tokens="10")
+    first = batch_in_output(run("reprice"))
+    set_price(NEW_MODEL, input_tokens="3", output_tokens="10")
+    second = batch_in_output(run("reprice", "--account", "a"))
+    corrections.void(UsageLog.objects.get(event_id="e2"), reason="x", actor="ann", at=NOON)
+    assert charges_by_event() == {"e0": (8_000_000, True), "e1": (3_000, True), "e2": (0, True)}
 
-    end = run("reprice", "--revert", str(first.id))
-    assert end.lines[-1].startswith("3 logs looked at, 0 taken back: 0 -> 0 USD, 0 without a price, 3 skipped.")
+    result = run("reprice", "--revert", str(first.id))
+    assert result.lines[-1].startswith("3 logs examined, 0 reverted: 0 -> 0 USD, 0 unpriced, 3 skipped.")
     assert CorrectionBatch.objects.get(kind="revert").skipped == 3
     run("reprice", "--revert", str(second.id))
-    assert worths() == {"e0": (7_000_000, True), "e1": (2_000, True), "e2": (0, True)}
-    assert_equal()
+    assert charges_by_event() == {"e0": (7_000_000, True), "e1": (2_000, True), "e2": (0, True)}
+    assert_ledger_consistent()
 
 
-def test_one_re_pricing_is_reverted_by_itself_last_first() -> None:
-    record(CALLS[0])
-    set_price(NEW, input_tokens="2", output_tokens="10")
+def test_single_repricings_are_reverted_last_first() -> None:
+    record(MIXED_CALLS[0])
+    set_price(NEW_MODEL, input_tokens="2", output_tokens="10")
     run("reprice")
-    set_price(NEW, input_tokens="3", output_tokens="10")
+    set_price(NEW_MODEL, input_tokens="3", output_tokens="10")
     run("reprice", "--account", "a")
     first, second = UsageAdjustment.objects.order_by("id")
 
-    with pytest.raises(corrections.NotReverted, match="not the last of its sort"):
-        corrections.revert_one(first, reason="x", actor="ann", at=NOW)
-    corrections.revert_one(second, reason="x", actor="ann", at=NOW)
-    assert worths() == {"e0": (7_000_000, True)}
-    corrections.revert_one(first, reason="x", actor="ann", at=NOW)
-    assert worths() == {"e0": (0, False)}
-    assert_equal()
+    with pytest.raises(corrections.NotReverted, match="a later correction of the same kind exists"):
+        corrections.revert_adjustment(first, reason="x", actor="ann", at=NOON)
+    corrections.revert_adjustment(second, reason="x", actor="ann", at=NOON)
+    assert charges_by_event() == {"e0": (7_000_000, True)}
+    corrections.revert_adjustment(first, reason="x", actor="ann", at=NOON)
+    assert charges_by_event() == {"e0": (0, False)}
+    assert_ledger_consistent()
 
 
-def test_a_re_pricing_under_a_void_is_reverted_after_the_void() -> None:
-    record(CALLS[0])
-    set_price(NEW, input_tokens="2", output_tokens="10")
+def test_a_repricing_of_a_voided_call_is_reverted_after_the_void() -> None:
+    record(MIXED_CALLS[0])
+    set_price(NEW_MODEL, input_tokens="2", output_tokens="10")
     run("reprice")
-    corrections.void(UsageLog.objects.get(), reason="x", actor="ann", at=NOW)
-    priced_, voided = UsageAdjustment.objects.order_by("id")
+    corrections.void(UsageLog.objects.get(), reason="x", actor="ann", at=NOON)
+    repricing_, void = UsageAdjustment.objects.order_by("id")
 
-    with pytest.raises(corrections.NotReverted, match="of a voided call"):
-        corrections.revert_one(priced_, reason="x", actor="ann", at=NOW)
-    corrections.revert_one(voided, reason="x", actor="ann", at=NOW)
-    assert worths() == {"e0": (7_000_000, True)}
-    corrections.revert_one(priced_, reason="x", actor="ann", at=NOW)
-    assert worths() == {"e0": (0, False)}
-    assert_equal()
+    with pytest.raises(corrections.NotReverted, match="the call is voided; revert the void first"):
+        corrections.revert_adjustment(repricing_, reason="x", actor="ann", at=NOON)
+    corrections.revert_adjustment(void, reason="x", actor="ann", at=NOON)
+    assert charges_by_event() == {"e0": (7_000_000, True)}
+    corrections.revert_adjustment(repricing_, reason="x", actor="ann", at=NOON)
+    assert charges_by_event() == {"e0": (0, False)}
+    assert_ledger_consistent()
 
 
-def test_a_revert_is_not_reverted() -> None:
-    priced()
-    batch = batch_of(run("reprice"))
+def test_a_revert_cannot_be_reverted() -> None:
+    record_then_price()
+    batch = batch_in_output(run("reprice"))
     run("reprice", "--revert", str(batch.id))
-    undo = CorrectionBatch.objects.get(kind="revert")
+    revert_batch = CorrectionBatch.objects.get(kind="revert")
 
-    assert run("reprice", "--revert", str(undo.id))[::2] == (2, "A revert is not reverted: correct again instead.")
+    assert run("reprice", "--revert", str(revert_batch.id))[::2] == (
+        2,
+        "A revert cannot be reverted; correct the calls again instead.",
+    )

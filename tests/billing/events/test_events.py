@@ -1,4 +1,4 @@
-"""The event, pure: its normal form, its digest, and secrets in endpoints. Refusals are in test_bad_input.py."""
+"""Usage events: normal form, digest, and secrets in endpoints. Refusals are in test_bad_input.py."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from billing.errors import Refused
 from billing.events import events
 from lib.strict_json import BadJSON
 
-LEAST = {"event_id": "e1", "provider": "openai"}
+MINIMAL = {"event_id": "e1", "provider": "openai"}
 FULL: dict[str, Any] = {
-    **LEAST,
+    **MINIMAL,
     "account": "a",
     "occurred_at": "2026-11-22T10:30:00.5+01:00",
     "category": "text",
@@ -27,16 +27,16 @@ FULL: dict[str, Any] = {
     "cost_usd": "0.10",
     "metadata": {"b": 1, "a": ["\u00e9", None, 1.5]},
 }
-# Frozen: a digest that changes would make every stored event conflict with its own repeat.
-DIGEST_OF_LEAST = "172d074f-ecda-5007-ad82-98fa33f015bd"
+# Fixed: with another digest, every stored event would conflict with its own repeat.
+DIGEST_OF_MINIMAL = "172d074f-ecda-5007-ad82-98fa33f015bd"
 DIGEST_OF_FULL = "72e9acff-0a04-54bb-9c60-7217db7bf6d0"
 
 
 def parsed(**fields: Any) -> events.Event:
-    return events.parse(LEAST | fields)
+    return events.parse(MINIMAL | fields)
 
 
-def test_defaults_are_what_an_omitted_field_means() -> None:
+def test_omitted_fields_have_their_defaults() -> None:
     event = parsed()
 
     assert (event.account, event.occurred_at, event.category, event.model, event.method) == (
@@ -51,7 +51,7 @@ def test_defaults_are_what_an_omitted_field_means() -> None:
     assert (event.failed, event.cost_nano, event.occurred) == (False, None, None)
 
 
-def test_the_normal_form() -> None:
+def test_times_decimals_and_endpoints_are_normalised() -> None:
     event = events.parse(FULL)
 
     assert event.occurred_at == "2026-11-22T09:30:00.500000+00:00"
@@ -73,7 +73,7 @@ def test_the_normal_form() -> None:
         ("999999999.999999", "999999999.999999"),
     ],
 )
-def test_a_decimal_is_stored_in_its_shortest_plain_form(sent: str | int, normal: str) -> None:
+def test_a_decimal_is_normalised_to_its_shortest_plain_form(sent: str | int, normal: str) -> None:
     assert parsed(usage={"seconds": sent, "megapixels": sent}).usage.seconds == normal
     assert parsed(usage={"megapixels": sent}).usage.megapixels == normal
 
@@ -81,23 +81,23 @@ def test_a_decimal_is_stored_in_its_shortest_plain_form(sent: str | int, normal:
 @pytest.mark.parametrize(
     ("address", "normal"), [("127.0.0.1", "127.0.0.1"), ("2001:DB8:0::1", "2001:db8::1"), ("0:0:0:0:0:0:0:0", "::")]
 )
-def test_an_address_is_stored_in_its_plain_form(address: str, normal: str) -> None:
+def test_an_ip_address_is_normalised(address: str, normal: str) -> None:
     assert parsed(ip_address=address).ip_address == normal
 
 
 @pytest.mark.parametrize(("status", "failed"), [(100, False), (399, False), (400, True), (599, True)])
-def test_a_call_failed_from_400_on(status: int, failed: bool) -> None:
+def test_a_call_failed_when_its_status_is_at_least_400(status: int, failed: bool) -> None:
     assert parsed(status_code=status).failed is failed
 
 
-def test_the_digest_is_frozen() -> None:
-    assert str(UUID(bytes=events.digest(parsed()))) == DIGEST_OF_LEAST
+def test_the_digest_never_changes() -> None:
+    assert str(UUID(bytes=events.digest(parsed()))) == DIGEST_OF_MINIMAL
     assert str(UUID(bytes=events.digest(events.parse(FULL)))) == DIGEST_OF_FULL
 
 
-def test_the_digest_leaves_out_who_and_which() -> None:
-    others = [{"event_id": "e2"}, {"account": "b"}, {"reservation_id": "r"}]
-    assert {events.digest(parsed(**other)) for other in others} == {events.digest(parsed())}
+def test_the_digest_excludes_event_id_account_and_reservation() -> None:
+    excluded = [{"event_id": "e2"}, {"account": "b"}, {"reservation_id": "r"}]
+    assert {events.digest(parsed(**fields)) for fields in excluded} == {events.digest(parsed())}
 
 
 CHANGES: dict[str, Any] = {
@@ -131,7 +131,7 @@ def test_every_other_field_changes_the_digest() -> None:
     assert len(digests | {events.digest(parsed())}) == len(CHANGES) + 1
 
 
-def test_a_digest_is_a_uuid_that_every_database_takes() -> None:
+def test_a_digest_is_a_valid_uuid() -> None:
     digest = UUID(bytes=events.digest(parsed()))
     assert (digest.version, digest.variant) == (5, "specified in RFC 4122")
 
@@ -143,33 +143,33 @@ json_values = st.recursive(
 )
 
 
-def attempt(raw: dict[str, Any]) -> events.Event | Refused | BadJSON:
+def parse_or_error(raw: dict[str, Any]) -> events.Event | Refused | BadJSON:
     try:
         return events.parse(raw)
-    except (Refused, BadJSON) as refused:
-        return refused
+    except (Refused, BadJSON) as error:
+        return error
 
 
 @settings(deadline=None)
 @given(st.dictionaries(st.sampled_from([*events.Event.__struct_fields__, "other"]), json_values), st.booleans())
-def test_whatever_json_comes_is_an_event_or_refused(raw: dict[str, Any], complete: bool) -> None:
-    answer = attempt(LEAST | raw if complete else raw)
-    assert UUID(bytes=events.digest(answer)).version == 5 if isinstance(answer, events.Event) else str(answer)
+def test_any_json_is_parsed_or_refused(raw: dict[str, Any], complete: bool) -> None:
+    result = parse_or_error(MINIMAL | raw if complete else raw)
+    assert UUID(bytes=events.digest(result)).version == 5 if isinstance(result, events.Event) else str(result)
 
 
 @settings(deadline=None)
 @given(st.sampled_from(["error_message", "model", "user_agent", "event_id"]), st.text(st.characters(codec="utf-8")))
-def test_a_text_is_taken_as_it_is_or_refused(name: str, text: str) -> None:
-    answer = attempt(LEAST | {name: text})
-    if isinstance(answer, events.Event):
-        assert getattr(answer, name) == text
+def test_a_text_is_unchanged_or_refused(name: str, text: str) -> None:
+    result = parse_or_error(MINIMAL | {name: text})
+    if isinstance(result, events.Event):
+        assert getattr(result, name) == text
     else:
-        assert (type(answer), getattr(answer, "attr", "")) == (Refused, name)
+        assert (type(result), getattr(result, "attr", "")) == (Refused, name)
 
 
 @settings(deadline=None)
 @given(st.text("ab:/\\@?#%. "))
-def test_no_userinfo_survives_before_a_host(text: str) -> None:
+def test_userinfo_and_query_are_removed_from_an_endpoint(text: str) -> None:
     secret = f"https://user:SECRET@{text}"
     assert "SECRET" not in events.without_secrets(secret)
     assert "?" not in events.without_secrets(text)

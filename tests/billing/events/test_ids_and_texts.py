@@ -1,4 +1,4 @@
-"""Callers' own ids are exact to the last blank on every database, and their texts are stored as they were sent."""
+"""Ids differ by case, blanks and normal form on every database, and texts are stored exactly as they were sent."""
 
 from __future__ import annotations
 
@@ -40,25 +40,27 @@ TEXTS = [
 
 
 def test_nearly_equal_event_ids_are_different_events(bound: Api) -> None:
-    answer = bound.post("usage/", {"events": [{**EVENT, "event_id": one} for one in NEARLY_EQUAL]})
+    answer = bound.post("usage/", {"events": [{**EVENT, "event_id": event_id} for event_id in NEARLY_EQUAL]})
 
     assert (answer.status_code, answer.json()["accepted"]) == (200, len(NEARLY_EQUAL))
     assert sorted(UsageLog.objects.values_list("event_id", flat=True)) == sorted(NEARLY_EQUAL)
 
 
 def test_nearly_equal_account_ids_are_different_accounts(service: Api) -> None:
-    answer = service.post("usage/", {"events": [{**EVENT, "account": one} for one in NEARLY_EQUAL]})
+    answer = service.post("usage/", {"events": [{**EVENT, "account": external_id} for external_id in NEARLY_EQUAL]})
 
     assert (answer.status_code, answer.json()["accepted"]) == (200, len(NEARLY_EQUAL))
     assert sorted(Account.objects.values_list("external_id", flat=True)) == sorted(NEARLY_EQUAL)
-    for one in NEARLY_EQUAL:
-        assert [row["account"] for row in service.get("usage/logs/", account=one).json()["results"]] == [one]
-        assert service.get("usage/summary/", account=one).json()["total_calls"] == 1
+    for external_id in NEARLY_EQUAL:
+        assert [row["account"] for row in service.get("usage/logs/", account=external_id).json()["results"]] == [
+            external_id
+        ]
+        assert service.get("usage/summary/", account=external_id).json()["total_calls"] == 1
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_a_text_is_stored_and_shown_exactly(service: Api, text: str) -> None:
-    told: dict[str, Any] = {
+def test_a_text_is_stored_and_returned_exactly(service: Api, text: str) -> None:
+    fields: dict[str, Any] = {
         "event_id": text,
         "account": text.replace("/", ""),
         "model": text,
@@ -68,19 +70,19 @@ def test_a_text_is_stored_and_shown_exactly(service: Api, text: str) -> None:
         "metadata": {text: [text, {"deep": f"{text}\n"}]},
         "variant": {"quality": text},
     }
-    answer = service.post("usage/", {"provider": "openai", **told})
+    answer = service.post("usage/", {"provider": "openai", **fields})
     assert answer.status_code == 201
     assert answer.json()["event_id"] == text
 
-    (shown,) = service.get("usage/logs/", q=text).json()["results"]
+    (row,) = service.get("usage/logs/", q=text).json()["results"]
     names = ("event_id", "account", "model", "endpoint", "error_message", "metadata")
-    assert {name: shown[name] for name in names} == {name: told[name] for name in names}
+    assert {name: row[name] for name in names} == {name: fields[name] for name in names}
     log = UsageLog.objects.get()
-    assert (log.user_agent, log.variant) == (text, told["variant"])
+    assert (log.user_agent, log.variant) == (text, fields["variant"])
 
 
-def test_texts_of_the_greatest_length_are_stored_whole(bound: Api) -> None:
-    told = {
+def test_texts_of_the_maximum_length_are_stored_in_full(bound: Api) -> None:
+    fields = {
         "event_id": "\U0001f680" * 256,
         "provider": "p" * 50,
         "model": "\u20ac" * 200,
@@ -90,13 +92,13 @@ def test_texts_of_the_greatest_length_are_stored_whole(bound: Api) -> None:
         "user_agent": "\u20ac" * 500,
         "metadata": {"a": "x" * 4088},
     }
-    answer = bound.post("usage/", told)
+    answer = bound.post("usage/", fields)
 
     assert answer.status_code == 201
     names = ("event_id", "provider", "endpoint", "served_by", "error_message", "user_agent", "metadata")
     log = UsageLog.objects.get()
-    assert {name: getattr(log, name) for name in names} == {name: told[name] for name in names}
-    assert (log.model_used, log.actual_provider_name) == (told["model"], "s" * 50)
+    assert {name: getattr(log, name) for name in names} == {name: fields[name] for name in names}
+    assert (log.model_used, log.actual_provider_name) == (fields["model"], "s" * 50)
 
 
 @pytest.mark.parametrize("levels", [2, 31, 32, 40, 63])

@@ -1,4 +1,4 @@
-"""The ledger's own form of a log: COPY and INSERT store the same row of it, and ids are their 16 bytes."""
+"""Ledger rows: COPY and INSERT store the same rows, every column once, and ids are 16 ordered bytes."""
 
 from __future__ import annotations
 
@@ -14,44 +14,46 @@ from billing.events import events
 from billing.ledger import ledger
 from billing.models import Account, UsageLog
 from billing.recording import metering
-from billing.recording.metering import Source
+from billing.recording.metering import EventSource
 from lib import ids
 
 TEXTS = ("", "a", "\u00e9\u4e2d\U0001f680", "<script>", "x" * 200, "'\"\\")
 
 
-def test_a_new_log_and_its_kind_have_the_columns_of_the_table_each_once() -> None:
+def test_the_ledger_has_every_field_of_the_table_once() -> None:
     assert sorted(ledger.COLUMNS) == sorted(ledger.FIELDS)
 
 
 def test_every_column_is_copied_once() -> None:
-    assert sorted((*ledger.FIXED, *ledger.VARYING, *ledger.REPEATING, *call_profile.COLUMNS)) == sorted(ledger.COLUMNS)
+    assert sorted(
+        (*ledger.FIXED_COLUMNS, *ledger.VARYING_COLUMNS, *ledger.REPEATING_COLUMNS, *call_profile.COLUMNS)
+    ) == sorted(ledger.COLUMNS)
 
 
-def some_event(chance: random.Random, number: int, at: datetime) -> dict[str, Any]:
-    """An event with whatever the columns take: empty and long, null and 0, early and late."""
+def random_event(rng: random.Random, number: int, at: datetime) -> dict[str, Any]:
+    """An event with extreme values: empty and long texts, null and 0, early and late times."""
     return {
-        "event_id": f"{number}-{chance.choice(TEXTS)}",
-        "occurred_at": (at - timedelta(microseconds=chance.randrange(60 * 86_400_000_000))).isoformat(),
-        "provider": chance.choice(("openai", "video", "Acme.1", "image")),
-        "category": chance.choice((None, "text", "video")),
-        "model": chance.choice((" GPT-4o ", "gpt-4o", *TEXTS)),
-        "endpoint": chance.choice(("https://api.openai.com/v1?key=1", *TEXTS)),
-        "method": chance.choice(("GET", "POST")),
-        "served_by": chance.choice((None, "azure")),
-        "usage": {"input_tokens": chance.randrange(10**9), "seconds": chance.choice((None, "0.5")), "images": 0},
-        "variant": {"quality": chance.choice((None, "\u00e9"))},
-        "cached_tokens_included": chance.random() < 0.5,
-        "cost_usd": chance.choice((None, "0", "1.000000001")),
-        "response_time_ms": chance.randrange(10**9),
-        "status_code": chance.choice((200, 599)),
-        "error_message": chance.choice(("a\tb\n", *TEXTS)),
-        "retry_count": chance.randrange(1_000_000),
-        "request_bytes": chance.choice((None, 0, 10**15)),
-        "response_bytes": chance.choice((None, 1)),
-        "user_agent": chance.choice(TEXTS),
-        "ip_address": chance.choice((None, "::1")),
-        "metadata": chance.choice(({}, {"a": [1.5, None, -(10**30), {"\u00e9": "\U0001f680"}], "b": "\n"})),
+        "event_id": f"{number}-{rng.choice(TEXTS)}",
+        "occurred_at": (at - timedelta(microseconds=rng.randrange(60 * 86_400_000_000))).isoformat(),
+        "provider": rng.choice(("openai", "video", "Acme.1", "image")),
+        "category": rng.choice((None, "text", "video")),
+        "model": rng.choice((" GPT-4o ", "gpt-4o", *TEXTS)),
+        "endpoint": rng.choice(("https://api.openai.com/v1?key=1", *TEXTS)),
+        "method": rng.choice(("GET", "POST")),
+        "served_by": rng.choice((None, "azure")),
+        "usage": {"input_tokens": rng.randrange(10**9), "seconds": rng.choice((None, "0.5")), "images": 0},
+        "variant": {"quality": rng.choice((None, "\u00e9"))},
+        "cached_tokens_included": rng.random() < 0.5,
+        "cost_usd": rng.choice((None, "0", "1.000000001")),
+        "response_time_ms": rng.randrange(10**9),
+        "status_code": rng.choice((200, 599)),
+        "error_message": rng.choice(("a\tb\n", *TEXTS)),
+        "retry_count": rng.randrange(1_000_000),
+        "request_bytes": rng.choice((None, 0, 10**15)),
+        "response_bytes": rng.choice((None, 1)),
+        "user_agent": rng.choice(TEXTS),
+        "ip_address": rng.choice((None, "::1")),
+        "metadata": rng.choice(({}, {"a": [1.5, None, -(10**30), {"\u00e9": "\U0001f680"}], "b": "\n"})),
     }
 
 
@@ -60,12 +62,12 @@ def some_event(chance: random.Random, number: int, at: datetime) -> dict[str, An
 def test_a_row_is_the_same_whether_copied_or_inserted(
     account: Account, now: datetime, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chance = random.Random(seed)
-    batch = [events.parse(some_event(chance, number, now)) for number in range(ledger.COPY_FROM)]
-    source = Source(account=account, may_state_cost=True, any_age=True)
+    rng = random.Random(seed)
+    batch = [events.parse(random_event(rng, number, now)) for number in range(ledger.MIN_COPY_ROWS)]
+    source = EventSource(account=account, may_state_cost=True, any_age=True)
     stored = []
     for copied in (True, False):
-        monkeypatch.setattr(ledger, "COPY_FROM", ledger.COPY_FROM if copied else 10**6)
+        monkeypatch.setattr(ledger, "MIN_COPY_ROWS", ledger.MIN_COPY_ROWS if copied else 10**6)
         results = metering.record(batch, source=source, at=now)
         assert [result.status for result in results] == ["accepted"] * len(batch)
         assert {result.id for result in results} == set(UsageLog.objects.values_list("id", flat=True))
@@ -77,10 +79,10 @@ def test_a_row_is_the_same_whether_copied_or_inserted(
     assert len({row["error_message"] for row in stored[0]}) == len(TEXTS) + 1
 
 
-def test_ids_rise_and_differ() -> None:
-    made = [one for _ in range(3) for one in ids.new_ids(1000)]
+def test_ids_are_unique_and_ascending() -> None:
+    new_ids = [new_id for _ in range(3) for new_id in ids.new_ids(1000)]
 
-    assert len(set(made)) == 3000
-    assert {UUID(bytes=one).version for one in made} == {7}
-    assert made[:1000] == sorted(made[:1000])
-    assert [ids.text_of(one) for one in made] == [str(UUID(bytes=one)) for one in made]
+    assert len(set(new_ids)) == 3000
+    assert {UUID(bytes=new_id).version for new_id in new_ids} == {7}
+    assert new_ids[:1000] == sorted(new_ids[:1000])
+    assert [ids.uuid_text(new_id) for new_id in new_ids] == [str(UUID(bytes=new_id)) for new_id in new_ids]

@@ -1,4 +1,4 @@
-"""`manage.py explain_charge`: the same answer as the API, for a terminal."""
+"""`manage.py explain_charge`: the explanation of the API, on the terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.conftest import Api
 
 pytestmark = pytest.mark.django_db
 
-FOUND = "valid from 2025-01-01, found by the model's exact id; source: earlier system."
+PRICE_SOURCE = "valid from 2025-01-01, matched by exact model id; source: earlier system."
 
 
 @pytest.fixture
@@ -23,16 +23,16 @@ def log() -> UsageLog:
 
 
 def test_it_prints_sentences_and_a_table(log: UsageLog) -> None:
-    end = run("explain_charge", str(log.id))
+    result = run("explain_charge", str(log.id))
 
-    assert (end.status, end.lines) == (
+    assert (result.status, result.lines) == (
         0,
         [
             f"a e 1 ({log.id}): $0.0075",
-            "1,000 input tokens at $2.50 a million = $0.0025",
-            "500 output tokens at $10.00 a million = $0.005",
-            "Together $0.0075, exactly.",
-            f"Price {log.price_id} for gpt-4o at OpenAI, {FOUND}",
+            "1,000 input tokens at $2.50 per million = $0.0025",
+            "500 output tokens at $10.00 per million = $0.005",
+            "Total: $0.0075 (exact).",
+            f"Price {log.price_id} for gpt-4o at OpenAI, {PRICE_SOURCE}",
             "Served by OpenAI (weak): model gpt-4o.",
             "unit           quantity  rate_usd_per_million  cost_usd",
             "input_tokens       1000                   2.5    0.0025",
@@ -42,35 +42,35 @@ def test_it_prints_sentences_and_a_table(log: UsageLog) -> None:
     )
 
 
-def test_a_log_is_found_by_account_and_event_id_too(log: UsageLog) -> None:
+def test_a_log_can_be_given_by_account_and_event_id(log: UsageLog) -> None:
     assert run("explain_charge", "a", "e 1").out == run("explain_charge", str(log.id)).out
 
 
 def test_it_prints_the_json_of_the_api(log: UsageLog, service: Api) -> None:
     printed = json.loads(run("explain_charge", str(log.id), "--json").out)
-    answered = service.get(f"usage/logs/{log.id}/").json()
+    row = service.get(f"usage/logs/{log.id}/").json()
 
-    assert printed["explanation"] == answered["explanation"]
-    assert printed.keys() == answered.keys()
+    assert printed["explanation"] == row["explanation"]
+    assert printed.keys() == row.keys()
 
 
 def test_an_unpriced_call_has_no_table() -> None:
     record({"cost_usd": None, "model": "nobody-knows", "usage": {"input_tokens": 5}})
-    end = run("explain_charge", "a", "e0")
+    result = run("explain_charge", "a", "e0")
 
-    assert (end.status, len(end.lines)) == (0, 3)
-    assert end.lines[0].endswith(": unpriced")
+    assert (result.status, len(result.lines)) == (0, 3)
+    assert result.lines[0].endswith(": unpriced")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["e1"], "'e1' is no log id; an event is found by ACCOUNT EVENT_ID."),
-        (["a", "e1", "x"], "One log id, or ACCOUNT EVENT_ID."),
-        (["a", "unknown"], "There is no log 'a unknown'."),
-        ([str(uuid.UUID(int=0))], "There is no log '00000000-0000-0000-0000-000000000000'."),
+        (["e1"], "'e1' is not a log id. To find an event, give ACCOUNT EVENT_ID."),
+        (["a", "e1", "x"], "Give one log id, or ACCOUNT EVENT_ID."),
+        (["a", "unknown"], "Log 'a unknown' does not exist."),
+        ([str(uuid.UUID(int=0))], "Log '00000000-0000-0000-0000-000000000000' does not exist."),
     ],
 )
-def test_bad_use_has_exit_status_2(log: UsageLog, arguments: list[str], message: str) -> None:
-    end = run("explain_charge", *arguments)
-    assert (end.status, end.out, end.err) == (2, "", message)
+def test_a_usage_error_has_exit_status_2(log: UsageLog, arguments: list[str], message: str) -> None:
+    result = run("explain_charge", *arguments)
+    assert (result.status, result.out, result.err) == (2, "", message)

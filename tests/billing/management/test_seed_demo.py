@@ -1,4 +1,4 @@
-"""`manage.py seed_demo`: labelled, rated, corrected, made once, and worth looking at on every date."""
+"""`manage.py seed_demo`: labelled, rated and corrected data, created once, with content on every page at any date."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ from tests.billing import ledger_rows
 
 pytestmark = pytest.mark.django_db
 
-NOW = datetime(2026, 11, 15, 10, 30, tzinfo=UTC)
+MID_NOVEMBER = datetime(2026, 11, 15, 10, 30, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What the platform's months hold (calls, cost in cents), and the statements (account, month, state, cents)."""
+    """The platform's months (calls, cost in cents) and the statements (account, month, state, cents)."""
 
     previous: tuple[int, int]
     current: tuple[int, int]
@@ -73,7 +73,7 @@ def first_month_of_statements(first: str, acme: int, orbit: int) -> list[tuple[s
 
 DATES = {
     "the middle of a month": (
-        NOW,
+        MID_NOVEMBER,
         Expected((481, 1013), (231, 769), two_months_of_statements("2026-09", "2026-10", 7607, 28841, "open")),
     ),
     "the first instant of a year": (
@@ -106,7 +106,7 @@ DATES = {
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_args: Any, **_kwargs: Any) -> None:
-        raise AssertionError("the demonstration sends nothing")
+        raise AssertionError("the demo sends nothing")
 
     monkeypatch.setattr(socket, "create_connection", refuse)
 
@@ -118,7 +118,7 @@ def run() -> str:
 
 
 @pytest.mark.parametrize(("at", "expected"), DATES.values(), ids=DATES.keys())
-def test_pages_have_something_to_show_on_any_date(at: datetime, expected: Expected) -> None:
+def test_pages_have_content_on_any_date(at: datetime, expected: Expected) -> None:
     demo.seed(at)
 
     assert [month_of(at, back) for back in (1, 0)] == [expected.previous, expected.current]
@@ -126,28 +126,28 @@ def test_pages_have_something_to_show_on_any_date(at: datetime, expected: Expect
     assert statements() == expected.statements
     assert_accounts_are_near_their_budgets(at)
     assert_states(at)
-    ledger_rows.assert_equal()
+    ledger_rows.assert_ledger_consistent()
 
 
 def month_of(at: datetime, back: int) -> tuple[int, int]:
-    """Calls and cost in cents of the platform's month, so many months before that of `at`."""
-    summary = reports.summary(None, reports.periods_of(None, at)[back], at)
-    return summary.calls, money.half_even(summary.cost_nano, money.CENT)
+    """Calls and cost in cents of the platform, in the month `back` months before that of `at`."""
+    summary = reports.summary(None, reports.list_periods(None, at)[back], at)
+    return summary.calls, money.divide_half_even(summary.cost_nano, money.CENT)
 
 
 def nothing_is_in_the_future(at: datetime) -> bool:
-    late = UsageLog.objects.filter(Q(timestamp__gt=at) | Q(received_at__gt=at) | Q(late_for__isnull=False))
-    times = [UsageAlert.objects.filter(raised_at__gt=at), UsageReservation.objects.filter(created_at__gt=at)]
-    times += [
+    logs = UsageLog.objects.filter(Q(timestamp__gt=at) | Q(received_at__gt=at) | Q(late_for__isnull=False))
+    others = [UsageAlert.objects.filter(raised_at__gt=at), UsageReservation.objects.filter(created_at__gt=at)]
+    others += [
         Statement.objects.filter(Q(closed_at__gt=at) | Q(paid_at__gt=at)),
         Delivery.objects.filter(ended_at__gt=at),
     ]
-    return not any(found.exists() for found in (late, *times))
+    return not any(rows.exists() for rows in (logs, *others))
 
 
 def statements() -> list[tuple[str, str, str, int]]:
-    found = Statement.objects.select_related("account").order_by("period", "account__external_id")
-    return [(one.account.external_id, str(one), one.state, one.total_cents) for one in found]
+    rows = Statement.objects.select_related("account").order_by("period", "account__external_id")
+    return [(row.account.external_id, str(row), row.state, row.total_cents) for row in rows]
 
 
 def assert_accounts_are_near_their_budgets(at: datetime) -> None:
@@ -156,18 +156,18 @@ def assert_accounts_are_near_their_budgets(at: datetime) -> None:
     assert budget.percent is not None
     assert budget.percent > 80
     assert budget.status in ("warning", "critical")
-    assert "demo-orbit" in [near.account.external_id for near in needs_attention.near_limit(at)]
+    assert "demo-orbit" in [row.account.external_id for row in needs_attention.near_limit(at)]
     unread = UsageAlert.objects.filter(account=orbit, meter="monthly_cost", read_at=None, raised_at=at)
     assert {50, 80} <= set(unread.values_list("threshold", flat=True))
 
 
 def assert_states(at: datetime) -> None:
-    states = {one.reservation_id: reservations.state_at(one, at) for one in UsageReservation.objects.all()}
+    states = {row.reservation_id: reservations.state_at(row, at) for row in UsageReservation.objects.all()}
     prefix = "demo-reservation-"
     assert states == {prefix + state: state for state in ("held", "expired", "settled", "released")}
-    held = UsageReservation.objects.get(state="held")
-    assert (held.created_at, held.expires_at) == (at, at + timedelta(days=1))
-    assert limits.budget(limits.standing(held.account, at))[1] > 0
+    reservation = UsageReservation.objects.get(state="held")
+    assert (reservation.created_at, reservation.expires_at) == (at, at + timedelta(days=1))
+    assert limits.budget(limits.statuses(reservation.account, at))[1] > 0
 
     [failed] = Delivery.objects.filter(state="failed")
     assert (failed.attempts, failed.error) == (
@@ -175,16 +175,16 @@ def assert_states(at: datetime) -> None:
         "192.0.2.10 is a private or special address (WEBHOOK_ALLOW_PRIVATE).",
     )
     assert mail.outbox == []
-    assert {("azure", "gpt-4o"), ("openai", "demo-preview-1")} <= {row.key for row in unpriced.rows()}
-    assert [one.state(at) for one in Invitation.objects.all()] == ["open"]
-    assert sum(one.calls for one in provider_health.measured(at).providers) == 16
+    assert {("azure", "gpt-4o"), ("openai", "demo-preview-1")} <= {row.key for row in unpriced.list_models()}
+    assert [invitation.state(at) for invitation in Invitation.objects.all()] == ["open"]
+    assert sum(provider.calls for provider in provider_health.measure(at).providers) == 16
 
 
-def test_the_demonstration_is_labelled_and_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: NOW)
-    assert run() == "1094 demonstration calls made for demo-acme, demo-orbit, demo-solo\n"
+def test_the_demo_is_labelled_and_created_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timezone, "now", lambda: MID_NOVEMBER)
+    assert run() == "1094 demo calls created for demo-acme, demo-orbit, demo-solo.\n"
     created = counts()
-    assert run() == "demonstration data is there already: demo-acme, demo-orbit, demo-solo\n"
+    assert run() == "The demo data already exists: demo-acme, demo-orbit, demo-solo.\n"
 
     assert counts() == created
     assert UsageLog.objects.count() == 1094
@@ -196,8 +196,8 @@ def test_the_demonstration_is_labelled_and_made_once(monkeypatch: pytest.MonkeyP
         statement.payment_note.startswith("Demo: ")
         for statement in Statement.objects.filter(state=Statement.State.PAID)
     )
-    assert Price.objects.get(shipped=False).source == "demonstration, no real price"
-    assert {one.edition for one in PriceProposal.objects.all()} == {"demonstration, no real price"}
+    assert Price.objects.get(shipped=False).source == "demonstration, not a real price"
+    assert {proposal.edition for proposal in PriceProposal.objects.all()} == {"demonstration, not a real price"}
 
 
 def counts() -> list[int]:
@@ -205,34 +205,34 @@ def counts() -> list[int]:
     return [table._default_manager.count() for table in tables]
 
 
-def test_beside_other_accounts_nothing_is_made(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timezone, "now", lambda: NOW)
+def test_nothing_is_created_when_other_accounts_exist(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timezone, "now", lambda: MID_NOVEMBER)
     before = counts()
-    assert run() == "There are accounts already: no demonstration data was made.\n"
+    assert run() == "There are accounts already: no demo data was created.\n"
     assert counts() == before
 
 
-def test_the_same_date_makes_the_same_calls() -> None:
+def test_the_same_date_gives_the_same_calls() -> None:
     def events() -> list[dict[str, Any]]:
         caller = calls.Caller()
-        return list(caller.events(caller.moments(NOW - timedelta(days=9), NOW, 100)))
+        return list(caller.events(caller.moments(MID_NOVEMBER - timedelta(days=9), MID_NOVEMBER, 100)))
 
-    made = events()
-    assert made == events()
-    assert [one["event_id"] for one in made] == [f"demo-{number:04d}" for number in range(1, 101)]
+    first = events()
+    assert first == events()
+    assert [event["event_id"] for event in first] == [f"demo-{number:04d}" for number in range(1, 101)]
 
 
 def test_two_accounts_are_subscribed() -> None:
-    demo.seed(NOW)
-    found = Subscription.objects.order_by("account__external_id")
-    assert list(found.values_list("account__external_id", "plan__slug", "cycle", "status", "period_start")) == [
+    demo.seed(MID_NOVEMBER)
+    rows = Subscription.objects.order_by("account__external_id")
+    assert list(rows.values_list("account__external_id", "plan__slug", "cycle", "status", "period_start")) == [
         ("demo-acme", "pro", "monthly", "active", datetime(2026, 11, 1, tzinfo=UTC).date()),
         ("demo-orbit", "basic", "yearly", "active", datetime(2026, 9, 1, tzinfo=UTC).date()),
     ]
 
 
-def test_it_shows_every_kind_of_call_and_state() -> None:
-    demo.seed(NOW)
+def test_it_has_every_category_and_cost_source() -> None:
+    demo.seed(MID_NOVEMBER)
     assert set(UsageLog.objects.values_list("category", flat=True)) == {
         *("text", "video", "audio", "image", "image_edit", "search", "crawl")
     }
@@ -250,22 +250,22 @@ def test_it_shows_every_kind_of_call_and_state() -> None:
     assert {tokens > 200_000 for tokens in tiered.values_list("tokens_input", flat=True)} == {False, True}
 
 
-def test_some_of_it_is_corrected() -> None:
-    demo.seed(NOW)
+def test_some_calls_are_corrected() -> None:
+    demo.seed(MID_NOVEMBER)
     by_kind = UsageAdjustment.objects.order_by("kind").values_list("kind")
     assert list(by_kind.annotate(Count("id"), Sum("delta_nano"))) == [
         ("reprice", 5, 86_977_200),
         ("revert", 1, 250_000_000),
         ("void", 3, -750_000_000),
     ]
-    assert UsageAdjustment.objects.filter(late_at=NOW).count() == 1  # of a closed month
+    assert UsageAdjustment.objects.filter(late_at=MID_NOVEMBER).count() == 1  # of a closed month
     assert UsageLog.objects.exclude(voided_at=None).count() == 2
-    (worth,) = UsageLog.objects.aggregate(Sum("effective_nano")).values()
-    assert worth == 6_110_000_000 + 22_620_190_850 + 86_977_200 - 500_000_000
+    (total_nano,) = UsageLog.objects.aggregate(Sum("effective_nano")).values()
+    assert total_nano == 6_110_000_000 + 22_620_190_850 + 86_977_200 - 500_000_000
 
 
-def test_a_statement_of_usage_above_what_the_plan_includes() -> None:
-    demo.seed(NOW)
+def test_a_statement_charges_usage_above_the_included_amount() -> None:
+    demo.seed(MID_NOVEMBER)
     statement = Statement.objects.get(account__external_id="demo-acme", period="2026-10-01")
     assert [(line["kind"], line["text"], line["cents"]) for line in statement.lines] == [
         ("fee", "Pro, monthly, 2026-10-01 to 2026-10-31", 7900),
@@ -274,13 +274,13 @@ def test_a_statement_of_usage_above_what_the_plan_includes() -> None:
 
 
 @pytest.mark.parametrize("name", ["e-mail", "private addresses", "another webhook"])
-def test_nothing_is_sent_where_it_could_arrive(name: str, settings: Any) -> None:
+def test_the_demo_sends_nothing_even_when_delivery_is_possible(name: str, settings: Any) -> None:
     if name == "e-mail":
         settings.ALERT_EMAILS = ["operator@example.com"]
     elif name == "private addresses":
         settings.WEBHOOK_ALLOW_PRIVATE = True
     else:
-        Webhook.objects.create(account=None, url="https://example.com/", created_at=NOW)
-    demo.seed(NOW)
+        Webhook.objects.create(account=None, url="https://example.com/", created_at=MID_NOVEMBER)
+    demo.seed(MID_NOVEMBER)
     assert set(Delivery.objects.values_list("state", "attempts")) == {("pending", 0)}
     assert mail.outbox == []

@@ -1,4 +1,4 @@
-"""What each shipped meter counts (the table of the design), and that a new one is in force at once."""
+"""What each shipped meter counts, and that a new meter takes effect immediately."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from tests.billing.usage import record
 pytestmark = pytest.mark.django_db
 
 TOKENS = {"usage": {"input_tokens": 70, "output_tokens": 30}, "cost_usd": "0.1"}
-DECLARED = ("openai", "anthropic", "mistral", "tavily", "serper", "metaphor", "firecrawl", "exa", "wavespeed")
 EVENTS: list[tuple[dict[str, Any], dict[str, int]]] = [
     (
         {"provider": "gemini", "category": "text"},
@@ -53,11 +52,11 @@ EVENTS: list[tuple[dict[str, Any], dict[str, int]]] = [
 
 
 def used(account: Account, at: datetime) -> dict[str, int]:
-    return {one.limit.meter.slug: one.used for one in limits.standing(account, at) if one.used}
+    return {status.limit.meter.slug: status.used for status in limits.statuses(account, at) if status.used}
 
 
 @pytest.mark.parametrize(("event", "counted"), EVENTS)
-def test_a_call_moves_its_meters_and_no_others(
+def test_a_call_counts_on_its_meters_and_no_others(
     account: Account, now: datetime, event: dict[str, Any], counted: dict[str, int]
 ) -> None:
     record(account, now, TOKENS | event)
@@ -65,7 +64,7 @@ def test_a_call_moves_its_meters_and_no_others(
     assert used(account, now) == counted | {"monthly_cost": 100_000_000}
 
 
-def test_a_failed_call_without_usage_moves_none(account: Account, now: datetime) -> None:
+def test_a_failed_call_without_usage_counts_on_no_meter(account: Account, now: datetime) -> None:
     record(account, now, {"provider": "openai", "category": "text", "status_code": 503})
 
     assert used(account, now) == {}
@@ -82,21 +81,21 @@ def test_many_calls_add_up(account: Account, now: datetime) -> None:
     assert set(sums) == {meter.slug for meter in plans.current().meters}
 
 
-def test_a_meter_that_an_operator_adds_counts_what_was_used_before(account: Account, now: datetime) -> None:
+def test_a_meter_added_by_an_operator_counts_earlier_usage(account: Account, now: datetime) -> None:
     record(account, now, TOKENS | {"provider": "video", "model": "x", "endpoint": "/video-generation/wavespeed"})
     Meter.objects.create(slug="wavespeed_spend", label="WaveSpeed", scope="actual", values=["wavespeed"], unit="cost")
-    plans.changed()
+    plans.invalidate()
 
     assert used(account, now)["wavespeed_spend"] == 100_000_000
 
 
-def test_an_operation_asks_at_least_one_unit_of_everything() -> None:
+def test_an_operation_requests_at_least_one_unit_of_each_quantity() -> None:
     group = ("openai", "openai", "text")
-    assert meters.asked(group, count=3, tokens=0, cost_nano=0) == Quantity(*group, 3, 1, 1)
-    assert meters.asked(group, count=3, tokens=7, cost_nano=5) == Quantity(*group, 3, 21, 15)
+    assert meters.requested_quantity(group, count=3, tokens=0, cost_nano=0) == Quantity(*group, 3, 1, 1)
+    assert meters.requested_quantity(group, count=3, tokens=7, cost_nano=5) == Quantity(*group, 3, 21, 15)
 
 
-def test_groups_add_up_in_their_order() -> None:
+def test_quantities_are_summed_by_group_in_group_order() -> None:
     a, b = ("a", "a", "text"), ("b", "b", "text")
     rows = [Quantity(*b, 1, 2, 3), Quantity(*a, 1, 1, 1), Quantity(*b, 10, 20, 30)]
-    assert quantities.grouped(rows) == [Quantity(*a, 1, 1, 1), Quantity(*b, 11, 22, 33)]
+    assert quantities.sum_by_group(rows) == [Quantity(*a, 1, 1, 1), Quantity(*b, 11, 22, 33)]

@@ -1,4 +1,4 @@
-"""`import_legacy_logs` out of a database server: the one that the tests run on, with the older table as its system made it."""
+"""`import_legacy_logs` from a database server: the one of the tests, with the legacy table as its system created it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ pytestmark = [
     pytest.mark.django_db,
     pytest.mark.skipif(connection.vendor == "sqlite", reason="no server"),
 ]
-OLD = f"old_{connection.settings_dict['NAME']}"
-PROVIDERS = "ENUM ('GEMINI', 'VIDEO')"
+LEGACY_DATABASE = f"old_{connection.settings_dict['NAME']}"
+PROVIDER_ENUM = "ENUM ('GEMINI', 'VIDEO')"
 COLUMNS = """provider {kind} NOT NULL, user_id VARCHAR(100) NOT NULL, endpoint VARCHAR(200), model_used VARCHAR(100),
   tokens_input INTEGER, tokens_output INTEGER, tokens_total INTEGER, cost_total {number}, response_time {number},
   status_code INTEGER, error_message TEXT, timestamp {time}"""
-MADE = {
+CREATE_TABLE = {
     "postgresql": [
-        f"CREATE TYPE apiprovider AS {PROVIDERS}",
+        f"CREATE TYPE apiprovider AS {PROVIDER_ENUM}",
         f"CREATE TABLE api_usage_logs (id SERIAL PRIMARY KEY, {COLUMNS.replace('{kind}', 'apiprovider')})",
     ],
     "mysql": [
-        f"CREATE TABLE api_usage_logs (id INTEGER AUTO_INCREMENT PRIMARY KEY, {COLUMNS.replace('{kind}', PROVIDERS)})"
+        f"CREATE TABLE api_usage_logs (id INTEGER AUTO_INCREMENT PRIMARY KEY, {COLUMNS.replace('{kind}', PROVIDER_ENUM)})"
     ],
 }
 FLOATS = {"postgresql": ("DOUBLE PRECISION", "TIMESTAMP"), "mysql": ("DOUBLE", "DATETIME(6)")}
@@ -44,41 +44,41 @@ TIME = "2025-12-01 23:22:04.538107"
 
 
 @pytest.fixture
-def empty() -> Iterator[str]:
+def empty_database() -> Iterator[str]:
     """The URL of an empty database on the tests' server."""
-    quoted = connection.ops.quote_name(OLD)
-    _in_no_database(f"DROP DATABASE IF EXISTS {quoted}", f"CREATE DATABASE {quoted}")
+    quoted = connection.ops.quote_name(LEGACY_DATABASE)
+    _execute_outside_databases(f"DROP DATABASE IF EXISTS {quoted}", f"CREATE DATABASE {quoted}")
     try:
-        yield f"{children.database_url().rpartition('/')[0]}/{OLD}"
+        yield f"{children.database_url().rpartition('/')[0]}/{LEGACY_DATABASE}"
     finally:
-        _in_no_database(f"DROP DATABASE {quoted}")
+        _execute_outside_databases(f"DROP DATABASE {quoted}")
 
 
 @pytest.fixture(params=[FLOATS, EXACT], ids=["floats", "exact"])
-def old(empty: str, request: pytest.FixtureRequest) -> str:
-    """A database with the older table in it."""
+def legacy_database(empty_database: str, request: pytest.FixtureRequest) -> str:
+    """The URL of a database with the legacy table."""
     number, time = request.param[connection.vendor]
     columns = "user_id, provider, endpoint, model_used, tokens_input, tokens_output, tokens_total, cost_total"
     insert = f"INSERT INTO api_usage_logs ({columns}, response_time, status_code, error_message, timestamp)"
-    with closing(_writer(empty)) as writer, writer.cursor() as cursor:
-        for statement in MADE[connection.vendor]:
+    with closing(_writer(empty_database)) as writer, writer.cursor() as cursor:
+        for statement in CREATE_TABLE[connection.vendor]:
             cursor.execute(statement.format(number=number, time=time))
         for row in ROWS:
             cursor.execute(f"{insert} VALUES ({', '.join(['%s'] * 12)})", [*row, TIME])
-    return empty
+    return empty_database
 
 
-def test_rows_come_in_with_their_own_figures(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(legacy_tables, "PAGE", 2)
-    end = run("import_legacy_logs", old)
+def test_rows_are_imported_with_their_own_figures(legacy_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(legacy_tables, "PAGE_SIZE", 2)
+    result = run("import_legacy_logs", legacy_database)
 
-    found = UsageLog.objects.order_by("event_id").values_list(
+    logs = UsageLog.objects.order_by("event_id").values_list(
         "event_id", "account__external_id", "provider", "model_used", "tokens_total", "cost_total", "response_time_ms",
         "status_code", "error_message", "timestamp",
     )  # fmt: skip
     at = datetime(2025, 12, 1, 23, 22, 4, 538107, tzinfo=UTC)
-    assert end.status == 0
-    assert list(found) == [
+    assert result.status == 0
+    assert list(logs) == [
         ("legacy:1", "u1", "gemini", "gemini-2.5-pro", 407, 300_000, 916, 200, "", at),
         ("legacy:2", "u2", "video", "wan-2.5", 0, 250_000_000, 12_500, 500, "caf\u00e9 \U0001f680 %s", at),
         ("legacy:3", "u1", "gemini", "", 0, 0, 0, 200, "", at),
@@ -86,35 +86,35 @@ def test_rows_come_in_with_their_own_figures(old: str, monkeypatch: pytest.Monke
     assert run("verify_ledger").status == 0
 
 
-def test_a_second_time_brings_nothing_in(old: str) -> None:
-    run("import_legacy_logs", old)
+def test_a_second_run_imports_nothing(legacy_database: str) -> None:
+    run("import_legacy_logs", legacy_database)
 
-    assert run("import_legacy_logs", old).status == 0
+    assert run("import_legacy_logs", legacy_database).status == 0
     assert UsageLog.objects.count() == len(ROWS)
 
 
-def test_the_older_table_cannot_be_written_to(old: str) -> None:
-    with closing(legacy_tables.open_table(old)) as table:
+def test_the_legacy_table_is_read_only(legacy_database: str) -> None:
+    with closing(legacy_tables.open_table(legacy_database)) as table:
         with pytest.raises(DatabaseError), table.connection.cursor() as cursor:
             cursor.execute("DELETE FROM api_usage_logs")
         assert len(table) == len(ROWS)
 
 
-def test_a_database_without_the_table_is_told(empty: str) -> None:
-    end = run("import_legacy_logs", empty)
+def test_a_database_without_the_table_is_an_error(empty_database: str) -> None:
+    result = run("import_legacy_logs", empty_database)
 
-    assert (end.status, end.err) == (2, "The database has no table api_usage_logs.")
+    assert (result.status, result.err) == (2, "The database has no table api_usage_logs.")
     assert UsageLog.objects.count() == 0
 
 
-def _in_no_database(*statements: str) -> None:
+def _execute_outside_databases(*statements: str) -> None:
     with connection._nodb_cursor() as cursor:
         for statement in statements:
             cursor.execute(statement)
 
 
 def _writer(url: str) -> Any:
-    """A connection that may write to the older database."""
+    """A connection that can write to the legacy database."""
     writer = connection.copy(alias="writer")
     writer.settings_dict["NAME"] = url.rpartition("/")[2]
     return writer

@@ -1,4 +1,4 @@
-"""`import_usage`: events of any age out of JSONL and CSV, each once, with the columns and times that the command names."""
+"""`import_usage`: imports events of any age from JSONL and CSV once, with column mappings and time zones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.billing.ledger_rows import run
 
 pytestmark = pytest.mark.django_db
 
-SET = ("--set", "provider=openai", "--account", "a")
+DEFAULTS = ("--set", "provider=openai", "--account", "a")
 
 
 @pytest.fixture
@@ -31,13 +31,13 @@ def write(tmp_path: Path, *lines: dict[str, Any] | str, name: str = "old.jsonl")
     return str(file)
 
 
-MAPS = ("--map", "when=occurred_at", "--map", "in=usage.input_tokens", "--map", "who=metadata.user")
+MAPPINGS = ("--map", "when=occurred_at", "--map", "in=usage.input_tokens", "--map", "who=metadata.user")
 
 
 def test_csv_columns_become_fields(csv: Path) -> None:
-    end = run("import_usage", str(csv), *MAPS, *SET, "--timezone", "UTC", "--set", "model=gpt-4o")
+    result = run("import_usage", str(csv), *MAPPINGS, *DEFAULTS, "--timezone", "UTC", "--set", "model=gpt-4o")
 
-    assert (end.status, end.lines[-1]) == (0, "2 read: 2 came in (2 unpriced), 0 were there already, 0 refused.")
+    assert (result.status, result.lines[-1]) == (0, "2 read: 2 imported (2 unpriced), 0 already stored, 0 refused.")
     first, second = UsageLog.objects.order_by("event_id")
     assert (first.event_id, second.event_id) == ("old.csv:2", "old.csv:3")
     assert first.timestamp == datetime(2023, 11, 16, 18, 17, 3, 979960, tzinfo=UTC)
@@ -46,60 +46,61 @@ def test_csv_columns_become_fields(csv: Path) -> None:
     assert UsageDay.objects.get().calls == 2
 
 
-def test_a_second_run_brings_nothing_in(csv: Path) -> None:
-    run("import_usage", str(csv), *MAPS, *SET, "--timezone", "UTC")
-    end = run("import_usage", str(csv), *MAPS, *SET, "--timezone", "UTC")
+def test_a_second_run_imports_nothing(csv: Path) -> None:
+    run("import_usage", str(csv), *MAPPINGS, *DEFAULTS, "--timezone", "UTC")
+    result = run("import_usage", str(csv), *MAPPINGS, *DEFAULTS, "--timezone", "UTC")
 
-    assert (end.status, end.lines[-1]) == (0, "2 read: 0 came in (0 unpriced), 2 were there already, 0 refused.")
+    assert (result.status, result.lines[-1]) == (0, "2 read: 0 imported (0 unpriced), 2 already stored, 0 refused.")
     assert UsageDay.objects.get().calls == 2
 
 
-def test_short_names_and_the_other_order_of_a_map_are_understood(csv: Path) -> None:
-    run("import_usage", str(csv), "--map", "occurred_at=when", "--map", "input_tokens=in", *SET, "--timezone", "UTC")
+def test_a_mapping_may_use_short_names_and_either_order(csv: Path) -> None:
+    mappings = ("--map", "occurred_at=when", "--map", "input_tokens=in")
+    run("import_usage", str(csv), *mappings, *DEFAULTS, "--timezone", "UTC")
 
     assert list(UsageLog.objects.order_by("event_id").values_list("tokens_input", flat=True)) == [4808, 3180]
 
 
-def test_what_is_no_field_is_left_out_and_told(csv: Path) -> None:
-    end = run("import_usage", str(csv), "--map", "when=occurred_at", *SET, "--timezone", "UTC")
+def test_unknown_columns_are_ignored_and_reported(csv: Path) -> None:
+    result = run("import_usage", str(csv), "--map", "when=occurred_at", *DEFAULTS, "--timezone", "UTC")
 
-    assert [line for line in end.err.splitlines() if "left out" in line] == [
-        "Column 'in' is no field and was left out.",
-        "Column 'who' is no field and was left out.",
+    assert [line for line in result.err.splitlines() if "was ignored" in line] == [
+        "Column 'in' is not a field and was ignored.",
+        "Column 'who' is not a field and was ignored.",
     ]
 
 
-def test_naive_times_are_of_the_zone_named(tmp_path: Path) -> None:
+def test_naive_times_are_in_the_given_time_zone(tmp_path: Path) -> None:
     path = write(tmp_path, {"provider": "openai", "occurred_at": "2026-07-01 00:30:00"})
     run("import_usage", path, "--account", "a", "--timezone", "Europe/Berlin")
 
     assert UsageLog.objects.get().timestamp == datetime(2026, 6, 30, 22, 30, tzinfo=UTC)
 
 
-def test_naive_times_without_a_zone_are_refused(csv: Path) -> None:
-    end = run("import_usage", str(csv), *MAPS, *SET)
+def test_naive_times_without_a_time_zone_are_refused(csv: Path) -> None:
+    result = run("import_usage", str(csv), *MAPPINGS, *DEFAULTS)
 
-    assert (end.status, end.lines) == (
+    assert (result.status, result.lines) == (
         1,
         [
             "2: occurred_at: Not an RFC 3339 time with an offset, such as 2026-11-22T09:30:00Z.",
             "1 refused: invalid occurred_at",
-            end.lines[2],
-            "2 read: 1 came in (1 unpriced), 0 were there already, 1 refused.",
+            result.lines[2],
+            "2 read: 1 imported (1 unpriced), 0 already stored, 1 refused.",
         ],
     )
 
 
-def test_jsonl_lines_are_events_as_the_api_takes_them(tmp_path: Path) -> None:
+def test_jsonl_lines_are_events_in_the_format_of_the_api(tmp_path: Path) -> None:
     path = write(
         tmp_path,
         {"event_id": "own", "account": "b", "provider": "video", "usage": {"seconds": "5"}, "cost_usd": "0.5"},
         "",
         {"account": "c", "provider": "openai", "occurred_at": "2020-02-29T00:00:00Z", "metadata": {"a": [1]}},
     )
-    end = run("import_usage", path, "--id-prefix", "mine")
+    result = run("import_usage", path, "--id-prefix", "mine")
 
-    assert (end.status, end.lines[-1]) == (0, "2 read: 2 came in (1 unpriced), 0 were there already, 0 refused.")
+    assert (result.status, result.lines[-1]) == (0, "2 read: 2 imported (1 unpriced), 0 already stored, 0 refused.")
     assert list(
         UsageLog.objects.order_by("event_id").values_list("event_id", "account__external_id", "cost_total")
     ) == [
@@ -108,7 +109,7 @@ def test_jsonl_lines_are_events_as_the_api_takes_them(tmp_path: Path) -> None:
     ]
 
 
-def test_bad_lines_spoil_only_themselves(tmp_path: Path) -> None:
+def test_bad_lines_are_refused_and_the_others_imported(tmp_path: Path) -> None:
     good = {"account": "a", "provider": "openai"}
     path = write(
         tmp_path,
@@ -122,10 +123,10 @@ def test_bad_lines_spoil_only_themselves(tmp_path: Path) -> None:
         {**good, "usage": {"input_tokens": -1}},
         good,
     )
-    end = run("import_usage", path)
+    result = run("import_usage", path)
 
-    assert (end.status, end.lines[-1]) == (1, "9 read: 2 came in (2 unpriced), 0 were there already, 7 refused.")
-    assert sorted(line for line in end.lines if " refused: " in line and "read" not in line) == [
+    assert (result.status, result.lines[-1]) == (1, "9 read: 2 imported (2 unpriced), 0 already stored, 7 refused.")
+    assert sorted(line for line in result.lines if " refused: " in line and "read" not in line) == [
         "1 refused: invalid cost_usd",
         "1 refused: min_value usage.input_tokens",
         "1 refused: required account",
@@ -140,80 +141,83 @@ def test_bad_lines_spoil_only_themselves(tmp_path: Path) -> None:
 
 def test_a_changed_line_is_a_conflict_and_the_first_is_kept(tmp_path: Path) -> None:
     run("import_usage", write(tmp_path, {"account": "a", "provider": "openai", "model": "x"}))
-    end = run("import_usage", write(tmp_path, {"account": "a", "provider": "openai", "model": "y"}))
+    result = run("import_usage", write(tmp_path, {"account": "a", "provider": "openai", "model": "y"}))
 
-    assert (end.status, end.lines[1]) == (1, "1 refused: event_conflict event_id")
+    assert (result.status, result.lines[1]) == (1, "1 refused: event_conflict event_id")
     assert UsageLog.objects.get().model_used == "x"
 
 
 def test_ragged_and_undecodable_csv_rows_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "old.csv"
     file.write_bytes(b"provider,model\nopenai,a,b\nopenai,\xff\nopenai,ok\n")
-    end = run("import_usage", str(file), "--account", "a")
+    result = run("import_usage", str(file), "--account", "a")
 
-    assert end.lines[:2] == [
-        "2: 3 cells under 2 columns.",
+    assert result.lines[:2] == [
+        "2: The line has 3 cells, the header 2 columns.",
         "3: model: Control characters and lone surrogates can't be stored.",
     ]
     assert UsageLog.objects.get().model_used == "ok"
 
 
 def test_a_dry_run_stores_nothing(csv: Path) -> None:
-    end = run("import_usage", str(csv), *MAPS, *SET, "--timezone", "UTC", "--dry-run")
+    result = run("import_usage", str(csv), *MAPPINGS, *DEFAULTS, "--timezone", "UTC", "--dry-run")
 
-    assert end.lines[-1] == "2 read: 2 would come in (2 unpriced), 0 were there already, 0 refused."
+    assert result.lines[-1] == "2 read: 2 would be imported (2 unpriced), 0 already stored, 0 refused."
     assert (UsageLog.objects.count(), Account.objects.count(), UsageDay.objects.count()) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--map", "nothere=model", *SET), "The file has no column 'nothere'; it has when, in, output_tokens, who."),
         (
-            ("--map", "when=colour", *SET),
-            "--map when=colour: not column=field with a field of a usage event, such as input_tokens.",
-        ),
-        (("--map", "when=model", "--map", "in=model", *SET), "Two columns are mapped to one field."),
-        (
-            ("--set", "colour=red", *SET),
-            "--set colour=red: not field=value with a field of a usage event, such as provider.",
+            ("--map", "nothere=model", *DEFAULTS),
+            "The file has no column 'nothere'; it has when, in, output_tokens, who.",
         ),
         (
-            ("--set", "provider", *SET),
-            "--set provider: not field=value with a field of a usage event, such as provider.",
+            ("--map", "when=colour", *DEFAULTS),
+            "--map when=colour: use COLUMN=FIELD, where FIELD is a field of a usage event, such as input_tokens.",
         ),
-        (("--timezone", "Mars/Olympus", *SET), "'Mars/Olympus' is no IANA time zone."),
-        (("--account", "a"), "No column says the provider: name one with --map, or say --set provider=openai."),
-        (("--set", "provider=openai"), "No column says the account: name one with --map, or say --account ID."),
+        (("--map", "when=model", "--map", "in=model", *DEFAULTS), "Two columns are mapped to the same field."),
+        (
+            ("--set", "colour=red", *DEFAULTS),
+            "--set colour=red: use FIELD=VALUE, where FIELD is a field of a usage event, such as provider.",
+        ),
+        (
+            ("--set", "provider", *DEFAULTS),
+            "--set provider: use FIELD=VALUE, where FIELD is a field of a usage event, such as provider.",
+        ),
+        (("--timezone", "Mars/Olympus", *DEFAULTS), "'Mars/Olympus' is not an IANA time zone."),
+        (("--account", "a"), "No column has the provider. Map one with --map, or use --set provider=openai."),
+        (("--set", "provider=openai"), "No column has the account. Map one with --map, or use --account ID."),
     ],
 )
-def test_bad_use_reads_nothing(csv: Path, arguments: tuple[str, ...], message: str) -> None:
-    end = run("import_usage", str(csv), *arguments)
+def test_a_usage_error_imports_nothing(csv: Path, arguments: tuple[str, ...], message: str) -> None:
+    result = run("import_usage", str(csv), *arguments)
 
-    assert (end.status, end.err) == (2, message)
+    assert (result.status, result.err) == (2, message)
     assert UsageLog.objects.count() == 0
 
 
 @pytest.mark.parametrize("name", ["nothere.csv", "nothere.jsonl", "folder.csv", "old.txt"])
-def test_what_is_no_file_to_import_is_bad_use(tmp_path: Path, name: str) -> None:
+def test_a_missing_or_unsupported_file_is_a_usage_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "old.txt").write_text("x")
 
-    assert run("import_usage", str(tmp_path / name), *SET).status == 2
+    assert run("import_usage", str(tmp_path / name), *DEFAULTS).status == 2
 
 
 @pytest.mark.shared_data
-def test_the_azure_traces_come_in_whole(shared_data: Path) -> None:
+def test_the_azure_traces_are_imported_in_full(shared_data: Path) -> None:
     for name in ("code", "conv"):
         path = shared_data / f"azure_llm_2023_{name}.csv"
-        end = run(
+        result = run(
             *("import_usage", str(path), "--account", "acme", "--timezone", "UTC"),
             *("--set", "provider=openai", "--set", "model=gpt-4o"),
             *("--set", "endpoint=https://acme.openai.azure.com/openai/deployments/gpt/chat/completions"),
             *("--map", "TIMESTAMP=occurred_at", "--map", "ContextTokens=usage.input_tokens"),
             *("--map", "GeneratedTokens=output_tokens"),
         )
-        assert end.status == 0
+        assert result.status == 0
 
     sums = UsageLog.objects.aggregate(Sum("tokens_input"), Sum("tokens_output"))
     assert UsageLog.objects.filter(actual_provider_name="azure", is_priced=False).count() == 28_185

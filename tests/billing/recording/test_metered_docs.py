@@ -1,4 +1,4 @@
-"""The examples of docs/metered-calls.md run as they stand, against providers that are played here."""
+"""Runs the examples of docs/metered-calls.md unchanged, against stub providers."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ import pytest
 from asgiref.sync import async_to_sync
 
 from billing.models import Account, UsageLog, UsageReservation
-from tests.billing.caps import cap
+from tests.billing.plan_limits import set_limits
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.django_db
 
 DOCUMENT = ROOT / "docs" / "metered-calls.md"
-TEXT, STREAM, FUNCTION, VIDEO, IMAGE, AUDIO, REFUSED = re.findall(
+TEXT, STREAM, FUNCTION, VIDEO, IMAGE, AUDIO, REFUSAL = re.findall(
     r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL
 )
 
 
 @pytest.fixture(autouse=True)
 def _plan(account: Account) -> None:
-    cap({})
+    set_limits({})
 
 
 class Wavespeed:
     def __init__(self) -> None:
         self.calls: list[str] = []
 
-    def run(self, model: str, **asked: Any) -> dict[str, Any]:
+    def run(self, model: str, **options: Any) -> dict[str, Any]:
         self.calls.append(model)
-        return {"duration": asked.get("duration"), "outputs": ["https://cdn.test/1.png"] * asked.get("count", 0)}
+        return {"duration": options.get("duration"), "outputs": ["https://cdn.test/1.png"] * options.get("count", 0)}
 
 
-def chat(**asked: Any) -> Any:
+def chat(**options: Any) -> Any:
     return SimpleNamespace(usage=SimpleNamespace(prompt_tokens=900, completion_tokens=400))
 
 
-def message(**asked: Any) -> Iterator[Any]:
+def message(**options: Any) -> Iterator[Any]:
     yield {
         "type": "message_start",
         "message": {"usage": {"input_tokens": 20, "cache_read_input_tokens": 80, "output_tokens": 1}},
@@ -49,14 +49,14 @@ def message(**asked: Any) -> Iterator[Any]:
     yield {"type": "message_delta", "usage": {"output_tokens": 30}}
 
 
-async def generate(**asked: Any) -> Any:
+async def generate(**options: Any) -> Any:
     return SimpleNamespace(
         usage_metadata=SimpleNamespace(prompt_token_count=7, candidates_token_count=40, thoughts_token_count=60)
     )
 
 
 def run(example: str) -> dict[str, Any]:
-    """The names that the example leaves, after the names that its reader has at hand."""
+    """Executes the example with stub clients. Returns its global names."""
     names: dict[str, Any] = {
         "openai": SimpleNamespace(chat=SimpleNamespace(completions=SimpleNamespace(create=chat))),
         "anthropic": SimpleNamespace(messages=SimpleNamespace(create=message)),
@@ -69,7 +69,7 @@ def run(example: str) -> dict[str, Any]:
     return names
 
 
-def logged() -> tuple[Any, ...]:
+def recorded_call() -> tuple[Any, ...]:
     log = UsageLog.objects.get()
     assert list(UsageReservation.objects.values_list("state", "over")) == [("settled", False)]
     return log.actual_provider_name, log.category, log.tokens_total, log.units, log.cost_total
@@ -88,18 +88,18 @@ def logged() -> tuple[Any, ...]:
 )
 def test_a_call_is_recorded_with_its_exact_cost(example: str, expected: tuple[Any, ...]) -> None:
     run(example)
-    assert logged() == expected
+    assert recorded_call() == expected
 
 
-def test_an_async_function_is_recorded_for_its_own_caller(account: Account) -> None:
+def test_an_async_function_is_recorded_for_its_callers_account(account: Account) -> None:
     answer = run(FUNCTION)["answer"]
     async_to_sync(answer)(SimpleNamespace(account_id="acct_42"), "A ship")
-    assert logged() == ("google", "text", 107, {"reasoning_tokens": 60}, 7 * 300 + 100 * 2_500)
+    assert recorded_call() == ("google", "text", 107, {"reasoning_tokens": 60}, 7 * 300 + 100 * 2_500)
 
 
-def test_a_refusal_is_told_and_the_provider_was_not_called() -> None:
-    cap({"video_calls": 0})
-    names = run(REFUSED)
-    assert names["told"] == "Video calls: not allowed, the limit is 0. (not_in_plan)"
+def test_a_refusal_has_a_message_and_does_not_call_the_provider() -> None:
+    set_limits({"video_calls": 0})
+    names = run(REFUSAL)
+    assert names["message"] == "Video calls: not allowed, the limit is 0. (not_in_plan)"
     assert names["wavespeed"].calls == []
     assert (UsageLog.objects.count(), UsageReservation.objects.count()) == (0, 0)

@@ -1,4 +1,4 @@
-"""What `call.response` reads out of each vendor's responses, objects and dicts alike, and what that costs."""
+"""Usage that `call.response` reads from the responses of each vendor, as objects and as dicts, and its cost."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CHAT = {
         },
     },
 }
-CHAT_USED = {
+CHAT_USAGE = {
     "input_tokens": 1000,
     "output_tokens": 200,
     "cached_input_tokens": 600,
@@ -60,7 +60,7 @@ RESPONSE = {
         "total_tokens": 350,
     },
 }
-RESPONSE_USED = {"input_tokens": 300, "cached_input_tokens": 100, "output_tokens": 50, "reasoning_tokens": 30}
+RESPONSE_USAGE = {"input_tokens": 300, "cached_input_tokens": 100, "output_tokens": 50, "reasoning_tokens": 30}
 EMBEDDINGS = {
     "object": "list",
     "model": "text-embedding-3-small",
@@ -77,7 +77,7 @@ IMAGES = {
         "total_tokens": 2050,
     },
 }
-IMAGES_USED = {"input_tokens": 50, "image_tokens": 40, "output_tokens": 2000, "images": 2}
+IMAGES_USAGE = {"input_tokens": 50, "image_tokens": 40, "output_tokens": 2000, "images": 2}
 DALLE = {"created": 1, "data": [{"url": "https://example.test/1.png"}], "usage": None}
 TRANSCRIPT = {
     "text": "Hello.",
@@ -105,7 +105,7 @@ MESSAGE = {
         "service_tier": "standard",
     },
 }
-MESSAGE_USED = {
+MESSAGE_USAGE = {
     "input_tokens": 10,
     "output_tokens": 40,
     "cached_input_tokens": 900,
@@ -135,7 +135,7 @@ GENERATED = {
         ],
     },
 }
-GENERATED_USED = {
+GENERATED_USAGE = {
     "input_tokens": 1060,
     "output_tokens": 350,
     "reasoning_tokens": 250,
@@ -154,15 +154,15 @@ GENERATED_JSON = {
         "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 15}],
     },
 }
-GENERATED_JSON_USED = {"input_tokens": 20, "output_tokens": 12, "reasoning_tokens": 7, "input_audio_tokens": 15}
+GENERATED_JSON_USAGE = {"input_tokens": 20, "output_tokens": 12, "reasoning_tokens": 7, "input_audio_tokens": 15}
 LIVE = {"usage_metadata": {"prompt_token_count": 3, "response_token_count": 4, "thoughts_token_count": None}}
 IMAGEN: dict[str, Any] = {"generated_images": [{"image": {}}, {"image": {}}, {"image": {}}]}
 
-SHAPES = [
-    pytest.param(CHAT, CHAT_USED, "gpt-4o-mini-2024-07-18", None, False, id="openai chat"),
-    pytest.param(RESPONSE, RESPONSE_USED, "gpt-4o-mini", "flex", False, id="openai response"),
+RESPONSES = [
+    pytest.param(CHAT, CHAT_USAGE, "gpt-4o-mini-2024-07-18", None, False, id="openai chat"),
+    pytest.param(RESPONSE, RESPONSE_USAGE, "gpt-4o-mini", "flex", False, id="openai response"),
     pytest.param(EMBEDDINGS, {"input_tokens": 8}, "text-embedding-3-small", None, False, id="openai embeddings"),
-    pytest.param(IMAGES, IMAGES_USED, "", None, False, id="openai images"),
+    pytest.param(IMAGES, IMAGES_USAGE, "", None, False, id="openai images"),
     pytest.param(DALLE, {"images": 1}, "", None, False, id="openai image without usage"),
     pytest.param(
         TRANSCRIPT,
@@ -173,14 +173,14 @@ SHAPES = [
         id="openai transcript by tokens",
     ),
     pytest.param(TIMED_TRANSCRIPT, {"seconds": "12.300000"}, "", None, False, id="openai transcript by seconds"),
-    pytest.param(MESSAGE, MESSAGE_USED, "claude-3-5-sonnet-20241022", None, True, id="anthropic message"),
-    pytest.param(GENERATED, GENERATED_USED, "gemini-2.5-flash", None, False, id="google"),
-    pytest.param(GENERATED_JSON, GENERATED_JSON_USED, "gemini-2.5-flash", None, False, id="google as JSON"),
+    pytest.param(MESSAGE, MESSAGE_USAGE, "claude-3-5-sonnet-20241022", None, True, id="anthropic message"),
+    pytest.param(GENERATED, GENERATED_USAGE, "gemini-2.5-flash", None, False, id="google"),
+    pytest.param(GENERATED_JSON, GENERATED_JSON_USAGE, "gemini-2.5-flash", None, False, id="google as JSON"),
     pytest.param(LIVE, {"input_tokens": 3, "output_tokens": 4}, "", None, False, id="google live"),
     pytest.param(IMAGEN, {"images": 3}, "", None, False, id="google images"),
     pytest.param(
         {"type": "response.completed", "response": RESPONSE},
-        RESPONSE_USED,
+        RESPONSE_USAGE,
         "gpt-4o-mini",
         "flex",
         False,
@@ -188,7 +188,7 @@ SHAPES = [
     ),
     pytest.param(
         {"type": "message_start", "message": MESSAGE},
-        MESSAGE_USED,
+        MESSAGE_USAGE,
         "claude-3-5-sonnet-20241022",
         None,
         True,
@@ -198,26 +198,27 @@ SHAPES = [
 
 
 def as_object(value: Any) -> Any:
-    """The same as a client's object: fields are attributes, all the way down."""
+    """The response as a client library returns it: nested objects with attributes."""
     if isinstance(value, dict):
         return SimpleNamespace(**{name: as_object(child) for name, child in value.items()})
     return [as_object(child) for child in value] if isinstance(value, list) else value
 
 
-@pytest.mark.parametrize(("response", "used", "model", "tier", "cached_apart"), SHAPES)
-def test_a_dict_is_read(response: Any, used: Any, model: str, tier: str | None, cached_apart: bool) -> None:
-    assert responses.read(response) == (used, model, tier, cached_apart)
+@pytest.mark.parametrize(("response", "used", "model", "tier", "excludes_cached"), RESPONSES)
+def test_a_dict_is_read(response: Any, used: Any, model: str, tier: str | None, excludes_cached: bool) -> None:
+    assert responses.read_usage(response) == (used, model, tier, excludes_cached)
 
 
 @pytest.mark.parametrize(
-    ("response", "used", "model", "tier", "cached_apart"), [shape for shape in SHAPES if shape.id != "google as JSON"]
+    ("response", "used", "model", "tier", "excludes_cached"),
+    [case for case in RESPONSES if case.id != "google as JSON"],
 )
-def test_an_object_is_read(response: Any, used: Any, model: str, tier: str | None, cached_apart: bool) -> None:
-    assert responses.read(as_object(response)) == (used, model, tier, cached_apart)
+def test_an_object_is_read(response: Any, used: Any, model: str, tier: str | None, excludes_cached: bool) -> None:
+    assert responses.read_usage(as_object(response)) == (used, model, tier, excludes_cached)
 
 
-class Lazy:
-    """Somebody else's object, which asks the database for its field."""
+class RaisingProperty:
+    """An object whose attribute raises an exception."""
 
     @property
     def message(self) -> None:
@@ -225,7 +226,7 @@ class Lazy:
 
 
 @pytest.mark.parametrize(
-    "nothing",
+    "response",
     [
         None,
         "a text",
@@ -236,7 +237,7 @@ class Lazy:
         object(),
         {"usage": None},
         {"usage": "much"},
-        Lazy(),
+        RaisingProperty(),
         {"usage": {"input_tokens": -1, "seconds": -0.5}},
         {"usage": {"seconds": "long"}},
         {"usage": {"seconds": Decimal("NaN")}},
@@ -246,8 +247,8 @@ class Lazy:
         {"data": [{"embedding": []}, None, 3]},
     ],
 )
-def test_what_tells_no_usage_reads_as_nothing(nothing: object) -> None:
-    assert responses.read(nothing) == ({}, "", None, False)
+def test_a_response_without_valid_usage_reads_as_empty(response: object) -> None:
+    assert responses.read_usage(response) == ({}, "", None, False)
 
 
 @pytest.mark.django_db
@@ -267,7 +268,9 @@ def test_what_tells_no_usage_reads_as_nothing(nothing: object) -> None:
         ({"provider": "video", "model": "hunyuan-video-1.5", "served_by": "wavespeed"}, TIMED_TRANSCRIPT, 246_000_000),
     ],
 )
-def test_what_was_read_is_priced(account: Account, fields: dict[str, Any], response: Any, nano: int) -> None:
+def test_usage_read_from_a_response_is_priced(
+    account: Account, fields: dict[str, Any], response: Any, nano: int
+) -> None:
     with metered_call(account="acct_42", reserve=False, **fields) as call:
         call.response(response)
 
@@ -277,7 +280,7 @@ def test_what_was_read_is_priced(account: Account, fields: dict[str, Any], respo
 
 
 @pytest.mark.django_db
-def test_the_convention_of_the_cached_tokens_is_stored(account: Account) -> None:
+def test_whether_input_includes_cached_tokens_is_stored(account: Account) -> None:
     for fields, response in ((CLAUDE, MESSAGE), (OPENAI, CHAT)):
         with metered_call(account="acct_42", reserve=False, **fields) as call:
             call.response(response)
@@ -286,7 +289,7 @@ def test_the_convention_of_the_cached_tokens_is_stored(account: Account) -> None
 
 
 @pytest.mark.django_db
-def test_the_response_names_the_model_and_the_tier_where_the_caller_does_not(account: Account) -> None:
+def test_the_response_sets_the_model_and_the_tier_unless_the_caller_does(account: Account) -> None:
     with metered_call(account="acct_42", provider="openai", reserve=False) as call:
         call.response(RESPONSE)
     with metered_call(account="acct_42", provider="openai", reserve=False, variant={"service_tier": "batch"}) as call:
@@ -297,12 +300,12 @@ def test_the_response_names_the_model_and_the_tier_where_the_caller_does_not(acc
 
 
 @pytest.mark.django_db
-def test_the_pieces_of_a_stream_add_up_to_the_last_word(account: Account) -> None:
+def test_the_last_token_count_in_a_stream_is_used(account: Account) -> None:
     start = {"usage": {**MESSAGE["usage"], "output_tokens": 1}}  # type: ignore[dict-item]  # a mapping of mappings
-    pieces = [{"type": "message_start", "message": start}, {"type": "content_block_delta"}]
+    events = [{"type": "message_start", "message": start}, {"type": "content_block_delta"}]
     with metered_call(account="acct_42", reserve=False, **CLAUDE) as call:
-        for piece in [*pieces, {"type": "message_delta", "usage": {"output_tokens": 40}}, {"type": "message_stop"}]:
-            call.response(as_object(piece))
+        for event in [*events, {"type": "message_delta", "usage": {"output_tokens": 40}}, {"type": "message_stop"}]:
+            call.response(as_object(event))
 
     log = UsageLog.objects.get()
     assert (log.tokens_input, log.tokens_cached, log.tokens_output, log.cached_included) == (10, 900, 40, False)

@@ -1,4 +1,4 @@
-"""The same event again is a success for ever, however it is written; other content under its id is refused."""
+"""A repeated event is always a success, in any notation; other content under its id is refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from billing.models import Account, UsageDay, UsageLog
 from tests.conftest import Api
 from tests.frozen_clock import Clock
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.frozen_at("2026-11-22T12:00")]
 
 EVENT: dict[str, Any] = {
     "event_id": "e1",
@@ -42,7 +42,7 @@ DEFAULTS: dict[str, Any] = {
     "ip_address": None,
     "reservation_id": None,
 }
-SAME = [
+SAME_CONTENT = [
     ("offset", {"occurred_at": "2026-11-22T09:30:00+00:00"}),
     ("other zone", {"occurred_at": "2026-11-22T15:15:00+05:45"}),
     ("fraction", {"occurred_at": "2026-11-22t09:30:00.000000z"}),
@@ -58,7 +58,7 @@ SAME = [
     ("lower-case method", {"method": "post"}),
     ("key order", {"metadata": {"b": {"d": 3, "c": 2}, "a": 1}}),
 ]
-OTHER = [
+OTHER_CONTENT = [
     ("time", {"occurred_at": "2026-11-22T09:30:00.000001Z"}),
     ("no time", {"occurred_at": None}),
     ("usage", {"usage": {"input_tokens": 1001, "seconds": "5"}}),
@@ -73,8 +73,8 @@ OTHER = [
 ]
 
 
-@pytest.mark.parametrize("change", [change for _, change in SAME], ids=[name for name, _ in SAME])
-def test_the_same_content_in_other_words_is_a_duplicate(service: Api, change: dict[str, Any]) -> None:
+@pytest.mark.parametrize("change", [change for _, change in SAME_CONTENT], ids=[name for name, _ in SAME_CONTENT])
+def test_the_same_content_in_another_notation_is_a_duplicate(service: Api, change: dict[str, Any]) -> None:
     first = service.post("usage/", EVENT)
     again = service.post("usage/", EVENT | change)
 
@@ -83,7 +83,7 @@ def test_the_same_content_in_other_words_is_a_duplicate(service: Api, change: di
     assert (UsageLog.objects.count(), UsageDay.objects.get().calls) == (1, 1)
 
 
-@pytest.mark.parametrize("change", [change for _, change in OTHER], ids=[name for name, _ in OTHER])
+@pytest.mark.parametrize("change", [change for _, change in OTHER_CONTENT], ids=[name for name, _ in OTHER_CONTENT])
 def test_other_content_is_a_conflict_and_the_first_is_kept(service: Api, change: dict[str, Any]) -> None:
     first = service.post("usage/", EVENT).json()
     stored = UsageLog.objects.values().get()
@@ -117,7 +117,7 @@ def test_the_same_id_in_another_account_is_another_event(service: Api) -> None:
     assert UsageLog.objects.count() == 2
 
 
-def test_a_bound_key_repeats_what_a_service_key_sent(service: Api) -> None:
+def test_a_bound_key_may_repeat_an_event_of_a_service_key(service: Api) -> None:
     first = service.post("usage/", EVENT | {"cost_usd": None}).json()
     bound = Api("ingest", account=Account.objects.get())
     again = bound.post("usage/", {**EVENT, "cost_usd": None, "account": None})
@@ -140,8 +140,8 @@ def test_a_retry_after_40_days_is_a_success(service: Api, clock: Clock, now: dat
     assert UsageLog.objects.count() == 1
 
 
-def test_a_retry_counts_where_it_may_no_longer_be_sent(service: Api) -> None:
-    """The key may no longer state costs: what was acknowledged once stays a success."""
+def test_a_retry_succeeds_with_a_key_that_may_not_state_costs(service: Api) -> None:
+    """A bound key may not state costs, but an accepted event stays a success."""
     first = service.post("usage/", EVENT).json()
     bound = Api("ingest", account=Account.objects.get())
 
@@ -149,7 +149,7 @@ def test_a_retry_counts_where_it_may_no_longer_be_sent(service: Api) -> None:
     assert bound.post("usage/", {**EVENT, "event_id": "e2"}).json()["errors"][0]["attr"] == "cost_usd"
 
 
-def test_an_event_without_a_time_happened_when_it_came_and_repeats_later(
+def test_an_event_without_a_time_gets_its_arrival_time_and_may_be_repeated(
     service: Api, clock: Clock, now: datetime
 ) -> None:
     service.post("usage/", {**EVENT, "occurred_at": None})
@@ -173,7 +173,7 @@ def test_of_equal_ids_in_a_batch_the_lowest_index_wins(service: Api) -> None:
     assert UsageLog.objects.count() == 2
 
 
-def test_a_whole_batch_sent_again_is_a_success(service: Api) -> None:
+def test_a_repeated_batch_is_a_success(service: Api) -> None:
     batch = {"events": [{**EVENT, "event_id": f"e{index}"} for index in range(100)]}
     first = service.post("usage/", batch).json()
     again = service.post("usage/", batch)

@@ -1,4 +1,4 @@
-"""Provider health: the window, the figures of each actual provider, and what an account's caller may see of them."""
+"""Provider health: the time window, the figures of each actual provider, and what an account may see."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from billing.events.events import parse
 from billing.models import Account, ProviderMinute, UsageLog
 from billing.recording import metering
-from billing.recording.metering import Source
+from billing.recording.metering import EventSource
 from billing.reports import provider_health
 from billing.reports.provider_health import LastError
 from tests.billing.usage import record
 from tests.conftest import Api
 
 pytestmark = pytest.mark.django_db
-AT = datetime(2026, 11, 22, 9, 30, 45, tzinfo=UTC)
+MEASURED_AT = datetime(2026, 11, 22, 9, 30, 45, tzinfo=UTC)
 
 
-def calls(account: Account, at: datetime, count: int, *, failed: int = 0, name: str = "e", **event: Any) -> None:
+def record_calls(account: Account, at: datetime, count: int, *, failed: int = 0, name: str = "e", **event: Any) -> None:
     batch = [
         {
             "event_id": f"{name}{at:%H%M%S}-{n}",
@@ -37,70 +37,73 @@ def calls(account: Account, at: datetime, count: int, *, failed: int = 0, name: 
     record(account, at, *batch)
 
 
-def shown(at: datetime = AT) -> list[tuple[str, str, int, int]]:
-    return [(one.provider, one.status, one.calls, one.errors) for one in provider_health.measured(at).providers]
+def summaries(at: datetime = MEASURED_AT) -> list[tuple[str, str, int, int]]:
+    return [
+        (provider.provider, provider.status, provider.calls, provider.errors)
+        for provider in provider_health.measure(at).providers
+    ]
 
 
-def test_calls_are_counted_by_actual_provider_in_five_full_minutes_and_the_running_one(account: Account) -> None:
-    calls(account, AT - timedelta(minutes=6), 1)
-    calls(account, AT - timedelta(minutes=5), 19, failed=1)
-    calls(account, AT, 1)
-    calls(account, AT, 4, name="v", provider="video", endpoint="/video-generation/wavespeed")
+def test_calls_are_counted_by_actual_provider_over_five_full_minutes_and_the_current_one(account: Account) -> None:
+    record_calls(account, MEASURED_AT - timedelta(minutes=6), 1)
+    record_calls(account, MEASURED_AT - timedelta(minutes=5), 19, failed=1)
+    record_calls(account, MEASURED_AT, 1)
+    record_calls(account, MEASURED_AT, 4, name="v", provider="video", endpoint="/video-generation/wavespeed")
 
-    assert shown() == [("openai", "healthy", 20, 1), ("wavespeed", "healthy", 4, 0)]
-    measured = provider_health.measured(AT)
-    assert (measured.window_seconds, measured.as_of, measured.reason) == (345, AT, None)
+    assert summaries() == [("openai", "healthy", 20, 1), ("wavespeed", "healthy", 4, 0)]
+    measured = provider_health.measure(MEASURED_AT)
+    assert (measured.window_seconds, measured.as_of, measured.reason) == (345, MEASURED_AT, None)
 
 
 @pytest.mark.parametrize(
     ("count", "failed", "status", "rate"),
     [(100, 5, "healthy", 5.0), (100, 6, "warning", 6.0), (100, 10, "warning", 10.0), (100, 11, "critical", 11.0)],
 )
-def test_status_is_judged_over_the_thresholds(
+def test_the_status_changes_above_each_threshold(
     account: Account, count: int, failed: int, status: str, rate: float
 ) -> None:
-    calls(account, AT, count, failed=failed)
-    (one,) = provider_health.measured(AT).providers
-    assert (one.status, one.reason, one.error_rate) == (status, None, rate)
+    record_calls(account, MEASURED_AT, count, failed=failed)
+    (provider,) = provider_health.measure(MEASURED_AT).providers
+    assert (provider.status, provider.reason, provider.error_rate) == (status, None, rate)
 
 
-def test_percentiles_are_of_calls_that_told_their_time(account: Account) -> None:
-    calls(account, AT, 90, response_time_ms=0)
-    calls(account, AT - timedelta(seconds=1), 10, response_time_ms=1_500)
-    (one,) = provider_health.measured(AT).providers
-    assert (one.calls, one.p50_ms, one.p95_ms, one.p99_ms) == (100, 1750.0, 2425.0, 2485.0)
+def test_percentiles_count_only_calls_with_a_response_time(account: Account) -> None:
+    record_calls(account, MEASURED_AT, 90, response_time_ms=0)
+    record_calls(account, MEASURED_AT - timedelta(seconds=1), 10, response_time_ms=1_500)
+    (provider,) = provider_health.measure(MEASURED_AT).providers
+    assert (provider.calls, provider.p50_ms, provider.p95_ms, provider.p99_ms) == (100, 1750.0, 2425.0, 2485.0)
 
 
-def test_without_a_told_time_there_are_no_percentiles(account: Account) -> None:
-    calls(account, AT, 3, response_time_ms=0)
-    (one,) = provider_health.measured(AT).providers
-    assert (one.status, one.p50_ms, one.p95_ms, one.p99_ms) == ("healthy", None, None, None)
+def test_without_response_times_there_are_no_percentiles(account: Account) -> None:
+    record_calls(account, MEASURED_AT, 3, response_time_ms=0)
+    (provider,) = provider_health.measure(MEASURED_AT).providers
+    assert (provider.status, provider.p50_ms, provider.p95_ms, provider.p99_ms) == ("healthy", None, None, None)
 
 
 @pytest.mark.parametrize(
     ("milliseconds", "column"),
     [(1, "ms_100"), (100, "ms_100"), (101, "ms_250"), (300_000, "ms_300000"), (300_001, "ms_more"), (10**9, "ms_more")],
 )
-def test_a_bound_belongs_to_the_column_that_it_names(account: Account, milliseconds: int, column: str) -> None:
-    calls(account, AT, 1, response_time_ms=milliseconds)
+def test_each_response_time_column_includes_its_upper_bound(account: Account, milliseconds: int, column: str) -> None:
+    record_calls(account, MEASURED_AT, 1, response_time_ms=milliseconds)
     minute = ProviderMinute.objects.values().get()
     assert {name: count for name, count in minute.items() if name.startswith("ms_") and count} == {column: 1}
 
 
 def test_a_provider_without_calls_in_the_window_is_unknown_and_listed_for_an_hour(account: Account) -> None:
-    calls(account, AT - timedelta(minutes=59), 1)
-    assert shown() == [("openai", "unknown", 0, 0)]
-    assert provider_health.measured(AT).providers[0].reason == "no_requests"
-    assert shown(AT + timedelta(minutes=1)) == []
+    record_calls(account, MEASURED_AT - timedelta(minutes=59), 1)
+    assert summaries() == [("openai", "unknown", 0, 0)]
+    assert provider_health.measure(MEASURED_AT).providers[0].reason == "no_requests"
+    assert summaries(MEASURED_AT + timedelta(minutes=1)) == []
 
 
-def test_imported_history_says_nothing_of_today(account: Account) -> None:
+def test_imported_calls_do_not_count(account: Account) -> None:
     event = parse({"event_id": "old", "provider": "openai", "status_code": 500})
-    metering.record([event], source=Source(account=account, any_age=True, live=False), at=AT)
-    assert shown() == []
+    metering.record([event], source=EventSource(account=account, any_age=True, live=False), at=MEASURED_AT)
+    assert summaries() == []
 
 
-def test_the_newest_failed_call_is_told_with_its_status_and_message(account: Account) -> None:
+def test_the_last_failed_call_is_reported_with_its_status_and_message(account: Account) -> None:
     now = timezone.now()
     record(
         account,
@@ -110,56 +113,58 @@ def test_the_newest_failed_call_is_told_with_its_status_and_message(account: Acc
         {"event_id": "c"},
     )
     log = UsageLog.objects.get(event_id="b")
-    (one,) = provider_health.measured(now).providers
-    assert one.last_error == LastError(log.received_at, 429, "slow down")
+    (provider,) = provider_health.measure(now).providers
+    assert provider.last_error == LastError(log.received_at, 429, "slow down")
 
 
-def test_an_error_whose_log_is_not_found_is_told_with_its_minute(account: Account) -> None:
-    calls(account, AT, 2, failed=1)  # its id was made now, not then
-    (one,) = provider_health.measured(AT).providers
-    assert one.last_error == LastError(AT.replace(second=0), None, "")
+def test_an_error_without_a_log_is_reported_with_its_minute(account: Account) -> None:
+    record_calls(account, MEASURED_AT, 2, failed=1)  # the log's id contains the current time, not MEASURED_AT
+    (provider,) = provider_health.measure(MEASURED_AT).providers
+    assert provider.last_error == LastError(MEASURED_AT.replace(second=0), None, "")
 
 
-def test_a_failed_measurement_shows_no_provider_and_says_so(
+def test_a_failed_measurement_lists_no_providers_and_gives_the_reason(
     account: Account, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def away(*_args: object) -> None:
+    def raise_error(*_args: object) -> None:
         raise OperationalError
 
-    calls(account, AT, 1)
-    monkeypatch.setattr(provider_health, "_rows", away)
-    assert provider_health.measured(AT) == provider_health.Providers((), 345, AT, "not_measured")
-    assert [one.message for one in caplog.records] == ["Provider health could not be measured"]
+    record_calls(account, MEASURED_AT, 1)
+    monkeypatch.setattr(provider_health, "_rows", raise_error)
+    assert provider_health.measure(MEASURED_AT) == provider_health.ProviderHealthReport(
+        (), 345, MEASURED_AT, "not_measured"
+    )
+    assert [entry.message for entry in caplog.records] == ["Provider health could not be measured"]
 
 
 def test_thresholds_and_window_are_settings(account: Account, settings: Settings) -> None:
     settings.HEALTH_WINDOW_MINUTES, settings.HEALTH_WARNING_PERCENT, settings.HEALTH_CRITICAL_PERCENT = 1, 0, 50
-    calls(account, AT - timedelta(minutes=2), 10, failed=10)
-    calls(account, AT, 10, failed=1)
-    assert shown() == [("openai", "warning", 10, 1)]
+    record_calls(account, MEASURED_AT - timedelta(minutes=2), 10, failed=10)
+    record_calls(account, MEASURED_AT, 10, failed=1)
+    assert summaries() == [("openai", "warning", 10, 1)]
 
 
-def test_it_takes_two_queries_and_one_for_each_provider_with_errors(
+def test_measuring_takes_two_queries_and_one_per_provider_with_errors(
     account: Account, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    calls(account, AT, 3)
-    provider_health.measured(AT)
-    with django_assert_num_queries(2):  # the rulebook's version is one, for the labels
-        provider_health.measured(AT)
-    calls(account, AT, 3, failed=3, name="f")
+    record_calls(account, MEASURED_AT, 3)
+    provider_health.measure(MEASURED_AT)
+    with django_assert_num_queries(2):  # one of them reads the version of the provider labels
+        provider_health.measure(MEASURED_AT)
+    record_calls(account, MEASURED_AT, 3, failed=3, name="f")
     with django_assert_num_queries(3):
-        provider_health.measured(AT)
+        provider_health.measure(MEASURED_AT)
 
 
-def test_the_answer(service: Api, account: Account) -> None:
+def test_a_service_gets_all_figures(service: Api, account: Account) -> None:
     now = timezone.now()
     record(account, now, *({"event_id": f"{n}", "response_time_ms": 800} for n in range(9)))
     record(account, now, {"event_id": "x", "status_code": 500, "error_message": "no", "response_time_ms": 800})
     log = UsageLog.objects.get(event_id="x")
-    answer = service.get("health/providers/")
-    body = answer.json()
+    response = service.get("health/providers/")
+    body = response.json()
     seconds = body["window_seconds"]
-    assert (answer.status_code, body["reason"], 300 <= seconds <= 361) == (200, None, True)
+    assert (response.status_code, body["reason"], 300 <= seconds <= 361) == (200, None, True)
     assert body["results"] == [
         {
             "provider": "openai",
@@ -182,18 +187,18 @@ def test_the_answer(service: Api, account: Account) -> None:
     ]
 
 
-def test_an_accounts_caller_sees_the_state_of_its_own_providers_and_nothing_of_other_accounts(
+def test_an_account_sees_the_status_of_its_own_providers_and_nothing_of_other_accounts(
     service: Api, bound: Api, account: Account
 ) -> None:
-    other = {"account": "theirs", "error_message": "secret", "response_time_ms": 800}
+    event_of_other = {"account": "theirs", "error_message": "secret", "response_time_ms": 800}
     for number in range(3):
-        service.post("usage/", {**other, "event_id": f"a{number}", "provider": "openai", "status_code": 500})
-    service.post("usage/", {**other, "event_id": "b", "provider": "mistral"})
+        service.post("usage/", {**event_of_other, "event_id": f"a{number}", "provider": "openai", "status_code": 500})
+    service.post("usage/", {**event_of_other, "event_id": "b", "provider": "mistral"})
     bound.post("usage/", {"event_id": "c", "provider": "openai", "response_time_ms": 800})
 
-    assert [one["provider"] for one in service.get("health/providers/").json()["results"]] == ["openai", "mistral"]
-    answer = bound.get("health/providers/")
-    assert answer.json()["results"] == [
+    assert [row["provider"] for row in service.get("health/providers/").json()["results"]] == ["openai", "mistral"]
+    response = bound.get("health/providers/")
+    assert response.json()["results"] == [
         {
             "provider": "openai",
             "label": "OpenAI",
@@ -209,34 +214,39 @@ def test_an_accounts_caller_sees_the_state_of_its_own_providers_and_nothing_of_o
             "last_error": None,
         }
     ]
-    assert b"secret" not in answer.content
+    assert b"secret" not in response.content
 
 
 @pytest.mark.parametrize(("scopes", "status"), [((), 403), (("ingest",), 403), (("read",), 200)])
-def test_it_needs_the_scope_read(db: None, scopes: tuple[str, ...], status: int) -> None:
+def test_the_endpoint_requires_the_read_scope(db: None, scopes: tuple[str, ...], status: int) -> None:
     assert Api(*scopes).get("health/providers/").status_code == status
 
 
-def test_it_needs_a_caller(client: Client) -> None:
+def test_the_endpoint_requires_authentication(client: Client) -> None:
     assert client.get("/api/v1/health/providers/").status_code == 401
 
 
-def test_the_chips_tell_name_state_and_figures_and_lead_to_the_failed_calls(viewer: Client, account: Account) -> None:
-    provider_health.measured_in.cache_clear()
+def test_the_admin_shows_status_and_figures_and_links_to_the_failed_calls(viewer: Client, account: Account) -> None:
+    provider_health.measure_cached.cache_clear()
     record(account, timezone.now(), {"status_code": 500, "response_time_ms": 20_000, "error_message": "<b>"})
-    page = viewer.get("/admin/provider-health/").content.decode()
-    provider_health.measured_in.cache_clear()
-    assert '<span class="badge critical">Critical</span>' in page
-    assert 'usagelog/?days=1&amp;actual_provider=openai&amp;status=failed">OpenAI</a>' in page
-    assert "100.0 % of 1 failed, p95 29.0 s" in page
+    html = viewer.get("/admin/provider-health/").content.decode()
+    provider_health.measure_cached.cache_clear()
+    assert '<span class="badge critical">Critical</span>' in html
+    assert 'usagelog/?days=1&amp;actual_provider=openai&amp;status=failed">OpenAI</a>' in html
+    assert "100.0 % of 1 failed, p95 29.0 s" in html
 
 
-def test_without_calls_the_row_says_so(viewer: Client) -> None:
-    provider_health.measured_in.cache_clear()
-    assert "No calls came in during the last hour" in viewer.get("/admin/provider-health/").content.decode()
-    provider_health.measured_in.cache_clear()
+def test_without_calls_the_admin_says_that_health_is_unknown(viewer: Client) -> None:
+    provider_health.measure_cached.cache_clear()
+    assert (
+        "No calls in the last hour, so provider health is unknown."
+        in viewer.get("/admin/provider-health/").content.decode()
+    )
+    provider_health.measure_cached.cache_clear()
 
 
-def test_who_may_not_see_usage_sees_no_chips(db: None, client: Client, django_user_model: Any) -> None:
+def test_staff_who_may_not_view_usage_may_not_view_provider_health(
+    db: None, client: Client, django_user_model: Any
+) -> None:
     client.force_login(django_user_model.objects.create_user("staff", is_staff=True))
     assert client.get("/admin/provider-health/").status_code == 403

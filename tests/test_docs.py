@@ -1,4 +1,4 @@
-"""What the documents name exists: files of the code tour, commands, make targets; decision records stay short."""
+"""Paths, commands and make targets in the documents exist; decision records are short."""
 
 from __future__ import annotations
 
@@ -10,28 +10,49 @@ from django.core.management import get_commands
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
-PATH = re.compile(r"`((?:billing|config|docs|lib|monitoring|providers|static|templates|tests)/[\w./*-]*)`")
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PATH = re.compile(
+    r"`((?:bench|billing|config|docs|lib|monitoring|providers|static|templates|tests)/[\w./*-]*?)(?:: \w+)?`"
+)
+MODULE = re.compile(r"`((?:billing|lib|monitoring|providers)\.[a-z_.]+)(?:\.[A-Z]\w+)?`")
 
 
-@pytest.mark.parametrize("path", sorted(set(PATH.findall(README))))
-def test_every_path_of_the_readme_exists(path: str) -> None:
-    assert (ROOT / path.rstrip("/*")).exists()
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_every_path_and_module_in_a_document_exists(document: Path) -> None:
+    text = document.read_text()
+    paths = {path.rstrip("/*") for path in PATH.findall(text)} | {
+        name.replace(".", "/") for name in MODULE.findall(text)
+    }
+    assert [path for path in sorted(paths) if not _exists(path)] == []
+
+
+def _exists(path: str) -> bool:
+    """True for a file, a folder, a module or a function of a module."""
+    candidates = (ROOT / path, ROOT / f"{path}.py", (ROOT / path).parent.with_suffix(".py"))
+    return any(candidate.exists() for candidate in candidates)
+
+
+def test_every_file_of_the_code_tour_is_in_its_package() -> None:
+    rows = re.findall(r"^\| `(billing/\w+/)` \| (.*?) \|", README, re.MULTILINE)
+    files = [ROOT / folder / name for folder, names in rows for name in re.findall(r"`(\w+\.py)`", names)]
+    assert len(rows) == 14
+    assert [str(file) for file in files if not file.exists()] == []
 
 
 def test_every_command_of_the_readme_exists() -> None:
-    named = set(re.findall(r"manage\.py (\w+)", README))
-    assert named
-    assert named <= set(get_commands())
+    commands = set(re.findall(r"manage\.py (\w+)", README))
+    assert commands
+    assert commands <= set(get_commands())
 
 
 def test_every_make_target_of_the_readme_exists() -> None:
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"make ([\w-]+)", README))
-    assert named <= targets
+    used = set(re.findall(r"make ([\w-]+)", README))
+    assert used <= targets
 
 
 @pytest.mark.parametrize("record", sorted((ROOT / "docs" / "adr").glob("*.md")), ids=lambda record: record.name)
-def test_a_decision_record_tells_context_decision_and_what_was_rejected_in_300_words(record: Path) -> None:
+def test_a_decision_record_has_under_300_words_and_states_what_was_rejected(record: Path) -> None:
     text = record.read_text()
     assert len(text.split()) < 300
     assert "**Rejected.**" in text

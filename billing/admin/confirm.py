@@ -43,4 +43,4 @@ def confirm(
         "parent_title": parent_title,
         "back_url": back_url,
     }
-    return render(request, "admin/billing/step.html", context)
+    return render(request, "admin/billing/confirm.html", context)

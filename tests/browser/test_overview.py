@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -105,15 +106,18 @@ def test_the_csv_files_have_the_figures_of_the_api(operator: Visitor, account: A
 
 
 def test_a_month_can_be_chosen_and_one_without_usage_says_so(operator: Visitor, account: Account) -> None:
-    record(account, timezone.now(), {"event_id": "old", "cost_usd": "7", "occurred_at": "2026-01-15T00:00:00Z"})
+    now = timezone.now()
+    used = now.replace(day=15) - timedelta(days=8 * 30)
+    unused = used.replace(day=1) + timedelta(days=32)
+    record(account, now, {"event_id": "old", "cost_usd": "7", "occurred_at": used.isoformat()})
     operator.open("/admin/")
-    operator.page.get_by_label("Month (UTC)").select_option("2026-01")
-    operator.page.get_by_role("button", name="Show").click()
+    operator.page.get_by_label("Month (UTC)").select_option(f"{used:%Y-%m}")
+    operator.page.get_by_role("button", name="Show period").click()
     operator.page.wait_for_load_state("networkidle")
     assert operator.page.locator(".figure").first.inner_text() == "$7.00"
 
-    operator.page.get_by_label("Month (UTC)").select_option("2026-02")
-    operator.page.get_by_role("button", name="Show").click()
+    operator.page.get_by_label("Month (UTC)").select_option(f"{unused:%Y-%m}")
+    operator.page.get_by_role("button", name="Show period").click()
     operator.page.wait_for_load_state("networkidle")
     assert operator.page.get_by_role("heading", name="No usage in this month").count() == 1
     assert page_problems(operator.page) == []

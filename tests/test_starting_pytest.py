@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-EMPTIES_ALL_TABLES = "tests/monitoring/test_recorder.py::test_a_deadlock_is_tried_again_at_once"
+EMPTIES_ALL_TABLES = "tests/monitoring/test_recorder.py::test_a_deadlock_is_retried_at_once"
 
 
 @pytest.mark.real_clock(reason="runs pytest as a process")

@@ -87,7 +87,7 @@ def test_a_moment_is_in_utc_unless_it_says_otherwise(text: str | date, moment: d
 def test_ids_rise_while_the_clock_stands(clock: Clock) -> None:
     created = [ids.new_id() for _ in range(100)]
     assert created == sorted(set(created))
-    assert {(one.version, one.variant) for one in created} == {(7, "specified in RFC 4122")}
+    assert {(row_id.version, row_id.variant) for row_id in created} == {(7, "specified in RFC 4122")}
     clock.shift(0.001)
     assert ids.new_id() > max(created)
 
@@ -177,9 +177,9 @@ def test_the_command_line_chooses_the_date(
 ) -> None:
     status, output = run(READS % moment, *options)
     assert status == 0, output
-    told = TODAY.search(output)
-    assert told is not None
-    assert told[1] == moment.replace(" ", "T")
+    header = TODAY.search(output)
+    assert header is not None
+    assert header[1] == moment.replace(" ", "T")
 
 
 @real_clock
@@ -211,10 +211,10 @@ def test_a_marked_test_has_the_real_clock_and_the_next_one_the_frozen_one(
     mark = "@pytest.mark.real_clock(reason='starts a process')\n"
     marked = f"{mark}def test_real(now):\n    {STARTED}\n    print(f'real={{now.isoformat()}}')\n"
     status, output = run(f"{marked}def test_frozen(now):\n    assert now.year == 2032\n", "--today=2032-01-01", "-s")
-    told = re.search(r"real=(\S+)", output)
-    assert (status, bool(told)) == (0, True), output
-    assert told is not None
-    assert started <= datetime.fromisoformat(told[1]) <= datetime.now(UTC)
+    printed = re.search(r"real=(\S+)", output)
+    assert (status, bool(printed)) == (0, True), output
+    assert printed is not None
+    assert started <= datetime.fromisoformat(printed[1]) <= datetime.now(UTC)
 
 
 @real_clock
@@ -231,15 +231,15 @@ def test_a_marked_test_cannot_move_its_clock(clock: Clock) -> None:
 
 
 def test_no_query_asks_the_database_for_the_time() -> None:
-    """It has a clock of its own, which nothing freezes."""
-    asks = re.compile(
+    """The database has its own clock, which the plugin cannot freeze."""
+    pattern = re.compile(
         r"\b(CURRENT_(TIMESTAMP|DATE|TIME)|SYSDATE|UTC_TIMESTAMP|NOW\(|Now\(|TransactionNow|clock_timestamp)"
     )
-    found = [
+    places = [
         f"{path.relative_to(ROOT)}: {line.strip()}"
         for app in ("billing", "config", "lib", "monitoring", "providers")
         for path in sorted((ROOT / app).rglob("*.py"))
         for line in path.read_text().splitlines()
-        if asks.search(line)
+        if pattern.search(line)
     ]
-    assert found == []
+    assert places == []

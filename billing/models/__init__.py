@@ -4,7 +4,7 @@ from billing.models.accounts import Account, ApiKey, Invitation, Membership
 from billing.models.alerts import AlertSweepState, Delivery, UsageAlert, Webhook
 from billing.models.archives import Archive, ArchivedEvent, ArchivedUsage
 from billing.models.corrections import ClosedPeriod, CorrectionBatch
-from billing.models.limits import LimitOverride, UsageHold, UsageReservation
+from billing.models.limits import EndedOverride, LimitOverride, UsageHold, UsageReservation
 from billing.models.plans import Meter, Per, Plan, PlanLimit
 from billing.models.rollups import PlatformDay, ProviderMinute, UsageDay, UsageModel
 from billing.models.statements import Statement
@@ -25,6 +25,7 @@ __all__ = [
     "CostSource",
     "Cycle",
     "Delivery",
+    "EndedOverride",
     "ErasureCursor",
     "IdempotencyKey",
     "Invitation",

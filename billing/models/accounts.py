@@ -61,6 +61,9 @@ class Account(models.Model):
         db_index=True,
         help_text="When the oldest open period may be closed; null: not computed yet.",
     )
+    closed_before = models.DateField(
+        null=True, editable=False, help_text="Local days before this one are closed; null: no period is."
+    )
     billed_from = models.DateField(help_text="First local day that is billed. Earlier usage is never billed.")
     unpriced_policy = models.CharField(max_length=10, choices=UnpricedPolicy.choices, default="", blank=True)
     may_state_cost = models.BooleanField(default=False, help_text="Keys bound to this account may send cost_usd.")

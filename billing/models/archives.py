@@ -19,6 +19,9 @@ class Archive(models.Model):
     account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
     period = models.DateField()
     begun_at = models.DateTimeField("started at")
+    folder = models.CharField(
+        max_length=100, blank=True, default="", db_default="", help_text="Folder of its file within ARCHIVE_DIR."
+    )
     verified_at = models.DateTimeField(null=True, help_text="When the complete file was read back and verified.")
     finished_at = models.DateTimeField(null=True, help_text="When the last log was deleted.")
     logs = models.BigIntegerField(default=0, help_text="Logs in the file.")

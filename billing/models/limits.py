@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils import timezone
 
 from billing.models.accounts import Account
 from billing.models.plans import Cap
@@ -10,13 +11,14 @@ from lib import ids
 
 
 class LimitOverride(Cap):
-    """One account's limit, in place of its plan's."""
+    """One account's limit, in place of its plan's, since `since`; null: for as long as the account exists."""
 
     account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="limit_overrides")
     expires_on = models.DateField(
         null=True, blank=True, help_text="First local day on which the plan's limit applies again; empty: no end."
     )
     reason = models.CharField(max_length=500)
+    since = models.DateTimeField(null=True, default=timezone.now, editable=False)
 
     class Meta:
         db_table = "limit_overrides"
@@ -25,6 +27,24 @@ class LimitOverride(Cap):
 
     def __str__(self) -> str:
         return f"{self.meter} per {self.per}"
+
+
+class EndedOverride(Cap):
+    """What an override said until it was changed or deleted at `until`, for the statement of that time; never edited."""
+
+    id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
+    since = models.DateTimeField(null=True)
+    until = models.DateTimeField()
+    expires_on = models.DateField(null=True)
+    reason = models.CharField(max_length=500)
+
+    class Meta:
+        db_table = "ended_overrides"
+        indexes = [models.Index(fields=["account", "until"], name="ended_overrides_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.meter} per {self.per} until {self.until:%Y-%m-%d}"
 
 
 class UsageReservation(models.Model):

@@ -32,6 +32,12 @@ class Statement(models.Model):
     allowance_nano = models.BigIntegerField(
         null=True, help_text="Soft monthly_cost limit; null: no overage is charged."
     )
+    rules = models.PositiveSmallIntegerField(
+        default=1, db_default=1, help_text="Version of the rules that it was made by; see billing/statements."
+    )
+    segments = models.JSONField(
+        null=True, help_text="From rules 2 on: the parts of the period with one allowance each, oldest first."
+    )
     fee_nano = models.BigIntegerField()
     overage_nano = models.BigIntegerField()
     adjustments_nano = models.BigIntegerField()

@@ -32,6 +32,7 @@ class Subscription(models.Model):
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.ACTIVE)
     period_start = models.DateField()
     period_end = models.DateField(help_text="First day of the next cycle.")
+    charged_until = models.DateField(null=True, help_text="First day that no fee was charged for yet.")
     renews_at = models.DateTimeField(help_text="First instant of the next cycle.")
     auto_renew = models.BooleanField(default=True, help_text="If not, it ends with its cycle.")
     pending_plan = models.ForeignKey(Plan, on_delete=models.PROTECT, null=True, related_name="+")
@@ -59,6 +60,7 @@ class SubscriptionEvent(models.Model):
         CHANGED = "changed"
         RENEWED = "renewed"
         CANCEL_PLANNED = "cancel_planned", "Cancellation scheduled"
+        RESCHEDULED = "rescheduled"
         RESUMED = "resumed"
         CANCELLED = "cancelled"
         PAST_DUE = "past_due", "Past due"

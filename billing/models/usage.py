@@ -103,6 +103,10 @@ class UsageLog(ProviderDisplay, models.Model):
     usage_day = models.DateField()
     usage_period = models.DateField()
     late_for = models.DateField(null=True)
+    counts_at = models.DateTimeField(
+        null=True, help_text="Instant that decides day and period, if neither the call's nor, where late, the receipt's."
+    )
+    checksum = models.BigIntegerField(null=True, help_text="Of the columns that never change; null: stored without.")
     metadata = models.JSONField(default=dict)
     is_billable = models.BooleanField(default=True)
     # Projections: the log's current state. verify_ledger checks them against the adjustments.
@@ -161,6 +165,7 @@ class UsageAdjustment(models.Model):
     details = models.JSONField(default=dict)
     created_at = models.DateTimeField()
     late_at = models.DateTimeField(null=True, help_text="created_at, if the log's period was closed by then.")
+    counts_at = models.DateTimeField(null=True, help_text="Instant at which the corrected call counts in its period.")
 
     class Meta:
         db_table = "usage_adjustments"

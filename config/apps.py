@@ -13,6 +13,7 @@ class ConfigConfig(AppConfig):
     verbose_name = "Configuration"
 
     def ready(self) -> None:
+        from config import isolation_check  # noqa: F401 - importing the check registers it
         from lib import readiness
         from monitoring import readiness_checks
 

@@ -10,6 +10,7 @@ from config import env
 ROOT = Path(__file__).resolve().parent.parent
 env.load_dotenv()
 
+READ_COMMITTED = 2  # psycopg.IsolationLevel.READ_COMMITTED
 DEBUG = env.boolean("DEBUG", default=False)
 VAR_DIR = Path(env.text("VAR_DIR", str(ROOT / "var")))  # for the SQLite file and the secret key that `make run` creates
 
@@ -105,8 +106,22 @@ def _database() -> dict[str, Any]:
         database["CONN_MAX_AGE"] = env.integer("CONN_MAX_AGE", 60)
     else:
         database["CONN_MAX_AGE"] = env.integer("CONN_MAX_AGE", 60)
+        database |= _postgresql_options(options)
     database["CONN_HEALTH_CHECKS"] = True
     return database
+
+
+def _postgresql_options(options: dict[str, Any]) -> dict[str, Any]:
+    """READ COMMITTED in every transaction, whatever the server's default is, and prepared statements where they can work.
+
+    The level of statements outside a transaction is a parameter at connecting, which a pooler would not pass on.
+    """
+    pooler = env.choice("DATABASE_POOLER", ("none", "session", "transaction"))
+    options["isolation_level"] = READ_COMMITTED
+    options["prepare_threshold"] = None if pooler == "transaction" else 5  # Django's default is None: never
+    if pooler == "none":
+        options["options"] = f"{options.get('options', '')} -c default_transaction_isolation=read\\ committed".strip()
+    return {"OPTIONS": options, "DISABLE_SERVER_SIDE_CURSORS": pooler == "transaction"}
 
 
 DATABASES = {"default": _database()}

@@ -48,12 +48,18 @@ def reserve(account: Account, request: ReservationRequest, at: datetime) -> tupl
     a different request. Nothing is stored then.
     """
     usage = operations.requested_usage(request.operations, at)
-    return retry.on_deadlock(lambda: _reserve(account, request, usage, at))
+    outcome = retry.on_deadlock(lambda: _reserve(account, request, usage, at))
+    if isinstance(outcome, decisions.Refusal):
+        raise outcome
+    return outcome
 
 
 def _reserve(
     unlocked: Account, request: ReservationRequest, usage: Sequence[RequestedUsage], at: datetime
-) -> tuple[UsageReservation, bool]:
+) -> tuple[UsageReservation, bool] | decisions.Refusal:
+    """Returns a refusal instead of raising it: the transaction has written nothing, and psycopg forgets all prepared
+    statements at a rollback.
+    """
     key = ids.lookup_key(request.reservation_id)
     with postgres.pipelined_transaction(connection):
         locked = accounts.start_lock(unlocked.pk)
@@ -66,7 +72,7 @@ def _reserve(
             return _repeated(account, key, request), False
         decision = limits.decide(account, usage, inputs, at)
         if decision.refusal:
-            raise decision.refusal
+            return decision.refusal
         return _create(account, request, decision, at), True
 
 

@@ -1,6 +1,7 @@
 """A process that reserves (`python -m tests.proof.reserver NAME COUNT`) and settles every second granted reservation.
 
-Prints "ready", waits for a line, tries COUNT times, and prints how many reservations were granted and refused.
+Prints "ready", waits for a line, tries COUNT times, and prints how many reservations were granted and refused, and how many
+statements its session has prepared.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import sys
 from datetime import UTC, datetime
 
 import django
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 ACCOUNT = "acct_a"
@@ -45,8 +46,17 @@ def main(name: str, count: int) -> None:
         if granted % 2 == 0:
             event = {**CALL, "event_id": f"{name}-{number}", "reservation_id": f"{name}-{number}"}
             assert metering.record([events.parse(event)], source=source, at=AT)[0].status == "accepted"
+    sys.stdout.write(f"{granted} {refused} {prepared_statements()}\n")
     close_old_connections()
-    sys.stdout.write(f"{granted} {refused}\n")
+
+
+def prepared_statements() -> int:
+    """Statements that this session has prepared on the server (PostgreSQL)."""
+    if connection.vendor != "postgresql":
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM pg_prepared_statements")
+        return int(cursor.fetchone()[0])
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from django.db.models import F
 from billing.ledger import rollups
 from billing.ledger.rollups import FIRST_SPARE_SLOT, LEDGER_ROLLUPS, PLATFORM_DAYS, Row, Totals
 from billing.models import PlatformDay
-from billing.models.rollups import SLOTS
+from billing.models.rollups import MAX_NANO, SLOTS
 from lib import retry
 
 MIN_AGE = timedelta(days=2)  # since the day began: it is over even by a slow clock
@@ -58,5 +58,7 @@ def _add(rows: Iterable[Row]) -> None:
     for row in rows:
         key, counts = row[: len(KEY_COLUMNS)], row[len(KEY_COLUMNS) :]
         totals[key] = [a + b for a, b in zip(totals.get(key, [0] * len(counts)), counts, strict=True)]
+    if any(abs(count) > MAX_NANO for counts in totals.values() for count in counts):
+        raise rollups.TotalTooLarge  # a driver may not take such a number at all
     all_totals = {rollup: totals if rollup is PLATFORM_DAYS else {} for rollup in LEDGER_ROLLUPS}
     rollups.apply(all_totals, slots=chain((0,), rollups.spare_slots()))

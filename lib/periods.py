@@ -137,16 +137,24 @@ def midnight(zone: str, day: date) -> datetime:
 
 
 def place_event(
-    schedule: Schedule, occurred_at: datetime, received_at: datetime, *, billed_from: date, grace: timedelta
+    schedule: Schedule,
+    occurred_at: datetime,
+    received_at: datetime,
+    *,
+    billed_from: date,
+    grace: timedelta,
+    closed_before: date | None = None,
 ) -> PeriodPlacement:
     """Decide at receipt, once and for all, where an event counts.
 
-    It counts in the period of `occurred_at` until `grace` after that period's end, or at any time if the day is before
-    `billed_from` (history, never on a statement). Otherwise it counts in the open period, with `late_for` set.
+    It counts in the period of `occurred_at` until `grace` after that period's end, unless its day is before `closed_before`
+    (already closed, under a shorter grace); and at any time if the day is before `billed_from` (history, never on a
+    statement). Otherwise it counts in the open period, with `late_for` set.
     """
     day = local_day(schedule, occurred_at)
     period, end = _period_bounds(schedule, day)
-    if received_at < end + grace or day < billed_from:
+    is_open = received_at < end + grace and (closed_before is None or day >= closed_before)
+    if is_open or day < billed_from:
         return PeriodPlacement(period, day, None)
     received_day = local_day(schedule, received_at)
     return PeriodPlacement(period_start(schedule, received_day), received_day, period)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from lib import postgres
 
 PLAIN_TYPES = (str, int, type(None))  # of most values; passed to the driver unchanged
 MAX_PARAMETERS = 30_000  # per statement: below SQLite's 32,766 and PostgreSQL's 65,535
+
+# A number too large for its column, and a violated CHECK constraint: PostgreSQL, MariaDB, MySQL, SQLite.
+OVERFLOW_CODES = {"22003", "23514", 1264, 1690, 4025, 3819, sqlite3.SQLITE_CONSTRAINT_CHECK}
 
 
 class Increments(NamedTuple):
@@ -42,6 +47,13 @@ def increment(connection: BaseDatabaseWrapper, *increments: Increments) -> None:
                     values_upsert_sql(connection, table, keys, counters, len(chunk)),
                     [adapt(value) for row in chunk for value in row],
                 )
+
+
+def is_overflow(error: DatabaseError) -> bool:
+    """Whether a counter would have become too large, as opposed to a text that is too long or a key that exists."""
+    cause = error.__cause__
+    codes = (getattr(cause, "sqlstate", None), getattr(cause, "sqlite_errorcode", None), *error.args[:1])
+    return any(code in OVERFLOW_CODES for code in codes)
 
 
 def values_upsert_sql(

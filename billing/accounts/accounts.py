@@ -25,6 +25,7 @@ class AccountRow(NamedTuple):
     anchor_day: int
     earlier_schedules: str
     billed_from: date
+    closed_before: date | None
     has_archive: bool
     config_version: int
 

@@ -84,10 +84,10 @@ class SettleView(APIView):
         caller = account_scope.get_caller(request)
         if "ingest" not in caller.scopes:
             raise exceptions.PermissionDenied("This request also needs the scope 'ingest'.")
-        reservation, at = _get_reservation(request, id), timezone.now()
+        reservation = _get_reservation(request, id)
         source = EventSource(account=reservation.account, may_state_cost=caller.may_state_cost)
         body = json_body(request)
-        return retry.on_deadlock(lambda: _settle(body, reservation, source, at))
+        return retry.on_deadlock(lambda: _settle(body, reservation, source))
 
 
 class ReleaseView(APIView):
@@ -119,11 +119,16 @@ def _get_reservation(request: Request, id: UUID) -> UsageReservation:  # noqa: A
     return reservation
 
 
-def _settle(body: dict[str, Any], reservation: UsageReservation, source: EventSource, at: datetime) -> Response:
-    """Records and settles in one transaction, including the final read, so that a failed request can be retried."""
+def _settle(body: dict[str, Any], reservation: UsageReservation, source: EventSource) -> Response:
+    """Records and settles in one transaction, including the final read, so that a failed request can be retried.
+
+    Each attempt reads the clock, and ends in time, as metering's own do.
+    """
+    at = timezone.now()
     with transaction.atomic():
         response = _record(body, reservation, source, at)
         reservation.refresh_from_db(fields=["state", "over"])
+        retry.check_duration(at)
     return Response(
         {**response.data, "reservation": _reservation_as_json(reservation, at)}, status=response.status_code
     )

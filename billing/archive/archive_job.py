@@ -13,7 +13,7 @@ from functools import partial
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from billing.accounts import accounts, usage_periods
@@ -25,6 +25,7 @@ from billing.ledger import ledger, rollups
 from billing.ledger.rollups import DAY_COUNTERS
 from billing.models import Account, Archive, ArchivedEvent, Statement, UsageLog
 from lib import gzip_parts, jobs, retention, retry, upsert
+from lib.exact_sum import ExactSum
 from lib.gzip_parts import DamagedFile
 from lib.retention import RetentionRule
 
@@ -150,7 +151,7 @@ def _require_detected(logs: Sequence[UsageLog]) -> None:
 def _check_totals(archive: Archive, period: Period, totals: dict[str, int]) -> None:
     """Compare the totals of the written logs with the rollup and the statement. Raises NotArchivable."""
     days = rollups.days_between(archive.account, period.start, period.end)
-    sums = days.aggregate(**{f"sum_{counter}": Sum(counter) for counter in DAY_COUNTERS})
+    sums = days.aggregate(**{f"sum_{counter}": ExactSum(counter) for counter in DAY_COUNTERS})
     if totals != {counter: int(sums[f"sum_{counter}"] or 0) for counter in DAY_COUNTERS}:
         raise NotArchivable("The logs do not add up to the totals. Run `manage.py verify_ledger` for details.")
     statement = Statement.objects.get(account_id=archive.account_id, period=archive.period)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from django.db.models import Q, Sum
+from django.db.models import Q
 
 from billing.ledger import rollups
 from billing.ledger.rollups import PLATFORM_DAYS, USAGE_DAYS, USAGE_MODELS, Rollup, Totals
 from billing.models import Account, Archive, ArchivedUsage
+from lib.exact_sum import ExactSum
 
 ARCHIVED_USAGE = Rollup(
     ArchivedUsage,
@@ -28,7 +29,7 @@ KEY_COLUMNS = {
 def totals(rollup: Rollup, where: Q) -> Totals:
     """What archived logs matching `where` add to a rollup."""
     columns = KEY_COLUMNS[rollup]
-    sums = {f"sum_{counter}": Sum(counter) for counter in rollup.counters}
+    sums = {f"sum_{counter}": ExactSum(counter) for counter in rollup.counters}
     rows = ArchivedUsage.objects.filter(where).order_by().values_list(*columns).annotate(**sums)
     return {row[: len(columns)]: [int(count) for count in row[len(columns) :]] for row in rows}
 

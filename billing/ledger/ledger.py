@@ -66,6 +66,7 @@ class NewLog(msgspec.Struct, gc=False, kw_only=True):
     usage_day: date = date.min
     usage_period: date = date.min
     late_for: date | None = None
+    counts_at: datetime | None = None
     metadata: dict[str, Any]
     is_billable: bool
     effective_nano: int
@@ -328,7 +329,7 @@ _FIXED_CODES = {
 FIXED_COLUMNS = tuple(_FIXED_CODES)
 REPEATING_COLUMNS = (
     *("price_id", "cost_source", "user_agent", "ip_address"),
-    *("received_at", "usage_day", "usage_period", "late_for", "voided_at"),
+    *("received_at", "usage_day", "usage_period", "late_for", "counts_at", "voided_at"),
 )
 VARYING_COLUMNS = tuple(column for column in OWN_COLUMNS if column not in (*FIXED_COLUMNS, *REPEATING_COLUMNS))
 _pack_fixed = copy_binary.fixed_width_packer(list(_FIXED_CODES.values()), width=len(COLUMNS))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date
 from operator import sub
 from secrets import randbelow
 from typing import Any
 
-from django.db import connection, models
+from django.db import DatabaseError, connection, models, transaction
 from django.db.models import QuerySet
 
 from billing.ledger.ledger import NewLog
@@ -18,6 +19,10 @@ from billing.ledger.quantities import Quantity
 from billing.models import Account, PlatformDay, ProviderMinute, UsageDay, UsageLog, UsageModel
 from billing.models.rollups import PROVIDER_BOUNDS_MS, SLOTS
 from lib import histogram, upsert
+
+# Slots from SLOTS on: the next SLOTS are for slot_compaction; the spare ones are for platform totals beyond 64 bits.
+FIRST_SPARE_SLOT, SPARE_SLOTS = 2 * SLOTS, 1_000
+MAX_SPARE_SLOTS_TRIED = 5
 
 Row = tuple[Any, ...]
 AnyLog = UsageLog | NewLog
@@ -117,18 +122,57 @@ def subtract(totals: Mapping[Rollup, Totals], less: Mapping[Rollup, Totals]) -> 
     return {rollup: _subtract_totals(totals[rollup], less[rollup]) for rollup in totals}
 
 
-def apply(totals: Mapping[Rollup, Totals], *, live: Sequence[AnyLog] = ()) -> None:
-    """Add `totals` to the rollups in sorted order, in one random slot of the platform days. Call it last before the commit.
+class TotalTooLarge(Exception):
+    """A total would exceed 64 bits, such as 9,000,000,000 USD. Nothing was added."""
+
+
+def random_slots() -> Iterator[int]:
+    """A random slot to add totals to, then others to try where a platform total is too large for one row."""
+    yield randbelow(SLOTS)
+    yield from spare_slots()
+
+
+def spare_slots() -> Iterator[int]:
+    for _ in range(MAX_SPARE_SLOTS_TRIED):
+        yield FIRST_SPARE_SLOT + randbelow(SPARE_SLOTS)
+
+
+def apply(totals: Mapping[Rollup, Totals], *, slots: Iterable[int] | None = None) -> None:
+    """Add `totals` to the rollups, in the first of the slots (default: random) that can hold them. Raises TotalTooLarge."""
+    too_large = TotalTooLarge()
+    for slot in slots or random_slots():
+        try:
+            with transaction.atomic(), overflow_as_total_too_large():
+                add(totals, slot)
+        except TotalTooLarge as error:
+            too_large = error
+        else:
+            return
+    raise too_large
+
+
+def add(totals: Mapping[Rollup, Totals], slot: int, *, live: Sequence[AnyLog] = ()) -> None:
+    """Add `totals` to the rollups in sorted order, in this slot of the platform days. Call it last before the commit.
 
     `live` calls are also counted in provider health, by minute of receipt.
     """
-    slot = randbelow(SLOTS)
     sums = []
     for rollup in LEDGER_ROLLUPS:
         tail = (slot,) if rollup is PLATFORM_DAYS else ()
         rows = [(*key, *tail, *counts) for key, counts in sorted(totals[rollup].items()) if any(counts)]
         sums.append(upsert.Increments(rollup.table, rollup.keys, rollup.counters, rows))
     upsert.increment(connection, *sums, minute_sums(live, slot))
+
+
+@contextmanager
+def overflow_as_total_too_large() -> Iterator[None]:
+    """Raise TotalTooLarge where `add` fails because of a total's size. Around a pipeline, where it is only known at its end."""
+    try:
+        yield
+    except DatabaseError as error:
+        if upsert.is_overflow(error):
+            raise TotalTooLarge from error
+        raise
 
 
 def minute_sums(logs: Sequence[AnyLog], slot: int) -> upsert.Increments:

@@ -19,18 +19,18 @@ from billing.limits import decisions, operations
 from billing.limits.decisions import CurrentUsage, Decision, LimitStatus, OpenWindow, RequestedUsage
 from billing.limits.operations import Operation
 from billing.models import Account, Per, UsageReservation
-from billing.models.rollups import MAX_NANO
+from billing.models.rollups import MAX_NANO, MAX_PERIOD_NANO
 from billing.plans import plans
 from billing.plans.meters import MONTHLY_COST
-from lib import periods, postgres
+from lib import exact_sum, periods, postgres
 
 ONE_DAY = timedelta(days=1)
 
 _USAGE_SQL = """
-SELECT 'usage', declared, actual, category, SUM(billable_calls), SUM(tokens_total), SUM(cost_nano),
+SELECT 'usage', declared, actual, category, SUM(billable_calls), SUM(tokens_total), {cost},
        SUM(CASE WHEN day = %s THEN billable_calls ELSE 0 END),
        SUM(CASE WHEN day = %s THEN tokens_total ELSE 0 END),
-       SUM(CASE WHEN day = %s THEN cost_nano ELSE 0 END)
+       {cost_of_day}
 FROM usage_days WHERE account_id = %s AND day >= %s AND day < %s GROUP BY declared, actual, category"""
 _HELD_SQL = """
 SELECT 'held', hold.declared, hold.actual, hold.category, SUM(hold.calls), SUM(hold.tokens), SUM(hold.cost_nano), 0, 0, 0
@@ -57,7 +57,7 @@ def preflight(account: Account, calls: Sequence[Operation], at: datetime) -> Dec
 
 
 def decide(account: Account, requests: Sequence[RequestedUsage], inputs: LimitInputs, at: datetime) -> Decision:
-    """Apply the account's limits. Raises Refused where the reserved total would not fit into 64 bits."""
+    """Apply the account's limits. Raises Refused where a total would be too large."""
     _check_totals(inputs.usage, requests)
     policy = account.unpriced_policy or settings.UNPRICED_POLICY
     return decisions.decide(
@@ -113,8 +113,11 @@ def load_inputs(account: Account, at: datetime, *, reservation_key: UUID | None 
 
 def _rows(account: Account, window: OpenWindow, at: datetime, reservation_key: UUID | None) -> list[tuple[Any, ...]]:
     start, end, today = (connection.ops.adapt_datefield_value(day) for day in window[:3])
-    selects = [_USAGE_SQL, _HELD_SQL, _PLANS_SQL]
-    values = [today, today, today, account.pk, start, end, account.pk, connection.ops.adapt_datetimefield_value(at)]
+    cost_of_day = exact_sum.sum_sql(connection, "CASE WHEN day = %s THEN cost_nano ELSE 0 END")
+    usage_sql = _USAGE_SQL.format(cost=exact_sum.sum_sql(connection, "cost_nano"), cost_of_day=cost_of_day)
+    selects = [usage_sql, _HELD_SQL, _PLANS_SQL]
+    days = [today] * usage_sql.count("day = %s")
+    values = [*days, account.pk, start, end, account.pk, connection.ops.adapt_datetimefield_value(at)]
     if reservation_key is not None:
         field = UsageReservation._meta.get_field("reservation_key")
         selects.append(_RESERVATION_SQL)
@@ -126,11 +129,13 @@ def _rows(account: Account, window: OpenWindow, at: datetime, reservation_key: U
 
 def _quantity(row: Sequence[Any], start: int) -> Quantity:
     calls, tokens, cost = row[start : start + 3]
-    return Quantity(row[1], row[2], row[3], int(calls), int(tokens), int(cost))
+    return Quantity(row[1], row[2], row[3], int(calls), int(tokens), exact_sum.to_int(cost) or 0)
 
 
 def _check_totals(usage: CurrentUsage, requests: Sequence[RequestedUsage]) -> None:
-    """Refuse sums beyond 64 bits, as recording does."""
-    held = sum(row.cost_nano for row in usage.held) + sum(request.quantity.cost_nano for request in requests)
-    if held > MAX_NANO:
+    """Refuse what recording would refuse, and sums beyond 64 bits."""
+    requested = [request.quantity for request in requests]
+    if sum(row.cost_nano for row in (*usage.period, *usage.held, *requested)) > MAX_PERIOD_NANO:
+        raise Refused("max_value", "The usage period would cost more than 100,000,000 USD, the maximum.", "operations")
+    if sum(row.tokens for row in (*usage.held, *requested)) > MAX_NANO:
         raise Refused("max_value", "The reserved total would be too large to count.", "operations")

@@ -153,11 +153,17 @@ class HeldReservation:
 
     id: UUID
     account: AccountRow
+    state: str
+    created_at: datetime
+    expires_at: datetime
     held: list[Quantity]
+
+    def is_live(self, at: datetime) -> bool:
+        return self.state == State.HELD and self.expires_at > at
 
 
 _HELD_SQL = """
-SELECT reservation.reservation_key, reservation.id,
+SELECT reservation.reservation_key, reservation.id, reservation.state, reservation.created_at, reservation.expires_at,
        hold.declared, hold.actual, hold.category, hold.calls, hold.tokens, hold.cost_nano
 FROM usage_reservations reservation
 JOIN usage_holds hold ON hold.account_id = reservation.account_id AND hold.reservation_id = reservation.id
@@ -171,8 +177,8 @@ def load_held(keys: Iterable[tuple[AccountRow, UUID]]) -> dict[ReservationKey, H
         by_account.setdefault(account, set()).add(key)
     reservations: dict[ReservationKey, HeldReservation] = {}
     for account, account_keys in by_account.items():
-        for key, id_, *hold in _held_rows(account.id, list(account_keys)):
-            new = HeldReservation(uuids.from_db(id_), account, [])
+        for key, id_, state, created_at, expires_at, *hold in _held_rows(account.id, list(account_keys)):
+            new = HeldReservation(uuids.from_db(id_), account, state, _aware(created_at), _aware(expires_at), [])
             reservations.setdefault((account.id, uuids.from_db(key)), new).held.append(Quantity(*hold))
     return reservations
 
@@ -182,6 +188,11 @@ def _held_rows(account_id: int, keys: Sequence[UUID]) -> list[Any]:
     with postgres.prepared_cursor(connection) as cursor:
         cursor.execute(sql, [account_id, *(uuids.to_db(connection, key) for key in keys)])
         return list(cursor.fetchall())
+
+
+def _aware(value: datetime) -> datetime:
+    """A time from a raw query; without a zone except on PostgreSQL."""
+    return value if value.tzinfo else value.replace(tzinfo=connection.timezone)
 
 
 # MySQL assigns from left to right and reads assigned values, so `state` comes last. `over` is a reserved word there.

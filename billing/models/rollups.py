@@ -43,6 +43,7 @@ def _cost_constraints(prefix: str) -> list[models.BaseConstraint]:
 
 
 MAX_NANO = 9 * 10**18
+MAX_PERIOD_NANO = 10**17  # of one account in one usage period: 100,000,000 USD
 PROVIDER_BOUNDS_MS = (100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 120000, 300000)  # AI calls take minutes
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -75,12 +75,15 @@ def _tokens(event: Event | Refused) -> int:
 
 
 def import_lines(
-    lines: Iterable[ImportLine], counts: ImportCounts, *, at: datetime, dry_run: bool = False
+    lines: Iterable[ImportLine], counts: ImportCounts, *, clock: Callable[[], datetime], dry_run: bool = False
 ) -> Iterator[list[tuple[ImportLine, Result]]]:
-    """Record the lines and count their outcomes. Yields each batch once it is committed; a dry run rolls it back."""
+    """Record the lines and count their outcomes. Yields each batch once it is committed; a dry run rolls it back.
+
+    Each batch is received at its own time: an import may take hours, in which periods are closed.
+    """
     remaining = iter(lines)
     while batch := list(islice(remaining, BATCH_SIZE)):
-        with_results = list(zip(batch, _record(batch, at, dry_run=dry_run), strict=True))
+        with_results = list(zip(batch, _record(batch, clock(), dry_run=dry_run), strict=True))
         for line, result in with_results:
             counts.add(line, result)
         yield with_results

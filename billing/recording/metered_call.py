@@ -21,7 +21,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 import msgspec
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 
 from billing.accounts import accounts
@@ -204,7 +204,10 @@ class MeteredCall:
     def _release(self) -> None:
         """Release the reservation of a call that was granted but will not run."""
         if self._call and self._call.reservation:
-            reservations.release(self._call.reservation, timezone.now())
+            try:
+                reservations.release(self._call.reservation, timezone.now())
+            except DatabaseError as error:
+                logger.warning("A reservation of a cancelled call was not released and will expire: %s", error)
 
     def _for_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> MeteredCall:
         fields = {name: value(*args, **kwargs) if callable(value) else value for name, value in self._fields.items()}
@@ -213,12 +216,17 @@ class MeteredCall:
 
 async def _run_to_completion(work: Callable[[], R]) -> R:
     """Run `work` in the database thread. If the task is cancelled meanwhile, wait for the work to finish, then raise."""
-    task = asyncio.ensure_future(sync_to_async(work)())
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
+    task, cancelled = asyncio.ensure_future(sync_to_async(work)()), None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:  # possibly more than once
+            cancelled = error
+    if cancelled:
+        if not task.cancelled():
+            task.exception()  # asyncio logs a traceback for an exception that nobody takes
+        raise cancelled
+    return task.result()
 
 
 def _begin(fields: dict[str, Any], ttl_seconds: int | None) -> Call:

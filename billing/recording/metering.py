@@ -1,6 +1,7 @@
 """The only write path for usage events.
 
-When `record` returns, the events are committed. Lock order: new accounts, logs, reservations, rollups.
+When `record` returns, the events are committed. Each attempt reads the clock and the accounts again and ends within
+MAX_TRANSACTION, so no event is committed into a period that was closed in the meantime.
 """
 
 from __future__ import annotations
@@ -8,14 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
+from zoneinfo import ZoneInfoNotFoundError
 
 import msgspec
 from django.conf import settings
-from django.db import DataError, IntegrityError, connection, transaction
+from django.db import connection, transaction
+from django.utils import timezone
 
 from billing.accounts import accounts
+from billing.accounts.accounts import AccountRow
 from billing.charges import rating
 from billing.errors import Refused
 from billing.events import events
@@ -23,12 +28,17 @@ from billing.events.events import Event
 from billing.ledger import ledger, rollups
 from billing.ledger.ledger import NewLog, StoredLog
 from billing.ledger.quantities import Quantity
+from billing.ledger.rollups import TotalTooLarge
 from billing.limits import reservations
 from billing.limits.reservations import HeldReservation
 from billing.models import Account, CostSource
+from billing.recording import period_maximum
 from lib import ids, periods, postgres, retry
+from lib.periods import PeriodPlacement
 
 MAX_AGE = timedelta(days=35)
+MIN_TIME = datetime(2000, 1, 1, tzinfo=UTC)  # of imported events; before it, a unit or an epoch was misread
+PERIOD_MAXIMUM_DETAIL = "The account's usage period would cost more than 100,000,000 USD, the maximum."
 MAX_CLOCK_SKEW = timedelta(minutes=5)
 
 
@@ -39,7 +49,7 @@ class EventSource:
     account: Account | None = None  # None: each event names its account
     may_state_cost: bool = False
     may_create_accounts: bool = False
-    any_age: bool = False  # as imports need
+    any_age: bool = False  # as imports need; from MIN_TIME on
     live: bool = True  # counts for provider health
 
 
@@ -69,7 +79,7 @@ class _Submission(msgspec.Struct, gc=False):
     event_key: bytes
     digest: bytes
     at: datetime
-    account: accounts.AccountRow | None = None
+    account: AccountRow | None = None
     key: ledger.Key | None = None  # None where the account does not exist yet
     log: NewLog | None = None
     refused: Refused | None = None
@@ -82,15 +92,27 @@ class _Submission(msgspec.Struct, gc=False):
         return (self.account.id, ids.lookup_key(reservation_id)) if self.account and reservation_id else None
 
 
-class TotalTooLarge(Exception):
-    """A total would exceed 64 bits of nano-USD; the whole batch is refused."""
-
-
 def record(batch: Sequence[Event | Refused], *, source: EventSource, at: datetime) -> list[Result]:
     """Store each new event once. Returns one Result per event, in order; a refused event does not affect the others.
 
-    Raises TotalTooLarge or a database error; nothing is stored then.
+    `at` is the time of this call. Each attempt adds the time that has passed since, so that `received_at` is at most
+    MAX_TRANSACTION before the commit. Within a transaction of the caller's, only the caller can bound that.
+
+    Raises TotalTooLarge, where an account's total would exceed 64 bits, or a database error; nothing is stored then.
     """
+    lag, too_large = at - timezone.now(), TotalTooLarge()
+    for slot in rollups.random_slots():
+        try:
+            return retry.on_deadlock(partial(_attempt, batch, source, lag, slot))
+        except TotalTooLarge as error:
+            too_large = error
+    raise too_large
+
+
+def _attempt(batch: Sequence[Event | Refused], source: EventSource, lag: timedelta, slot: int) -> list[Result]:
+    """One attempt to record, with its own reading of the clock (to which it adds `lag`) and of the accounts."""
+    begun = timezone.now()
+    at = begun + lag
     results = [Result(event.event_id if isinstance(event, Event) else "") for event in batch]
     items = [item for event, result in zip(batch, results, strict=True) if (item := _admit(event, result, source, at))]
     account_rows = accounts.find_rows(item.account_id for item in items)
@@ -103,7 +125,7 @@ def record(batch: Sequence[Event | Refused], *, source: EventSource, at: datetim
     fresh = _answer_duplicates(items)
     if fresh:
         _rate(fresh, at)
-    retry.on_deadlock(lambda: _store([item for item in fresh if item.log], source, at))
+    _store([item for item in fresh if item.log], source, slot=slot, at=at, begun=begun)
     return results
 
 
@@ -137,10 +159,9 @@ def _refusal(item: _Submission, source: EventSource, at: datetime) -> Refused | 
         return Refused("unknown_reservation", "There is no such reservation.", "reservation_id")
     if item.event.cost_usd is not None and not source.may_state_cost:
         return Refused("not_allowed", "This key may not send costs.", "cost_usd")
-    if not source.any_age and not at - MAX_AGE <= item.at <= at + MAX_CLOCK_SKEW:
-        return Refused(
-            "out_of_range", "The time must not be more than 35 days ago or more than 5 minutes ahead.", "occurred_at"
-        )
+    earliest, limit = (MIN_TIME, "before the year 2000") if source.any_age else (at - MAX_AGE, "more than 35 days ago")
+    if not earliest <= item.at <= at + MAX_CLOCK_SKEW:
+        return Refused("out_of_range", f"The time must not be {limit} or more than 5 minutes ahead.", "occurred_at")
     return None
 
 
@@ -183,39 +204,80 @@ def _rate(items: Sequence[_Submission], at: datetime) -> None:
             item.result.refused = refused
 
 
-def _store(items: Sequence[_Submission], source: EventSource, at: datetime) -> None:
-    """Store the logs in one transaction. A retry after a deadlock runs all of it again, so it only sets values in memory."""
+def _store(items: Sequence[_Submission], source: EventSource, *, slot: int, at: datetime, begun: datetime) -> None:
+    """Store the logs in one transaction. Lock order: new accounts, logs, reservations, rollups."""
     if not items:
         return
     with transaction.atomic():
-        _assign_accounts(items, at)
+        items = _within_period_maximum(_assign_accounts(items, at))
         logs = _first_by_key(items)
         stored = ledger.insert(logs, _accounts_with_archives(items))
         accepted = [log for key, log in logs.items() if stored[key].id == log.id]
         totals, settling = rollups.totals_by_rollup(accepted), [item for item in items if item.reservation]
-        try:
-            with postgres.pipeline(connection) if settling else nullcontext():
-                _settle_reservations(settling, stored, at)
-                rollups.apply(totals, live=accepted if source.live else ())
-        except (DataError, IntegrityError) as error:
-            raise TotalTooLarge from error
+        with rollups.overflow_as_total_too_large(), postgres.pipeline(connection) if settling else nullcontext():
+            _settle_reservations(settling, stored, at)
+            rollups.add(totals, slot, live=accepted if source.live else ())
+        retry.check_duration(begun)
     for item in items:
         _answer(item, stored[ledger.key_of(_required_log(item))])
 
 
-def _assign_accounts(items: Sequence[_Submission], at: datetime) -> None:
-    """Create missing accounts, and set each log's account, usage day and period."""
+def _assign_accounts(items: Sequence[_Submission], at: datetime) -> list[_Submission]:
+    """Create missing accounts, and set each log's account, usage day and period. Returns the items that have them."""
     missing = {item.account_id for item in items if item.account is None}
     created = accounts.ensure(missing, at=at) if missing else {}
     grace = timedelta(hours=settings.CLOSE_GRACE_HOURS)
+    assigned = []
     for item in items:
         account = item.account or created[item.account_id]
-        log = _required_log(item)
-        place = periods.place_event(
-            account.schedule, log.timestamp, log.received_at, billed_from=account.billed_from, grace=grace
-        )
-        log.account_id = account.id
-        log.usage_day, log.usage_period, log.late_for = place.day, place.period, place.late_for
+        try:
+            _place(_required_log(item), account, item.reservation, grace)
+        except ZoneInfoNotFoundError:
+            item.result.refused = _unknown_timezone(account)
+        else:
+            assigned.append(item)
+    return assigned
+
+
+def _place(log: NewLog, account: AccountRow, reservation: HeldReservation | None, grace: timedelta) -> None:
+    """Set the log's account, day and period.
+
+    Usage that settles a live reservation counts where that was granted, if that period is open: its room is taken there.
+    `counts_at` is set only where the call's own time would have led to another day or period.
+    """
+    place = _place_at(log.timestamp, log.received_at, account, grace)
+    if reservation and reservation.is_live(log.received_at):
+        granted = _place_at(reservation.created_at, log.received_at, account, grace)
+        if granted.late_for is None and granted != place:
+            place, log.counts_at = granted, reservation.created_at
+    log.account_id = account.id
+    log.usage_day, log.usage_period, log.late_for = place.day, place.period, place.late_for
+
+
+def _place_at(at: datetime, received_at: datetime, account: AccountRow, grace: timedelta) -> PeriodPlacement:
+    return periods.place_event(
+        account.schedule,
+        at,
+        received_at,
+        billed_from=account.billed_from,
+        grace=grace,
+        closed_before=account.closed_before,
+    )
+
+
+def _within_period_maximum(items: Sequence[_Submission]) -> Sequence[_Submission]:
+    """Refuse the items that would bring their account's period above the maximum. Returns the others."""
+    exceeding = period_maximum.find_exceeding([_required_log(item) for item in items], _accounts_with_archives(items))
+    for item in items if exceeding else ():
+        if _required_log(item).id in exceeding:
+            attr = "usage" if item.event.cost_usd is None else "cost_usd"
+            item.result.refused = Refused("max_value", PERIOD_MAXIMUM_DETAIL, attr)
+    return [item for item in items if item.result.refused is None] if exceeding else items
+
+
+def _unknown_timezone(account: AccountRow) -> Refused:
+    detail = f"This server does not know the account's time zone {account.timezone!r}, so its usage can't be recorded."
+    return Refused("unknown_timezone", detail, "account")
 
 
 def _settle_reservations(items: Sequence[_Submission], stored: Mapping[ledger.Key, StoredLog], at: datetime) -> None:

@@ -11,10 +11,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, QuerySet
 
 from billing.models import Delivery, PlatformDay, ProviderMinute
 from lib import metric_labels
+from lib.exact_sum import ExactSum
 
 DAY_COUNTERS = ("calls", "errors", "tokens_total", "cost_nano", "unpriced_calls", "fallback_calls")
 MINUTE_COUNTERS = ("calls", "errors", "response_time_sum")
@@ -41,7 +42,7 @@ def load(at: datetime) -> UsageFigures:
 
 
 def _by_provider(rows: QuerySet[Any], counters: tuple[str, ...]) -> dict[str, list[int]]:
-    sums = rows.order_by().values_list("actual").annotate(*(Sum(counter) for counter in counters))
+    sums = rows.order_by().values_list("actual").annotate(*(ExactSum(counter) for counter in counters))
     return metric_labels.limit_labels((actual, [int(count) for count in counts]) for actual, *counts in sums)
 
 

@@ -12,13 +12,14 @@ from typing import Any
 
 from django.conf import settings
 from django.db import Error as DatabaseFailure
-from django.db.models import Max, Q, Sum
+from django.db.models import Max, Q
 from django.utils import timezone
 
 from billing.models import ProviderMinute, UsageDay, UsageLog
 from billing.models.rollups import PROVIDER_BOUNDS_MS
 from billing.reports import reports
 from lib import health_status, histogram, ids
+from lib.exact_sum import ExactSum
 from lib.health_status import HealthReason, HealthStatus
 from providers import rulebook
 
@@ -103,7 +104,7 @@ def providers_used_by(account_id: int, at: datetime) -> Collection[str]:
 def _rows(start: datetime, minute: datetime) -> Any:  # noqa: ANN401 - a values queryset
     """The sums of the window and the last minute with an error, by provider with a live call in the last hour."""
     recent = ProviderMinute.objects.filter(minute__gt=minute - LISTED_FOR, minute__lte=minute)
-    sums = {f"{name}_sum": Sum(name, filter=Q(minute__gte=start)) for name in ("calls", "errors", *COLUMNS)}
+    sums = {f"{name}_sum": ExactSum(name, filter=Q(minute__gte=start)) for name in ("calls", "errors", *COLUMNS)}
     by_provider = recent.order_by().values("actual").annotate(failed_at=Max("minute", filter=Q(errors__gt=0)), **sums)
     return by_provider.order_by("actual")[:MAX_PROVIDERS]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from django.db.models import Subquery, Sum
+from django.db.models import Subquery
 
 from billing.accounts import usage_periods
 from billing.accounts.usage_periods import Period
@@ -19,6 +19,7 @@ from billing.limits import limits
 from billing.limits.decisions import LimitStatus
 from billing.models import Account, Category, UsageAdjustment, UsageModel
 from lib import periods
+from lib.exact_sum import ExactSum
 from lib.percent import percentage
 from providers import rulebook
 
@@ -192,7 +193,7 @@ def _prior_adjustments(account: Account | None, period: Period) -> int:
         late = UsageAdjustment.objects.filter(late_at__gte=period.starts_at, late_at__lt=period.ends_at)
     else:
         late = UsageAdjustment.objects.filter(account_id=account.id, period=period.start, late_at__isnull=False)
-    return int(late.aggregate(total=Sum("delta_nano"))["total"] or 0)
+    return int(late.aggregate(total=ExactSum("delta_nano"))["total"] or 0)
 
 
 def _budget(
@@ -260,12 +261,12 @@ def providers_since(account: Account | None, day: date) -> list[str]:
 
 def cost_nano_between(account: Account | None, start: date, end: date) -> int:
     """The cost of the days from `start` up to, but not including, `end`."""
-    return int(rollups.days_between(account, start, end).aggregate(total=Sum("cost_nano"))["total"] or 0)
+    return int(rollups.days_between(account, start, end).aggregate(total=ExactSum("cost_nano"))["total"] or 0)
 
 
 def cells_between(account: Account | None, start: date, end: date) -> list[UsageCell]:
     """Usage by provider and category of the days from `start` up to, but not including, `end`; highest cost first."""
-    sums = {name: Sum(column) for name, column in CELL_SUMS.items()}
+    sums = {name: ExactSum(column) for name, column in CELL_SUMS.items()}
     rows = rollups.days_between(account, start, end).order_by().values("actual", "category").annotate(**sums)
     cells = [UsageCell(row["actual"], row["category"], *(int(row[name]) for name in CELL_SUMS)) for row in rows]
     return sorted(

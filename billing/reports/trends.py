@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import Case, F, Sum, Value, When
+from django.db.models import Case, F, Value, When
 
 from billing.accounts import usage_periods
 from billing.accounts.usage_periods import Period
@@ -19,6 +19,7 @@ from billing.ledger import rollups
 from billing.models import Account
 from billing.reports import reports
 from lib import periods
+from lib.exact_sum import ExactSum
 from lib.periods import DAY
 
 BY_MONTH, BY_DAY = "month", "day"
@@ -105,7 +106,7 @@ def _trend(
     rows = rollups.days_between(account, starts[0], end).order_by().annotate(step=step).values_list("actual", "step")
     sums_by_provider: dict[str, dict[int, Sums]] = defaultdict(dict)
     for actual, key, *sums in rows.annotate(
-        n_calls=Sum("calls"), n_tokens=Sum("tokens_total"), n_cost=Sum("cost_nano")
+        n_calls=ExactSum("calls"), n_tokens=ExactSum("tokens_total"), n_cost=ExactSum("cost_nano")
     ):
         calls, tokens, cost = map(int, sums)
         sums_by_provider[actual][indexes.get(key, key)] = (calls, tokens, cost)

@@ -21,6 +21,7 @@ from billing.ledger import rollups
 from billing.models import PlatformDay, UsageLog, UsageModel
 from billing.models.accounts import parse_schedule
 from lib import periods
+from lib.exact_sum import ExactSum
 from lib.periods import Schedule
 from providers.costing import UNITS
 
@@ -102,7 +103,7 @@ def list_models(*, provider: str = "", text: str = "") -> list[UnpricedModel]:
 SUMS = {
     "n_unpriced": Sum("unpriced_calls"),
     "n_calls": Sum("calls"),
-    "n_tokens": Sum("tokens_total"),
+    "n_tokens": ExactSum("tokens_total"),
     "n_accounts": Count("account_id", distinct=True),
     "first": Min("period"),
     "last": Max("period"),

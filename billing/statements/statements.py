@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Max, Q, Sum
+from django.db.models import Count, Max, Q
 
 from billing.accounts import usage_periods
 from billing.accounts.usage_periods import Period
@@ -25,6 +25,7 @@ from billing.plans.plans import Plan
 from billing.reports import reports
 from billing.reports.reports import UsageCell
 from lib import money, periods, retry
+from lib.exact_sum import ExactSum
 from providers import rulebook
 
 CLOSE_MARGIN = timedelta(hours=1)  # after the grace; longer than any transaction that still records usage of the period
@@ -196,7 +197,9 @@ def _correction_lines(account: Account, period: Period) -> list[StatementLine]:
     now, before = Q(period=period.start), Q(period__lt=period.start)
     rows = late.order_by().values("corrects_period")
     sums = rows.annotate(
-        count=Count("id", filter=now), now=Sum("delta_nano", filter=now), before=Sum("delta_nano", filter=before)
+        count=Count("id", filter=now),
+        now=ExactSum("delta_nano", filter=now),
+        before=ExactSum("delta_nano", filter=before),
     )
     corrected = {row["corrects_period"]: row for row in sums if row["count"]}
     statements = Statement.objects.filter(account_id=account.pk, period__in=corrected).order_by()

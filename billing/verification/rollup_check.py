@@ -14,7 +14,7 @@ from datetime import UTC
 from functools import partial
 
 from django.db import connection, transaction
-from django.db.models import Aggregate, Case, Count, F, Q, QuerySet, Sum, When
+from django.db.models import Aggregate, Case, Count, F, Q, QuerySet, When
 from django.db.models.functions import TruncDate
 
 from billing.archive import archived
@@ -25,6 +25,7 @@ from billing.models import Account, UsageLog
 from billing.verification import projection_check
 from billing.verification.projection_check import Difference
 from lib import retry
+from lib.exact_sum import ExactSum
 from providers.models import CatalogVersion
 
 REBUILD_VERSION = "rollups"  # name of the CatalogVersion that each rebuild increments
@@ -33,14 +34,14 @@ ACCOUNTS_PER_PART = 200  # limits the memory that a check needs
 COUNTER_SUMS: dict[str, Aggregate] = {
     "calls": Count("id"),
     "errors": Count("id", filter=Q(status_code__gte=400)),
-    "tokens_total": Sum("tokens_total"),
-    "cost_nano": Sum("effective_nano"),
+    "tokens_total": ExactSum("tokens_total"),
+    "cost_nano": ExactSum("effective_nano"),
     "unpriced_calls": Count("id", filter=Q(is_priced=False)),
     "billable_calls": Count("id", filter=Q(is_billable=True)),
     "fallback_calls": Count("id", filter=Q(confidence="fallback") | Q(actual_provider_name=None)),
-    "tokens_input": Sum("tokens_input"),
-    "tokens_output": Sum("tokens_output"),
-    "response_time_sum": Sum("response_time_ms"),
+    "tokens_input": ExactSum("tokens_input"),
+    "tokens_output": ExactSum("tokens_output"),
+    "response_time_sum": ExactSum("response_time_ms"),
 }
 UTC_DAY = TruncDate(Case(When(late_for=None, then=F("timestamp")), default=F("received_at")), tzinfo=UTC)
 # The columns by which SQL groups the log for each rollup. Python changes them to lower case, as databases differ in LOWER.
@@ -168,7 +169,7 @@ def _compare(rollup: Rollup, where: Q) -> CheckedPart:
 def _stored(rollup: Rollup, where: Q) -> Totals:
     """The rollup's stored totals; the slots of a platform day are summed."""
     keys = [key for key in rollup.keys if key != "slot"]
-    sums = {f"sum_{counter}": Sum(counter) for counter in rollup.counters}
+    sums = {f"sum_{counter}": ExactSum(counter) for counter in rollup.counters}
     rows = QuerySet(rollup.model).filter(where).order_by().values_list(*keys).annotate(**sums)
     return {tuple(row[: len(keys)]): [int(count) for count in row[len(keys) :]] for row in rows}
 

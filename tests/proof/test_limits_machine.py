@@ -37,6 +37,8 @@ pytestmark = pytest.mark.django_db
 
 EXAMPLES = int(os.environ.get("PROOF_EXAMPLES", "50"))
 START = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
+BILLED_FROM = datetime(2026, 11, 1, tzinfo=UTC)
+GRACE = timedelta(hours=72)
 CENT = 10_000_000
 CATEGORIES = ("video", "audio")
 
@@ -55,6 +57,7 @@ class Call:
 @dataclass
 class Hold:
     calls: list[Call]
+    granted_at: datetime
     expires_at: datetime
     live: bool = True
 
@@ -78,6 +81,12 @@ class Model:
         reserved = [call for hold in self.holds.values() if hold.live and hold.expires_at > at for call in hold.calls]
         return self.amount(meter, used), self.amount(meter, reserved)
 
+    def counts_at(self, occurred_at: datetime, received_at: datetime) -> datetime:
+        """An instant of the period in which a call counts that settles no live reservation."""
+        next_month = (occurred_at.replace(day=1) + timedelta(days=32)).replace(day=1, hour=0)
+        is_open = received_at < next_month + GRACE or occurred_at < BILLED_FROM
+        return occurred_at if is_open else received_at
+
     def allows(self, calls: list[Call], at: datetime) -> bool:
         limit_amounts = self.plan | self.overrides
         requested = {meter: self.amount(meter, calls) for meter in limit_amounts}
@@ -88,6 +97,7 @@ class Model:
 
 
 calls = st.builds(Call, st.sampled_from(CATEGORIES), st.integers(1, 3), st.just(0))
+ages = st.sampled_from([0, 0, 1, 4, 30])  # in days
 amounts = st.one_of(st.none(), st.integers(0, 8))
 meters = st.sampled_from(["video_calls", "audio_calls", "monthly_cost"])
 
@@ -150,14 +160,16 @@ class LimitsMachine(RuleBasedStateMachine):
             assert not allowed
         else:
             assert (allowed, created) == (True, True)
-            self.model.holds[request.reservation_id] = Hold(requested, self.at + timedelta(seconds=ttl))
+            self.model.holds[request.reservation_id] = Hold(requested, self.at, self.at + timedelta(seconds=ttl))
 
     @precondition(lambda self: self.model.holds)
-    @rule(data=st.data(), used=calls, cents=st.integers(0, 6))
-    def settle(self, data: st.DataObject, used: Call, cents: int) -> None:
+    @rule(data=st.data(), used=calls, cents=st.integers(0, 6), days_ago=ages)
+    def settle(self, data: st.DataObject, used: Call, cents: int, days_ago: int) -> None:
         name = data.draw(st.sampled_from(sorted(self.model.holds)))
-        self._record(used, cents, name)
-        self.model.holds[name].live = False
+        hold = self.model.holds[name]
+        live = hold.live and hold.expires_at > self.at
+        self._record(used, cents, name, days_ago, counts_at=hold.granted_at if live else None)
+        hold.live = False
 
     @precondition(lambda self: self.model.holds)
     @rule(data=st.data())
@@ -166,11 +178,14 @@ class LimitsMachine(RuleBasedStateMachine):
         reservations.release(UsageReservation.objects.get(reservation_id=name), self.at)
         self.model.holds[name].live = False
 
-    @rule(used=calls, cents=st.integers(0, 6))
-    def record(self, used: Call, cents: int) -> None:
-        self._record(used, cents, None)
+    @rule(used=calls, cents=st.integers(0, 6), days_ago=ages)
+    def record(self, used: Call, cents: int, days_ago: int) -> None:
+        self._record(used, cents, None, days_ago)
 
-    def _record(self, used: Call, cents: int, reservation: str | None) -> None:
+    def _record(
+        self, used: Call, cents: int, reservation: str | None, days_ago: int, *, counts_at: datetime | None = None
+    ) -> None:
+        occurred_at = self.at - timedelta(days=days_ago)
         batch = []
         for _ in range(used.count):
             self.number += 1
@@ -180,12 +195,14 @@ class LimitsMachine(RuleBasedStateMachine):
                 "category": used.category,
                 "cost_usd": f"0.0{cents}",
                 "reservation_id": reservation,
+                "occurred_at": occurred_at.isoformat(),
             }
             batch.append(events.parse(event))
         results = metering.record(batch, source=self.source, at=self.at)
         assert [result.status for result in results] == ["accepted"] * used.count
         event_ids = tuple(result.event_id for result in results)
-        self.model.used.append(Call(used.category, used.count, cents * CENT * used.count, self.at, event_ids))
+        counts_at = counts_at or self.model.counts_at(occurred_at, self.at)
+        self.model.used.append(Call(used.category, used.count, cents * CENT * used.count, counts_at, event_ids))
 
     @precondition(lambda self: self.model.used)
     @rule(data=st.data())

@@ -34,7 +34,7 @@ class Command(BaseCommand):
         counts, totals = bulk_import.ImportCounts(), legacy_rows.LegacyTotals()
         with closing(table), commands.Progress(self, "rows", len(table)) as progress:
             lines = (legacy_rows.to_line(row, source, totals) for row in table.rows())
-            for batch in bulk_import.import_lines(lines, counts, at=timezone.now(), dry_run=dry_run):
+            for batch in bulk_import.import_lines(lines, counts, clock=timezone.now, dry_run=dry_run):
                 _count_provider_changes(batch, totals)
                 progress.add(len(batch))
                 if progress.stopped:

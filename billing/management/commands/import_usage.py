@@ -42,7 +42,7 @@ class Command(BaseCommand):
         try:
             lines, ignored = _open(Path(path), options)
             with commands.Progress(self, "lines") as progress:
-                for batch in bulk_import.import_lines(lines, counts, at=timezone.now(), dry_run=dry_run):
+                for batch in bulk_import.import_lines(lines, counts, clock=timezone.now, dry_run=dry_run):
                     progress.add(len(batch))
                     if progress.stopped:
                         break

@@ -46,6 +46,7 @@ class PeriodPlacement:
 
 CALENDAR_UTC = Schedule()
 DAY = timedelta(days=1)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def local_day(schedule: Schedule, at: datetime) -> date:
@@ -112,22 +113,41 @@ def first_instant(schedule: Schedule, day: date) -> datetime:
 
 
 def change_schedule(schedule: Schedule, anchor_day: int, zone: str, at: datetime) -> Schedule:
-    """The schedule after a change of anchor or zone at `at`. Past periods stay as they are.
+    """The schedule after a change of anchor or zone at `at`. Days and periods of instants before `at` stay as they are.
 
-    The period running at `at` ends at the first boundary of the new schedule that is not past and lies in a later month
-    than the period's start. An earlier change that is not yet in force is dropped, but boundaries that it removed do not
-    return if they are past.
+    The period running at `at` ends at the first boundary of the new schedule that is not past, lies in a later month than
+    the period's start, and starts no day that was used before `at`: the old zone may be ahead. An earlier change that is not
+    yet in force is dropped, but boundaries that it removed do not return if they are past.
     """
     running = period_start(schedule, local_day(schedule, at))
-    while schedule.earlier and running < schedule.earlier.successor_start:
+    last_day = local_day(schedule, at - _MICROSECOND)
+    while schedule.earlier and _is_unused(schedule.zone, schedule.earlier, at):
         schedule = schedule.earlier.schedule
     new = Schedule(anchor_day, zone)
     if new == schedule._replace(earlier=None) and first_instant(schedule, next_period_start(schedule, running)) >= at:
         return schedule
     first_start = next_period_start(new, running)
-    while midnight(zone, first_start) < at:
+    while first_start <= last_day or midnight(zone, first_start) < at:
         first_start = next_period_start(new, first_start)
     return new._replace(earlier=ReplacedSchedule(schedule, running, first_start))
+
+
+def _is_unused(zone: str, earlier: ReplacedSchedule, at: datetime) -> bool:
+    """Whether the successor, in `zone`, is not in force at `at` and has ended no day before `at` later than `earlier` would."""
+    return at < midnight(zone, earlier.successor_start) and (
+        local_day(earlier.schedule, at - _MICROSECOND) < earlier.successor_start
+    )
+
+
+def regular_cycle_days(schedule: Schedule, start: date, months: int) -> int:
+    """Days from the period start `start` to the anchor date `months` later under the schedule in force at `start`.
+
+    A later change of the schedule does not change this number.
+    """
+    while schedule.earlier and start < schedule.earlier.successor_start:
+        schedule = schedule.earlier.schedule
+    year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
+    return (_anchor_date(schedule, year, month + 1) - start).days
 
 
 @lru_cache(maxsize=4096)

@@ -167,6 +167,54 @@ def test_the_last_day_of_the_old_zone_ends_at_the_first_midnight_of_the_new_one(
     assert periods.local_day(east, utc("2026-01-31T10:00")) == date(2026, 2, 1)
 
 
+def test_a_zone_behind_starts_after_every_day_that_the_zone_ahead_has_used() -> None:
+    """At noon of 30 November UTC it is 1 December in Kiritimati, and its logs say so; in Niue that day starts later."""
+    before = Schedule(20, "Pacific/Kiritimati")
+    schedule = periods.change_schedule(before, 1, "Pacific/Niue", utc("2026-11-30T12:00"))
+
+    assert [str(start) for start in period_starts(schedule) if start >= date(2026, 11, 1)][:3] == [
+        "2026-11-20",
+        "2027-01-01",
+        "2027-02-01",
+    ]
+    assert periods.local_day(schedule, utc("2026-11-30T11:00")) == date(2026, 12, 1)
+    on_the_last_free_day = periods.change_schedule(before, 1, "Pacific/Niue", utc("2026-11-30T10:00"))
+    assert periods.next_period_start(on_the_last_free_day, date(2026, 11, 20)) == date(2026, 12, 1)
+
+
+def test_a_pending_change_that_has_ended_days_is_not_undone_for_the_past() -> None:
+    """From 10:00 to midnight it was 1 February in Kiritimati, but the pending change to Niue made it 31 January."""
+    pending = periods.change_schedule(Schedule(1, "Pacific/Kiritimati"), 1, "Pacific/Niue", utc("2026-01-10"))
+    noon = utc("2026-01-31T12:00")
+    assert periods.local_day(pending, noon) == date(2026, 1, 31)
+    back = periods.change_schedule(pending, 1, "Pacific/Kiritimati", utc("2026-02-01"))
+
+    assert (periods.local_day(back, noon), periods.period_start(back, date(2026, 1, 31))) == (
+        date(2026, 1, 31),
+        date(2026, 1, 1),
+    )
+    assert [str(start) for start in period_starts(back) if start >= date(2026, 1, 1)][:2] == [
+        "2026-01-01",
+        "2026-03-01",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("start", "months", "days"),
+    [
+        ("2025-12-20", 1, 31),
+        ("2026-01-20", 1, 31),
+        ("2026-03-05", 1, 31),
+        ("2026-04-05", 1, 30),
+        ("2026-01-20", 12, 365),
+    ],
+)
+def test_the_days_of_a_regular_cycle_follow_the_schedule_of_its_start(start: str, months: int, days: int) -> None:
+    schedule = periods.change_schedule(Schedule(20), 5, "UTC", utc("2026-02-10"))
+
+    assert periods.regular_cycle_days(schedule, date.fromisoformat(start), months) == days
+
+
 def test_a_pending_change_is_replaced_by_the_next_one() -> None:
     changed = periods.change_schedule(Schedule(20), 5, "UTC", utc("2026-02-10"))
 

@@ -9,12 +9,14 @@ import pytest
 from django.core.management import call_command
 
 from billing.accounts import usage_periods
+from billing.corrections import corrections
 from billing.limits import limits
-from billing.models import Account, UsageDay, UsageLog
-from billing.plans import anchor_changes
+from billing.models import Account, Statement, UsageDay, UsageLog
+from billing.plans import anchor_changes, subscriptions
+from billing.statements import statements
 from lib import periods
 from lib.periods import Schedule
-from tests.billing.subscribers import set_billing_anchor
+from tests.billing.subscribers import create_soft_plan, set_billing_anchor
 from tests.billing.usage import record
 from tests.conftest import Api
 from tests.frozen_clock import Clock, utc
@@ -108,6 +110,22 @@ def test_days_of_the_old_zone_continue_until_the_first_midnight_of_the_new_zone(
 
     days = UsageDay.objects.order_by("day").values_list("day", "calls")
     assert [(str(day), calls) for day, calls in days] == [("2026-11-30", 3), ("2026-12-01", 1)]
+
+
+def test_a_call_voided_after_a_change_of_zone_and_anchor_is_not_charged(account: Account) -> None:
+    """The old zone is ahead, so it has used 1 December; the first period of the new zone must not start on that day."""
+    set_billing_anchor(account, 20, "Pacific/Kiritimati", billed_from="2026-11-20")
+    create_soft_plan("usage", 0, monthly_usd=0)
+    subscriptions.subscribe(account, plan="usage", cycle="monthly", actor="", at=utc("2026-11-20"))
+    log = record_call(account, "voided", "2026-11-30T11:00")
+    assert (str(log.usage_period), str(log.usage_day)) == ("2026-11-20", "2026-12-01")
+    assert change(account, 1, "Pacific/Niue", "2026-11-30T12:00") == "2027-01-01"
+
+    statements.close_due(utc("2026-12-04T13:00"))
+    corrections.void(log, reason="made twice", actor="", at=utc("2026-12-05"))
+    statements.close_due(utc("2027-02-05"))
+    assert [statement.total_nano for statement in Statement.objects.exclude(total_nano=0)] == []
+    call_command("verify_ledger")
 
 
 def test_limits_reset_on_the_new_boundary(account: Account, bound: Api, clock: Clock) -> None:

@@ -10,7 +10,7 @@ MARIADB_URL ?= mysql://root@127.0.0.1:3306/tollgate
 PYTEST := $(BIN)/pytest
 PY := git ls-files -co --exclude-standard '*.py'
 
-.PHONY: run test test-dates test-databases test-postgresql test-mariadb test-browser proof lint format audit bench shots venv venv-all lock password clean
+.PHONY: run test test-dates test-databases test-postgresql test-mariadb test-browser proof chaos lint format audit bench shots venv venv-all lock password clean
 
 run: $(VENV)/.run var/secret_key ## Run the service with demo data on http://127.0.0.1:8000
 	@$(BIN)/python manage.py migrate --verbosity 0
@@ -39,8 +39,18 @@ test-mariadb: venv-all
 test-browser: venv-all ## Run the page tests in Chromium; fails if it is missing
 	$(PYTEST) -q -m browser tests/browser
 
-proof: venv ## Run tests/proof with 1,000 examples per state machine
+CHAOS_SECONDS ?= 600
+CHAOS := CHAOS_SECONDS=$(CHAOS_SECONDS) $(PYTEST) -q -s tests/proof/test_chaos.py
+
+proof: venv-all ## Run tests/proof with 1,000 examples per state machine, then ten minutes of chaos on each database
 	PROOF_EXAMPLES=1000 $(PYTEST) -q tests/proof
+	$(MAKE) chaos
+
+chaos: venv-all ## Everything at once, killed at random: CHAOS_SECONDS on SQLite, PostgreSQL, PgBouncer and MariaDB
+	$(CHAOS)
+	DATABASE_URL=$(POSTGRES_URL) $(CHAOS)
+	CHAOS_POOLER=transaction DATABASE_URL=$(POSTGRES_URL) $(CHAOS)
+	DATABASE_URL=$(MARIADB_URL) $(CHAOS)
 
 lint: venv-all ## Run all linters and the type checker
 	$(BIN)/ruff check .

@@ -20,6 +20,7 @@ from billing.errors import Refused
 from billing.models import Account, Invitation, Membership
 
 MAX_OPEN_INVITATIONS = 50  # per account
+MAX_EMAIL_LENGTH = 150  # of the column
 RESEND_INTERVAL = timedelta(minutes=1)  # between two e-mails to one address
 
 
@@ -29,6 +30,8 @@ def invite(account: Account, *, email: str, role: str, by: str, at: datetime) ->
     Raises Refused.
     """
     email, token = email.strip().lower(), secrets.token_urlsafe(32)
+    if len(email) > MAX_EMAIL_LENGTH:  # in lower case, some letters become two
+        raise Refused("max_length", f"Enter an address of at most {MAX_EMAIL_LENGTH} characters.", "email")
     with transaction.atomic():
         accounts.lock(account.pk)
         _check_invitable(account, email, at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from zoneinfo import ZoneInfoNotFoundError
 
 from django.db import InterfaceError, OperationalError
 from rest_framework import exceptions, status
@@ -35,6 +36,14 @@ class Unavailable(exceptions.APIException):
     default_code = "unavailable"
     default_detail = "The database is not available. Nothing was stored; send the request again."
     wait = 2
+
+
+class UnknownTimezone(exceptions.APIException):
+    """The system's time zone data lacks the account's zone. Other accounts are not affected."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "unknown_timezone"
+    default_detail = "This server does not know the account's time zone. Its operator must update the time zone data."
 
 
 STATUS_BY_CODE = {
@@ -71,4 +80,6 @@ def handler(error: Exception, context: Any) -> Response | None:  # noqa: ANN401 
         error.status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
     if isinstance(error, OperationalError | InterfaceError):
         error = Unavailable()
+    if isinstance(error, ZoneInfoNotFoundError):
+        error = UnknownTimezone()
     return exception_handler(error, context)

@@ -21,6 +21,7 @@ from billing.errors import Refused
 from lib import ids, money, strict_json
 
 MAX_COUNT = 10**9
+MAX_MODEL_LENGTH = 200
 POST = "POST"
 MAX_METADATA_BYTES = 4096
 MAX_METADATA_KEYS = 50
@@ -72,7 +73,7 @@ class Event(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
     occurred_at: str | None = None
     provider: Slug
     category: Category | None = None
-    model: Annotated[str, Meta(max_length=200)] = ""
+    model: Annotated[str, Meta(max_length=MAX_MODEL_LENGTH)] = ""
     endpoint: Annotated[str, Meta(max_length=2000)] = ""
     method: Annotated[str, Meta(max_length=10, pattern=r"^[A-Za-z]*\Z")] = POST
     served_by: Annotated[str, Meta(max_length=100)] | None = None
@@ -119,6 +120,8 @@ def parse(raw: object, *, depth: int = 0) -> Event:
     if not _is_clean(event):
         _check_texts(event)
         _check_metadata(event.metadata, depth=depth + 1)
+    if not event.model.isascii():
+        _check_model(event.model)
     if event.account is not None:
         _check_slashes(event.account, "account")
     if event.method.upper() == POST:
@@ -211,6 +214,12 @@ def _check_texts(event: Event) -> None:
         check_text(getattr(event.variant, name), f"variant.{name}")
     check_text(event.error_message, "error_message", _CONTROL_EXCEPT_NEWLINES)
     check_text(event.account, "account")
+
+
+def _check_model(model: str) -> None:
+    """Refuse a model that is too long in lower case, as totals store it: some letters become two."""
+    if len(model.strip().lower()) > MAX_MODEL_LENGTH:
+        raise Refused("max_length", f"At most {MAX_MODEL_LENGTH} characters, also in lower case.", "model")
 
 
 def check_account_id(external_id: str, attr: str) -> None:

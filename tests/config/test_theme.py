@@ -23,6 +23,7 @@ def test_the_theme_is_one_file_under_15_kb() -> None:
         ("403_csrf.html", "Form expired"),
         ("404.html", "Page not found"),
         ("500.html", "Something went wrong"),
+        ("503.html", "Unknown time zone"),
         ("registration/locked.html", "Too many failed logins"),
     ],
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import gc
 import threading
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -11,9 +13,11 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import connection
+from django.db import OperationalError, connection
 
+from billing.limits import reservations
 from billing.models import Account, UsageLog, UsageReservation
+from billing.recording import metering
 from billing.recording.metered_call import CallRefused, metered_call
 from tests.billing.plan_limits import set_limits, used_and_reserved
 
@@ -182,3 +186,68 @@ def test_a_call_cancelled_while_it_reserves_does_not_run() -> None:
 
     run(work)
     assert (ran, recorded_calls(), reservation_states()) == ([], [], ["released"])
+
+
+async def cancel_after(steps: int, cancellations: int, **fields: Any) -> BaseException | None:
+    """Runs one call in a task and cancels it after some turns of the event loop. Returns how the task ended."""
+
+    async def call() -> None:
+        async with metered_call(**{**TEXT_CALL, **fields}) as running:
+            await asyncio.sleep(0)
+            running.response(RESPONSE)
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(call())
+    for _ in range(steps):
+        await asyncio.sleep(0.001)
+    for _ in range(cancellations):
+        task.cancel()
+        await asyncio.sleep(0)
+    await asyncio.wait([task])
+    return asyncio.CancelledError() if task.cancelled() else task.exception()
+
+
+@pytest.mark.parametrize("cancellations", [1, 2, 5])
+@pytest.mark.parametrize("refused", [False, True], ids=["granted", "refused"])
+def test_a_task_cancelled_at_any_moment_leaves_no_traceback(
+    caplog: pytest.LogCaptureFixture, refused: bool, cancellations: int
+) -> None:
+    if refused:
+        set_limits({"openai_calls": 0})
+    for steps in range(15):
+        ended = run(functools.partial(cancel_after, steps, cancellations))
+        gc.collect()
+        assert ended is None or isinstance(ended, asyncio.CancelledError | CallRefused)
+        assert [record.getMessage() for record in caplog.records] == []
+        assert set(reservation_states()) <= {"settled", "released"}
+
+
+def test_a_call_whose_recording_fails_while_it_is_cancelled_is_logged_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: Any, **_options: Any) -> None:
+        raise OperationalError("the database is away")
+
+    monkeypatch.setattr(metering, "record", fail)
+    messages = []
+    for steps in range(15):
+        run(functools.partial(cancel_after, steps, 2))
+        gc.collect()
+        messages += [record.getMessage().partition(" Import")[0] for record in caplog.records]
+        assert {record.name for record in caplog.records} <= {"billing.recording.metered_call"}
+        caplog.clear()
+    assert set(messages) == {"The usage of a call that ran was not recorded."}
+
+
+def test_a_reservation_that_cannot_be_released_expires(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: Any) -> None:
+        raise OperationalError("the database is away")
+
+    monkeypatch.setattr(reservations, "release", fail)
+    ended = run(functools.partial(cancel_after, 0, 1))
+    gc.collect()
+
+    assert isinstance(ended, asyncio.CancelledError)
+    assert [(record.levelname, record.exc_info) for record in caplog.records] in ([], [("WARNING", None)])

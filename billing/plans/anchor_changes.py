@@ -18,8 +18,11 @@ from lib.periods import Schedule
 LEAD_TIME = timedelta(hours=1)
 
 
-def change(account: Account, *, anchor_day: int, timezone: str, at: datetime) -> date:
-    """Store the new schedule. Returns the start date of its first period; of the open period where nothing changes."""
+def change(account: Account, *, anchor_day: int, timezone: str, at: datetime, actor: str = "") -> date:
+    """Store the new schedule, and settle the fee where it moves the end of a subscription's cycle.
+
+    Returns the start date of the new schedule's first period; of the open period where nothing changes.
+    """
     with subscriptions.locked_account(account.pk) as locked:
         subscriptions.advance(locked, at)
         schedule = periods.change_schedule(locked.schedule, anchor_day, timezone, at + LEAD_TIME)
@@ -27,7 +30,7 @@ def change(account: Account, *, anchor_day: int, timezone: str, at: datetime) ->
         locked.earlier_schedules = _earlier_as_json(schedule)
         locked.next_close_at = None
         locked.save(update_fields=["anchor_day", "timezone", "earlier_schedules", "next_close_at"])
-        subscriptions.follow_schedule(locked)
+        subscriptions.follow_schedule(locked, actor=actor, at=at)
         plans.bump_config_version(locked)
     account.refresh_from_db()
     return effective_date(account, at)

@@ -18,22 +18,15 @@ from django.db.models import Q, QuerySet, Sum
 
 from billing.accounts import accounts
 from billing.errors import Refused
-from billing.models import Account, Cycle, Subscription, SubscriptionEvent, UsageDay
-from billing.plans import current_subscription, plans, proration
+from billing.models import Account, Subscription, SubscriptionEvent, UsageDay
+from billing.plans import current_subscription, fees, plans
 from billing.plans.plans import Plan
-from lib import money, periods, retry
+from billing.plans.proration import FeeLine
+from lib import periods, retry
 
 EventKind, Status = SubscriptionEvent.Kind, Subscription.Status
 LIVE_STATUSES = (Status.ACTIVE, Status.PAST_DUE)
-MONTHS_PER_CYCLE = {Cycle.MONTHLY.value: 1, Cycle.YEARLY.value: 12}
 BATCH_SIZE = 500  # accounts per query of a job
-
-
-class FeePart(NamedTuple):
-    """One line of a fee; `nano` is nano-USD in whole cents."""
-
-    text: str
-    nano: int
 
 
 def for_account(account: Account) -> Subscription | None:
@@ -97,12 +90,23 @@ def resume(account: Account, *, actor: str, at: datetime) -> Subscription:
         return subscription
 
 
-def follow_schedule(account: Account) -> None:
-    """Move the end of the running cycle to the account's new anchor or time zone. Needs the account's lock."""
+def follow_schedule(account: Account, *, actor: str, at: datetime) -> None:
+    """Move the end of the running cycle to the account's new anchor or time zone. Needs the account's lock.
+
+    Added days are charged, and days that are no longer in the cycle credited. An end that stays the same is no event.
+    """
     subscription = for_account(account)
-    if subscription and subscription.status in LIVE_STATUSES:
-        _set_cycle(subscription, account, subscription.period_start)
-        subscription.save(update_fields=["period_end", "renews_at"])
+    if subscription is None or subscription.status == Status.CANCELLED or subscription.renews_at <= at:
+        return
+    old_end = subscription.period_end
+    _set_cycle(subscription, account, subscription.period_start)
+    if subscription.period_end == old_end:
+        subscription.save(update_fields=["renews_at"])
+        return
+    plan = plans.current().plans[subscription.plan_id]
+    move_end = fees.shorten if subscription.period_end < old_end else fees.charge
+    lines = move_end(subscription, account, plan, old_end)
+    _record(subscription, account, EventKind.RESCHEDULED, at, EventContext(actor, at), lines)
 
 
 def mark_past_due(account: Account, at: datetime) -> None:
@@ -217,8 +221,8 @@ def _renew(subscription: Subscription, account: Account, at: datetime) -> None:
     _set_renewal(subscription, auto_renew=True)
     start = subscription.period_end
     _set_cycle(subscription, account, start)
-    parts, context = _fee_parts(plan, subscription, start), EventContext("", at)
-    _record(subscription, account, kind, effective_at, context, parts, billed_in=start, usage_days=ended_cycle)
+    lines, context = fees.charge(subscription, account, plan, start), EventContext("", at)
+    _record(subscription, account, kind, effective_at, context, lines, billed_in=start, usage_days=ended_cycle)
 
 
 def _next_plan_and_cycle(subscription: Subscription) -> tuple[Plan, str]:
@@ -230,13 +234,14 @@ def _next_plan_and_cycle(subscription: Subscription) -> tuple[Plan, str]:
 
 
 def _start(subscription: Subscription, account: Account, plan: Plan, cycle: str, context: EventContext) -> Subscription:
-    """Start a cycle with the open usage period; the fee covers the days from today on."""
+    """Start a cycle with the open usage period; the fee covers the days from today on that are not paid yet."""
     today = periods.local_day(account.schedule, context.at)
     subscription.plan_id, subscription.cycle, subscription.status = plan.id, cycle, Status.ACTIVE.value
     subscription.grace_until = None
     _set_renewal(subscription, auto_renew=True)
     _set_cycle(subscription, account, periods.period_start(account.schedule, today))
-    _record(subscription, account, EventKind.SUBSCRIBED, context.at, context, _fee_parts(plan, subscription, today))
+    lines = fees.charge(subscription, account, plan, today)
+    _record(subscription, account, EventKind.SUBSCRIBED, context.at, context, lines)
     return subscription
 
 
@@ -245,14 +250,14 @@ def _upgrade(
 ) -> None:
     """Change the plan immediately: charge the new fee for the rest of the cycle, credit the unused part of the old fee."""
     today = periods.local_day(account.schedule, context.at)
-    credit = _fee_parts(current, subscription, today, credit=True)
+    unused = fees.unused(subscription, account, current, today)
     if cycle != subscription.cycle:
         subscription.cycle = cycle
         _set_cycle(subscription, account, periods.period_start(account.schedule, today))
     subscription.plan_id = plan.id
     _set_renewal(subscription, auto_renew=True)
-    parts = [*_fee_parts(plan, subscription, today), *credit]
-    _record(subscription, account, EventKind.UPGRADED, context.at, context, parts)
+    lines = fees.charge(subscription, account, plan, today, unused)
+    _record(subscription, account, EventKind.UPGRADED, context.at, context, lines)
 
 
 def _schedule_change(
@@ -278,7 +283,7 @@ def _end(subscription: Subscription, account: Account, effective_at: datetime, c
 
 def _takes_effect_immediately(current: Plan, current_cycle: str, plan: Plan, cycle: str) -> bool:
     """Whether `plan` costs at least as much and its cycle is not shorter: a paid year is used up before it is shortened."""
-    if MONTHS_PER_CYCLE[cycle] < MONTHS_PER_CYCLE[current_cycle]:
+    if fees.MONTHS_PER_CYCLE[cycle] < fees.MONTHS_PER_CYCLE[current_cycle]:
         return False
     return plan.price_monthly_nano >= current.price_monthly_nano
 
@@ -289,22 +294,9 @@ def _set_renewal(subscription: Subscription, *, auto_renew: bool, plan_id: int |
 
 
 def _set_cycle(subscription: Subscription, account: Account, start: date) -> None:
-    end = periods.period_start_after_months(account.schedule, start, MONTHS_PER_CYCLE[subscription.cycle])
+    end = periods.period_start_after_months(account.schedule, start, fees.MONTHS_PER_CYCLE[subscription.cycle])
     subscription.period_start, subscription.period_end = start, end
     subscription.renews_at = periods.first_instant(account.schedule, end)
-
-
-def _fee_parts(plan: Plan, subscription: Subscription, first: date, *, credit: bool = False) -> list[FeePart]:
-    """The fee for the days from `first` to the end of the cycle, or a credit of that amount."""
-    price = plan.price_yearly_nano if subscription.cycle == Cycle.YEARLY else plan.price_monthly_nano
-    if not price:
-        return []
-    start, end = subscription.period_start, subscription.period_end
-    nano = proration.prorated_fee(price, start, end, first)
-    days, cycle_days = (end - first).days, (end - start).days
-    share = "" if days == cycle_days else f", {days} of {cycle_days} days of {money.format_usd(price)}"
-    text = f"{plan.name}, {subscription.cycle}, {first} to {end - periods.DAY}{share}"
-    return [FeePart(f"Unused: {text}", -nano) if credit else FeePart(text, nano)]
 
 
 def _record(
@@ -313,7 +305,7 @@ def _record(
     kind: str,
     effective_at: datetime,
     context: EventContext,
-    parts: Sequence[FeePart] = (),
+    lines: Sequence[FeeLine] = (),
     *,
     billed_in: date | None = None,
     usage_days: tuple[date, date] | None = None,
@@ -321,8 +313,8 @@ def _record(
     """Save the subscription and an event. `usage_days` (half-open) default to the open usage period."""
     today = periods.local_day(account.schedule, context.at)
     open_start = periods.period_start(account.schedule, today)
-    subscription.fee_nano = sum(part.nano for part in parts)
-    first = today if parts and billed_in is None else subscription.period_start
+    subscription.fee_nano = sum(line.nano for line in lines)
+    first = next((line.first for line in lines if not line.credit), subscription.period_start)
     subscription.prorated_from = first if first > subscription.period_start else None
     values = {name: getattr(subscription, name) for name in SAVED_COLUMNS}
     Subscription.objects.update_or_create(pk=account.pk, defaults=values)
@@ -339,7 +331,7 @@ def _record(
         period_end=subscription.period_end,
         billed_in=billed_in or open_start,
         fee_nano=subscription.fee_nano,
-        fee_lines=[part._asdict() for part in parts],
+        fee_lines=[line.as_json() for line in lines],
         usage=_usage_totals(
             account, *(usage_days or (open_start, periods.next_period_start(account.schedule, open_start)))
         ),

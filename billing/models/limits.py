@@ -33,7 +33,9 @@ class EndedOverride(Cap):
     """What an override said until it was changed or deleted at `until`, for the statement of that time; never edited."""
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
-    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
     since = models.DateTimeField(null=True)
     until = models.DateTimeField()
     expires_on = models.DateField(null=True)

@@ -104,7 +104,8 @@ class UsageLog(ProviderDisplay, models.Model):
     usage_period = models.DateField()
     late_for = models.DateField(null=True)
     counts_at = models.DateTimeField(
-        null=True, help_text="Instant that decides day and period, if neither the call's nor, where late, the receipt's."
+        null=True,
+        help_text="Instant that decides day and period, if neither the call's nor, where late, the receipt's.",
     )
     checksum = models.BigIntegerField(null=True, help_text="Of the columns that never change; null: stored without.")
     metadata = models.JSONField(default=dict)

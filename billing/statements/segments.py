@@ -69,10 +69,10 @@ def for_statement(statement: Statement) -> list[Segment]:
     """The segments of a statement; of one from before allowances were dated, a single segment."""
     if statement.segments is not None:
         return [Segment.from_json(stored) for stored in statement.segments]
-    return [whole(statement)]
+    return [whole_period(statement)]
 
 
-def whole(statement: Statement) -> Segment:
+def whole_period(statement: Statement) -> Segment:
     """The period as a single segment with the statement's plan and allowance."""
     period = usage_periods.period_from(statement.account.schedule, statement.period)
     terms = (statement.plan_id, statement.allowance_nano)

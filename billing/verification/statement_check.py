@@ -49,7 +49,7 @@ def check() -> Iterator[CheckedPart]:
 def _wrong_columns(stored: Statement) -> Columns:
     try:
         period = usage_periods.period_from(stored.account.schedule, stored.period)
-        parts = [segments.whole(stored)] if stored.rules == 1 else _derive(stored, period)
+        parts = [segments.whole_period(stored)] if stored.rules == 1 else _derive(stored, period)
         built = statements.build(stored.account, period, parts, rules=stored.rules)
         usage_pair = (stored.usage, _expected_usage(stored, built, period))
     except (LookupError, TypeError, ValueError) as error:  # a damaged row, or a zone that this host does not know

@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from billing.models import Account, EndedOverride, LimitOverride, Meter
-from billing.plans import overrides
+from billing.plans import overrides, plans
 from lib.money import NANO
 from tests.frozen_clock import utc
 
@@ -102,7 +102,7 @@ def test_a_failed_change_changes_nothing(
     def fail(*_arguments: object) -> None:
         raise ValueError("not now")
 
-    monkeypatch.setattr(overrides.plans, "bump_config_version", fail)
+    monkeypatch.setattr(plans, "bump_config_version", fail)
     override.amount = 8 * NANO
     with pytest.raises(ValueError, match="not now"):
         overrides.change(account, saved=[override], at=SECOND)

@@ -1,7 +1,7 @@
 """R3: after any history, the overage of each period and of each late correction equals that of a model in plain Python.
 
-The model walks the calls one by one. At the instant at which a call counts, it asks for the limit in force, as a
-reservation would; it knows neither segments nor events of subscriptions.
+The model walks the calls one by one. It reads the limit in force at the instant at which a call counts, as a decision on
+a reservation does; it knows neither segments nor events of subscriptions.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ def test_any_history_owes_what_a_walk_over_its_calls_gives(seed: int) -> None:
 
     history.run()
 
-    nothing = (0, {})
+    nothing: tuple[int, dict[str, int]] = (0, {})
     actual = stated(account)
     assert {period: actual.get(period, nothing) for period in history.expected} == history.expected
     assert [difference for part in statement_check.check() for difference in part.differences] == []

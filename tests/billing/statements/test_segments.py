@@ -5,44 +5,34 @@ Every change is made as people make it: by the API, on admin pages, and by the j
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.test import Client
 
-from billing import jobs as billing_jobs
-from billing.corrections import corrections
-from billing.ledger import ledger
 from billing.models import (
     Account,
-    Archive,
     EndedOverride,
     LimitOverride,
     Meter,
     Plan,
     PlanLimit,
     Statement,
-    SubscriptionEvent,
     UsageLog,
 )
 from billing.plans import plans, subscriptions
-from billing.verification import statement_check
 from lib.money import NANO
 from tests.billing import override_forms
+from tests.billing.closed_october import amounts, close, october, record_call
 from tests.billing.ledger_rows import assert_ledger_consistent
 from tests.billing.override_forms import limit_row
 from tests.billing.subscribers import create_soft_plan, set_billing_anchor
-from tests.billing.usage import record
 from tests.conftest import Api
 from tests.frozen_clock import Clock, utc
 
 pytestmark = [pytest.mark.django_db, pytest.mark.frozen_at("2026-10-01")]
-CLOSES_AT = "2026-11-04T01:00"  # October, 72 hours of grace, and an hour of margin
 SUBSCRIBE = "accounts/acct_42/subscribe/"
 END_NOW = "/admin/billing/subscription/{}/step/end-now/"
-
-Segments = list[dict[str, Any]]
 
 
 @pytest.fixture
@@ -51,36 +41,8 @@ def team(account: Account) -> Account:
     set_billing_anchor(account, billed_from="2026-10-01")
     create_soft_plan("team", 2)
     subscriptions.subscribe(account, plan="team", cycle="monthly", actor="", at=utc("2026-10-01"))
-    call(account, "2026-10-10", "500")
+    record_call(account, "2026-10-10", "500")
     return account
-
-
-def call(account: Account, when: str, usd: str, event_id: str = "e0", **fields: Any) -> UsageLog:
-    (log,) = record(account, utc(when), {"event_id": event_id, "cost_usd": usd, **fields})
-    return log
-
-
-def close(clock: Clock, when: str = CLOSES_AT) -> None:
-    clock.move_to(when)
-    billing_jobs.close_periods(utc(when))
-    assert_ledger_consistent()
-
-
-def october() -> Statement:
-    return Statement.objects.get(period="2026-10-01")
-
-
-def amounts(statement: Statement) -> list[tuple[str | None, int, int, int | None]]:
-    """Each segment's plan, use from and to, and allowance, in whole USD."""
-    return [
-        (
-            plans.current().plans[part["plan"]].slug if part["plan"] else None,
-            part["used_from_nano"] // NANO,
-            part["used_to_nano"] // NANO,
-            None if part["allowance_nano"] is None else part["allowance_nano"] // NANO,
-        )
-        for part in statement.segments or []
-    ]
 
 
 def starts(statement: Statement) -> list[str]:
@@ -151,10 +113,10 @@ def test_what_was_included_is_not_charged_after_a_move_to_a_dearer_plan(
     create_soft_plan("wide", 50)
     create_soft_plan("dear", 10, monthly_usd=90)
     bound.post(SUBSCRIBE, {"plan": "wide", "cycle": "monthly"})
-    call(account, "2026-10-10", "50")
+    record_call(account, "2026-10-10", "50")
     clock.move_to("2026-10-16")
     bound.post(SUBSCRIBE, {"plan": "dear", "cycle": "monthly"})
-    call(account, "2026-10-20", "3", "e1")
+    record_call(account, "2026-10-20", "3", "e1")
     close(clock)
 
     assert amounts(october()) == [("wide", 0, 50, 50), ("dear", 50, 53, 10)]
@@ -168,10 +130,10 @@ def test_a_wider_plan_includes_what_its_allowance_leaves(account: Account, bound
     create_soft_plan("small", 5)
     create_soft_plan("wide", 50, monthly_usd=20)
     bound.post(SUBSCRIBE, {"plan": "small", "cycle": "monthly"})
-    call(account, "2026-10-10", "12")
+    record_call(account, "2026-10-10", "12")
     clock.move_to("2026-10-16")
     bound.post(SUBSCRIBE, {"plan": "wide", "cycle": "monthly"})
-    call(account, "2026-10-20", "60", "e1")
+    record_call(account, "2026-10-20", "60", "e1")
     close(clock)
 
     assert amounts(october()) == [("small", 0, 12, 5), ("wide", 12, 72, 50)]
@@ -195,8 +157,8 @@ def test_an_override_ends_at_the_first_instant_of_its_last_day_in_the_accounts_z
     clock.move_to("2026-10-01T00:00")
     subscriptions.subscribe(account, plan="team", cycle="monthly", actor="", at=utc("2026-09-30T15:00"))
     override_forms.save(operator, account, {**limit_row("100"), "expires_on": "2026-10-15"})
-    call(account, "2026-10-14T14:59:59.999999", "60", "before")  # 14 October in Tokyo
-    call(account, "2026-10-14T15:00", "7", "after")  # 15 October
+    record_call(account, "2026-10-14T14:59:59.999999", "60", "before")  # 14 October in Tokyo
+    record_call(account, "2026-10-14T15:00", "7", "after")  # 15 October
     clock.move_to("2026-11-03T16:00")
     close(clock, "2026-11-03T16:00")
 
@@ -215,7 +177,7 @@ def test_an_override_edited_twice_and_deleted_counts_as_it_was(team: Account, op
     }.items():
         clock.move_to(day)
         override_forms.save(operator, team, row)
-        call(team, f"{day}T12:00", "20", day)
+        record_call(team, f"{day}T12:00", "20", day)
     close(clock)
 
     assert amounts(october()) == [
@@ -259,7 +221,7 @@ def supersede_default(included_usd: int, when: str, *, hard: bool = False) -> Pl
 def test_a_new_version_of_the_default_plan_counts_from_its_creation(account: Account, clock: Clock) -> None:
     set_billing_anchor(account, billed_from="2026-10-01")
     supersede_default(2, "2026-10-02")
-    call(account, "2026-10-10", "9")
+    record_call(account, "2026-10-10", "9")
     supersede_default(20, "2026-10-11", hard=True)
     last = supersede_default(30, "2026-11-02")
     close(clock)
@@ -274,7 +236,7 @@ def test_versions_with_the_same_allowance_make_no_segment(account: Account, cloc
     set_billing_anchor(account, billed_from="2026-10-01")
     supersede_default(2, "2026-09-02")
     second = supersede_default(2, "2026-10-15")
-    call(account, "2026-10-10", "9")
+    record_call(account, "2026-10-10", "9")
     close(clock)
 
     assert amounts(october()) == [("free", 0, 9, 2)]
@@ -284,7 +246,7 @@ def test_versions_with_the_same_allowance_make_no_segment(account: Account, cloc
 def test_without_a_default_plan_a_segment_has_none(account: Account, clock: Clock, settings: Any) -> None:
     set_billing_anchor(account, billed_from="2026-10-01")
     settings.DEFAULT_PLAN = "nothing"
-    call(account, "2026-10-10", "9")
+    record_call(account, "2026-10-10", "9")
     close(clock)
     assert amounts(october()) == [(None, 0, 9, None)]
 
@@ -302,8 +264,8 @@ def test_changes_exactly_at_the_periods_bounds_belong_to_the_period_that_starts(
     clock.move_to("2026-11-01")
     bound.post(SUBSCRIBE, {"plan": "wide", "cycle": "monthly"})
     for number, when in enumerate(("2026-09-30T23:59:59.999999", "2026-10-01", "2026-10-31T23:59:59.999999")):
-        call(account, when, "10", f"e{number}")
-    call(account, "2026-11-01", "70", "e3")
+        record_call(account, when, "10", f"e{number}")
+    record_call(account, "2026-11-01", "70", "e3")
     close(clock)
     close(clock, "2026-12-04T01:00")
 
@@ -325,7 +287,7 @@ def test_use_counts_exactly_at_its_instant(account: Account, bound: Api, clock: 
     bound.post(SUBSCRIBE, {"plan": "wide", "cycle": "monthly"})
     before, after = "2026-10-16T10:30:00.499999", "2026-10-16T10:30:00.500001"
     for number, (when, usd) in enumerate({before: "1", moment: "2", after: "4", "2026-10-16T10:30": "8"}.items()):
-        call(account, when, usd, f"e{number}")
+        record_call(account, when, usd, f"e{number}")
     close(clock)
 
     assert amounts(october()) == [("team", 0, 9, 2), ("wide", 9, 15, 50)]
@@ -339,9 +301,9 @@ def test_late_use_counts_when_it_was_received(account: Account, bound: Api, cloc
     late = {"occurred_at": "2026-10-20T00:00:00Z"}
     clock.move_to("2026-11-16T10:30")
     bound.post(SUBSCRIBE, {"plan": "wide", "cycle": "monthly"})
-    call(account, "2026-11-16T10:00", "3", "own")
-    call(account, "2026-11-16T10:29", "5", "late before", **late)
-    call(account, "2026-11-16T10:31", "7", "late after", **late)
+    record_call(account, "2026-11-16T10:00", "3", "own")
+    record_call(account, "2026-11-16T10:29", "5", "late before", **late)
+    record_call(account, "2026-11-16T10:31", "7", "late after", **late)
     close(clock, "2026-12-04T01:00")
 
     (november,) = Statement.objects.filter(period="2026-11-01")
@@ -356,134 +318,8 @@ def test_use_with_a_stored_instant_counts_then(account: Account, bound: Api, clo
     bound.post(SUBSCRIBE, {"plan": "team", "cycle": "monthly"})
     clock.move_to("2026-10-16T10:30")
     bound.post(SUBSCRIBE, {"plan": "wide", "cycle": "monthly"})
-    log = call(account, "2026-10-16T10:31", "5")
+    log = record_call(account, "2026-10-16T10:31", "5")
     UsageLog.objects.filter(pk=log.pk).update(counts_at=utc("2026-10-16T10:29"))
     close(clock)
 
     assert amounts(october()) == [("team", 0, 5, 2), ("wide", 5, 5, 50)]
-
-
-@pytest.fixture
-def two_segments(account: Account, bound: Api, clock: Clock) -> tuple[UsageLog, UsageLog, UsageLog]:
-    """A closed October: $10 and $4 of a plan that includes 5, then $60 of one that includes 50. Due: 9 and 24."""
-    set_billing_anchor(account, billed_from="2026-10-01")
-    create_soft_plan("small", 5)
-    create_soft_plan("wide", 50, monthly_usd=20)
-    bound.post(SUBSCRIBE, {"plan": "small", "cycle": "monthly"})
-    logs = [call(account, "2026-10-10", "10", "first"), call(account, "2026-10-16T10:29", "4", "second")]
-    clock.move_to("2026-10-16T10:30")
-    bound.post(SUBSCRIBE, {"plan": "wide", "cycle": "monthly"})
-    logs.append(call(account, "2026-10-16T10:30", "60", "third"))
-    close(clock)
-    assert [nano for _, nano in overage(october())] == [9 * NANO, 24 * NANO]
-    return logs[0], logs[1], logs[2]
-
-
-def correction_amounts(period: str) -> list[tuple[str, int]]:
-    statement = Statement.objects.get(period=period)
-    return [(line["text"], line["nano"]) for line in statement.lines if line["kind"] == "correction"]
-
-
-def test_corrections_of_a_closed_period_change_the_overage_of_the_segment_they_belong_to(
-    two_segments: tuple[UsageLog, UsageLog, UsageLog], clock: Clock
-) -> None:
-    first, second, third = two_segments
-    stored = Statement.objects.values().get()
-    # 74 - 4: at the change 10 were used, so 5 are due; then 60 more up to 70, so 20 are due.
-    corrections.void(second, reason="", actor="", at=utc("2026-11-10"))
-    close(clock, "2026-12-04T01:00")
-    # 10 used: 5 due, as before; then nothing: 0 due instead of 20.
-    corrections.void(third, reason="", actor="", at=utc("2026-12-10"))
-    close(clock, "2027-01-04T01:00")
-    corrections.void(first, reason="", actor="", at=utc("2027-01-10"))
-    close(clock, "2027-02-04T01:00")
-
-    assert correction_amounts("2026-11-01") == [("1 late correction of 2026-10: -$4.00 at cost", -8 * NANO)]
-    assert correction_amounts("2026-12-01") == [("1 late correction of 2026-10: -$60.00 at cost", -20 * NANO)]
-    assert correction_amounts("2027-01-01") == [("1 late correction of 2026-10: -$10.00 at cost", -5 * NANO)]
-    assert Statement.objects.values().get(period="2026-10-01") == stored
-
-
-def test_corrections_stay_right_after_the_logs_are_archived(
-    two_segments: tuple[UsageLog, UsageLog, UsageLog], account: Account, clock: Clock
-) -> None:
-    corrections.void(two_segments[1], reason="", actor="", at=utc("2026-11-10"))
-    close(clock, "2026-12-04T01:00")
-    Archive.objects.create(account=account, period="2026-10-01", begun_at=utc("2026-12-05"), deleted=3)
-    ledger.delete(UsageLog.objects.filter(account=account))
-
-    assert statement_differences() == {}
-
-
-def statement_differences() -> dict[str, dict[str, tuple[object, object]]]:
-    """The wrong columns of each statement, by the name of its period."""
-    differences = [difference for part in statement_check.check() for difference in part.differences]
-    return {f"{difference.key[1]:%Y-%m}": difference.columns for difference in differences}
-
-
-CHANGES: dict[str, Callable[[Segments], object]] = {
-    "a bound": lambda parts: [part.update(change) for part, change in zip(parts, MOVED_BOUND, strict=True)],
-    "a plan": lambda parts: parts[0].update(plan=Plan.objects.get(slug="pro").pk),
-    "an allowance": lambda parts: parts[0].update(allowance_nano=None),
-    "use at the bound": lambda parts: [part.update(change) for part, change in zip(parts, MOVED_USE, strict=True)],
-    "a missing segment": lambda parts: parts.pop(),
-    "no segment": lambda parts: parts.clear(),
-    "a damaged segment": lambda parts: parts[0].clear(),
-}
-MOVED_BOUND = ({"ends_at": "2026-10-17T10:30:00+00:00"}, {"starts_at": "2026-10-17T10:30:00+00:00"})
-MOVED_USE = ({"used_to_nano": 15 * NANO}, {"used_from_nano": 15 * NANO})
-
-
-@pytest.mark.usefixtures("two_segments")
-@pytest.mark.parametrize("change", CHANGES)
-def test_a_changed_segment_is_reported(change: str) -> None:
-    statement = october()
-    CHANGES[change](statement.segments)
-    statement.save(update_fields=["segments"])
-
-    assert list(statement_differences()) == ["2026-10"]
-
-
-@pytest.mark.usefixtures("two_segments")
-@pytest.mark.parametrize("model", [SubscriptionEvent, UsageLog])
-def test_a_changed_source_of_segments_is_reported(model: type[SubscriptionEvent] | type[UsageLog]) -> None:
-    column, later = ("effective_at", "id") if model is SubscriptionEvent else ("timestamp", "timestamp")
-    row = model._default_manager.order_by(f"-{later}")[:1].get()
-    model._default_manager.filter(pk=row.pk).update(**{column: utc("2026-10-16T10:28")})
-
-    assert list(statement_differences()["2026-10"]) == [
-        "overage_nano",
-        "total_nano",
-        "total_cents",
-        "lines",
-        "segments",
-    ]
-
-
-@pytest.mark.usefixtures("two_segments")
-def test_the_rules_of_a_statement_are_checked() -> None:
-    Statement.objects.update(rules=1)
-    assert "segments" in statement_differences()["2026-10"]
-
-
-@pytest.mark.usefixtures("two_segments")
-def test_a_statement_of_the_first_rules_stays_as_it_is(
-    two_segments: tuple[UsageLog, UsageLog, UsageLog], clock: Clock
-) -> None:
-    """Written before allowances were dated: one allowance of 50 for the whole period, 24 due; later corrections follow it."""
-    text = "Usage of $74.00, of which the plan includes $50.00"
-    line = {"kind": "overage", "text": text, "period": "2026-10", "nano": 24 * NANO, "cents": 2400}
-    fees = [line for line in october().lines if line["kind"] == "fee"]
-    total = sum(line["nano"] for line in [*fees, line])
-    Statement.objects.update(
-        rules=1,
-        segments=None,
-        lines=[*fees, line],
-        overage_nano=24 * NANO,
-        total_nano=total,
-        total_cents=total * 100 // NANO,
-    )
-    corrections.void(two_segments[1], reason="", actor="", at=utc("2026-11-10"))
-    close(clock, "2026-12-04T01:00")
-
-    assert correction_amounts("2026-11-01") == [("1 late correction of 2026-10: -$4.00 at cost", -4 * NANO)]

@@ -60,8 +60,12 @@ def expire_reservations(at: datetime) -> str:
 
 
 def close_periods(at: datetime) -> str:
-    closed = statements.close_due(at)
-    return f"{closed} periods closed, {statements.mark_past_due(at)} accounts past due"
+    problems: list[str] = []
+    closed = statements.close_due(at, problems)
+    summary = f"{closed} periods closed, {statements.mark_past_due(at, problems)} accounts past due"
+    if problems:
+        raise ProblemFound(f"{summary}; failed: {'; '.join(problems)}")
+    return summary
 
 
 def renew_subscriptions(at: datetime) -> str:

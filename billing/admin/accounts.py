@@ -22,7 +22,7 @@ from billing.dashboards import account_page
 from billing.events import events
 from billing.limits.limit_status import limit_rows
 from billing.models import Account, LimitOverride, Membership
-from billing.plans import anchor_changes, plans
+from billing.plans import anchor_changes, overrides, plans
 
 
 class AccountForm(forms.ModelForm):  # type: ignore[type-arg]  # cannot be subscripted at run time
@@ -107,9 +107,12 @@ class AccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:  # noqa: ANN401
         """A changed account limit applies from the next decision on."""
-        formset.save()
-        if formset.model is LimitOverride and formset.has_changed():
-            plans.bump_config_version(form.instance)
+        if formset.model is not LimitOverride:
+            formset.save()
+            return
+        saved = formset.save(commit=False)
+        if formset.has_changed():
+            overrides.change(form.instance, saved=saved, deleted=formset.deleted_objects, at=timezone.now())
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -43,6 +43,14 @@ SUBSCRIPTION_EVENT = obj(
     usage=obj(calls=INT, tokens=INT, cost_usd=MONEY),
 )
 _AMOUNTS = {"amount_usd": MONEY, "rounded_usd": {**MONEY, "description": "Rounded to cents; adds up to the total."}}
+SEGMENT = obj(
+    plan=nullable(PLAN),
+    starts_at=TIME,
+    ends_at=TIME,
+    included_usd=nullable({**MONEY, "description": "A full period's included usage; null: no overage is charged."}),
+    used_usd={**MONEY, "description": "Usage at cost in this part of the period."},
+    overage_usd={**MONEY, "description": "The part of it above what was included and not used before."},
+)
 STATEMENT = obj(
     id=UUID,
     period=TEXT,
@@ -57,7 +65,11 @@ STATEMENT = obj(
     usage_usd=MONEY,
     calls=INT,
     tokens=INT,
-    included_usd=nullable(MONEY),
+    included_usd=nullable(
+        {**MONEY, "description": "What the plan included at the end of the period; null: all usage."}
+    ),
+    rules={**INT, "description": "Version of the rules that it was made by. 2: overage is charged by segment."},
+    segments=array(SEGMENT),
     lines=array(obj(kind=TEXT, text=TEXT, period=TEXT, **_AMOUNTS)),
     usage=array(obj(provider=TEXT, label=TEXT, calls=INT, tokens=INT, **_AMOUNTS)),
     closed_at=TIME,

@@ -22,6 +22,8 @@ from billing.limits import limits
 from billing.models import Account, Statement, Subscription, SubscriptionEvent
 from billing.plans import idempotency, plans, subscriptions
 from billing.plans.plans import Plan
+from billing.statements import segments
+from billing.statements.segments import Segment
 from lib import money, periods
 
 MAY_CHANGE = "billing.change_subscription"
@@ -139,8 +141,8 @@ class StatementsView(APIView):
     )
     def get(self, request: Request, external_id: str) -> Response:
         account = get_account(request, external_id)
-        statements = Statement.objects.filter(account=account).order_by("-period")[:MAX_RESULTS]
-        return Response({"results": [_statement_as_json(statement) for statement in statements]})
+        newest = Statement.objects.filter(account=account).select_related("account").order_by("-period")
+        return Response({"results": [_statement_as_json(statement) for statement in newest[:MAX_RESULTS]]})
 
 
 def get_account(request: Request, external_id: str) -> Account:
@@ -263,6 +265,8 @@ def _statement_as_json(statement: Statement) -> dict[str, Any]:
         "calls": statement.calls,
         "tokens": statement.tokens_total,
         "included_usd": money.exact_usd_or_none(statement.allowance_nano),
+        "rules": statement.rules,
+        "segments": [_segment_as_json(segment) for segment in segments.for_statement(statement)],
         "lines": [
             {"kind": line["kind"], "text": line["text"], "period": line["period"], **_amounts_as_json(line)}
             for line in statement.lines
@@ -275,6 +279,18 @@ def _statement_as_json(statement: Statement) -> dict[str, Any]:
         "due_at": statement.due_at,
         "status": statement.state,
         "paid_at": statement.paid_at,
+    }
+
+
+def _segment_as_json(segment: Segment) -> dict[str, Any]:
+    plan = plans.current().plans.get(segment.plan or 0)
+    return {
+        "plan": plans_api.plan_as_json(plan) if plan else None,
+        "starts_at": segment.starts_at,
+        "ends_at": segment.ends_at,
+        "included_usd": money.exact_usd_or_none(segment.allowance_nano),
+        "used_usd": money.exact_usd(segment.used_nano),
+        "overage_usd": money.exact_usd(segment.overage_nano),
     }
 
 

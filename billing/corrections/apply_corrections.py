@@ -37,7 +37,15 @@ COUNTED_COLUMNS = (
     *("units", "variant", "cached_included", "cost_source", "is_billable"),
 )
 _CountedColumns: Any = namedtuple("_CountedColumns", COUNTED_COLUMNS)  # type: ignore[misc]  # names from above
-CORRECTION_COLUMNS = (*COUNTED_COLUMNS, "cost_total", "detection_rule", "evidence", "endpoint", "served_by")
+CORRECTION_COLUMNS = (
+    *COUNTED_COLUMNS,
+    "cost_total",
+    "detection_rule",
+    "evidence",
+    "endpoint",
+    "served_by",
+    "counts_at",
+)
 ARCHIVED = "its period is archived"  # a reason to skip a log
 _UNDETECTED: dict[str, Any] = {"actual_provider_name": None, "confidence": ""}
 
@@ -198,11 +206,11 @@ def _store(
 def _adjustment(
     correction: Correction, batch: CorrectionBatch, closed: Collection[date], open_period: date, at: datetime
 ) -> UsageAdjustment:
-    period = correction.log.usage_period
+    log, period = correction.log, correction.log.usage_period
     late = period in closed
     return UsageAdjustment(
-        account_id=correction.log.account_id,
-        log_id=correction.log.id,
+        account_id=log.account_id,
+        log_id=log.id,
         kind=correction.kind,
         delta_nano=correction.delta_nano,
         reason=batch.reason,
@@ -213,6 +221,7 @@ def _adjustment(
         details=correction.details,
         created_at=at,
         late_at=at if late else None,
+        counts_at=log.counts_at or (log.timestamp if log.late_for is None else log.received_at),
     )
 
 

@@ -21,7 +21,7 @@ from billing.demo.calls import ACME, LATE_MODEL, ORBIT, SOLO, Caller
 from billing.demo.states import ACTOR
 from billing.events import events
 from billing.models import Account, Category, LimitOverride, Meter, Statement, UsageAdjustment, UsageAlert, UsageLog
-from billing.plans import plans, subscriptions
+from billing.plans import overrides, subscriptions
 from billing.recording import metering
 from billing.recording.metering import EventSource, Result
 from billing.statements import statements
@@ -90,8 +90,8 @@ def _subscribe(at: datetime) -> None:
     meter = Meter.objects.get(slug="monthly_cost")
     for external_id, amount, hard, reason in BUDGETS:
         account = _load_account(external_id)
-        LimitOverride.objects.create(account=account, meter=meter, amount=amount, hard=hard, reason=reason)
-        plans.bump_config_version(account)
+        override = LimitOverride(account=account, meter=meter, amount=amount, hard=hard, reason=reason)
+        overrides.change(account, saved=[override], at=at)
 
 
 def _record_month(caller: Caller, start: datetime, end: datetime, count: int) -> list[Result]:

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from functools import partial
 
 from django.db import transaction
+from django.db.models import Q
 
 from billing.accounts import accounts
 from billing.models import Account, Archive, ClosedPeriod
@@ -41,8 +42,11 @@ def first_open_period(account: Account, closed: Collection[date], at: datetime) 
 
 @transaction.atomic
 def _close(account: Account, period: date, at: datetime) -> bool:
-    accounts.lock(account.pk)
+    account = accounts.lock(account.pk)
     if ClosedPeriod.objects.filter(account=account, period=period).exists():
         return False
     ClosedPeriod.objects.create(account=account, period=period, closed_at=at)
+    end = periods.next_period_start(account.schedule, period)
+    earlier = Q(closed_before=None) | Q(closed_before__lt=end)
+    Account.objects.filter(earlier, pk=account.pk).update(closed_before=end)
     return True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import NamedTuple
 
 from django.conf import settings
@@ -25,6 +25,7 @@ from lib import periods
 from providers.versioned_cache import VersionedCache
 
 MAX_CACHED_ACCOUNTS = 10_000
+BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Plan:
     price_yearly_nano: int
     active: bool
     limits: tuple[Limit, ...]
+    created_at: datetime = BEGINNING
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,10 @@ class Catalog:
     def default(self) -> Plan:
         """The plan of accounts without a subscription; a plan without limits where settings.DEFAULT_PLAN does not exist."""
         return self.latest.get(settings.DEFAULT_PLAN) or NO_PLAN
+
+    def versions(self, slug: str) -> list[Plan]:
+        """All versions of a plan, oldest first."""
+        return sorted((plan for plan in self.plans.values() if plan.slug == slug), key=lambda plan: plan.version)
 
 
 NO_PLAN = Plan(0, "", 0, "", 0, 0, active=False, limits=())
@@ -169,6 +175,7 @@ def _load_catalog(version: int) -> Catalog:
             price_yearly_nano=row.price_yearly_nano,
             active=row.active,
             limits=_sorted(limits.get(row.pk, ()), bare),
+            created_at=row.created_at,
         )
         for row in PlanRow.objects.order_by("position", "slug", "version")
     ]

@@ -132,7 +132,7 @@ def reinstate(account: Account, *, actor: str, at: datetime) -> None:
             plan, cycle = _next_plan_and_cycle(subscription)
             _start(subscription, account, plan, cycle, EventContext(actor, at))
         else:
-            _end(subscription, account, subscription.renews_at, EventContext(actor, at))
+            _end(subscription, account, at, EventContext(actor, at))  # now: the periods until then may be closed
 
 
 def renew_due(at: datetime) -> int:

@@ -1,3 +1,3 @@
 """What an account owes for a closed period."""
 
-__all__ = ["statement_page", "statements"]
+__all__ = ["cumulative_use", "dated_terms", "segments", "statement_page", "statements"]

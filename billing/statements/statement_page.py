@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from billing.models import Statement
+from billing.statements import segments, statement_lines
+from billing.statements.segments import Segment
 from lib import money, periods
 
 StatementState = Statement.State
@@ -21,7 +23,16 @@ def as_context(statement: Statement) -> dict[str, Any]:
         "due_nano": statement.total_cents * money.CENT,
         "usage_cents": sum(line["cents"] for line in statement.usage),
         "last_day": statement.period_end - periods.DAY,
+        "segments": _segment_rows(statement),
     }
+
+
+def _segment_rows(statement: Statement) -> list[tuple[str, Segment]]:
+    """The segments with the name of their plan; empty where the period has only one, or all usage was included."""
+    parts = segments.for_statement(statement) if statement.segments else []
+    if len(parts) < 2 or all(part.allowance_nano is None for part in parts):
+        return []
+    return [(statement_lines.plan_name(part.plan), part) for part in parts]
 
 
 def csv_rows(statement: Statement) -> Iterator[tuple[object, ...]]:

@@ -325,9 +325,9 @@ def test_a_second_runner_writes_nothing_while_the_first_writes_manifest_and_chec
 
 
 def test_a_repeat_of_an_archived_event_settles_its_reservation() -> None:
+    set_limits({})
     archived_periods.record_october()
     archived_periods.export_and_delete()
-    set_limits({})
     call = operations.convert({"provider": "openai", "model": "gpt-4o"}, Operation)
     reservations.reserve(Account.objects.get(external_id="a"), ReservationRequest("r1", [call], 900), NOON)
 

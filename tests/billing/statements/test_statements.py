@@ -96,7 +96,7 @@ def test_usage_above_a_soft_budget_is_charged_and_lines_add_up_in_cents(account:
     assert ledger_is_consistent()
 
 
-def test_the_allowance_is_that_of_the_plan_at_the_end_of_the_period(account: Account) -> None:
+def test_a_statement_names_the_plan_and_allowance_at_the_end_of_the_period(account: Account) -> None:
     set_billing_anchor(account, billed_from="2026-11-01")
     create_soft_plan("team", 5)
     create_soft_plan("large", 50, monthly_usd=20)
@@ -112,6 +112,7 @@ def test_the_allowance_is_that_of_the_plan_at_the_end_of_the_period(account: Acc
         ("fee", 1000 * CENT, 1000),
         ("fee", 1000 * CENT, 1000),
         ("fee", -500 * CENT, -500),
+        ("overage", 15 * NANO, 1500),  # of the time before the change
     ]
 
 

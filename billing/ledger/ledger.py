@@ -17,6 +17,7 @@ from django.db.models import QuerySet
 
 from billing.charges import call_profile
 from billing.charges.call_profile import CallProfile
+from billing.ledger import row_checksum
 from billing.models import ArchivedEvent, UsageLog
 from billing.models.usage import ProviderDisplay
 from lib import copy_binary, postgres, upsert
@@ -66,11 +67,13 @@ class NewLog(msgspec.Struct, gc=False, kw_only=True):
     usage_day: date = date.min
     usage_period: date = date.min
     late_for: date | None = None
+    counts_at: datetime | None = None
     metadata: dict[str, Any]
     is_billable: bool
     effective_nano: int
     is_priced: bool
     voided_at: datetime | None = None
+    checksum: int | None = None
 
     @property
     def failed(self) -> bool:
@@ -215,7 +218,9 @@ def _insert_or_find(logs: Mapping[Key, NewLog], archives: Collection[int]) -> Ma
 
 
 def _insert_all(logs: Sequence[NewLog]) -> bool:
-    """Insert the new logs; return whether all were new."""
+    """Insert the new logs with their checksums; return whether all were new."""
+    for log in logs:
+        log.checksum = row_checksum.compute(_profile_hash(log.profile), _hashed_values(log))
     if connection.vendor == "postgresql" and len(logs) >= MIN_COPY_ROWS and _copy(logs):
         return True
     return not logs or _insert(logs) == len(logs)
@@ -283,6 +288,11 @@ def _pack_profile(profile: CallProfile) -> bytes:
     return b"".join(_pack_values(call_profile.COLUMNS, profile.row))
 
 
+@lru_cache(maxsize=4096)
+def _profile_hash(profile: CallProfile) -> bytes:
+    return row_checksum.hash_profile(profile.row)
+
+
 def _pack_values(columns: tuple[str, ...], values: tuple[Any, ...]) -> list[bytes]:
     return [pack(value) for pack, value in zip(_packers(columns), values, strict=True)]
 
@@ -328,9 +338,10 @@ _FIXED_CODES = {
 FIXED_COLUMNS = tuple(_FIXED_CODES)
 REPEATING_COLUMNS = (
     *("price_id", "cost_source", "user_agent", "ip_address"),
-    *("received_at", "usage_day", "usage_period", "late_for", "voided_at"),
+    *("received_at", "usage_day", "usage_period", "late_for", "counts_at", "voided_at"),
 )
 VARYING_COLUMNS = tuple(column for column in OWN_COLUMNS if column not in (*FIXED_COLUMNS, *REPEATING_COLUMNS))
 _pack_fixed = copy_binary.fixed_width_packer(list(_FIXED_CODES.values()), width=len(COLUMNS))
 _own_values, _fixed_values = attrgetter(*OWN_COLUMNS), attrgetter(*FIXED_COLUMNS)
+_hashed_values = attrgetter(*row_checksum.OWN_COLUMNS)
 _varying_values, _repeating_values = attrgetter(*VARYING_COLUMNS), attrgetter(*REPEATING_COLUMNS)

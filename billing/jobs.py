@@ -26,15 +26,14 @@ ABANDONED_AFTER = timedelta(minutes=10)  # of an unfinished batch; continuing on
 CORRECTION_BATCH_SIZE = 1_000  # logs per transaction
 
 
-def verify_ledger(_at: datetime) -> str:
-    """The command `verify_ledger` as a job. Raises ProblemFound where totals differ from the ledger."""
-    rows = differences = 0
-    for part in verify.check_all():
-        rows, differences = rows + part.rows, differences + len(part.differences)
-    summary = f"{rows} rows compared, {differences} differences"
-    if differences:
-        raise ProblemFound(f"{summary}: run `manage.py verify_ledger` to list them.")
-    return summary
+def verify_ledger(at: datetime) -> str:
+    """The command `verify_ledger` as a job. Raises ProblemFound where something differs from the ledger."""
+    run = verify.Run(at)
+    for _ in verify.check_all(run):
+        pass
+    if run.total.differences:
+        raise ProblemFound(f"{run.total}: run `manage.py verify_ledger` to list them.")
+    return str(run.total)
 
 
 def find_undetected(_at: datetime) -> str:

@@ -52,6 +52,12 @@ class Progress:
         if self._previous_handler is not None:
             signal.signal(signal.SIGTERM, self._previous_handler)
 
+    def skip(self, count: int) -> None:
+        """Count what an earlier run has done."""
+        self.done += count
+        if self._bar is not None:
+            self._bar.update(count)
+
     def add(self, count: int, note: str = "") -> None:
         """Count another batch, which is committed."""
         self.done += count

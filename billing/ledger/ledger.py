@@ -17,6 +17,7 @@ from django.db.models import QuerySet
 
 from billing.charges import call_profile
 from billing.charges.call_profile import CallProfile
+from billing.ledger import row_checksum
 from billing.models import ArchivedEvent, UsageLog
 from billing.models.usage import ProviderDisplay
 from lib import copy_binary, postgres, upsert
@@ -72,6 +73,7 @@ class NewLog(msgspec.Struct, gc=False, kw_only=True):
     effective_nano: int
     is_priced: bool
     voided_at: datetime | None = None
+    checksum: int | None = None
 
     @property
     def failed(self) -> bool:
@@ -216,7 +218,9 @@ def _insert_or_find(logs: Mapping[Key, NewLog], archives: Collection[int]) -> Ma
 
 
 def _insert_all(logs: Sequence[NewLog]) -> bool:
-    """Insert the new logs; return whether all were new."""
+    """Insert the new logs with their checksums; return whether all were new."""
+    for log in logs:
+        log.checksum = row_checksum.compute(_profile_hash(log.profile), _hashed_values(log))
     if connection.vendor == "postgresql" and len(logs) >= MIN_COPY_ROWS and _copy(logs):
         return True
     return not logs or _insert(logs) == len(logs)
@@ -284,6 +288,11 @@ def _pack_profile(profile: CallProfile) -> bytes:
     return b"".join(_pack_values(call_profile.COLUMNS, profile.row))
 
 
+@lru_cache(maxsize=4096)
+def _profile_hash(profile: CallProfile) -> bytes:
+    return row_checksum.hash_profile(profile.row)
+
+
 def _pack_values(columns: tuple[str, ...], values: tuple[Any, ...]) -> list[bytes]:
     return [pack(value) for pack, value in zip(_packers(columns), values, strict=True)]
 
@@ -334,4 +343,5 @@ REPEATING_COLUMNS = (
 VARYING_COLUMNS = tuple(column for column in OWN_COLUMNS if column not in (*FIXED_COLUMNS, *REPEATING_COLUMNS))
 _pack_fixed = copy_binary.fixed_width_packer(list(_FIXED_CODES.values()), width=len(COLUMNS))
 _own_values, _fixed_values = attrgetter(*OWN_COLUMNS), attrgetter(*FIXED_COLUMNS)
+_hashed_values = attrgetter(*row_checksum.OWN_COLUMNS)
 _varying_values, _repeating_values = attrgetter(*VARYING_COLUMNS), attrgetter(*REPEATING_COLUMNS)

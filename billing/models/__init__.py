@@ -10,6 +10,7 @@ from billing.models.rollups import PlatformDay, ProviderMinute, UsageDay, UsageM
 from billing.models.statements import Statement
 from billing.models.subscriptions import Cycle, IdempotencyKey, Subscription, SubscriptionEvent
 from billing.models.usage import Category, Confidence, CostSource, ErasureCursor, UsageAdjustment, UsageLog
+from billing.models.verification import LedgerCheckProgress
 
 __all__ = [
     "Account",
@@ -29,6 +30,7 @@ __all__ = [
     "ErasureCursor",
     "IdempotencyKey",
     "Invitation",
+    "LedgerCheckProgress",
     "LimitOverride",
     "Membership",
     "Meter",

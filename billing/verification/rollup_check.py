@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC
 from functools import partial
 
@@ -21,15 +20,16 @@ from billing.archive import archived
 from billing.corrections import as_closed
 from billing.ledger import rollups
 from billing.ledger.rollups import PLATFORM_DAYS, USAGE_DAYS, USAGE_MODELS, Rollup, Row, Totals
-from billing.models import Account, UsageLog
-from billing.verification import projection_check
-from billing.verification.projection_check import Difference
+from billing.models import UsageLog
+from billing.verification import scans
+from billing.verification.differences import CheckedPart, Difference
 from lib import retry
 from lib.exact_sum import ExactSum
 from providers.models import CatalogVersion
 
+__all__ = ["CheckedPart", "Difference", "check", "compare", "database_snapshot", "rebuild", "totals_from_logs"]
+
 REBUILD_VERSION = "rollups"  # name of the CatalogVersion that each rebuild increments
-ACCOUNTS_PER_PART = 200  # limits the memory that a check needs
 
 COUNTER_SUMS: dict[str, Aggregate] = {
     "calls": Count("id"),
@@ -50,14 +50,6 @@ LOG_COLUMNS = {
     USAGE_MODELS: ("account_id", "usage_period", "provider", "actual_provider_name", "model_used"),
     PLATFORM_DAYS: ("utc_day", "provider", "actual_provider_name", "category"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedPart:
-    """The number of rows compared, and those that differ."""
-
-    rows: int
-    differences: list[Difference]
 
 
 @contextmanager
@@ -82,12 +74,9 @@ def database_snapshot() -> Iterator[None]:
 
 
 def check() -> Iterator[CheckedPart]:
-    """Check rollups and projections part by part; the caller opens a snapshot."""
+    """Check the rollups part by part; the caller opens a snapshot."""
     for rollup, where in _parts():
-        yield _compare(rollup, where)
-    for iterator in projection_check.differences():
-        differences = list(iterator)
-        yield CheckedPart(len(differences), differences)
+        yield compare(rollup, where)
 
 
 def rebuild(*, dry_run: bool = False) -> Iterator[CheckedPart]:
@@ -96,7 +85,7 @@ def rebuild(*, dry_run: bool = False) -> Iterator[CheckedPart]:
         while True:
             version = 0 if dry_run else CatalogVersion.objects.get_or_create(book=REBUILD_VERSION)[0].version
             with database_snapshot():
-                part = _compare(rollup, where)
+                part = compare(rollup, where)
             if dry_run or retry.on_deadlock(partial(_apply, rollup, part, version)):
                 break
         yield part
@@ -136,20 +125,13 @@ def _delta(difference: Difference, counter: str) -> int:
 
 def _parts() -> Iterator[tuple[Rollup, Q]]:
     """Each rollup with conditions that together cover all its rows."""
-    after = 0
-    while True:
-        rest = Account.objects.filter(pk__gt=after).order_by("pk").values_list("pk", flat=True)
-        upto = rest[ACCOUNTS_PER_PART - 1 : ACCOUNTS_PER_PART].first()
-        where = Q(account_id__gt=after) if upto is None else Q(account_id__gt=after, account_id__lte=upto)
-        yield USAGE_DAYS, where
-        yield USAGE_MODELS, where
-        if upto is None:
-            break
-        after = upto
+    for accounts in scans.account_ranges():
+        yield USAGE_DAYS, accounts.where()
+        yield USAGE_MODELS, accounts.where()
     yield PLATFORM_DAYS, Q()
 
 
-def _compare(rollup: Rollup, where: Q) -> CheckedPart:
+def compare(rollup: Rollup, where: Q) -> CheckedPart:
     """Compare logs and archived usage matching `where` with the rollup; logs of closed periods as they were at closing."""
     expected = totals_from_logs(rollup, UsageLog.objects.filter(where))
     for totals in (as_closed.missing_totals(rollup, where), archived.totals(rollup, where)):

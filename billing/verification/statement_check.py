@@ -33,9 +33,9 @@ USAGE_COUNTERS = {"calls": "calls", "tokens": "tokens_total", "nano": "cost_nano
 Columns = dict[str, tuple[object, object]]  # name -> stored, expected
 
 
-def check() -> Iterator[CheckedPart]:
-    """Check all statements part by part; the caller opens a snapshot."""
-    ordered = Statement.objects.select_related("account").order_by("account_id", "period")
+def check(where: Q = Q()) -> Iterator[CheckedPart]:  # noqa: B008 - never changed
+    """Check the statements matching `where` part by part; the caller opens a snapshot."""
+    ordered = Statement.objects.filter(where).select_related("account").order_by("account_id", "period")
     page = list(ordered[:PAGE_SIZE])
     while page:
         wrong = [(statement, columns) for statement in page if (columns := _wrong_columns(statement))]

@@ -1,28 +1,63 @@
-"""`manage.py verify_ledger`: checks, to the nano-dollar and in one snapshot, that all totals equal the ledger."""
+"""`manage.py verify_ledger`: checks, to the nano-dollar, that the ledger agrees with itself and with all totals."""
 
-from django.core.management.base import BaseCommand
+from __future__ import annotations
 
+from django.core.management.base import BaseCommand, CommandParser
+from django.utils import timezone
+
+from billing.models import LedgerCheckProgress
 from billing.verification import verify
+from billing.verification.differences import CheckedPart
+from billing.verification.verify import Run
 from lib import commands
 
 MAX_SHOWN = 50
 
 
 class Command(BaseCommand):
-    help = "Compare the usage log and its adjustments with rollups and statements. Exit status 0: equal, 1: different."
+    help = (
+        "Compare the usage log and its adjustments with rollups, statements, subscriptions and reservations."
+        " Exit status 0: equal, 1: different or stopped."
+    )
 
-    def handle(self, **_options: object) -> None:
-        differences = 0
+    def add_arguments(self, parser: CommandParser) -> None:
+        choice = parser.add_mutually_exclusive_group()
+        choice.add_argument("--only", choices=sorted(verify.CHECKS), metavar="CHECK", help="run this check alone")
+        choice.add_argument("--resume", action="store_true", help="continue the run that was stopped or killed")
+
+    def handle(self, *, only: str | None = None, resume: bool = False, **_options: object) -> None:
+        run, shown = self._start(resume=resume, save=only is None), 0
         with commands.Progress(self, "rows compared") as progress:
-            for part in verify.check_all():
-                for difference in part.differences[: max(0, MAX_SHOWN - differences)]:
-                    self.stdout.write(str(difference))
-                differences += len(part.differences)
-                progress.add(part.rows)
+            progress.skip(run.total.rows)
+            for parts in verify.check_all(run, only=[only] if only else ()):
+                for part in parts:
+                    shown += self._show(part, MAX_SHOWN - shown)
+                    progress.add(part.rows, part.check)
+                if only is None:
+                    run.save(timezone.now())
                 if progress.stopped:
-                    commands.finish(
-                        self, f"Stopped after {progress.done} rows, {differences} differences.", failed=True
-                    )
+                    hint = "" if only else " Run it again with --resume to continue."
+                    commands.finish(self, f"Stopped: {run.total}.{hint}", failed=True)
+        run.delete()
+        for name, result in run.results.items():
+            self.stdout.write(f"{name}: {result} ({verify.CHECKS[name].compares})")
+        differences = run.total.differences
         more = f", the first {MAX_SHOWN} shown" if differences > MAX_SHOWN else ""
-        line = f"{progress.done} rows compared, {differences} differences{more}."
-        commands.finish(self, line, failed=differences > 0)
+        commands.finish(self, f"{run.total}{more}.", failed=differences > 0)
+
+    def _start(self, *, resume: bool, save: bool) -> Run:
+        run = Run.load() if resume else None
+        if resume:
+            self.stderr.write(
+                f"Continuing at {run.scan}." if run else "Nothing to continue; starting from the beginning."
+            )
+        elif save:
+            LedgerCheckProgress.objects.all().delete()
+        return run or Run(timezone.now())
+
+    def _show(self, part: CheckedPart, limit: int) -> int:
+        """Print up to `limit` differences; return their number."""
+        differences = part.differences[: max(0, limit)]
+        for difference in differences:
+            self.stdout.write(str(difference))
+        return len(differences)

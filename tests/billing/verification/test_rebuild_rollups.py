@@ -56,16 +56,16 @@ def test_concurrent_rebuilds_correct_each_row_once(monkeypatch: pytest.MonkeyPat
     record(*CALLS_ON_TEN_DAYS)
     expected = rollups()
     UsageDay.objects.update(cost_nano=F("cost_nano") - 7)
-    compare = rollup_check._compare
+    compare = rollup_check.compare
 
     def compare_then_rebuild(*arguments: Any) -> Any:
         part = compare(*arguments)
-        monkeypatch.setattr(rollup_check, "_compare", compare)
+        monkeypatch.setattr(rollup_check, "compare", compare)
         command = [sys.executable, "manage.py", "rebuild_rollups"]
         subprocess.run(command, cwd=ROOT, env=children.environment(), check=True, capture_output=True)
         return part
 
-    monkeypatch.setattr(rollup_check, "_compare", compare_then_rebuild)
+    monkeypatch.setattr(rollup_check, "compare", compare_then_rebuild)
     result = run("rebuild_rollups")
 
     assert (result.status, result.lines) == (0, ["21 rows compared, 0 corrected."])

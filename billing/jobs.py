@@ -8,22 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
+
+from django.utils import timezone
 
 from billing.alerts import alerts, deliveries
 from billing.archive import archive_job
 from billing.corrections import corrections, redetection, repricing
-from billing.corrections.apply_corrections import BatchClosed
+from billing.corrections.apply_corrections import BatchClosed, Clock, CorrectionStep
+from billing.corrections.redetection import RedetectionStep
 from billing.ledger import retention, slot_compaction
 from billing.limits import reservations
 from billing.models import CorrectionBatch, UsageAdjustment, UsageLog
 from billing.plans import idempotency, subscriptions
 from billing.statements import statements
 from billing.verification import verify
-from lib import jobs
+from lib import isolation, jobs
 from lib.jobs import ProblemFound
 
 ABANDONED_AFTER = timedelta(minutes=10)  # of an unfinished batch; continuing one that still runs does no harm
 CORRECTION_BATCH_SIZE = 1_000  # logs per transaction
+AnyStep = CorrectionStep | RedetectionStep
 
 
 def verify_ledger(at: datetime) -> str:
@@ -45,13 +50,15 @@ def find_undetected(_at: datetime) -> str:
 
 
 def sweep_alerts(at: datetime) -> str:
-    result = alerts.sweep(at)
-    return f"{result.accounts} accounts checked, {result.alerts} alerts raised"
+    problems: list[str] = []
+    result = alerts.sweep(at, problems)
+    return isolation.finish(f"{result.accounts} accounts checked, {result.alerts} alerts raised", problems)
 
 
 def deliver_alerts(at: datetime) -> str:
-    result = deliveries.deliver(at)
-    return f"{result.delivered} delivered, {result.failed} attempts failed"
+    problems: list[str] = []
+    result = deliveries.deliver(at, problems)
+    return isolation.finish(f"{result.delivered} delivered, {result.failed} attempts failed", problems)
 
 
 def expire_reservations(at: datetime) -> str:
@@ -68,38 +75,45 @@ def close_periods(at: datetime) -> str:
 
 
 def renew_subscriptions(at: datetime) -> str:
-    return f"{subscriptions.renew_due(at)} subscriptions updated"
+    problems: list[str] = []
+    return isolation.finish(f"{subscriptions.renew_due(at, problems)} subscriptions updated", problems)
 
 
-def finish_corrections(at: datetime) -> str:
+def finish_corrections(at: datetime, clock: Clock = timezone.now) -> str:
     """Continue abandoned correction batches. To stop one for good, revert it."""
     abandoned = CorrectionBatch.objects.filter(
         kind__in=FINISHERS, finished_at=None, created_at__lte=at - ABANDONED_AFTER
     )
-    batches = list(abandoned.order_by("created_at"))
+    batches, problems = list(abandoned.order_by("created_at")), list[str]()
     for batch in batches:
-        try:
-            for _ in FINISHERS[batch.kind](batch, at):
-                pass
-        except BatchClosed:  # another process finished or reverted it meanwhile
-            continue
-    return f"{len(batches)} batches continued"
+        work = partial(_finish_batch, batch, clock)
+        failed = isolation.attempt(work, name=f"batch {batch.pk}", problems=problems)
+        problems += [problem for problem in failed or () if problem not in problems]
+    return isolation.finish(f"{len(batches)} batches continued", problems)
 
 
-def _finish_repricing(batch: CorrectionBatch, at: datetime) -> Iterable[object]:
-    return repricing.run(batch, size=CORRECTION_BATCH_SIZE, at=at)
+def _finish_batch(batch: CorrectionBatch, clock: Clock) -> set[str]:
+    """Returns the accounts that failed, with their errors."""
+    try:
+        return {step.failed for step in FINISHERS[batch.kind](batch, clock)} - {""}
+    except BatchClosed:  # another process finished or reverted it meanwhile
+        return set()
 
 
-def _finish_redetection(batch: CorrectionBatch, at: datetime) -> Iterable[object]:
-    return redetection.run(redetection.RedetectionChoice.from_json(batch.choice), size=CORRECTION_BATCH_SIZE, at=at)
+def _finish_repricing(batch: CorrectionBatch, clock: Clock) -> Iterable[AnyStep]:
+    return repricing.run(batch, size=CORRECTION_BATCH_SIZE, clock=clock)
 
 
-def _finish_revert(revert: CorrectionBatch, at: datetime) -> Iterable[object]:
+def _finish_redetection(batch: CorrectionBatch, clock: Clock) -> Iterable[AnyStep]:
+    return redetection.resume(batch, size=CORRECTION_BATCH_SIZE, clock=clock)
+
+
+def _finish_revert(revert: CorrectionBatch, clock: Clock) -> Iterable[AnyStep]:
     batch = CorrectionBatch.objects.get(pk=revert.choice["batch"])
-    return corrections.revert(batch, actor=revert.actor, size=CORRECTION_BATCH_SIZE, at=at)
+    return corrections.revert(batch, actor=revert.actor, size=CORRECTION_BATCH_SIZE, clock=clock)
 
 
-FINISHERS: dict[str, Callable[[CorrectionBatch, datetime], Iterable[object]]] = {
+FINISHERS: dict[str, Callable[[CorrectionBatch, Clock], Iterable[AnyStep]]] = {
     UsageAdjustment.Kind.REPRICE: _finish_repricing,
     UsageAdjustment.Kind.REDETECT: _finish_redetection,
     UsageAdjustment.Kind.REVERT: _finish_revert,
@@ -107,7 +121,8 @@ FINISHERS: dict[str, Callable[[CorrectionBatch, datetime], Iterable[object]]] = 
 
 
 def compact_platform_days(at: datetime) -> str:
-    return f"{slot_compaction.compact(at)} platform days compacted"
+    problems: list[str] = []
+    return isolation.finish(f"{slot_compaction.compact(at, problems)} platform days compacted", problems)
 
 
 def prune(at: datetime) -> str:

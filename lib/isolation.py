@@ -1,28 +1,61 @@
-"""Runs one unit of a job that goes over many, so that one that fails does not stop the others."""
+"""Runs the parts of a job or batch, mostly accounts, so that a failure of one part does not stop the others."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError
 
-T = TypeVar("T")
+from lib import retry
+from lib.jobs import ProblemFound
 
+Result = TypeVar("Result")
+
+MAX_LISTED = 10  # problems in a summary
+MAX_REASON_LENGTH = 120  # characters of an error
+LOCK_CODES = {*retry.DEADLOCK_CODES, "55P03"}  # with PostgreSQL's lock_timeout
+SQLITE_OVERFLOW = "integer overflow"  # of a sum; the other databases raise DataError
 logger = logging.getLogger(__name__)
 
 
-def attempt(work: Callable[[], T], *, name: str, problems: list[str]) -> T | None:
-    """Run `work`. If it fails, log the error, add "name: reason" to `problems` and return None.
+def attempt(
+    work: Callable[[], Result], *, name: str, problems: list[str], passing: tuple[type[Exception], ...] = ()
+) -> Result | None:
+    """What `work` returns; or None after an exception, which is logged and added to `problems` as "name: reason".
 
-    Errors of an unavailable database are raised: they concern all units.
+    Raises the exceptions in `passing`, and those of a database that does not answer: they would stop every other part too.
     """
     try:
         return work()
-    except (OperationalError, InterfaceError):
+    except passing:
         raise
     except Exception as error:
+        if _is_database_away(error):
+            raise
         logger.exception("%s failed", name)
-        problems.append(f"{name}: {str(error) or type(error).__name__}")
+        problems.append(f"{name}: {describe(error)}")
         return None
+
+
+def describe(error: Exception) -> str:
+    """The error as one short line; the rest of a database's message shows values of the row."""
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}".rstrip(": ")[:MAX_REASON_LENGTH]
+
+
+def finish(summary: str, problems: Sequence[str]) -> str:
+    """The summary of a job without problems. Raises ProblemFound with the first MAX_LISTED problems."""
+    if not problems:
+        return summary
+    rest = f"; and {len(problems) - MAX_LISTED} more" if len(problems) > MAX_LISTED else ""
+    raise ProblemFound(f"{summary}; {len(problems)} failed: {'; '.join(problems[:MAX_LISTED])}{rest}")
+
+
+def _is_database_away(error: Exception) -> bool:
+    """Whether the error concerns every part: a lock or an overflow concerns only the part that met it."""
+    if not isinstance(error, OperationalError):
+        return isinstance(error, InterfaceError)
+    code = getattr(error.__cause__, "sqlstate", None) or (error.args[0] if error.args else None)
+    return code not in LOCK_CODES and code != SQLITE_OVERFLOW

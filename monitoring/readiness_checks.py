@@ -45,7 +45,9 @@ def jobs() -> CheckResult:
         run.name for run in started if run.due_at < at - LATE_AFTER and not (run.leased_until and run.leased_until > at)
     ]
     failed = [run.name for run in started if run.outcome == JobRun.Outcome.FAILED]
-    problems = [f"{state}: {', '.join(names)}" for state, names in (("late", late), ("failed", failed)) if names]
+    troubled = [run.name for run in started if run.outcome == JobRun.Outcome.TROUBLE]
+    states = (("late", late), ("failed", failed), ("problems found", troubled))
+    problems = [f"{state}: {', '.join(names)}" for state, names in states if names]
     return CheckResult("warning", "; ".join(problems)) if problems else CheckResult("ok", f"{len(started)} on time")
 
 

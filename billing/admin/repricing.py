@@ -25,6 +25,7 @@ from billing.models import Account, CorrectionBatch
 from lib import changelist, money
 
 MAX_PREVIEW_LOGS = 20_000  # logs that a preview reads, about two seconds; the command handles more
+MAX_PROBLEMS = 5  # in a message; the batch's page lists more
 URL_PREFIX = "billing_correctionbatch"
 BADGES = {"running": "warning", "finished": "ok", "reverted": "unknown"}
 
@@ -124,9 +125,9 @@ class CorrectionBatchAdmin(changelist.ReadOnlyAdmin):
         form, apply = RepriceForm(request.POST), ApplyForm(request.POST)
         if not (form.is_valid() and apply.is_valid()):
             return self._preview(request, form, apply)
-        reason, actor, now = apply.cleaned_data["reason"], request.user.get_username(), timezone.now()
-        batch = repricing.start(form.choice(), reason=reason, actor=actor, at=now)
-        return _run(request, batch, lambda: batch_progress.continue_batch(batch, at=now))
+        reason, actor = apply.cleaned_data["reason"], request.user.get_username()
+        batch = repricing.start(form.choice(), reason=reason, actor=actor, at=timezone.now())
+        return _run(request, batch, lambda: batch_progress.continue_batch(batch, clock=timezone.now))
 
     def _preview(self, request: HttpRequest, form: RepriceForm, apply: ApplyForm) -> HttpResponse:
         context = self.admin_site.each_context(request) | {"title": "Re-price calls", "opts": self.opts, "form": form}
@@ -144,7 +145,7 @@ class CorrectionBatchAdmin(changelist.ReadOnlyAdmin):
         if not batch_progress.may_continue(batch):
             messages.error(request, "This batch cannot be continued here: only unfinished re-pricings and reverts can.")
             return redirect(f"admin:{URL_PREFIX}_change", batch.pk)
-        return _run(request, batch, lambda: batch_progress.continue_batch(batch, at=timezone.now()))
+        return _run(request, batch, lambda: batch_progress.continue_batch(batch, clock=timezone.now))
 
     def revert(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         _check_permission(request)
@@ -153,7 +154,7 @@ class CorrectionBatchAdmin(changelist.ReadOnlyAdmin):
             messages.error(request, "Nothing was reverted. Tick the box to confirm.")
             return redirect(f"admin:{URL_PREFIX}_change", batch.pk)
         actor = request.user.get_username()
-        return _run(request, batch, lambda: batch_progress.revert(batch, actor=actor, at=timezone.now()))
+        return _run(request, batch, lambda: batch_progress.revert(batch, actor=actor, clock=timezone.now))
 
     @admin.display(description="Created (UTC)")
     def created(self, batch: CorrectionBatch) -> str:
@@ -192,10 +193,13 @@ def _run(request: HttpRequest, batch: CorrectionBatch, action: Callable[[], bool
     except corrections.NotReverted as refused:
         messages.error(request, str(refused))
     else:
-        if done:
-            messages.success(request, "Done.")
-        else:
+        batch.refresh_from_db()
+        if not done:
             messages.warning(request, "Not finished yet. Choose “Continue” to process the remaining calls.")
+        elif problems := batch_progress.open_problems(batch):
+            messages.warning(request, f"Done, except some calls. {'; '.join(problems[:MAX_PROBLEMS])}.")
+        else:
+            messages.success(request, "Done.")
     return redirect(f"admin:{URL_PREFIX}_change", batch.pk)
 
 
@@ -208,6 +212,8 @@ def _batch_context(request: HttpRequest, batch: CorrectionBatch) -> dict[str, An
         "badge": BADGES[batch_progress.state(batch)],
         "description": batch_progress.describe(batch),
         "revert": revert,
+        "skips": batch_progress.describe_skips(batch.skips),
+        "open_problems": batch_progress.open_problems(batch),
         "revert_running": revert is not None and batch_progress.state(revert) == "running",
         "reverted_batch": batch_progress.reverted_batch(batch),
         "may_continue": may_correct and batch_progress.may_continue(batch),

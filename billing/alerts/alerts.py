@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from operator import attrgetter
 from typing import NamedTuple
 from uuid import UUID
@@ -27,13 +28,14 @@ from billing.models.rollups import MAX_NANO
 from billing.plans import plans, subscriptions
 from billing.plans.meters import DAILY_SUFFIX
 from billing.reports import reports
-from lib import ids, periods, retry
+from lib import ids, isolation, periods, retry
 
 MAX_COMMIT_DELAY = timedelta(minutes=2)  # between the creation of an id and the commit of its row
 RECHECK_AFTER = timedelta(hours=1)
 DAY_END_WINDOW = timedelta(hours=1)  # after local midnight, during which the day that ended is checked too
 MAX_ACCOUNTS = 5_000  # per sweep and reason (configuration, hourly check, new account); takes about 20 s
 BATCH_SIZE = 500  # accounts
+FAILED_VERSION = 0  # of the configuration, for an account that could not be checked: it stays due
 MICROSECOND = timedelta(microseconds=1)
 
 
@@ -44,19 +46,26 @@ class SweepResult(NamedTuple):
     alerts: int
 
 
-def sweep(at: datetime) -> SweepResult:
-    """Raises each due alert once, even with concurrent sweeps. After a crash, the next sweep continues."""
+def sweep(at: datetime, problems: list[str] | None = None) -> SweepResult:
+    """Raises each due alert once, even with concurrent sweeps. After a crash, the next sweep continues.
+
+    An account that fails is added to `problems` and stays due.
+    """
+    problems = [] if problems is None else problems
     sweep_id, version = ids.new_id(), plans.current().version
     due = sorted(_due_account_ids(sweep_id, version))
     states: list[AlertSweepState] = []
-    raised = 0
+    checked = raised = 0
     for start in range(0, len(due), BATCH_SIZE):
         for account in Account.objects.filter(pk__in=due[start : start + BATCH_SIZE], active=True).order_by("pk"):
-            raised += retry.on_deadlock(lambda account=account: _check_account(account, at))  # type: ignore[misc]
-            state = {"config_version": account.config_version, "plans_version": version, "sweep": sweep_id}
+            check = partial(retry.on_deadlock, partial(_check_account, account, at))
+            alerts = isolation.attempt(check, name=account.external_id, problems=problems)
+            checked, raised = checked + (alerts is not None), raised + (alerts or 0)
+            config_version = FAILED_VERSION if alerts is None else account.config_version
+            state = {"config_version": config_version, "plans_version": version, "sweep": sweep_id}
             states.append(AlertSweepState(account=account, **state))
     _save_sweep_states(states)
-    return SweepResult(len(states), raised)
+    return SweepResult(checked, raised)
 
 
 def list_page(
@@ -90,7 +99,7 @@ def _due_account_ids(sweep_id: UUID, version: int) -> set[int]:
     last = AlertSweepState.objects.order_by("-sweep").values_list("sweep", flat=True).first()
     unchanged = {"config_version": F("account__config_version"), "plans_version": version}
     swept = AlertSweepState.objects.filter(account__active=True).values_list("account_id", flat=True)
-    due = set(swept.exclude(**unchanged).order_by()[:MAX_ACCOUNTS])
+    due = set(swept.exclude(**unchanged).order_by("sweep")[:MAX_ACCOUNTS])  # accounts that fail give way to others
     due |= set(swept.filter(sweep__lt=ids.min_id_before(sweep_id, RECHECK_AFTER)).order_by("sweep")[:MAX_ACCOUNTS])
     due |= set(
         Account.objects.filter(active=True, alert_mark=None).order_by().values_list("pk", flat=True)[:MAX_ACCOUNTS]
@@ -160,7 +169,7 @@ def _reached_alerts(account: Account, window: OpenWindow, status: LimitStatus, a
             unit=limit.meter.unit,
             threshold=threshold,
             cap=limit.amount,
-            used=status.used,
+            used=min(status.used, MAX_NANO),
             projected=projected,
             raised_at=at,
         )

@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from smtplib import SMTPException
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from django.db.models import Q, QuerySet
 
 from billing.alerts import alert_text, webhooks
 from billing.models import Account, Delivery, Membership, UsageAlert, Webhook
-from lib import outbound
+from lib import isolation, outbound
 
 State = Delivery.State
 FIRST_RETRY_SECONDS = 30  # longest delay before the second attempt; each further delay doubles
@@ -67,8 +68,12 @@ def _addresses(account: Account) -> list[str]:
     return list(dict.fromkeys([*emails, *settings.ALERT_EMAILS]))
 
 
-def deliver(at: datetime) -> DeliveryRun:
-    """Makes the attempts that are due. After a failure, other deliveries to the same target wait FIRST_RETRY_SECONDS."""
+def deliver(at: datetime, problems: list[str] | None = None) -> DeliveryRun:
+    """Makes the attempts that are due. After a failure, other deliveries to the same target wait FIRST_RETRY_SECONDS.
+
+    A delivery that cannot be attempted, because of an unexpected error, is added to `problems` and retried later.
+    """
+    problems = [] if problems is None else problems
     started, failed = time.monotonic(), set[str]()
     delivered = attempts = 0
     due = Delivery.objects.filter(state=State.PENDING, due_at__lte=at).order_by("due_at")
@@ -77,11 +82,13 @@ def deliver(at: datetime) -> DeliveryRun:
             break
         if delivery.target in failed or not _claim(delivery, at):
             continue
-        result = _attempt(delivery, at)
+        name = f"{delivery.account.external_id} to {delivery.target}"
+        result = isolation.attempt(partial(_attempt, delivery, at), name=name, problems=problems)
         attempts += 1
-        delivered += result.delivered
-        _save_result(delivery, result, at)
-        if not result.delivered:
+        delivered += result is not None and result.delivered
+        outcome = result or AttemptResult(delivered=False, error=problems[-1])
+        isolation.attempt(partial(_save_result, delivery, outcome, at), name=name, problems=problems)
+        if result is not None and not result.delivered:
             failed.add(delivery.target)
             _pending_to_same_target(delivery).filter(due_at__lte=at).update(
                 due_at=at + timedelta(seconds=FIRST_RETRY_SECONDS)

@@ -31,22 +31,15 @@ PROVIDER_COLUMNS = ("actual_provider_name", "confidence", "detection_rule", "evi
 _value_columns, _provider_columns = attrgetter(*VALUE_COLUMNS), attrgetter(*PROVIDER_COLUMNS)
 # COUNTED_COLUMNS are what rollups and prices need of a log; CORRECTION_COLUMNS are what a correction needs.
 COUNTED_COLUMNS = (
-    *("account_id", "usage_day", "usage_period", "late_for", "timestamp", "received_at", *VALUE_COLUMNS),
+    *("account_id", "usage_day", "usage_period", "late_for", "timestamp", "received_at", "counts_at", *VALUE_COLUMNS),
     *("actual_provider_name", "confidence", "provider", "category", "model_used", "status_code", "response_time_ms"),
     *("tokens_input", "tokens_output", "tokens_total", "tokens_cached", "tokens_cache_write"),
     *("units", "variant", "cached_included", "cost_source", "is_billable"),
 )
 _CountedColumns: Any = namedtuple("_CountedColumns", COUNTED_COLUMNS)  # type: ignore[misc]  # names from above
-CORRECTION_COLUMNS = (
-    *COUNTED_COLUMNS,
-    "cost_total",
-    "detection_rule",
-    "evidence",
-    "endpoint",
-    "served_by",
-    "counts_at",
-)
-ARCHIVED = "its period is archived"  # a reason to skip a log
+CORRECTION_COLUMNS = (*COUNTED_COLUMNS, "cost_total", "detection_rule", "evidence", "endpoint", "served_by")
+ARCHIVED, BEING_ARCHIVED = "its period is archived", "its period is being archived"  # reasons to skip a log
+Clock = Callable[[], datetime]  # the time of each transaction: a batch may run for hours
 _UNDETECTED: dict[str, Any] = {"actual_provider_name": None, "confidence": ""}
 
 
@@ -118,12 +111,16 @@ class CostChange:
 
 @dataclass(frozen=True, slots=True)
 class CorrectionStep:
-    """One committed transaction of a run: logs examined, their corrections, and skipped logs by reason."""
+    """One committed transaction of a run: logs examined, their corrections, and skipped logs by reason.
+
+    `failed` is the account whose logs were skipped because of an error, and the error.
+    """
 
     examined: int
     change: CostChange
     skipped: Counter[str] = field(default_factory=Counter)
     corrections: Sequence[Correction] = ()
+    failed: str = ""
 
 
 class BatchClosed(Exception):
@@ -131,27 +128,28 @@ class BatchClosed(Exception):
 
 
 def apply(
-    account_id: int, ids: Collection[UUID], decide: Decide, *, batch: CorrectionBatch | None, at: datetime
+    account_id: int, ids: Collection[UUID], decide: Decide, *, batch: CorrectionBatch | None, clock: Clock
 ) -> CorrectionStep:
     """Correct logs of one account as `decide` says, and commit. Without a batch, only first detections are allowed.
 
     Raises BatchClosed.
     """
-    return retry.on_deadlock(partial(_correct, account_id, ids, decide, batch, at))
+    return retry.on_deadlock(partial(_correct, account_id, ids, decide, batch, clock))
 
 
 @transaction.atomic
 def _correct(
-    account_id: int, ids: Collection[UUID], decide: Decide, batch: CorrectionBatch | None, at: datetime
+    account_id: int, ids: Collection[UUID], decide: Decide, batch: CorrectionBatch | None, clock: Clock
 ) -> CorrectionStep:
     account = accounts.lock(account_id)
-    closed, sealed = closed_periods.closed_starts(account_id), closed_periods.archived_starts(account_id)
-    logs = list(_lock(UsageLog.objects.filter(id__in=ids, account_id=account_id).exclude(usage_period__in=sealed)))
+    at = clock()
+    closed, sealed = closed_periods.closed_starts(account_id), closed_periods.sealed_starts(account_id)
+    stored = list(_lock(UsageLog.objects.filter(id__in=ids, account_id=account_id)))
+    logs = [log for log in stored if log.usage_period not in sealed]
     decisions = list(decide(logs, closed))
     corrections = [decision for decision in decisions if isinstance(decision, Correction)]
     skipped = Counter(decision.reason for decision in decisions if isinstance(decision, Skipped))
-    if missing := len(ids) - len(logs):
-        skipped[ARCHIVED] = missing
+    skipped += Counter({ARCHIVED: len(ids) - len(stored), BEING_ARCHIVED: len(stored) - len(logs)})
     change = summarize(account.external_id, corrections)
     if corrections:
         _store(account, corrections, batch, closed, at)
@@ -221,7 +219,7 @@ def _adjustment(
         details=correction.details,
         created_at=at,
         late_at=at if late else None,
-        counts_at=log.counts_at or (log.timestamp if log.late_for is None else log.received_at),
+        counts_at=rollups.counting_time(correction.log),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
@@ -12,7 +12,8 @@ from operator import add
 from typing import Literal
 
 from billing.corrections import corrections, repricing
-from billing.corrections.apply_corrections import CorrectionStep, CostChange
+from billing.corrections.apply_corrections import Clock, CorrectionStep, CostChange
+from billing.corrections.batch_pass import ACCOUNT_FAILED
 from billing.corrections.repricing import Preview, RepricingChoice
 from billing.models import CorrectionBatch, UsageAdjustment
 
@@ -65,23 +66,39 @@ def may_revert(batch: CorrectionBatch) -> bool:
     return state(batch) != "reverted" and batch.kind != AdjustmentKind.REVERT
 
 
-def continue_batch(batch: CorrectionBatch, *, at: datetime) -> bool:
+def continue_batch(batch: CorrectionBatch, *, clock: Clock) -> bool:
     """Run for MAX_SECONDS; return whether the batch is done. Raises BatchClosed and NotReverted."""
     reverted = reverted_batch(batch)
     if reverted is not None:
-        return _run_until_deadline(corrections.revert(reverted, actor=batch.actor, size=BATCH_SIZE, at=at))
-    return _run_until_deadline(repricing.run(batch, size=BATCH_SIZE, at=at))
+        return _run_until_deadline(corrections.revert(reverted, actor=batch.actor, size=BATCH_SIZE, clock=clock))
+    return _run_until_deadline(repricing.run(batch, size=BATCH_SIZE, clock=clock))
 
 
-def revert(batch: CorrectionBatch, *, actor: str, at: datetime) -> bool:
+def revert(batch: CorrectionBatch, *, actor: str, clock: Clock) -> bool:
     """Revert for MAX_SECONDS; return whether the revert is done. Raises BatchClosed and NotReverted."""
-    return _run_until_deadline(corrections.revert(batch, actor=actor, size=BATCH_SIZE, at=at))
+    return _run_until_deadline(corrections.revert(batch, actor=actor, size=BATCH_SIZE, clock=clock))
 
 
 def _run_until_deadline(steps: Iterator[CorrectionStep]) -> bool:
     """Every run examines all logs from the start, so it stops only after it has corrected something."""
     deadline = time.monotonic() + MAX_SECONDS
     return not any(step.change.calls and time.monotonic() >= deadline for step in steps)
+
+
+def describe_skips(skipped: Mapping[str, int] | None) -> list[str]:
+    """A line for each reason to skip logs, like "2 skipped: the call is voided"."""
+    return [f"{count:,} skipped: {reason}" for reason, count in sorted((skipped or {}).items())]
+
+
+def open_problems(batch: CorrectionBatch) -> list[str]:
+    """What is left of a batch, or of its revert, that was run to its end: reasons and accounts that failed."""
+    current = reverting_batch(batch) or batch
+    if batch.reverted_at or (current == batch and batch.finished_at and batch.kind != AdjustmentKind.REVERT):
+        return []
+    open_reasons = corrections.OPEN_REASONS - {ACCOUNT_FAILED}  # these accounts follow by name
+    skipped = {reason: count for reason, count in (current.skips or {}).items() if reason in open_reasons}
+    failed = [f"{account}: {reason}" for account, reason in (current.failed_accounts or {}).items()]
+    return [*describe_skips(skipped), *failed[:MAX_ACCOUNTS]]
 
 
 def describe(batch: CorrectionBatch) -> str:

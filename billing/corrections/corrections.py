@@ -5,7 +5,6 @@ repricing.py and redetection.py hold the rules of the two other kinds.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date, datetime
 from functools import partial
@@ -15,12 +14,17 @@ from uuid import UUID
 from django.db import transaction
 
 from billing.corrections import apply_corrections
-from billing.corrections.apply_corrections import Correction, CorrectionStep, Decision, Skipped
+from billing.corrections.apply_corrections import Clock, Correction, CorrectionStep, Decision, Skipped
+from billing.corrections.batch_pass import ACCOUNT_FAILED, BatchPass
 from billing.errors import Refused
-from billing.models import CorrectionBatch, UsageAdjustment, UsageLog
+from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageLog
 
 AdjustmentKind = UsageAdjustment.Kind
 MAX_REASON_LENGTH = 500  # characters
+VOIDED = "the call is voided; revert the void first"  # reasons to skip a log
+CORRECTED_AGAIN = "a later correction of the same kind exists; revert that one first"
+# Reasons that may pass, so that the revert of a batch is not complete.
+OPEN_REASONS = frozenset({ACCOUNT_FAILED, VOIDED, CORRECTED_AGAIN, apply_corrections.BEING_ARCHIVED})
 CORRECT_PERMISSION = "billing.add_usageadjustment"  # for staff; an API key needs the scope manage
 
 
@@ -35,7 +39,7 @@ def void(log: UsageLog, *, reason: str, actor: str, at: datetime) -> CorrectionS
     """
     batch = CorrectionBatch(kind=AdjustmentKind.VOID, reason=reason, actor=actor, choice={"log": str(log.id)})
     step = _correct_single(log.account_id, log.id, partial(_decide_void, at), batch=batch, at=at)
-    if apply_corrections.ARCHIVED in step.skipped:
+    if step.skipped.keys() & {apply_corrections.ARCHIVED, apply_corrections.BEING_ARCHIVED}:
         raise Refused("archived", "The period is archived; its calls can no longer be corrected.")
     return step
 
@@ -55,55 +59,55 @@ def revert_adjustment(adjustment: UsageAdjustment, *, reason: str, actor: str, a
 
 
 def start(*, kind: AdjustmentKind, choice: dict[str, Any], reason: str, actor: str, at: datetime) -> CorrectionBatch:
-    """Return the unfinished batch of a stopped or killed run with the same choice, else a new batch."""
+    """Return the unfinished batch of a stopped or killed run with the same choice, else a new batch.
+
+    A batch that only waits for accounts that failed is not continued, except a revert: it would examine no other account.
+    """
     for batch in CorrectionBatch.objects.filter(kind=kind, finished_at=None):
-        if batch.choice == choice:
+        if batch.choice == choice and (kind == AdjustmentKind.REVERT or not batch.failed_accounts):
             return batch
     return CorrectionBatch.objects.create(kind=kind, choice=choice, reason=reason, actor=actor, created_at=at)
 
 
-def finish(batch: CorrectionBatch, *, skipped: int, at: datetime) -> None:
-    """Mark the batch as finished. `skipped` counts this run only, which meets again all that earlier runs skipped."""
-    CorrectionBatch.objects.filter(pk=batch.pk, finished_at=None).update(finished_at=at, skipped=skipped)
-    batch.refresh_from_db()
-
-
-def revert(batch: CorrectionBatch, *, actor: str, size: int, at: datetime) -> Iterator[CorrectionStep]:
+def revert(batch: CorrectionBatch, *, actor: str, size: int, clock: Clock) -> Iterator[CorrectionStep]:
     """Revert the active corrections of a batch, `size` logs per step; each step is committed when it is yielded.
 
-    A stopped revert continues when it is started again. An unfinished batch is closed first.
+    A stopped revert continues when it is started again. An unfinished batch is closed first. The batch is reverted when no
+    correction is left that a later revert could undo; until then, it can be reverted again.
     Raises NotReverted if the batch is a revert itself.
     """
     if batch.kind == AdjustmentKind.REVERT:
         raise NotReverted("A revert cannot be reverted; correct the calls again instead.")
-    return _revert_steps(batch, actor, size, at)
+    return _revert_steps(batch, actor, size, clock)
 
 
-def _revert_steps(batch: CorrectionBatch, actor: str, size: int, at: datetime) -> Iterator[CorrectionStep]:
-    CorrectionBatch.objects.filter(pk=batch.pk, finished_at=None).update(finished_at=at)
+def _revert_steps(batch: CorrectionBatch, actor: str, size: int, clock: Clock) -> Iterator[CorrectionStep]:
+    CorrectionBatch.objects.filter(pk=batch.pk, finished_at=None).update(finished_at=clock())
     batch.refresh_from_db()
     if batch.reverted_at is not None:
         return
     reason = f"Revert: {batch.reason}"[:MAX_REASON_LENGTH]
     choice = {"batch": str(batch.id)}
-    revert_batch = start(kind=AdjustmentKind.REVERT, choice=choice, reason=reason, actor=actor, at=at)
-    skipped: Counter[str] = Counter()
-    for account_id, adjustment_by_log in _unreverted_pages(batch, size):
+    revert_batch = start(kind=AdjustmentKind.REVERT, choice=choice, reason=reason, actor=actor, at=clock())
+    current = BatchPass(revert_batch, whole=True)
+    for account, adjustment_by_log in _unreverted_pages(batch, size):
         decide = partial(_decide_reverts, set(adjustment_by_log.values()))
-        step = apply_corrections.apply(account_id, adjustment_by_log, decide, batch=revert_batch, at=at)
-        skipped += step.skipped
-        yield step
+        work = partial(apply_corrections.apply, account.pk, adjustment_by_log, decide, batch=revert_batch, clock=clock)
+        yield current.step(account.external_id, len(adjustment_by_log), work)
     with transaction.atomic():
-        finish(revert_batch, skipped=skipped.total(), at=at)
-        batch.reverted_at = at
-        batch.save(update_fields=["reverted_at"])
+        current.finish(at := clock())
+        if OPEN_REASONS.isdisjoint(current.skips):
+            batch.reverted_at = at
+            batch.save(update_fields=["reverted_at"])
 
 
-def _unreverted_pages(batch: CorrectionBatch, size: int) -> Iterator[tuple[int, dict[UUID, UUID]]]:
+def _unreverted_pages(batch: CorrectionBatch, size: int) -> Iterator[tuple[Account, dict[UUID, UUID]]]:
     """The batch's active adjustments as (account, {log: adjustment}), newest first; no log twice in one page."""
     active = UsageAdjustment.objects.filter(batch=batch.id, reverted_by=None, log__isnull=False)
-    for account_id in list(active.order_by("account_id").values_list("account_id", flat=True).distinct()):
-        of_account = active.filter(account_id=account_id).order_by("-id")
+    account_ids = list(active.order_by("account_id").values_list("account_id", flat=True).distinct())
+    for account_id in account_ids:
+        account = Account.objects.only("external_id").get(pk=account_id)
+        of_account = active.filter(account=account).order_by("-id")
         rest = of_account
         while rows := list(rest.values_list("id", "log_id")[:size]):
             page: dict[UUID, UUID] = {}
@@ -111,7 +115,7 @@ def _unreverted_pages(batch: CorrectionBatch, size: int) -> Iterator[tuple[int, 
                 if log_id in page:  # re-priced twice, as the price changed during the run: revert the later one first
                     break
                 page[log_id] = last = id_
-            yield account_id, page
+            yield account, page
             rest = of_account.filter(id__lt=last)
 
 
@@ -120,7 +124,7 @@ def _correct_single(
 ) -> CorrectionStep:
     """Correct one log in a finished batch of its own."""
     batch.created_at = batch.finished_at = at
-    return apply_corrections.apply(account_id, [log_id], decide, batch=batch, at=at)
+    return apply_corrections.apply(account_id, [log_id], decide, batch=batch, clock=lambda: at)
 
 
 def _decide_void(at: datetime, logs: Sequence[UsageLog], _closed: Collection[date]) -> Iterator[Decision]:
@@ -153,7 +157,7 @@ def _decide_revert(
     if target.kind not in REVERTERS:
         return Skipped("a correction of this kind is final; correct the call again instead")
     if any(adjustment.kind == target.kind and adjustment.id > target.id for adjustment in active):
-        return Skipped("a later correction of the same kind exists; revert that one first")
+        return Skipped(CORRECTED_AGAIN)
     reverted = REVERTERS[target.kind](log, target, closed)
     if isinstance(reverted, Skipped):
         return reverted
@@ -171,7 +175,7 @@ def _revert_void(log: UsageLog, void: UsageAdjustment, _closed: Collection[date]
 
 def _revert_reprice(log: UsageLog, reprice: UsageAdjustment, _closed: Collection[date]) -> RevertedValues:
     if log.voided_at is not None:
-        return Skipped("the call is voided; revert the void first")
+        return Skipped(VOIDED)
     priced = reprice.details["before"]["priced"]
     values = {"effective_nano": log.effective_nano - reprice.delta_nano, "is_priced": priced}
     return values, {"priced": priced, "before": {"nano": log.effective_nano, "priced": log.is_priced}}

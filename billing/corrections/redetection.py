@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
@@ -26,15 +26,17 @@ from billing.corrections.apply_corrections import (
     CORRECTION_COLUMNS,
     COUNTED_COLUMNS,
     PROVIDER_COLUMNS,
+    Clock,
     Correction,
     CountedLog,
     Decision,
     Skipped,
 )
+from billing.corrections.batch_pass import ACCOUNT_FAILED, BatchPass
 from billing.corrections.first_detection import CALL_COLUMNS, CallSignature
 from billing.ledger import closed_periods, log_search, rollups
 from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageLog
-from lib import retry
+from lib import isolation, retry
 from providers.detection import Call, Detection
 
 MAX_ATTEMPTS = 5
@@ -86,29 +88,53 @@ class RedetectionStep:
     examined: int
     changed: Counter[tuple[str | None, str]]
     cost_differently: int
-    skipped: int  # logs of closed periods, whose provider stays
+    skipped: Counter[str]  # logs by reason; mostly the provider stays because their period is closed
+    failed: str = ""  # the account whose logs were skipped because of an error, and the error
 
 
 class DetectedConcurrently(Exception):
     """Another process detected some of the logs after they were read."""
 
 
-def run(choice: RedetectionChoice, *, size: int, at: datetime, dry_run: bool = False) -> Iterator[RedetectionStep]:
-    """Detect the chosen logs, `size` per step; each step is committed when it is yielded."""
+def run(choice: RedetectionChoice, *, size: int, clock: Clock, dry_run: bool = False) -> Iterator[RedetectionStep]:
+    """Detect the chosen logs, `size` per step; each step is committed when it is yielded.
+
+    If an account fails, the others are detected; a redetection is then not finished.
+    """
     if dry_run:
-        return _by_account(choice, size, at, batch=None)
+        return _by_account(choice, size, clock, batch=None)
     if not choice.redetect:
         return _detect_undetected(choice, size)
     kind = UsageAdjustment.Kind.REDETECT
-    batch = corrections.start(kind=kind, choice=choice.as_json(), reason=REASON, actor=ACTOR, at=at)
-    return _by_account(choice, size, at, batch=batch)
+    batch = corrections.start(kind=kind, choice=choice.as_json(), reason=REASON, actor=ACTOR, at=clock())
+    return _by_account(choice, size, clock, batch=batch)
+
+
+def resume(batch: CorrectionBatch, *, size: int, clock: Clock) -> Iterator[RedetectionStep]:
+    """Continue an unfinished redetection, with the accounts that failed if its last run examined all."""
+    return _by_account(RedetectionChoice.from_json(batch.choice), size, clock, batch=batch)
 
 
 def _detect_undetected(choice: RedetectionChoice, size: int) -> Iterator[RedetectionStep]:
     after = UUID(int=0)
     while ids := list(choice.logs().filter(id__gt=after).order_by("id").values_list("id", flat=True)[:size]):
-        yield retry.on_deadlock(partial(_detect_range, choice, after, ids[-1]))
+        yield from _detect_isolated(choice, after, ids[-1])
         after = ids[-1]
+
+
+def _detect_isolated(choice: RedetectionChoice, after: UUID, upto: UUID) -> Iterator[RedetectionStep]:
+    """Detect the logs of a range of ids in one transaction; if that fails, account by account."""
+    problems: list[str] = []
+    detect = partial(retry.on_deadlock, partial(_detect_range, choice, after, upto))
+    step = isolation.attempt(detect, name=f"logs up to {upto}", problems=problems)
+    if step:
+        yield step
+        return
+    undetected = choice.logs().filter(id__gt=after, id__lte=upto).order_by()
+    for account in Account.objects.filter(pk__in=undetected.values("account_id").distinct()).order_by("pk"):
+        detect = partial(retry.on_deadlock, partial(_detect_range, replace(choice, account=account), after, upto))
+        step = isolation.attempt(detect, name=account.external_id, problems=problems)
+        yield step or _failed_step(undetected.filter(account=account).count(), problems[-1])
 
 
 def _detect_range(choice: RedetectionChoice, after: UUID, upto: UUID) -> RedetectionStep:
@@ -131,13 +157,13 @@ def _assign_providers(ids_by_call: dict[CallSignature, list[UUID]], snapshot: Ra
     """Write in the fixed lock order: logs, rollups. Raises DetectedConcurrently."""
     ids = [id_ for ids_of_call in ids_by_call.values() for id_ in ids_of_call]
     if not ids:
-        return RedetectionStep(0, Counter(), 0, 0)
+        return RedetectionStep(0, Counter(), 0, Counter())
     detections = {call: snapshot.rules.detect(Call(*call)) for call in ids_by_call}
     if first_detection.assign(ids, detections) != len(ids):
         raise DetectedConcurrently
     logs = _counted_logs(ids)  # locked by now, so they stay as they are read
     changed: Counter[tuple[str | None, str]] = Counter((None, str(log.actual_provider_name)) for log in logs)
-    step = RedetectionStep(len(logs), changed, sum(_costs_differently(log, snapshot) for log in logs), 0)
+    step = RedetectionStep(len(logs), changed, sum(_costs_differently(log, snapshot) for log in logs), Counter())
     undetected = [log.undetected() for log in logs]
     rollups.apply(rollups.subtract(rollups.totals_by_rollup(logs), rollups.totals_by_rollup(undetected)))
     return step
@@ -153,36 +179,42 @@ def _counted_logs(ids: Sequence[UUID]) -> list[Any]:
 
 
 def _by_account(
-    choice: RedetectionChoice, size: int, at: datetime, *, batch: CorrectionBatch | None
+    choice: RedetectionChoice, size: int, clock: Clock, *, batch: CorrectionBatch | None
 ) -> Iterator[RedetectionStep]:
     """Write corrections, account by account; without a batch change nothing."""
-    skipped = 0
-    ids = Account.objects.order_by("pk").values_list("pk", flat=True)
+    current = BatchPass(batch)
+    accounts_in_order = Account.objects.order_by("pk").values_list("pk", "external_id")
     chosen = choice.logs().only(*(REDETECTION_COLUMNS if batch else CORRECTION_COLUMNS))
-    for account_id in [choice.account.pk] if choice.account else list(ids):
+    for account_id, name in [(choice.account.pk, choice.account.external_id)] if choice.account else accounts_in_order:
+        if current.only is not None and name not in current.only:
+            continue
         for logs in log_search.iter_pages(chosen.filter(account_id=account_id), size=size):
-            step = _redetect_page(account_id, logs, batch, at)
-            skipped += step.skipped
+            step = current.attempt(name, partial(_redetect_page, account_id, logs, batch, clock))
+            step = step or _failed_step(len(logs), f"{name}: {current.failed[name]}")
+            current.skips += step.skipped
             yield step
-    if batch:
-        corrections.finish(batch, skipped=skipped, at=at)
+    current.finish(clock())
+
+
+def _failed_step(logs: int, problem: str) -> RedetectionStep:
+    return RedetectionStep(logs, Counter(), 0, Counter({ACCOUNT_FAILED: logs}), problem)
 
 
 def _redetect_page(
-    account_id: int, logs: Sequence[UsageLog], batch: CorrectionBatch | None, at: datetime
+    account_id: int, logs: Sequence[UsageLog], batch: CorrectionBatch | None, clock: Clock
 ) -> RedetectionStep:
     """Find the changes without a lock, then decide again on these logs under the account's lock."""
     snapshot = rating.snapshot()
     decisions = list(_decide(snapshot, logs, closed_periods.closed_starts(account_id)))
-    skipped = sum(isinstance(decision, Skipped) for decision in decisions)
+    skipped = Counter(decision.reason for decision in decisions if isinstance(decision, Skipped))
     changes: Sequence[Correction] = [decision for decision in decisions if isinstance(decision, Correction)]
     if not batch:
         for correction in changes:
             apply_corrections.set_values(correction)
     elif changes:
         ids = [correction.log.id for correction in changes]
-        step = apply_corrections.apply(account_id, ids, partial(_decide, snapshot), batch=batch, at=at)
-        changes, skipped = step.corrections, skipped + step.skipped.total()
+        step = apply_corrections.apply(account_id, ids, partial(_decide, snapshot), batch=batch, clock=clock)
+        changes, skipped = step.corrections, skipped + step.skipped
     changed = Counter((correction.details["from"], correction.details["to"]) for correction in changes)
     differently = sum(_costs_differently(correction.log, snapshot) for correction in changes)
     return RedetectionStep(len(logs), changed, differently, skipped)

@@ -21,12 +21,14 @@ from billing.corrections import apply_corrections, corrections
 from billing.corrections.apply_corrections import (
     CORRECTION_COLUMNS,
     BatchClosed,
+    Clock,
     Correction,
     CorrectionStep,
     CostChange,
     Decision,
     Skipped,
 )
+from billing.corrections.batch_pass import BatchPass
 from billing.ledger import log_search, rollups
 from billing.models import Account, CorrectionBatch, CostSource, UsageAdjustment, UsageLog, UsageModel
 from lib import ids, money
@@ -132,20 +134,19 @@ def start(choice: RepricingChoice, *, reason: str, actor: str, at: datetime) -> 
     return corrections.start(kind=kind, choice=choice.as_json(), reason=reason, actor=actor, at=at)
 
 
-def run(batch: CorrectionBatch, *, size: int, at: datetime) -> Iterator[CorrectionStep]:
+def run(batch: CorrectionBatch, *, size: int, clock: Clock) -> Iterator[CorrectionStep]:
     """Re-price the batch's logs, `size` per step, then finish the batch. Each step is committed when it is yielded.
 
-    Only logs whose cost changes are written, so a killed run can be repeated with the same result.
+    Only logs whose cost changes are written, so a killed run can be repeated with the same result. If an account fails, the
+    others are re-priced, and the batch stays unfinished: the next run retries the accounts that failed.
     Raises BatchClosed if another process finished or reverted the batch during the run.
     """
-    choice, skipped = RepricingChoice.from_json(batch.choice), Counter[str]()
+    choice, current = RepricingChoice.from_json(batch.choice), BatchPass(batch)
     if batch.finished_at is not None:
         return
-    for account, logs in _pages(choice, size):
-        step = _reprice_page(batch, choice, account, logs, at)
-        skipped += step.skipped
-        yield step
-    corrections.finish(batch, skipped=skipped.total(), at=at)
+    for account, logs in _pages(choice, size, current.only):
+        yield current.step(account[1], len(logs), partial(_reprice_page, batch, choice, account, logs, clock))
+    current.finish(clock())
 
 
 def rate(log: UsageLog, snapshot: RatingSnapshot) -> tuple[PricedModel | None, Cost]:
@@ -191,7 +192,7 @@ def _decision(log: UsageLog, price: PricedModel | None, cost: Cost) -> Iterator[
 
 
 def _reprice_page(
-    batch: CorrectionBatch, choice: RepricingChoice, account: tuple[int, str], logs: Sequence[UsageLog], at: datetime
+    batch: CorrectionBatch, choice: RepricingChoice, account: tuple[int, str], logs: Sequence[UsageLog], clock: Clock
 ) -> CorrectionStep:
     """Find the changes without a lock, then decide again on these logs under the account's lock."""
     account_id, external_id = account
@@ -201,7 +202,7 @@ def _reprice_page(
     log_ids = [item.log.id for item in decisions if isinstance(item, Correction)]
     if not log_ids:
         return CorrectionStep(len(logs), change, skipped)
-    step = apply_corrections.apply(account_id, log_ids, partial(_decide_locked, snapshot), batch=batch, at=at)
+    step = apply_corrections.apply(account_id, log_ids, partial(_decide_locked, snapshot), batch=batch, clock=clock)
     return CorrectionStep(len(logs), change + step.change, skipped + step.skipped)
 
 
@@ -218,9 +219,13 @@ def _summarize(account: str, decisions: Iterable[Decision]) -> tuple[CostChange,
     return changed + unpriced, skipped
 
 
-def _pages(choice: RepricingChoice, size: int) -> Iterator[tuple[tuple[int, str], list[UsageLog]]]:
-    """Pages of the chosen logs, newest first, each with (id, external_id) of its account."""
+def _pages(
+    choice: RepricingChoice, size: int, only: Collection[str] | None = None
+) -> Iterator[tuple[tuple[int, str], list[UsageLog]]]:
+    """Pages of the chosen logs, newest first, each with (id, external_id) of its account; `only` names accounts."""
     for account in _accounts(choice):
+        if only is not None and account[1] not in only:
+            continue
         for logs in log_search.iter_pages(choice.logs(account[0]), size=size):
             yield account, logs
 

@@ -143,7 +143,7 @@ def _price_late_model(at: datetime) -> None:
     _set_late_price()
     choice = RepricingChoice(provider="openai", model=LATE_MODEL)
     batch = repricing.start(choice, reason="Demo: the price is now known", actor=ACTOR, at=at)
-    for _ in repricing.run(batch, size=BATCH_SIZE, at=at):
+    for _ in repricing.run(batch, size=BATCH_SIZE, clock=lambda: at):
         pass
 
 

@@ -27,9 +27,12 @@ def closed_starts(account_id: int) -> frozenset[date]:
     return frozenset(ClosedPeriod.objects.filter(account_id=account_id).values_list("period", flat=True))
 
 
-def archived_starts(account_id: int) -> frozenset[date]:
-    """The start dates of periods with an archive in any state, stable while the caller holds the account's lock."""
-    return frozenset(Archive.objects.filter(account_id=account_id).values_list("period", flat=True))
+def sealed_starts(account_id: int) -> frozenset[date]:
+    """The start dates of periods that are being archived, stable while the caller holds the account's lock.
+
+    Logs of a finished archive are gone; history imported into its period since then is like that of any other period.
+    """
+    return frozenset(Archive.objects.filter(account_id=account_id, finished_at=None).values_list("period", flat=True))
 
 
 def first_open_period(account: Account, closed: Collection[date], at: datetime) -> date:

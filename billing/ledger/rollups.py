@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date
+from datetime import UTC, date, datetime
 from operator import sub
 from secrets import randbelow
 from typing import Any
@@ -77,6 +77,13 @@ def declared_of(log: AnyLog) -> str:
 
 def model_of(log: AnyLog) -> str:
     return log.profile.model if isinstance(log, NewLog) else log.model_used.strip().lower()
+
+
+def counting_time(log: UsageLog) -> datetime:
+    """The instant that decides the log's day and period: its own, else of receipt if it was late, else of the call."""
+    if log.counts_at is not None:
+        return log.counts_at
+    return log.timestamp if log.late_for is None else log.received_at
 
 
 def platform_day(log: AnyLog) -> date:

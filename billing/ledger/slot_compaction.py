@@ -17,28 +17,27 @@ from billing.ledger import rollups
 from billing.ledger.rollups import FIRST_SPARE_SLOT, LEDGER_ROLLUPS, PLATFORM_DAYS, Row, Totals
 from billing.models import PlatformDay
 from billing.models.rollups import MAX_NANO, SLOTS
-from lib import retry
+from lib import isolation, retry
 
 MIN_AGE = timedelta(days=2)  # since the day began: it is over even by a slow clock
 KEY_COLUMNS = PLATFORM_DAYS.keys[:-1]  # all but the slot
 
 
-def compact(at: datetime) -> int:
-    """Merge the slots of past days, one transaction per day; return the number of days. Safe to interrupt."""
+def compact(at: datetime, problems: list[str] | None = None) -> int:
+    """Merge the slots of past days, one transaction per day; return the number of days. Safe to interrupt.
+
+    A day that fails, such as one whose sum exceeds 64 bits, is added to `problems` and stays as it is.
+    """
     before = at.astimezone(UTC).date() - MIN_AGE
-    spread = (
-        PlatformDay.objects.filter(day__lt=before, slot__gt=0, slot__lt=SLOTS)
-        .order_by("day")
-        .values_list("day", flat=True)
-    )
-    days = list(spread.distinct())
-    for day in days:
-        retry.on_deadlock(partial(_compact_day, day))
-    return len(days)
+    spread = PlatformDay.objects.filter(day__lt=before, slot__gt=0, slot__lt=SLOTS).order_by("day")
+    days = spread.values_list("day", flat=True).distinct()
+    problems = [] if problems is None else problems
+    merge = {day: partial(retry.on_deadlock, partial(_compact_day, day)) for day in days}
+    return sum(bool(isolation.attempt(work, name=f"{day}", problems=problems)) for day, work in merge.items())
 
 
 @transaction.atomic
-def _compact_day(day: date) -> None:
+def _compact_day(day: date) -> bool:
     """Claim rows by moving them to slots that writers never use; rows written meanwhile wait for the next run."""
     spread = PlatformDay.objects.filter(day=day)
     spread.filter(slot__gt=0, slot__lt=SLOTS).update(slot=F("slot") + SLOTS)
@@ -50,6 +49,7 @@ def _compact_day(day: date) -> None:
     except rollups.TotalTooLarge:
         for row in rows:
             _add([row])
+    return True
 
 
 def _add(rows: Iterable[Row]) -> None:

@@ -2,7 +2,7 @@
 
 from billing.models.accounts import Account, ApiKey, Invitation, Membership
 from billing.models.alerts import AlertSweepState, Delivery, UsageAlert, Webhook
-from billing.models.archives import Archive, ArchivedEvent, ArchivedUsage
+from billing.models.archives import Archive, ArchivedEvent, ArchivedUsage, Installation
 from billing.models.corrections import ClosedPeriod, CorrectionBatch
 from billing.models.limits import EndedOverride, LimitOverride, UsageHold, UsageReservation
 from billing.models.plans import Meter, Per, Plan, PlanLimit
@@ -29,6 +29,7 @@ __all__ = [
     "EndedOverride",
     "ErasureCursor",
     "IdempotencyKey",
+    "Installation",
     "Invitation",
     "LedgerCheckProgress",
     "LimitOverride",

@@ -9,6 +9,19 @@ from billing.models.rollups import DayCounters
 from lib import ids
 
 
+class Installation(models.Model):
+    """The id of this database, stored on first use. It is in the path of every archive, so that none overwrites another's."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    key = models.UUIDField(editable=False)
+
+    class Meta:
+        db_table = "installation"
+
+    def __str__(self) -> str:
+        return str(self.key)
+
+
 class Archive(models.Model):
     """The archive of an account's closed usage period: its logs are written to a file, then deleted from the database.
 

@@ -13,6 +13,7 @@ class CorrectionBatch(models.Model):
     """A batch of corrections: a single void, a re-pricing, a redetection, or the revert of another batch.
 
     `choice` selects the logs. A batch without `finished_at` continues when the same correction is requested again.
+    One with `failed_accounts` has examined all logs, and is retried for these accounts alone.
     """
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)
@@ -25,6 +26,8 @@ class CorrectionBatch(models.Model):
     reverted_at = models.DateTimeField(null=True)
     logs = models.BigIntegerField(default=0, help_text="Logs corrected.")
     skipped = models.BigIntegerField(default=0, help_text="Logs that could not be corrected.")
+    skips = models.JSONField(null=True, help_text="Skipped logs by reason.")
+    failed_accounts = models.JSONField(null=True, help_text="Accounts whose logs are still open because of an error.")
     delta_nano = models.BigIntegerField(default=0, help_text="Change of the total, in nano-USD.")
 
     class Meta:

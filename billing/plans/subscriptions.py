@@ -22,7 +22,7 @@ from billing.models import Account, Subscription, SubscriptionEvent, UsageDay
 from billing.plans import current_subscription, fees, plans
 from billing.plans.plans import Plan
 from billing.plans.proration import FeeLine
-from lib import periods, retry
+from lib import isolation, periods, retry
 
 EventKind, Status = SubscriptionEvent.Kind, Subscription.Status
 LIVE_STATUSES = (Status.ACTIVE, Status.PAST_DUE)
@@ -135,16 +135,19 @@ def reinstate(account: Account, *, actor: str, at: datetime) -> None:
             _end(subscription, account, at, EventContext(actor, at))  # now: the periods until then may be closed
 
 
-def renew_due(at: datetime) -> int:
-    """Apply every overdue renewal, end and suspension. Returns how many subscriptions. Safe to interrupt and to run twice."""
+def renew_due(at: datetime, problems: list[str] | None = None) -> int:
+    """Apply every overdue renewal, end and suspension. Returns how many subscriptions. Safe to interrupt and to run twice.
+
+    An account that fails is added to `problems` and stays due; the others are renewed.
+    """
     due = Q(status__in=LIVE_STATUSES, renews_at__lte=at) | Q(status=Status.PAST_DUE, grace_until__lte=at)
+    subscriptions = Subscription.objects.filter(due).order_by("pk").values_list("pk", "account__external_id")
     count, after = 0, 0
-    while ids := list(
-        Subscription.objects.filter(due, pk__gt=after).order_by("pk").values_list("pk", flat=True)[:BATCH_SIZE]
-    ):
-        for account_id in ids:
-            retry.on_deadlock(partial(_renew_account, account_id, at))
-        count, after = count + len(ids), ids[-1]
+    while rows := list(subscriptions.filter(pk__gt=after)[:BATCH_SIZE]):
+        for account_id, name in rows:
+            renew = partial(retry.on_deadlock, partial(_renew_account, account_id, at))
+            count += bool(isolation.attempt(renew, name=name, problems=[] if problems is None else problems))
+        after = rows[-1][0]
     return count
 
 
@@ -177,9 +180,10 @@ def locked_account(account_id: int) -> Iterator[Account]:
             current_subscription.invalidate(account)
 
 
-def _renew_account(account_id: int, at: datetime) -> None:
+def _renew_account(account_id: int, at: datetime) -> bool:
     with locked_account(account_id) as account:
         advance(account, at)
+    return True
 
 
 def _advance_or_refuse(account: Account, at: datetime) -> Subscription:

@@ -157,8 +157,12 @@ def start_repricing(at: datetime) -> CorrectionBatch:
     """A re-pricing that was killed after its first batch of one log."""
     choice = repricing.RepricingChoice(unpriced=True)
     batch = repricing.start(choice, reason="late price", actor="operator", at=at)
-    next(iter(repricing.run(batch, size=1, at=at)))
+    next(iter(repricing.run(batch, size=1, clock=lambda: at)))
     return batch
+
+
+def finish_corrections() -> str:
+    return billing_jobs.finish_corrections(ABANDONED_AT, clock=lambda: ABANDONED_AT)
 
 
 def charges_nano(account: Account) -> list[int]:
@@ -172,8 +176,8 @@ def test_a_repricing_that_was_killed_is_finished(account: Account, unpriced: lis
 
     assert billing_jobs.finish_corrections(ABANDONED_AT - timedelta(seconds=1)) == "0 batches continued"
     assert charges_nano(account) == [0, 0, NANO]
-    assert billing_jobs.finish_corrections(ABANDONED_AT) == "1 batches continued"
-    assert billing_jobs.finish_corrections(ABANDONED_AT) == "0 batches continued"
+    assert finish_corrections() == "1 batches continued"
+    assert finish_corrections() == "0 batches continued"
     assert charges_nano(account) == [NANO] * 3
     batch.refresh_from_db()
     assert (batch.logs, batch.delta_nano, batch.finished_at) == (3, 3 * NANO, ABANDONED_AT)
@@ -183,12 +187,12 @@ def test_a_repricing_that_was_killed_is_finished(account: Account, unpriced: lis
 def test_a_revert_that_was_killed_is_finished(account: Account, unpriced: list[UsageLog]) -> None:
     add_price()
     batch = start_repricing(NOON)
-    list(repricing.run(batch, size=10, at=NOON))
-    next(iter(corrections.revert(batch, actor="operator", size=1, at=NOON)))
+    list(repricing.run(batch, size=10, clock=lambda: NOON))
+    next(iter(corrections.revert(batch, actor="operator", size=1, clock=lambda: NOON)))
     assert charges_nano(account) == [0, NANO, NANO]
 
-    assert billing_jobs.finish_corrections(ABANDONED_AT) == "1 batches continued"
-    assert billing_jobs.finish_corrections(ABANDONED_AT) == "0 batches continued"
+    assert finish_corrections() == "1 batches continued"
+    assert finish_corrections() == "0 batches continued"
     assert charges_nano(account) == [0, 0, 0]
     batch.refresh_from_db()
     assert batch.reverted_at == ABANDONED_AT
@@ -200,12 +204,14 @@ def test_a_redetection_that_was_killed_is_finished(account: Account, unpriced: l
 
     DetectionRule.objects.all().delete()
     rulebook.invalidate()
-    next(iter(redetection.run(redetection.RedetectionChoice(redetect=True, account=account), size=1, at=NOON)))
+    next(
+        iter(redetection.run(redetection.RedetectionChoice(redetect=True, account=account), size=1, clock=lambda: NOON))
+    )
     assert sorted(UsageLog.objects.values_list("confidence", flat=True)) != ["fallback"] * 3
 
-    assert billing_jobs.finish_corrections(ABANDONED_AT) == "1 batches continued"
-    assert billing_jobs.finish_corrections(ABANDONED_AT) == "0 batches continued"
-    steps = redetection.run(redetection.RedetectionChoice(redetect=True), size=10, at=ABANDONED_AT)
+    assert finish_corrections() == "1 batches continued"
+    assert finish_corrections() == "0 batches continued"
+    steps = redetection.run(redetection.RedetectionChoice(redetect=True), size=10, clock=lambda: ABANDONED_AT)
     assert [sum(step.changed.values()) for step in steps] == [0]
     call_command("verify_ledger")
 

@@ -21,10 +21,12 @@ def main(revert: str = "") -> None:
     from billing.models import CorrectionBatch
 
     if revert:
-        steps = repricing.revert(CorrectionBatch.objects.get(pk=revert), actor="proof", size=BATCH_SIZE, at=AT)
+        steps = repricing.revert(
+            CorrectionBatch.objects.get(pk=revert), actor="proof", size=BATCH_SIZE, clock=lambda: AT
+        )
     else:
         batch = repricing.start(RepricingChoice(unpriced=True), reason="proof", actor="proof", at=AT)
-        steps = repricing.run(batch, size=BATCH_SIZE, at=AT)
+        steps = repricing.run(batch, size=BATCH_SIZE, clock=lambda: AT)
     for _ in steps:
         sys.stdout.write("step\n")
         sys.stdout.flush()

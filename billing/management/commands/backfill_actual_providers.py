@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
 from billing.corrections import redetection
+from billing.corrections.batch_pass import ACCOUNT_FAILED
 from billing.management import command_options
 from lib import commands
 
@@ -33,23 +34,29 @@ class Command(BaseCommand):
             raise commands.usage_error("--batch-size must be 1 to 10000.")
         choice = _parse_choice(options)
         changed: Counter[tuple[str | None, str]] = Counter()
-        examined = cost_differently = skipped = 0
+        skipped, failed = Counter[str](), set[str]()
+        examined = cost_differently = 0
         with commands.Progress(self, "logs", choice.logs().count()) as progress:
-            for step in redetection.run(choice, size=batch_size, at=timezone.now(), dry_run=dry_run):
+            for step in redetection.run(choice, size=batch_size, clock=timezone.now, dry_run=dry_run):
                 changed += step.changed
                 examined += step.examined
                 cost_differently += step.cost_differently
                 skipped += step.skipped
+                failed |= {step.failed} - {""}
                 progress.add(step.examined)
                 if progress.stopped:
                     break
         for (old, new), count in sorted(changed.items(), key=lambda item: (-item[1], str(item[0]))):
             self.stdout.write(f"{count} {old or 'not detected'} -> {new}")
+        for line in sorted(failed):
+            self.stdout.write(line)
         outcome = "would be detected" if dry_run else "detected"
         stopped = " Stopped before the end: run the command again to continue." if progress.stopped else ""
-        closed = f"; {skipped} of closed periods skipped" if skipped else ""
+        if open_logs := skipped.pop(ACCOUNT_FAILED, 0):
+            stopped += f" {open_logs} logs of accounts that failed are still open: run the command again."
+        closed = f"; {skipped.total()} of closed periods skipped" if skipped else ""
         line = f"{examined} logs examined, {changed.total()} {outcome}{closed}; {cost_differently} would now cost differently."
-        commands.finish(self, line + stopped, failed=progress.stopped)
+        commands.finish(self, line + stopped, failed=bool(stopped))
 
 
 def _parse_choice(options: dict[str, Any]) -> redetection.RedetectionChoice:

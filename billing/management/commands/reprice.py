@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
-from billing.corrections import corrections, repricing
+from billing.corrections import batch_progress, corrections, repricing
 from billing.corrections.apply_corrections import BatchClosed
+from billing.corrections.batch_pass import ACCOUNT_FAILED
 from billing.corrections.repricing import CorrectionStep, CostChange, RepricingChoice
 from billing.management import command_options
 from billing.models import CorrectionBatch
@@ -57,18 +59,19 @@ class Command(BaseCommand):
             self._reprice(_parse_choice(options), options["reason"].strip(), batch_size)
 
     def _reprice(self, choice: RepricingChoice, reason: str, size: int) -> None:
-        at = timezone.now()
-        batch = repricing.start(choice, reason=reason, actor=ACTOR, at=at)
-        self._run(repricing.run(batch, size=size, at=at), batch, "re-priced")
+        batch = repricing.start(choice, reason=reason, actor=ACTOR, at=timezone.now())
+        self._run(repricing.run(batch, size=size, clock=timezone.now), batch, "re-priced", {ACCOUNT_FAILED})
 
     def _revert(self, batch: CorrectionBatch, size: int) -> None:
         try:
-            steps = repricing.revert(batch, actor=ACTOR, size=size, at=timezone.now())
+            steps = repricing.revert(batch, actor=ACTOR, size=size, clock=timezone.now)
         except corrections.NotReverted as error:
             raise commands.usage_error(str(error)) from error
-        self._run(steps, batch, "reverted")
+        self._run(steps, batch, "reverted", corrections.OPEN_REASONS)
 
-    def _run(self, steps: Iterator[CorrectionStep], batch: CorrectionBatch, outcome: str) -> None:
+    def _run(
+        self, steps: Iterator[CorrectionStep], batch: CorrectionBatch, outcome: str, open_reasons: Collection[str]
+    ) -> None:
         done: list[CorrectionStep] = []
         stopped = ""
         with commands.Progress(self, "logs") as progress:
@@ -83,18 +86,25 @@ class Command(BaseCommand):
                 stopped = " Stopped: another process finished or reverted this batch."
         changes = _sum_by_account(step.change for step in done)
         self._write_changes(changes)
-        examined, skipped = sum(step.examined for step in done), sum(step.skipped.total() for step in done)
-        total = _describe_total(changes, outcome)
+        skipped = sum((step.skipped for step in done), Counter[str]())
+        for line in [*sorted({step.failed for step in done} - {""}), *batch_progress.describe_skips(skipped)]:
+            self.stdout.write(line)
+        examined, total = sum(step.examined for step in done), _describe_total(changes, outcome)
+        unfinished = stopped or _describe_open(sum(skipped[reason] for reason in open_reasons))
         commands.finish(
             self,
-            f"{examined} logs examined, {total}, {skipped} skipped. Batch {batch.id}.{stopped}",
-            failed=bool(stopped),
+            f"{examined} logs examined, {total}, {skipped.total()} skipped. Batch {batch.id}.{unfinished}",
+            failed=bool(unfinished),
         )
 
     def _write_changes(self, changes: Iterable[CostChange]) -> None:
         for change in changes:
             if change.calls or change.unpriced:
                 self.stdout.write(f"{change.account}: {_describe_change(change)}")
+
+
+def _describe_open(logs: int) -> str:
+    return f" {logs} of them are still open: run the command again when the reason is gone." if logs else ""
 
 
 def _describe_change(change: CostChange) -> str:

@@ -190,5 +190,5 @@ def reprice(at: datetime) -> UsageAdjustment:
     price = Price.objects.get(provider__slug="openai", pattern="gpt-4o")
     price_edits.add_revision(price=price, rates=[PriceRate(unit="input_tokens", nano_per_million=1_000_000_000)])
     batch = repricing.start(RepricingChoice(), reason="New list", actor="olga", at=at)
-    list(repricing.run(batch, size=100, at=at))
+    list(repricing.run(batch, size=100, clock=lambda: at))
     return UsageAdjustment.objects.get(kind="reprice")

@@ -372,8 +372,9 @@ def test_an_alert_and_its_deliveries_are_stored_together_or_not_at_all(
 
     with monkeypatch.context() as patch:
         patch.setattr(deliveries, "_addresses", raise_error)
-        with pytest.raises(RuntimeError):
-            alerts.sweep(NOON)
+        problems: list[str] = []
+        assert alerts.sweep(NOON, problems) == (0, 0)
+    assert problems == ["acct_42: RuntimeError: disk full"]
     assert (UsageAlert.objects.count(), Delivery.objects.count()) == (0, 0)
 
     assert alerts.sweep(NOON).alerts == 4

@@ -210,7 +210,7 @@ def test_a_void_and_a_re_pricing_apply_to_the_next_decision(bound: Api, account:
 
     set_price("gpt-99", input_tokens="3")
     for _ in repricing.run(
-        repricing.start(RepricingChoice(unpriced=True), reason="known", actor="test", at=now), size=9, at=now
+        repricing.start(RepricingChoice(unpriced=True), reason="known", actor="test", at=now), size=9, clock=lambda: now
     ):
         pass
     assert preflight(bound, VIDEO)["operations"][0]["reason"].startswith("Monthly cost")

@@ -21,7 +21,16 @@ from billing.errors import Refused
 from billing.limits import operations, reservations
 from billing.limits.operations import Operation
 from billing.limits.reservations import ReservationRequest
-from billing.models import Account, Archive, Statement, UsageAdjustment, UsageDay, UsageLog, UsageReservation
+from billing.models import (
+    Account,
+    Archive,
+    CorrectionBatch,
+    Statement,
+    UsageAdjustment,
+    UsageDay,
+    UsageLog,
+    UsageReservation,
+)
 from billing.recording.metered_call import metered_call
 from lib import gzip_parts
 from tests.billing import archived_periods
@@ -96,13 +105,14 @@ def test_a_period_cannot_be_corrected_once_its_archive_has_begun(service: Api) -
     set_price("brand-new-1", input_tokens="9")
     assert run("reprice", "--model", "brand-new-1").status == 0
     result = run("reprice", "--revert", batch)
-    assert (result.status, "1 skipped" in result.out) == (0, True), result.out
-    with pytest.raises(corrections.NotReverted, match="its period is archived"):
+    assert (result.status, "1 skipped: its period is being archived" in result.out) == (1, True), result.out
+    assert CorrectionBatch.objects.get(pk=batch).reverted_at is None
+    with pytest.raises(corrections.NotReverted, match="its period is being archived"):
         corrections.revert_adjustment(UsageAdjustment.objects.get(kind="reprice"), reason="x", actor="ann", at=DUE_AT)
     assert (list(UsageLog.objects.order_by("id").values()), UsageAdjustment.objects.count()) == before
 
     archived_periods.run_job(DUE_AT + HOUR)
-    with pytest.raises(corrections.NotReverted, match="its period is archived"):
+    with pytest.raises(corrections.NotReverted, match="its period is being archived"):
         corrections.revert_adjustment(UsageAdjustment.objects.get(kind="reprice"), reason="x", actor="ann", at=DUE_AT)
     assert service.get(f"usage/logs/{log.pk}/").status_code == 404
     assert_ledger_consistent()

@@ -114,13 +114,13 @@ def test_repriced_and_reverted_charges_add_up(odd_logs: list[UsageLog]) -> None:
     before = {log.id: log.effective_nano for log in odd_logs}
     new_price = odd_price(random.Random(8))
     batch = repricing.start(RepricingChoice(), reason="another draw", actor="test", at=NOON)
-    changed = sum(step.change.calls for step in repricing.run(batch, size=100, at=NOON))
+    changed = sum(step.change.calls for step in repricing.run(batch, size=100, clock=lambda: NOON))
 
     logs = list(UsageLog.objects.select_related("account"))
     assert sum(before[log.id] != log.effective_nano for log in logs) == changed > EVENT_COUNT * 0.9
     prices = [row["explanation"]["price"]["id"] for row in map(checked_row, logs) if row["priced"]]
     assert prices.count(new_price.pk) > EVENT_COUNT * 0.9
-    for _ in repricing.revert(batch, actor="test", size=100, at=NOON):
+    for _ in repricing.revert(batch, actor="test", size=100, clock=lambda: NOON):
         pass
     for log in UsageLog.objects.select_related("account"):
         assert log.effective_nano == before[log.id]

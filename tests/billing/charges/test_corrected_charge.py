@@ -46,7 +46,7 @@ def set_price(model: str = "gpt-4o", **rates: int) -> Price:
 
 def reprice() -> UsageAdjustment:
     batch = repricing.start(RepricingChoice(), reason="New list", actor="olga", at=CORRECTED_AT)
-    assert sum(step.change.calls for step in repricing.run(batch, size=100, at=CORRECTED_AT)) == 1
+    assert sum(step.change.calls for step in repricing.run(batch, size=100, clock=lambda: CORRECTED_AT)) == 1
     return UsageAdjustment.objects.get(batch=batch.id)
 
 

@@ -60,7 +60,7 @@ def test_concurrent_repricings_change_each_log_once() -> None:
     def reprice() -> None:
         batch = repricing.start(RepricingChoice(unpriced=True), reason="x", actor="ann", at=NOON)
         with contextlib.suppress(apply_corrections.BatchClosed):  # another thread finished the batch
-            list(repricing.run(batch, size=7, at=NOON))
+            list(repricing.run(batch, size=7, clock=lambda: NOON))
 
     assert run_concurrently([reprice] * 3) == []
     assert set(UsageLog.objects.values_list("effective_nano", "is_priced")) == {(5_000_000, True)}

@@ -75,12 +75,12 @@ def test_a_failed_commit_voids_nothing(service: Api, monkeypatch: pytest.MonkeyP
 
 def reprice() -> None:
     batch = repricing.start(RepricingChoice(unpriced=True), reason="x", actor="ann", at=NOON)
-    list(repricing.run(batch, size=10, at=NOON))
+    list(repricing.run(batch, size=10, clock=lambda: NOON))
 
 
 def revert() -> None:
     batch = CorrectionBatch.objects.get(kind="reprice")
-    list(repricing.revert(batch, actor="ann", size=10, at=NOON))
+    list(repricing.revert(batch, actor="ann", size=10, clock=lambda: NOON))
 
 
 @pytest.mark.parametrize("task", [reprice, revert])

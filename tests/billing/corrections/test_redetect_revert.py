@@ -47,7 +47,7 @@ def test_a_redetect_batch_is_reverted_completely() -> None:
         "backfill_actual_providers",
     )
     assert_ledger_consistent()
-    list(corrections.revert(batch, actor="ann", size=1, at=NOON))
+    list(corrections.revert(batch, actor="ann", size=1, clock=lambda: NOON))
 
     assert (detection_values(), rollups()) == before
     targets = {adjustment.details["to"] for adjustment in UsageAdjustment.objects.filter(kind="revert", delta_nano=0)}
@@ -63,9 +63,9 @@ def test_redetects_are_reverted_last_first() -> None:
     second = redetect()
     assert UsageLog.objects.get().actual_provider_name == "second"
 
-    steps = list(corrections.revert(first, actor="ann", size=10, at=NOON))
+    steps = list(corrections.revert(first, actor="ann", size=10, clock=lambda: NOON))
     assert [step.skipped.total() for step in steps] == [1]
-    list(corrections.revert(second, actor="ann", size=10, at=NOON))
+    list(corrections.revert(second, actor="ann", size=10, clock=lambda: NOON))
     assert UsageLog.objects.get().actual_provider_name == "acme"
     (adjustment,) = UsageAdjustment.objects.filter(kind="redetect", reverted_by=None)
     corrections.revert_adjustment(adjustment, reason="x", actor="ann", at=NOON)
@@ -76,7 +76,7 @@ def test_redetects_are_reverted_last_first() -> None:
 def test_a_provider_that_contradicts_the_corrections_in_force_is_reported() -> None:
     record(AZURE)
     add_rule("acme")
-    list(corrections.revert(redetect(), actor="ann", size=10, at=NOON))
+    list(corrections.revert(redetect(), actor="ann", size=10, clock=lambda: NOON))
     UsageLog.objects.update(actual_provider_name="acme")
 
     assert "actual_provider_name is acme, should be azure" in run("verify_ledger").out

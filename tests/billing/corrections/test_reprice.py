@@ -187,7 +187,7 @@ def test_voided_calls_and_calls_without_a_provider_are_skipped_and_counted() -> 
 def test_a_stopped_run_continues_in_the_same_batch() -> None:
     record_then_price()
     batch = repricing.start(RepricingChoice(unpriced=True), reason="x", actor="ann", at=NOON)
-    steps = repricing.run(batch, size=1, at=NOON)
+    steps = repricing.run(batch, size=1, clock=lambda: NOON)
     next(steps)
     assert_ledger_consistent()
     result = run("reprice", "--batch-size", "1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.test import Client
 
 from billing.corrections import corrections, repricing
 from billing.corrections.repricing import RepricingChoice
@@ -51,7 +52,7 @@ def test_a_stopped_revert_continues_and_a_second_revert_does_nothing() -> None:
     record_then_price()
     before = charges_by_event(), rollups()
     batch = batch_in_output(run("reprice"))
-    steps = repricing.revert(batch, actor="ann", size=1, at=NOON)
+    steps = repricing.revert(batch, actor="ann", size=1, clock=lambda: NOON)
     next(steps)
     assert_ledger_consistent()
     run("reprice", "--revert", str(batch.id))
@@ -67,9 +68,9 @@ def test_a_reverted_unfinished_batch_accepts_no_more_corrections() -> None:
     record_then_price()
     before = charges_by_event()
     batch = repricing.start(RepricingChoice(unpriced=True), reason="x", actor="ann", at=NOON)
-    steps = repricing.run(batch, size=1, at=NOON)
+    steps = repricing.run(batch, size=1, clock=lambda: NOON)
     next(steps)
-    list(repricing.revert(CorrectionBatch.objects.get(), actor="ann", size=10, at=NOON))
+    list(repricing.revert(CorrectionBatch.objects.get(), actor="ann", size=10, clock=lambda: NOON))
 
     with pytest.raises(repricing.BatchClosed):
         list(steps)
@@ -137,3 +138,66 @@ def test_a_revert_cannot_be_reverted() -> None:
         2,
         "A revert cannot be reverted; correct the calls again instead.",
     )
+
+
+def test_a_revert_beside_a_void_stays_open_and_is_completed_after_the_void_is_reverted(admin_client: Client) -> None:
+    record_then_price()
+    before = charges_by_event()
+    batch = batch_in_output(run("reprice"))
+    corrections.void(UsageLog.objects.get(event_id="e0"), reason="x", actor="ann", at=NOON)
+    result = run("reprice", "--revert", str(batch.id))
+    batch.refresh_from_db()
+    first = CorrectionBatch.objects.get(kind="revert")
+
+    assert (result.status, result.lines[-2:]) == (
+        1,
+        [
+            "1 skipped: the call is voided; revert the void first",
+            (
+                f"3 logs examined, 2 reverted: 0.007002 -> 0 USD, 2 unpriced, 1 skipped. Batch {batch.id}."
+                " 1 of them are still open: run the command again when the reason is gone."
+            ),
+        ],
+    )
+    assert (batch.reverted_at, first.logs, first.delta_nano, first.skipped) == (None, 2, -7_002_000, 1)
+    assert first.skips == {"the call is voided; revert the void first": 1}
+    page = admin_client.get(f"/admin/billing/correctionbatch/{batch.pk}/change/").content.decode()
+    assert "The revert left some corrections in force. Revert the batch again when the reason is gone." in page
+    assert "<li>1 skipped: the call is voided; revert the void first</li>" in page
+    assert "by reprice</a>, not completely" in page
+    assert "Yes, revert" in page
+    assert_ledger_consistent()
+
+    assert run("reprice", "--revert", str(batch.id)).status == 1  # nothing has changed
+    corrections.revert_adjustment(UsageAdjustment.objects.get(kind="void"), reason="x", actor="ann", at=NOON)
+    response = admin_client.post(f"/admin/billing/correctionbatch/{batch.pk}/revert/", {"confirm": "on"}, follow=True)
+    page = response.content.decode()
+    batch.refresh_from_db()
+    assert ("Done." in page, "left some corrections" in page, "not completely" in page) == (True, False, False)
+    assert (charges_by_event(), batch.reverted_at is None) == (before, False)
+    reverts = CorrectionBatch.objects.filter(kind="revert").exclude(choice__has_key="adjustment")
+    assert sorted(reverts.values_list("logs", "delta_nano")) == [(0, 0), (1, -7_000_000), (2, -7_002_000)]
+    assert not UsageAdjustment.objects.filter(kind="reprice", reverted_by=None).exists()
+    assert_ledger_consistent()
+
+
+def test_a_revert_is_complete_where_the_rest_can_never_be_reverted() -> None:
+    record_then_price()
+    batch = batch_in_output(run("reprice"))
+    UsageLog.objects.filter(event_id="e0")._raw_delete("default")  # as the archive does
+    result = run("reprice", "--revert", str(batch.id))
+    batch.refresh_from_db()
+    assert (result.status, "1 skipped: its period is archived" in result.lines) == (0, True)
+    assert batch.reverted_at is not None
+
+
+def test_a_stopped_revert_of_several_skips_counts_each_call_once() -> None:
+    record_then_price()
+    batch = batch_in_output(run("reprice"))
+    for event in ("e0", "e6"):
+        corrections.void(UsageLog.objects.get(event_id=event), reason="x", actor="ann", at=NOON)
+    next(iter(repricing.revert(batch, actor="ann", size=1, clock=lambda: NOON)))
+    run("reprice", "--revert", str(batch.id), "--batch-size", "1")
+    revert = CorrectionBatch.objects.get(kind="revert")
+    assert (revert.logs, revert.skipped, revert.finished_at is None) == (1, 2, False)
+    assert_ledger_consistent()

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing", "0019_closed_before_and_charged_until"),
+        ("billing", "0020_progress_of_ledger_checks"),
     ]
 
     operations = [

@@ -1,3 +1,3 @@
 """Plans, meters, limits of a plan, subscriptions and their fees."""
 
-__all__ = ["anchor_changes", "idempotency", "meters", "overrides", "plans", "proration", "subscriptions"]
+__all__ = ["anchor_changes", "fees", "idempotency", "meters", "overrides", "plans", "proration", "subscriptions"]

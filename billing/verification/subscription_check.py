@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef
 
 from billing.models import Account, Plan, Subscription, SubscriptionEvent
-from billing.plans.subscriptions import MONTHS_PER_CYCLE
+from billing.plans.fees import MONTHS_PER_CYCLE
 from billing.verification import scans
 from billing.verification.differences import CheckedPart, CheckedRow, Comparison, compare
 from billing.verification.scans import AccountRange

@@ -24,7 +24,8 @@ class ExactSum(Sum):
         connection: BaseDatabaseWrapper,
         **context: Any,  # noqa: ANN401 - Django's own
     ) -> tuple[str, tuple[Any, ...]]:
-        parts, parameters = [], ()
+        parts: list[str] = []
+        parameters: tuple[Any, ...] = ()
         for operator in ("/", "%%%%"):
             part = self.copy()
             part.template = f"%(function)s(%(distinct)s(%(expressions)s) {operator} {PART})"
@@ -50,7 +51,7 @@ def join_parts(multiples: str, remainders: str) -> str:
 
 
 def to_int(value: Any) -> int | None:  # noqa: ANN401 - what a database returns
-    """Convert the result of a sum."""
+    """Convert the result of a sum to an integer in the unit of its column."""
     if not isinstance(value, str):
         return None if value is None else int(value)
     multiples, remainders = value.split()

@@ -10,7 +10,7 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 
 from billing.errors import Refused
-from billing.recording.metering import TotalTooLarge
+from billing.ledger.rollups import TotalTooLarge
 from lib.strict_json import BadJSON
 
 

@@ -13,6 +13,7 @@ from django.db import transaction
 from billing.errors import Refused
 from billing.events.events import Event
 from billing.events.lines import ImportLine
+from billing.ledger.rollups import TotalTooLarge
 from billing.recording import metering
 from billing.recording.metering import EventSource, Result
 
@@ -97,7 +98,7 @@ def _record(batch: list[ImportLine], at: datetime, *, dry_run: bool) -> list[Res
         with transaction.atomic():
             results = metering.record(events, source=HISTORY_SOURCE, at=at)
             transaction.set_rollback(True)
-    except metering.TotalTooLarge:
+    except TotalTooLarge:
         refused = Refused("max_value", "A total would be too large to count; the whole batch was refused.")
         return [Result(line.name, refused=refused) for line in batch]
     return results

@@ -10,7 +10,6 @@ from django.db import DataError, connection, transaction
 from billing.ledger import rollups, slot_compaction
 from billing.models import Account, PlatformDay, UsageDay, UsageLog, UsageModel
 from billing.models.rollups import MAX_NANO, SLOTS
-from billing.recording import metering
 from lib.exact_sum import ExactSum
 from tests.billing.ledger_rows import record
 
@@ -84,7 +83,7 @@ def test_corrections_take_another_slot(account: Account) -> None:
 def test_an_account_s_own_total_beyond_64_bits_is_refused() -> None:
     record({}, at=NOON)
     UsageDay.objects.update(cost_nano=MAX_NANO)
-    with pytest.raises(metering.TotalTooLarge):
+    with pytest.raises(rollups.TotalTooLarge):
         record({"event_id": "e9"}, at=NOON)
     assert UsageLog.objects.count() == 1
 

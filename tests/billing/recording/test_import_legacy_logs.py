@@ -291,3 +291,22 @@ def test_the_shared_legacy_log_gets_the_expected_providers(shared_data: Path) ->
     }
     assert run("import_legacy_logs", f"sqlite:///{file}").lines[-1].startswith("500 read: 0 imported")
     assert run("verify_ledger").status == 0
+
+
+def test_times_ahead_and_before_2000_are_refused_line_by_line(tmp_path: Path) -> None:
+    times = ("2099-01-01 00:00:00", "1970-01-01 00:00:00", "2025-12-01 00:00:00")
+    result = run("import_legacy_logs", legacy_table(tmp_path, *({"timestamp": time} for time in times)))
+
+    sentence = "occurred_at: The time must not be before the year 2000 or more than 5 minutes ahead."
+    assert (result.status, result.lines[:3]) == (
+        1,
+        [f"legacy:1: {sentence}", f"legacy:2: {sentence}", "2 refused: out_of_range occurred_at"],
+    )
+    assert UsageLog.objects.get().event_id == "legacy:3"
+
+
+def test_a_model_that_grows_in_lower_case_is_refused_alone(tmp_path: Path) -> None:
+    result = run("import_legacy_logs", legacy_table(tmp_path, {"model_used": "\u0130" * 200}, {}))
+
+    assert (result.status, result.lines[0]) == (1, "legacy:1: model: At most 200 characters, also in lower case.")
+    assert UsageLog.objects.get().event_id == "legacy:2"

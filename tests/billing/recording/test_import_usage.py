@@ -223,3 +223,19 @@ def test_the_azure_traces_are_imported_in_full(shared_data: Path) -> None:
     assert UsageLog.objects.filter(actual_provider_name="azure", is_priced=False).count() == 28_185
     assert sums == {"tokens_input__sum": 40_421_844, "tokens_output__sum": 4_334_561}
     assert run("verify_ledger").status == 0
+
+
+@pytest.mark.frozen_at("2026-11-22T12:00")
+def test_times_ahead_and_before_2000_are_refused_line_by_line(tmp_path: Path) -> None:
+    times = ("2099-01-01T00:00:00Z", "2026-11-22T12:05:00.000001Z", "2026-11-22T12:05:00Z", "1970-01-01T00:00:00Z")
+    call = {"account": "a", "provider": "openai"}
+    path = write(tmp_path, *({**call, "occurred_at": time} for time in (*times, "2000-01-01T00:00:00Z")))
+    result = run("import_usage", path)
+
+    sentence = "occurred_at: The time must not be before the year 2000 or more than 5 minutes ahead."
+    assert (result.status, result.lines[:4], result.lines[-1]) == (
+        1,
+        [f"{line}: {sentence}" for line in (1, 2, 4)] + ["3 refused: out_of_range occurred_at"],
+        "5 read: 2 imported (2 unpriced), 0 already stored, 3 refused.",
+    )
+    assert set(UsageLog.objects.values_list("event_id", flat=True)) == {"old.jsonl:3", "old.jsonl:5"}

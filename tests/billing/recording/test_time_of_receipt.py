@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from billing.events import events
 from billing.ledger import ledger, rollups
 from billing.models import Account, ClosedPeriod, Statement, UsageLog
 from billing.plans import anchor_changes
-from billing.recording import bulk_import, metering
+from billing.recording import metering
 from billing.statements import statements
 from lib import retry
 from tests.billing.ledger_rows import assert_ledger_consistent, run
@@ -91,14 +93,14 @@ def test_an_import_that_runs_across_the_close_puts_nothing_into_the_closed_perio
         assert statements.close_due(CLOSES_AT) == 1
         clock.shift(timedelta(minutes=1))
 
-    pages = bulk_import.islice
+    read_lines: Any = islice
 
     def close_before_second_batch(*arguments: Any) -> Any:
         if UsageLog.objects.exists() and not ClosedPeriod.objects.exists():
             close()
-        return pages(*arguments)
+        return read_lines(*arguments)
 
-    monkeypatch.setattr(bulk_import, "islice", close_before_second_batch)
+    monkeypatch.setattr("billing.recording.bulk_import.islice", close_before_second_batch)
     result = run("import_usage", str(file), "--set", "provider=openai", "--account", "a")
 
     assert (result.status, result.lines[-1]) == (
@@ -198,7 +200,7 @@ def test_a_repeated_transaction_reads_the_accounts_again(
     def between_attempts(_seconds: float) -> object:
         return Account.objects.update(billed_from=NOVEMBER)
 
-    monkeypatch.setattr(retry.time, "sleep", between_attempts)
+    monkeypatch.setattr(time, "sleep", between_attempts)
     assert record(call("e1"), at=now) == ["accepted"]
     assert placements() == [("e1", OCTOBER, None, now + retry.MAX_TRANSACTION)]  # history
 
@@ -232,7 +234,7 @@ def test_no_event_lands_in_a_period_that_was_closed(
 ) -> None:
     """Transactions that last from 0 to 100 minutes, with a run of the closing job after each attempt."""
     rng, committed = random.Random(seed), 0
-    monkeypatch.setattr(retry.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
     insert = ledger.insert
 
     def insert_slowly(*arguments: Any) -> Any:

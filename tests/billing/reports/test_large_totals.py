@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 
 import pytest
+from django.db.models import Q
 from django.test import Client
 
 from billing.accounts import accounts
@@ -61,7 +62,7 @@ def test_reports() -> None:
 @pytest.mark.parametrize("path", ["/admin/", "/admin/?csv=days", "/admin/?csv=providers", "/admin/health-card/"])
 def test_the_operators_dashboard(admin_client: Client, path: str) -> None:
     response = admin_client.get(path)
-    content = b"".join(response) if response.streaming else response.content  # type: ignore[attr-defined]
+    content = b"".join(response) if response.streaming else response.content
     assert response.status_code == 200
     if "health" not in path:
         assert b"27,000,000,000" in content or b"27000000000" in content
@@ -85,9 +86,9 @@ def test_provider_health_and_metrics(service: Api) -> None:
 
 
 def test_the_checks_of_the_ledger() -> None:
-    stored = rollup_check._stored(rollups.PLATFORM_DAYS, rollup_check.Q())
+    stored = rollup_check._stored(rollups.PLATFORM_DAYS, Q())
     assert [counts[3] for counts in stored.values()] == [TOTAL_NANO]
-    assert archived.totals(rollups.PLATFORM_DAYS, rollup_check.Q()) == {}
+    assert archived.totals(rollups.PLATFORM_DAYS, Q()) == {}
 
 
 def test_a_decision_reads_an_account_beyond_64_bits(service: Api) -> None:

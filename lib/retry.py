@@ -6,11 +6,13 @@ import random
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TypeVar
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
+Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 MAX_ATTEMPTS = 8
@@ -45,6 +47,20 @@ def on_deadlock(work: Callable[[], Result]) -> Result:
                 raise
         time.sleep(random.uniform(0.5, 1.0) * 0.01 * 2**attempt)  # noqa: S311 - only spreads retries
     raise AssertionError("unreachable")
+
+
+def atomic(work: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Decorator: one transaction, repeated after a deadlock or serialization failure, also one at the COMMIT.
+
+    Within another transaction `work` is a part of that one, which repeats it. `work` must be safe to repeat: it reads again
+    what it changes, and takes no iterator that the first attempt would use up.
+    """
+
+    @wraps(work)
+    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        return on_deadlock(lambda: transaction.atomic(work)(*args, **kwargs))
+
+    return run
 
 
 def _is_repeatable(error: OperationalError) -> bool:

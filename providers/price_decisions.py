@@ -14,8 +14,8 @@ from auditlog.diff import model_instance_diff
 from auditlog.models import LogEntry
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
-from django.db import transaction
 
+from lib import retry
 from providers import price_book, price_edits, price_sync, rulebook
 from providers.models import Price, PriceProposal, Provider
 from providers.price_book import PriceBook
@@ -31,7 +31,7 @@ class DecisionResult(NamedTuple):
     stale: Sequence[PriceProposal]
 
 
-@transaction.atomic
+@retry.atomic
 def accept(ids: Collection[int], *, actor: User, at: datetime) -> DecisionResult:
     """Creates a price from each open proposal; a proposal whose base price has changed is left as it is."""
     selected = _lock(ids, STATE.OPEN)
@@ -49,7 +49,7 @@ def accept(ids: Collection[int], *, actor: User, at: datetime) -> DecisionResult
     return DecisionResult(valid, _remaining(selected, valid))
 
 
-@transaction.atomic
+@retry.atomic
 def reject(ids: Collection[int], *, actor: User, at: datetime) -> DecisionResult:
     """Rejects the open proposals; the same statement is not proposed again."""
     selected = _lock(ids, STATE.OPEN)
@@ -57,7 +57,7 @@ def reject(ids: Collection[int], *, actor: User, at: datetime) -> DecisionResult
     return DecisionResult(selected, [])
 
 
-@transaction.atomic
+@retry.atomic
 def reopen(ids: Collection[int], *, actor: User, at: datetime) -> DecisionResult:
     """Reopens rejected proposals unless a newer open one is about the same model and date."""
     selected = _lock(ids, STATE.REJECTED)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
 
-from django.db import transaction
 from django.db.models import Max
 
+from lib import retry
 from providers import price_book
 from providers.costing import Rate
 from providers.models import Price, PriceRate, Provider
@@ -17,8 +17,8 @@ BATCH_SIZE = 500  # rows per SQL statement
 _RevisionKey = tuple[int, str, date]  # revisions are numbered within provider, pattern and day
 
 
-@transaction.atomic
-def add_revision(*, price: Price, rates: Iterable[PriceRate]) -> Price:
+@retry.atomic
+def add_revision(*, price: Price, rates: Sequence[PriceRate]) -> Price:
     """Stores the price with its rates as a new row: the highest revision of its provider, pattern and day."""
     latest = _latest_revisions([price.provider_id])
     price.pk = None
@@ -30,8 +30,8 @@ def add_revision(*, price: Price, rates: Iterable[PriceRate]) -> Price:
     return price
 
 
-@transaction.atomic
-def add_revisions(drafts: Sequence[tuple[Price, Iterable[Rate]]]) -> None:
+@retry.atomic
+def add_revisions(drafts: Sequence[tuple[Price, Sequence[Rate]]]) -> None:
     """Stores many prices in a few SQL statements; of two with the same key, the later one gets the higher revision.
 
     Bulk inserts leave no audit entries: the caller must write them.

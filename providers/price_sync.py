@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from uuid import UUID
@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 
-from lib import ids
+from lib import ids, retry
 from providers import price_book, price_diff
 from providers.models import PriceProposal, Provider
 from providers.offer_checks import OfferChecker
@@ -73,9 +73,9 @@ class _SyncRun:
         return self.new_from or self.today - MAX_EVENT_AGE
 
 
-@transaction.atomic
+@retry.atomic
 def run(
-    statements: Iterable[Offer | Omission], *, source: str, at: datetime, new_from: date | None, dry_run: bool = False
+    statements: Sequence[Offer | Omission], *, source: str, at: datetime, new_from: date | None, dry_run: bool = False
 ) -> SyncCounts:
     """Updates the open proposals of one source. `new_from` is the first day of new prices without a date.
 

@@ -9,15 +9,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from django.db import transaction
-
+from lib import retry
 from providers import rulebook
 from providers.models import DetectionRule, Provider
 
 DATA = Path(__file__).resolve().parent / "data"
 
 
-@transaction.atomic
+@retry.atomic
 def load() -> tuple[int, int]:
     """Adds the providers and rules whose slug has no row yet. Returns how many of each were added."""
     providers = [Provider(shipped=True, **row) for row in _missing("providers.json", Provider)]

@@ -12,9 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from django.db import transaction
-
-from lib import money
+from lib import money, retry
 from providers import price_book
 from providers.models import Price, PriceRate, Provider
 
@@ -22,7 +20,7 @@ DATA = Path(__file__).resolve().parent / "data" / "prices.json"
 MILLION = 1_000_000
 
 
-@transaction.atomic
+@retry.atomic
 def load() -> int:
     """Adds the prices whose provider, pattern and day have no revision yet. Returns how many were added."""
     new = list(_missing(json.loads(DATA.read_text(encoding="utf-8"))))

@@ -14,6 +14,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Q
 
 from billing.models import Account, ApiKey
+from lib import retry
 
 LAST_USED_INTERVAL = timedelta(minutes=1)
 
@@ -61,6 +62,7 @@ def selected_account(active: Sequence[Account], session: Mapping[str, Any]) -> A
     return next((account for account in active if account.pk == session.get(SESSION_ACCOUNT_KEY)), active[0])
 
 
+@retry.atomic
 def create_key(
     *,
     name: str,
@@ -99,12 +101,12 @@ def record_key_use(key: ApiKey, *, at: datetime) -> None:
     """Update the key's `last_used_at`, at most once a minute."""
     if key.last_used_at is None or key.last_used_at <= at - LAST_USED_INTERVAL:
         stale = Q(last_used_at=None) | Q(last_used_at__lte=at - LAST_USED_INTERVAL)
-        ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=at)
+        retry.on_deadlock(lambda: ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=at))
 
 
 def revoke(key: ApiKey, *, at: datetime) -> None:
     """Revoke the key. Idempotent: the first `revoked_at` is kept."""
-    ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=at)
+    retry.on_deadlock(lambda: ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=at))
 
 
 def _hash(secret: str) -> str:

@@ -12,7 +12,7 @@ from django.db import connection
 from billing.errors import Refused
 from billing.models import Account
 from billing.models.accounts import parse_schedule
-from lib import ids, periods, postgres
+from lib import ids, periods, postgres, retry
 from lib.periods import Schedule
 
 
@@ -112,7 +112,7 @@ def ensure(external_ids: Iterable[str], *, at: datetime) -> dict[str, AccountRow
     """The accounts by external id, created where missing; safe under concurrency."""
     distinct_ids = sorted(set(external_ids))
     unsaved = [build(external_id=external_id, at=at) for external_id in distinct_ids]
-    Account.objects.bulk_create(unsaved, ignore_conflicts=True)
+    retry.on_deadlock(lambda: Account.objects.bulk_create(unsaved, ignore_conflicts=True))
     return find_rows(distinct_ids)
 
 
@@ -122,6 +122,7 @@ def ensure_account(external_id: str, *, at: datetime) -> Account:
     return find([external_id])[external_id]
 
 
+@retry.atomic
 def create(*, external_id: str, at: datetime, name: str, timezone: str, anchor_day: int) -> tuple[Account, bool]:
     """Get or create the account; return it and whether it was created.
 

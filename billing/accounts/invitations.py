@@ -11,19 +11,20 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.core.mail import EmailMessage
-from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.template.loader import render_to_string
 
 from billing.accounts import accounts
 from billing.errors import Refused
 from billing.models import Account, Invitation, Membership
+from lib import retry
 
 MAX_OPEN_INVITATIONS = 50  # per account
 MAX_EMAIL_LENGTH = 150  # of the column
 RESEND_INTERVAL = timedelta(minutes=1)  # between two e-mails to one address
 
 
+@retry.atomic
 def invite(account: Account, *, email: str, role: str, by: str, at: datetime) -> tuple[Invitation, str]:
     """Store an invitation; return it with its token, which can't be read again later. Replaces an earlier invitation.
 
@@ -32,23 +33,22 @@ def invite(account: Account, *, email: str, role: str, by: str, at: datetime) ->
     email, token = email.strip().lower(), secrets.token_urlsafe(32)
     if len(email) > MAX_EMAIL_LENGTH:  # in lower case, some letters become two
         raise Refused("max_length", f"Enter an address of at most {MAX_EMAIL_LENGTH} characters.", "email")
-    with transaction.atomic():
-        accounts.lock(account.pk)
-        _check_invitable(account, email, at)
-        invitation, _ = Invitation.objects.update_or_create(
-            account=account,
-            email=email,
-            defaults={
-                "role": role,
-                "token_hash": _hash(token),
-                "invited_by": by,
-                "sent_at": at,
-                "expires_at": at + timedelta(days=settings.INVITATION_DAYS),
-                "revoked_at": None,
-                "accepted_at": None,
-                "accepted_by": None,
-            },
-        )
+    accounts.lock(account.pk)
+    _check_invitable(account, email, at)
+    invitation, _ = Invitation.objects.update_or_create(
+        account=account,
+        email=email,
+        defaults={
+            "role": role,
+            "token_hash": _hash(token),
+            "invited_by": by,
+            "sent_at": at,
+            "expires_at": at + timedelta(days=settings.INVITATION_DAYS),
+            "revoked_at": None,
+            "accepted_at": None,
+            "accepted_by": None,
+        },
+    )
     return invitation, token
 
 
@@ -76,14 +76,14 @@ def send(invitation: Invitation, link: str) -> bool:
     return True
 
 
+@retry.atomic
 def revoke(invitation: Invitation, *, at: datetime) -> bool:
     """Revoke the invitation; return False if it was not open."""
-    with transaction.atomic():
-        stored = Invitation.objects.select_for_update().get(pk=invitation.pk)
-        if stored.state(at) != "open":
-            return False
-        stored.revoked_at = at
-        stored.save(update_fields=["revoked_at"])
+    stored = Invitation.objects.select_for_update().get(pk=invitation.pk)
+    if stored.state(at) != "open":
+        return False
+    stored.revoked_at = at
+    stored.save(update_fields=["revoked_at"])
     return True
 
 
@@ -97,32 +97,30 @@ def find_by_hash(token_hash: str) -> Invitation | None:
     return Invitation.objects.select_related("account").filter(token_hash=token_hash).first()
 
 
+@retry.atomic
 def accept(invitation: Invitation, *, user: User, at: datetime) -> Membership:
     """Make the user a member of the account. Raises Refused and changes nothing if the invitation is not open."""
-    with transaction.atomic():
-        stored = Invitation.objects.select_for_update().get(pk=invitation.pk)
-        if stored.token_hash != invitation.token_hash or stored.state(at) != "open":
-            raise Refused("invitation_ended", "This invitation is no longer open. Ask for a new one.")
-        if not Account.objects.filter(pk=stored.account_id, active=True).exists():
-            raise Refused("account_inactive", "This account is not active.")
-        if not is_for(stored, user):
-            raise Refused("another_address", "This invitation was sent to a different e-mail address.")
-        stored.accepted_at, stored.accepted_by = at, user
-        stored.save(update_fields=["accepted_at", "accepted_by"])
-        membership, _ = Membership.objects.get_or_create(
-            account=stored.account, user=user, defaults={"role": stored.role}
-        )
+    stored = Invitation.objects.select_for_update().get(pk=invitation.pk)
+    if stored.token_hash != invitation.token_hash or stored.state(at) != "open":
+        raise Refused("invitation_ended", "This invitation is no longer open. Ask for a new one.")
+    if not Account.objects.filter(pk=stored.account_id, active=True).exists():
+        raise Refused("account_inactive", "This account is not active.")
+    if not is_for(stored, user):
+        raise Refused("another_address", "This invitation was sent to a different e-mail address.")
+    stored.accepted_at, stored.accepted_by = at, user
+    stored.save(update_fields=["accepted_at", "accepted_by"])
+    membership, _ = Membership.objects.get_or_create(account=stored.account, user=user, defaults={"role": stored.role})
     return membership
 
 
+@retry.atomic
 def join(invitation: Invitation, *, password: str, at: datetime) -> User:
     """Create a user for the invited address and accept. Raises Refused and creates nobody if that is not possible."""
-    with transaction.atomic():
-        Invitation.objects.select_for_update().get(pk=invitation.pk)  # submitting twice creates one user
-        if users_with_email(invitation.email).exists():
-            raise Refused("user_exists", "A user with this address already exists. Log in to accept the invitation.")
-        user = User.objects.create_user(invitation.email, invitation.email, password)
-        accept(invitation, user=user, at=at)
+    Invitation.objects.select_for_update().get(pk=invitation.pk)  # submitting twice creates one user
+    if users_with_email(invitation.email).exists():
+        raise Refused("user_exists", "A user with this address already exists. Log in to accept the invitation.")
+    user = User.objects.create_user(invitation.email, invitation.email, password)
+    accept(invitation, user=user, at=at)
     return user
 
 

@@ -22,7 +22,9 @@ from billing.dashboards import account_page
 from billing.events import events
 from billing.limits.limit_status import limit_rows
 from billing.models import Account, LimitOverride, Membership
-from billing.plans import anchor_changes, overrides, plans
+from billing.plans import anchor_changes, overrides, plans, subscriptions
+from lib import money
+from lib.form_admin import FormAdmin
 
 
 class AccountForm(forms.ModelForm):  # type: ignore[type-arg]  # cannot be subscripted at run time
@@ -53,7 +55,7 @@ class OverrideInline(LimitInline):
 
 
 @admin.register(Account)
-class AccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class AccountAdmin(FormAdmin):
     empty_state = "No accounts yet. Add an account for each customer you bill."
     form = AccountForm
     list_display = ("external_id", "name", "timezone", "anchor_day", "billed_from", "active", "usage")
@@ -102,8 +104,21 @@ class AccountAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             obj.save(update_fields=other_fields)
             plans.bump_config_version(obj)
         if schedule_fields:
-            first_day = anchor_changes.change(obj, anchor_day=obj.anchor_day, timezone=obj.timezone, at=timezone.now())
-            messages.info(request, f"Usage periods follow the new anchor and time zone from {first_day} on.")
+            self._change_schedule(request, obj)
+
+    def _change_schedule(self, request: HttpRequest, account: Account) -> None:
+        """Changes anchor and time zone, and tells the operator what the subscription's moved end costs."""
+        before, at, actor = subscriptions.for_account(account), timezone.now(), request.user.get_username()
+        first_day = anchor_changes.change(
+            account, anchor_day=account.anchor_day, timezone=account.timezone, at=at, actor=actor
+        )
+        messages.info(request, f"Usage periods follow the new anchor and time zone from {first_day} on.")
+        after = subscriptions.for_account(account)
+        if before and after and before.period_end != after.period_end:
+            fee = money.format_usd(after.fee_nano)
+            messages.info(
+                request, f"The subscription's cycle now ends on {after.period_end}. Fee for the difference: {fee}."
+            )
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:  # noqa: ANN401
         """A changed account limit applies from the next decision on."""

@@ -23,6 +23,7 @@ from billing.models.alerts import PROJECTED
 from billing.plans import plans
 from billing.plans.meters import DAILY_SUFFIX
 from lib import changelist, outbound
+from lib.form_admin import FormAdmin
 
 State = Delivery.State
 BADGES = {State.PENDING: "warning", State.DELIVERED: "ok", State.FAILED: "critical"}
@@ -218,7 +219,7 @@ class WebhookForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Webhook)
-class WebhookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class WebhookAdmin(FormAdmin):
     """A webhook's secret is shown once, on creation. To replace a lost secret, add another webhook and deactivate this one."""
 
     empty_state = "No webhooks yet. Add one to send alerts to your own system."

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from billing.accounts import access
 from billing.models import ApiKey
+from lib.form_admin import FormAdmin
 
 
 class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -23,7 +24,7 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ApiKeyAdmin(FormAdmin):
     empty_state = "No API keys yet. Add a key to let a program call the API."
     form = KeyForm
     list_display = ("name", "token_start", "reach", "scope_words", "created_at", "last_used_at", "state")

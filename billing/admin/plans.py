@@ -8,7 +8,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -20,6 +19,7 @@ from billing.plans import plans
 from billing.plans.meters import DAILY_SUFFIX, MONTHLY_COST
 from lib import money
 from lib.changelist import ReadOnlyAdmin
+from lib.form_admin import FormAdmin
 from providers.admin.prices import LinesField
 
 CYCLES = ("monthly", "yearly")
@@ -64,7 +64,7 @@ class PlanLimitInline(LimitInline):
 
 
 @admin.register(Plan)
-class PlanAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class PlanAdmin(FormAdmin):
     form = PlanForm
     inlines = (PlanLimitInline,)
     list_display = ("name", "slug", "version", "state", "price_monthly", "price_yearly", "budget", "other_limits")
@@ -173,7 +173,7 @@ class MeterForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(Meter)
-class MeterAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class MeterAdmin(FormAdmin):
     form = MeterForm
     list_display = ("label", "slug", "unit", "counts", "position")
     actions = None
@@ -185,7 +185,6 @@ class MeterAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def has_delete_permission(self, request: HttpRequest, obj: Meter | None = None) -> bool:
         return False
 
-    @transaction.atomic
     def save_model(self, request: HttpRequest, obj: Meter, form: Any, change: bool) -> None:  # noqa: ANN401
         if change:
             obj.save(update_fields=form.changed_data)

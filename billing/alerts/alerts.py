@@ -92,7 +92,7 @@ def for_account(account: Account | None) -> QuerySet[UsageAlert]:
 
 def mark_read(alerts: QuerySet[UsageAlert], at: datetime) -> int:
     """Marks unread alerts as read. Returns their number."""
-    return alerts.filter(read_at=None).update(read_at=at)
+    return retry.on_deadlock(lambda: alerts.filter(read_at=None).update(read_at=at))
 
 
 def _due_account_ids(sweep_id: UUID, version: int) -> set[int]:

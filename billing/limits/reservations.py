@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Model
 
 from billing.accounts import accounts
@@ -131,12 +131,12 @@ def state_at(reservation: UsageReservation, at: datetime) -> str:
     return State.EXPIRED if expired else State(reservation.state)
 
 
+@retry.atomic
 def release(reservation: UsageReservation, at: datetime) -> UsageReservation:
     """Release a live reservation; one that is settled, released or expired stays as it is."""
     rows = UsageReservation.objects.filter(account_id=reservation.account_id, pk=reservation.pk)
-    with transaction.atomic():
-        rows.filter(state=State.HELD, expires_at__gt=at).update(state=State.RELEASED, decided_at=at)
-        reservation.refresh_from_db(fields=["state", "decided_at", "over"])
+    rows.filter(state=State.HELD, expires_at__gt=at).update(state=State.RELEASED, decided_at=at)
+    reservation.refresh_from_db(fields=["state", "decided_at", "over"])
     return reservation
 
 

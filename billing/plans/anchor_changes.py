@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 
 from billing.models import Account
 from billing.plans import plans, subscriptions
-from lib import periods
+from lib import periods, retry
 from lib.periods import Schedule
 
 # Calls being recorded right now still use the old schedule, so a boundary within the next hour counts as past.
@@ -23,7 +23,14 @@ def change(account: Account, *, anchor_day: int, timezone: str, at: datetime, ac
 
     Returns the start date of the new schedule's first period; of the open period where nothing changes.
     """
-    with subscriptions.locked_account(account.pk) as locked:
+    _change(account.pk, anchor_day, timezone, at, actor)
+    account.refresh_from_db()
+    return effective_date(account, at)
+
+
+@retry.atomic
+def _change(account_id: int, anchor_day: int, timezone: str, at: datetime, actor: str) -> None:
+    with subscriptions.locked_account(account_id) as locked:
         subscriptions.advance(locked, at)
         schedule = periods.change_schedule(locked.schedule, anchor_day, timezone, at + LEAD_TIME)
         locked.anchor_day, locked.timezone = anchor_day, timezone
@@ -32,8 +39,6 @@ def change(account: Account, *, anchor_day: int, timezone: str, at: datetime, ac
         locked.save(update_fields=["anchor_day", "timezone", "earlier_schedules", "next_close_at"])
         subscriptions.follow_schedule(locked, actor=actor, at=at)
         plans.bump_config_version(locked)
-    account.refresh_from_db()
-    return effective_date(account, at)
 
 
 def effective_date(account: Account, at: datetime) -> date:

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
-
 from billing.accounts import accounts
 from billing.errors import Refused
 from billing.models import Account, IdempotencyKey
@@ -30,12 +28,12 @@ def run_once(account: Account, key: str | None, request: str, work: Callable[[],
     `request` is the request in canonical form. Raises Refused where the key was used for a different request.
     """
     try:
-        return retry.on_deadlock(lambda: _run_once(account, key, request, work, at))
+        return _run_once(account, key, request, work, at)
     finally:
         current_subscription.invalidate(account)  # a rollback may have undone what is cached
 
 
-@transaction.atomic
+@retry.atomic
 def _run_once(account: Account, key: str | None, request: str, work: Callable[[], Answer], at: datetime) -> Answer:
     accounts.lock(account.pk)
     if key is None:

@@ -6,13 +6,12 @@ version for all plans and one for each account (`config_version`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import F, Max
 
 from billing.accounts.accounts import AccountRow
@@ -21,7 +20,7 @@ from billing.models import Meter as MeterRow
 from billing.models import Plan as PlanRow
 from billing.plans import current_subscription
 from billing.plans.meters import Limit, Meter
-from lib import periods
+from lib import periods, retry
 from providers.versioned_cache import VersionedCache
 
 MAX_CACHED_ACCOUNTS = 10_000
@@ -142,8 +141,8 @@ def bump_config_version(account: Account) -> None:
     Account.objects.filter(pk=account.pk).update(config_version=F("config_version") + 1)
 
 
-@transaction.atomic
-def supersede(*, plan: PlanRow, limits: Iterable[PlanLimit], at: datetime) -> PlanRow:
+@retry.atomic
+def supersede(*, plan: PlanRow, limits: Sequence[PlanLimit], at: datetime) -> PlanRow:
     """Store the plan with its limits as the next version of its slug. Subscribers of an older version keep that version."""
     newest = PlanRow.objects.filter(slug=plan.slug).aggregate(latest=Max("version"))["latest"]
     plan.pk, plan.shipped, plan.created_at, plan.version = None, False, at, (newest or 0) + 1

@@ -11,16 +11,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from django.db import transaction
-
 from billing.models import Meter, Plan, PlanLimit
 from billing.plans import plans
-from lib import money
+from lib import money, retry
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "plans.json"
 
 
-@transaction.atomic
+@retry.atomic
 def load(*, at: datetime) -> tuple[int, int]:
     """Add the meters and plans whose slug has no row. Returns the number of meters and of plans added."""
     shipped: dict[str, list[dict[str, Any]]] = json.loads(DATA.read_text(encoding="utf-8"))

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
-from functools import partial
 from typing import NamedTuple
 
 from django.conf import settings
@@ -40,6 +39,7 @@ def history(account: Account) -> QuerySet[SubscriptionEvent]:
     return events.order_by("-id")
 
 
+@retry.atomic
 def subscribe(account: Account, *, plan: str, cycle: str, actor: str, at: datetime) -> tuple[Subscription, bool]:
     """Subscribe the account to the newest version of `plan`. Returns the subscription, and whether it is a new one.
 
@@ -66,6 +66,7 @@ def subscribe(account: Account, *, plan: str, cycle: str, actor: str, at: dateti
         return subscription, False
 
 
+@retry.atomic
 def cancel(account: Account, *, actor: str, at: datetime, immediately: bool = False, reason: str = "") -> Subscription:
     """Cancel the subscription at the end of its cycle, or immediately. Nothing is refunded; the default plan follows.
 
@@ -82,6 +83,7 @@ def cancel(account: Account, *, actor: str, at: datetime, immediately: bool = Fa
         return subscription
 
 
+@retry.atomic
 def resume(account: Account, *, actor: str, at: datetime) -> Subscription:
     """Withdraw a planned cancellation or change. Raises Refused where there is no subscription."""
     with locked_account(account.pk) as account:
@@ -109,6 +111,7 @@ def follow_schedule(account: Account, *, actor: str, at: datetime) -> None:
     _record(subscription, account, EventKind.RESCHEDULED, at, EventContext(actor, at), lines)
 
 
+@retry.atomic
 def mark_past_due(account: Account, at: datetime) -> None:
     """Mark an active subscription as past due; it is suspended when the grace period is over."""
     with locked_account(account.pk) as account:
@@ -119,6 +122,7 @@ def mark_past_due(account: Account, at: datetime) -> None:
             _record(subscription, account, EventKind.PAST_DUE, at, EventContext("", at))
 
 
+@retry.atomic
 def reinstate(account: Account, *, actor: str, at: datetime) -> None:
     """Reactivate a past-due or suspended subscription, in a new cycle where the old cycle has ended."""
     with locked_account(account.pk) as account:
@@ -145,7 +149,7 @@ def renew_due(at: datetime, problems: list[str] | None = None) -> int:
     count, after = 0, 0
     while rows := list(subscriptions.filter(pk__gt=after)[:BATCH_SIZE]):
         for account_id, name in rows:
-            renew = partial(retry.on_deadlock, partial(_renew_account, account_id, at))
+            renew = partial(_renew_account, account_id, at)
             count += bool(isolation.attempt(renew, name=name, problems=[] if problems is None else problems))
         after = rows[-1][0]
     return count
@@ -171,7 +175,7 @@ class EventContext(NamedTuple):
 
 @contextmanager
 def locked_account(account_id: int) -> Iterator[Account]:
-    """One transaction that holds the account's lock. Every change of a subscription needs it."""
+    """A transaction that holds the account's lock. Every change of a subscription needs it; retry.atomic repeats it."""
     with transaction.atomic():
         account = accounts.lock(account_id)
         try:
@@ -180,6 +184,7 @@ def locked_account(account_id: int) -> Iterator[Account]:
             current_subscription.invalidate(account)
 
 
+@retry.atomic
 def _renew_account(account_id: int, at: datetime) -> bool:
     with locked_account(account_id) as account:
         advance(account, at)

@@ -82,6 +82,7 @@ def _mark_past_due(account_id: int, at: datetime) -> bool:
         return owes
 
 
+@retry.atomic
 def mark_paid(statement: Statement, *, actor: str, note: str, at: datetime) -> bool:
     """Mark a statement as paid and reactivate a subscription suspended for it. Return False if it was not open."""
     with subscriptions.locked_account(statement.account_id) as account:

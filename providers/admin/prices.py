@@ -19,6 +19,7 @@ from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from lib import csv_stream, money
+from lib.form_admin import FormAdmin
 from providers import costing, price_edits, price_history
 from providers.models import Price, PriceRate
 
@@ -122,7 +123,7 @@ CSV_COLUMNS = (
 
 
 @admin.register(Price)
-class PriceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class PriceAdmin(FormAdmin):
     form = PriceForm
     inlines = [RateInline]
     list_display = ["pattern", "provider", "category", "since", "usd_rates"]

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path
 
+from lib.form_admin import FormAdmin
 from providers import price_book, rulebook
 from providers.admin.prices import LinesField
 from providers.detection import CATEGORIES, HOST, PATH, Call, label_key
@@ -94,7 +95,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
         return cleaned
 
 
-class _RulebookAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class _RulebookAdmin(FormAdmin):
     """Base of the rulebook's admins: a change applies from each worker's next request on."""
 
     def get_readonly_fields(self, _request: HttpRequest, obj: Model | None = None) -> list[str]:

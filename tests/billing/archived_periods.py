@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import time_machine
 
-from billing.archive import archive_job
+from billing.archive import archive_file, archive_job
 from billing.models import Account, Archive
 from billing.recording.metering import Result
 from billing.statements import statements
@@ -26,6 +27,11 @@ OCTOBER_CALLS: tuple[dict[str, Any], ...] = (
     {"provider": "exa", "metadata": {"b": [1, {"c": "ü"}], "a": None}, "event_id": "=1+1"},
     {"account": "b", "user_agent": "curl", "error_message": "a lone\rreturn"},
 )
+
+
+def account_folder(folder: Path, account: str = "a") -> Path:
+    """Where the archives of an account are."""
+    return folder / archive_file.folder_for(Account.objects.get(external_id=account).pk)
 
 
 def record_october() -> list[Result]:

@@ -67,7 +67,7 @@ def test_a_database_that_is_away_and_a_deliberate_stop_are_raised(error: Excepti
 
 def test_a_summary_names_ten_problems_and_counts_the_rest() -> None:
     assert isolation.finish("3 done", []) == "3 done"
-    with pytest.raises(ProblemFound, match="^3 done; 2 failed: a: x; b: y$"):
+    with pytest.raises(ProblemFound, match=r"^3 done; 2 failed: a: x; b: y$"):
         isolation.finish("3 done", ["a: x", "b: y"])
     with pytest.raises(ProblemFound) as raised:
         isolation.finish("3 done", [f"a{number}: x" for number in range(13)])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from billing.models import Account, Archive, ArchivedEvent, Statement, UsageLog, UsageModel
+from billing.models import Account, Archive, ArchivedEvent, Installation, Statement, UsageLog, UsageModel
 from billing.statements import statements
 from tests.billing import archived_periods
 from tests.billing.archived_periods import DUE_AT, HOUR, IN_OCTOBER, NOVEMBER, OCTOBER, OCTOBER_CALLS
@@ -54,8 +54,7 @@ def test_the_file_has_every_column_except_personal_ones(folder: Path) -> None:
     stored = {log.event_id: log for log in UsageLog.objects.filter(usage_period=OCTOBER)}
     archived_periods.export_and_delete()
 
-    account = Account.objects.get(external_id="a")
-    path = folder / f"account-{account.pk}" / "2026-10-01.csv.gz"
+    path = archived_periods.account_folder(folder) / "2026-10-01.csv.gz"
     with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["event_id"] for row in rows] == ["e0", "e1", "e2", "=1+1"]
@@ -75,14 +74,16 @@ def test_a_manifest_and_checksums_are_written_next_to_the_file(folder: Path) -> 
     archived_periods.export_and_delete()
 
     archive = Archive.objects.get(account__external_id="a")
-    account_folder = folder / f"account-{archive.account_id}"
+    account_folder = archived_periods.account_folder(folder)
+    assert account_folder == folder / str(Installation.objects.get().key) / f"account-{archive.account_id}"
     assert sorted(path.name for path in account_folder.iterdir()) == [
         "2026-10-01.csv.gz",
         "2026-10-01.json",
         "2026-10-01.sha256",
     ]
     manifest = json.loads((account_folder / "2026-10-01.json").read_text())
-    assert (manifest["format"], manifest["account"], manifest["period"], manifest["logs"]) == (1, "a", "2026-10", 4)
+    assert (manifest["format"], manifest["account"], manifest["period"], manifest["logs"]) == (2, "a", "2026-10", 4)
+    assert (manifest["installation"], manifest["archive"]) == (str(Installation.objects.get().key), str(archive.pk))
     assert (manifest["sha256"], manifest["size"]) == (
         archive.sha256,
         (account_folder / "2026-10-01.csv.gz").stat().st_size,
@@ -170,15 +171,14 @@ def test_the_hour_starts_when_the_file_is_written_and_not_when_the_run_starts() 
     assert archived_periods.run_job(late + HOUR) == "5 logs of closed periods deleted"
 
 
-def test_logs_of_open_periods_and_unbilled_history_are_kept() -> None:
+def test_logs_of_open_periods_are_kept() -> None:
     account = Account.objects.filter(external_id="a")
     record({"event_id": "now"}, at=IN_OCTOBER)
-    record({"event_id": "history", "occurred_at": "2026-02-03T04:05:06Z"}, at=IN_OCTOBER)
     archived_periods.export_and_delete()
-    assert (event_ids(), account.get().has_archive) == (["history", "now"], False)
+    assert (event_ids(), account.get().has_archive) == (["now"], False)
     archived_periods.close_periods()
     archived_periods.export_and_delete()
-    assert event_ids() == ["history"]
+    assert event_ids() == []
     assert_ledger_consistent()
 
 
@@ -217,6 +217,7 @@ def test_each_account_has_its_own_folder_whatever_its_name(folder: Path) -> None
     record({"account": ".."}, {"account": "A" * 128}, {"account": "a\\b"}, at=IN_OCTOBER)
     archived_periods.close_periods()
     archived_periods.export_and_delete()
-    assert sorted(path.name for path in folder.iterdir()) == sorted(
+    (installation,) = folder.iterdir()
+    assert sorted(path.name for path in installation.iterdir()) == sorted(
         f"account-{pk}" for pk in Account.objects.values_list("pk", flat=True)
     )

@@ -98,6 +98,6 @@ def test_explain_charge_names_the_archive_file(folder: Path) -> None:
     archived_periods.record_october()
     archived_periods.export_and_delete()
     result = run("explain_charge", "a", "e0")
-    path = folder / f"account-{get_account().pk}" / "2026-10-01.csv.gz"
+    path = archived_periods.account_folder(folder) / "2026-10-01.csv.gz"
     assert (result.status, result.err) == (2, f"This call is archived and no longer in the log: see {path}.")
     assert run("explain_charge", "a", "never").err == "Log 'a never' does not exist."

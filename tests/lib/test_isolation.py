@@ -37,7 +37,10 @@ def test_the_result_of_a_part_is_returned() -> None:
         (DataError("bigint out of range\nDETAIL: row"), "DataError: bigint out of range"),
         (OverflowError(), "OverflowError"),
         (OperationalError("integer overflow"), "OperationalError: integer overflow"),
-        (OperationalError(1205, "Lock wait timeout exceeded"), "OperationalError: (1205, 'Lock wait timeout exceeded')"),
+        (
+            OperationalError(1205, "Lock wait timeout exceeded"),
+            "OperationalError: (1205, 'Lock wait timeout exceeded')",
+        ),
         (ValueError("x" * 500), f"ValueError: {'x' * 108}"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -159,7 +159,7 @@ def _redetect(process: Process) -> None:
 def _revert_batch(process: Process) -> None:
     batches = CorrectionBatch.objects.filter(kind__in=["reprice", "redetect"], reverted_at=None)
     if batch := batches.order_by("-created_at").first():
-        for _ in corrections.revert(batch, actor=process.name, size=50, at=timezone.now()):
+        for _ in corrections.revert(batch, actor=process.name, size=50, clock=timezone.now):
             pass
 
 
@@ -196,10 +196,15 @@ def work(process: Process) -> None:
 
 def check(process: Process) -> None:
     """Verify the ledger while everything else goes on."""
-    for part in verify.check_all():
-        for difference in part.differences:
-            process.journal.write("difference", str(difference))
+    for difference in differences():
+        process.journal.write("difference", difference)
     process.journal.write("verified", 1)
+
+
+def differences() -> Iterator[str]:
+    """What all ledger checks find."""
+    for parts in verify.check_all(verify.Run(timezone.now())):
+        yield from (str(difference) for part in parts for difference in part.differences)
 
 
 ACTORS: dict[str, Actor] = {

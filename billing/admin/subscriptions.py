@@ -203,7 +203,8 @@ def _resume(account: Account, actor: str, _values: dict[str, Any]) -> str:
 
 
 FIRST_FEE_SENTENCE = (
-    "The first fee covers the days left in the current usage period, including today, rounded to the cent."
+    "The first fee covers the days left in the current usage period, including today, rounded to the cent. "
+    "Days that are already paid are credited."
 )
 ACTIONS = {
     "change-plan": ConfirmedAction(
@@ -226,7 +227,10 @@ ACTIONS = {
     ),
     "end-now": ConfirmedAction(
         "End subscription now",
-        ("The account moves to the default plan immediately. Nothing is refunded, and fees charged so far stay due.",),
+        (
+            "The account moves to the default plan immediately. Nothing is refunded, and fees charged so far stay due.",
+            "If the account subscribes again, days that are already paid are credited.",
+        ),
         ReasonForm,
         _end_now,
     ),

@@ -42,8 +42,9 @@ class EmptyBody(msgspec.Struct, forbid_unknown_fields=True):
 class SubscribeView(APIView):
     """Subscribes an account to a plan or changes its plan. Upgrades take effect immediately, downgrades when the cycle ends.
 
-    Fees are prorated by day and rounded half-even to cents. Subscribing to the current plan revokes a pending
-    cancellation or change. With an `Idempotency-Key`, repeating the request returns the first response and does nothing.
+    Fees are prorated by day and rounded half-even to cents; days that are already paid are credited. Subscribing to the
+    current plan revokes a pending cancellation or change. With an `Idempotency-Key`, repeating the request returns the first
+    response and does nothing.
     """
 
     required_scope = "manage"

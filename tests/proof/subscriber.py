@@ -1,4 +1,6 @@
-"""A process that subscribes acct_42 to a plan, or closes periods and renews (`python -m tests.proof.subscriber PLAN|close`).
+"""A process that subscribes acct_42 to a plan, or closes periods and renews: `python -m tests.proof.subscriber TASK`.
+
+TASK is PLAN, PLAN:yearly or close.
 
 Prints "ready", waits for a line, does its task and prints the result.
 """
@@ -29,7 +31,8 @@ def main(task: str) -> None:
     else:
         account = accounts.get("acct_42")
         assert account
-        result = str(subscriptions.subscribe(account, plan=task, cycle="monthly", actor=task, at=AT)[1])
+        plan, _, cycle = task.partition(":")
+        result = str(subscriptions.subscribe(account, plan=plan, cycle=cycle or "monthly", actor=task, at=AT)[1])
     close_old_connections()
     sys.stdout.write(f"{result}\n")
 

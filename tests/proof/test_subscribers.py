@@ -58,6 +58,17 @@ def test_an_account_is_subscribed_once_by_concurrent_requests(account: Account) 
     assert account.config_version == 2
 
 
+def test_a_year_that_two_processes_subscribe_to_is_charged_once(account: Account) -> None:
+    """Also after an immediate cancellation, when its days are paid already."""
+    year = 273_320_000_000  # 344 of 365 days of 290 USD
+    assert sorted(run_together("basic:yearly", "basic:yearly")) == ["False", "True"]
+    subscriptions.cancel(account, actor="", at=AT, immediately=True)
+    assert sorted(run_together("basic:yearly", "basic:yearly")) == ["False", "True"]
+
+    fees = list(SubscriptionEvent.objects.order_by("id").values_list("kind", "fee_nano"))
+    assert fees == [("subscribed", year), ("cancelled", 0), ("subscribed", 0)]
+
+
 def test_concurrent_requests_for_two_plans_make_a_subscription_and_a_change(account: Account) -> None:
     assert sorted(run_together("basic", "pro")) == ["False", "True"]
 

@@ -21,7 +21,7 @@ from billing.events import events
 from billing.limits import limits
 from billing.models import Account, Statement, Subscription, SubscriptionEvent
 from billing.plans import idempotency, plans, subscriptions
-from billing.plans.plans import Plan
+from billing.plans.plans import Catalog, Plan
 from billing.statements import segments
 from billing.statements.segments import Segment
 from lib import money, periods
@@ -142,8 +142,9 @@ class StatementsView(APIView):
     )
     def get(self, request: Request, external_id: str) -> Response:
         account = get_account(request, external_id)
-        newest = Statement.objects.filter(account=account).select_related("account").order_by("-period")
-        return Response({"results": [_statement_as_json(statement) for statement in newest[:MAX_RESULTS]]})
+        newest = Statement.objects.filter(account=account).select_related("account").order_by("-period")[:MAX_RESULTS]
+        catalog = plans.current()
+        return Response({"results": [_statement_as_json(statement, catalog) for statement in newest]})
 
 
 def get_account(request: Request, external_id: str) -> Account:
@@ -249,8 +250,8 @@ def _event_as_json(event: SubscriptionEvent) -> dict[str, Any]:
     }
 
 
-def _statement_as_json(statement: Statement) -> dict[str, Any]:
-    plan = plans.current().plans.get(statement.plan_id or 0)
+def _statement_as_json(statement: Statement, catalog: Catalog) -> dict[str, Any]:
+    plan = catalog.plans.get(statement.plan_id or 0)
     return {
         "id": statement.id,
         "period": f"{statement.period:%Y-%m}",
@@ -267,7 +268,7 @@ def _statement_as_json(statement: Statement) -> dict[str, Any]:
         "tokens": statement.tokens_total,
         "included_usd": money.exact_usd_or_none(statement.allowance_nano),
         "rules": statement.rules,
-        "segments": [_segment_as_json(segment) for segment in segments.for_statement(statement)],
+        "segments": [_segment_as_json(segment, catalog) for segment in segments.for_statement(statement)],
         "lines": [
             {"kind": line["kind"], "text": line["text"], "period": line["period"], **_amounts_as_json(line)}
             for line in statement.lines
@@ -283,8 +284,8 @@ def _statement_as_json(statement: Statement) -> dict[str, Any]:
     }
 
 
-def _segment_as_json(segment: Segment) -> dict[str, Any]:
-    plan = plans.current().plans.get(segment.plan or 0)
+def _segment_as_json(segment: Segment, catalog: Catalog) -> dict[str, Any]:
+    plan = catalog.plans.get(segment.plan or 0)
     return {
         "plan": plans_api.plan_as_json(plan) if plan else None,
         "starts_at": segment.starts_at,

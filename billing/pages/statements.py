@@ -21,7 +21,7 @@ MAX_STATEMENTS = 500  # 40 years of months; same as the API
 @member_required
 def statement_list(request: MemberRequest) -> HttpResponse:
     newest = Statement.objects.filter(account_id=request.account.pk).select_related("plan").order_by("-period")
-    rows = [statement_page.as_context(statement) for statement in newest[:MAX_STATEMENTS]]
+    rows = [statement_page.row_context(statement) for statement in newest[:MAX_STATEMENTS]]
     return render(request, "usage/statements.html", {"statements": rows, "section": "statements"})
 
 

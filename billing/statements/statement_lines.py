@@ -16,6 +16,7 @@ from django.db.models import Count, Q, Sum
 from billing.accounts.usage_periods import Period
 from billing.models import Account, Statement, SubscriptionEvent, UsageAdjustment
 from billing.plans import plans
+from billing.plans.plans import Catalog
 from billing.statements import cumulative_use, segments
 from billing.statements.segments import Segment
 from lib import money
@@ -40,23 +41,25 @@ def fee_lines(account: Account, period: Period) -> list[StatementLine]:
 
 def overage_lines(period: Period, parts: Sequence[Segment]) -> list[StatementLine]:
     """One line for each segment that owes something; in a period with several segments it says which."""
+    catalog = plans.current()
     return [
-        StatementLine("overage", _overage_text(part, several=len(parts) > 1), period.name, part.overage_nano)
+        StatementLine("overage", _overage_text(part, catalog, several=len(parts) > 1), period.name, part.overage_nano)
         for part in parts
         if part.overage_nano
     ]
 
 
-def _overage_text(part: Segment, *, several: bool) -> str:
+def _overage_text(part: Segment, catalog: Catalog, *, several: bool) -> str:
     used, included = money.format_usd(part.used_nano), money.format_usd(part.used_nano - part.overage_nano)
     if not several:
         return f"Usage of {used}, of which the plan includes {included}"
     start, end = (f"{moment:%Y-%m-%d %H:%M}" for moment in (part.starts_at, part.ends_at))
-    return f"{plan_name(part.plan)}, {start} to {end} UTC: usage of {used}, of which the plan includes {included}"
+    name = plan_name(part.plan, catalog)
+    return f"{name}, {start} to {end} UTC: usage of {used}, of which the plan includes {included}"
 
 
-def plan_name(plan_id: int | None) -> str:
-    return plans.current().plans[plan_id].name if plan_id else "No plan"
+def plan_name(plan_id: int | None, catalog: Catalog) -> str:
+    return catalog.plans[plan_id].name if plan_id else "No plan"
 
 
 def correction_lines(account: Account, period: Period) -> list[StatementLine]:

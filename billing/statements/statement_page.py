@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from billing.models import Statement
+from billing.plans import plans
 from billing.statements import segments, statement_lines
 from billing.statements.segments import Segment
 from lib import money, periods
@@ -17,13 +18,17 @@ CSV_COLUMNS = ("account", "period", "part", "for", "about", "calls", "tokens", "
 
 def as_context(statement: Statement) -> dict[str, Any]:
     """The context of templates/admin/billing/statement/body.html."""
+    return {**row_context(statement), "segments": _segment_rows(statement)}
+
+
+def row_context(statement: Statement) -> dict[str, Any]:
+    """The context of a statement in a list; needs no query."""
     return {
         "original": statement,
         "badge": BADGES[StatementState(statement.state)],
         "due_nano": statement.total_cents * money.CENT,
         "usage_cents": sum(line["cents"] for line in statement.usage),
         "last_day": statement.period_end - periods.DAY,
-        "segments": _segment_rows(statement),
     }
 
 
@@ -32,7 +37,8 @@ def _segment_rows(statement: Statement) -> list[tuple[str, Segment]]:
     parts = segments.for_statement(statement) if statement.segments else []
     if len(parts) < 2 or all(part.allowance_nano is None for part in parts):
         return []
-    return [(statement_lines.plan_name(part.plan), part) for part in parts]
+    catalog = plans.current()
+    return [(statement_lines.plan_name(part.plan, catalog), part) for part in parts]
 
 
 def csv_rows(statement: Statement) -> Iterator[tuple[object, ...]]:

@@ -131,7 +131,7 @@ PAGE_QUERIES = {
     "/usage/logs/{log}/": SHELL_QUERIES + 3,  # log, adjustments, catalog versions
     "/usage/alerts/": SHELL_QUERIES + 2,
     "/usage/statements/": SHELL_QUERIES + 1,
-    "/usage/statements/{statement}/": SHELL_QUERIES + 1,
+    "/usage/statements/{statement}/": SHELL_QUERIES + 2,
     "/usage/plan/": SHELL_QUERIES + 4,  # version of the plans, subscription, limit usage, history
 }
 

@@ -15,6 +15,8 @@ from uuid import UUID
 import django
 from django.apps.registry import Apps
 
+from lib import ids
+
 EARLY_MIGRATION = "0002_actual_provider_name"
 ACCOUNT_COUNT = 120
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -33,13 +35,15 @@ def fill(apps: Apps, count: int) -> None:
     """Creates `count` logs of 120 accounts: every ninth failed, every eleventh late, every thirteenth voided."""
     accounts = apps.get_model("billing", "Account")
     rows = [
-        accounts(external_id=f"a{n}", external_key=UUID(int=n), billed_from=date(2026, 1, 1), created_at=START)
+        accounts(
+            external_id=f"a{n}", external_key=ids.lookup_key(f"a{n}"), billed_from=date(2026, 1, 1), created_at=START
+        )
         for n in range(1, ACCOUNT_COUNT + 1)
     ]
     accounts.objects.bulk_create(rows)
-    ids = list(accounts.objects.order_by("pk").values_list("pk", flat=True))
+    account_ids = list(accounts.objects.order_by("pk").values_list("pk", flat=True))
     log_model, adjustment = apps.get_model("billing", "UsageLog"), apps.get_model("billing", "UsageAdjustment")
-    logs = [_log(log_model, n, ids[n % ACCOUNT_COUNT]) for n in range(1, count + 1)]
+    logs = [_log(log_model, n, account_ids[n % ACCOUNT_COUNT]) for n in range(1, count + 1)]
     log_model.objects.bulk_create(logs, batch_size=500)
     adjustment.objects.bulk_create(_void(adjustment, log) for log in logs if log.voided_at)
 
@@ -47,12 +51,13 @@ def fill(apps: Apps, count: int) -> None:
 def _log(model: Any, n: int, account_id: int) -> Any:
     declared, name, endpoint, _ = SAMPLE_CALLS[n % len(SAMPLE_CALLS)]
     at = START + timedelta(hours=8 * n % 5000)
+    cost_nano = n * 1000 if n % 5 else 0
     received = at + timedelta(days=90 if n % 11 == 0 else 0)
     return model(
         id=UUID(f"01990000-0000-7000-8000-{n:012x}"),
         account_id=account_id,
         event_id=f"e{n}",
-        event_key=UUID(int=n),
+        event_key=ids.lookup_key(f"e{n}"),
         digest=UUID(int=n),
         provider=declared,
         category="text",
@@ -61,8 +66,9 @@ def _log(model: Any, n: int, account_id: int) -> Any:
         tokens_input=n,
         tokens_output=2,
         tokens_total=n + 2,
-        cost_total=n * 1000,
-        effective_nano=n * 1000,
+        cost_other=cost_nano,
+        cost_total=cost_nano,
+        effective_nano=cost_nano if n % 13 else 0,
         cost_source="caller" if n % 5 else "unpriced",
         is_priced=bool(n % 5),
         is_billable=bool(n % 9),
@@ -80,7 +86,13 @@ def _log(model: Any, n: int, account_id: int) -> Any:
 def _void(model: Any, log: Any) -> Any:
     period = log.usage_period
     return model(
-        account_id=log.account_id, log_id=log.id, kind="void", period=period, corrects_period=period, created_at=START
+        account_id=log.account_id,
+        log_id=log.id,
+        kind="void",
+        delta_nano=-log.cost_total,
+        period=period,
+        corrects_period=period,
+        created_at=log.voided_at,
     )
 
 

@@ -32,9 +32,10 @@ class Command(BaseCommand):
             for parts in verify.check_all(run, only=[only] if only else ()):
                 for part in parts:
                     shown += self._show(part, MAX_SHOWN - shown)
-                    progress.add(part.rows, part.check)
                 if only is None:
                     run.save(timezone.now())
+                names = dict.fromkeys((parts[0].check, parts[-1].check))
+                progress.add(sum(part.rows for part in parts), " to ".join(names))
                 if progress.stopped:
                     hint = "" if only else " Run it again with --resume to continue."
                     commands.finish(self, f"Stopped: {run.total}.{hint}", failed=True)

@@ -243,7 +243,7 @@ def test_each_part_is_checked_before_its_logs_are_deleted(
     assert archived_periods.run_job(DUE_AT + HOUR).startswith("1 logs of closed periods deleted; 1 failed: a 2026-10: ")
     assert archived_periods.archive_states()["a"] == MESSAGES[damage]
     assert sorted(UsageLog.objects.values_list("event_id", flat=True)) == ["=1+1", "e2", "later"]
-    assert_ledger_consistent()
+    assert_ledger_consistent(without=("archives",))
 
 
 def test_logs_that_differ_from_the_file_are_not_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,7 +259,7 @@ def test_logs_that_differ_from_the_file_are_not_deleted(monkeypatch: pytest.Monk
         Archive.objects.get(account__external_id="a").deleted,
         Archive.objects.get(account__external_id="b").deleted,
     ) == (2, 1)
-    assert_ledger_consistent()
+    assert_ledger_consistent(without=("api_usage_logs",))
 
 
 def test_metadata_longer_than_the_default_limit_of_a_csv_reader_is_archived() -> None:

@@ -213,7 +213,7 @@ def test_a_reverted_void_restores_the_repriced_charge(service: Api) -> None:
 
 def test_a_redetected_provider_shows_both_names_and_keeps_the_charge(service: Api) -> None:
     record_call()
-    UsageLog.objects.update(actual_provider_name="azure")
+    UsageLog.objects.update(actual_provider_name="azure", checksum=None)
     run("rebuild_rollups")
     assert run("backfill_actual_providers", "--redetect").status == 0
     row = log_row(service)
@@ -231,7 +231,7 @@ def test_a_redetected_provider_shows_both_names_and_keeps_the_charge(service: Ap
 
 def test_the_price_keeps_its_provider_when_the_logs_provider_differs(service: Api) -> None:
     log = record_call()
-    UsageLog.objects.update(actual_provider_name="azure", detection_rule="x")
+    UsageLog.objects.update(actual_provider_name="azure", detection_rule="x", checksum=None)
     run("rebuild_rollups")
     explanation = log_row(service)["explanation"]
 

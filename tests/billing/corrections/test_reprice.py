@@ -14,7 +14,7 @@ import pytest
 from billing.corrections import apply_corrections, corrections, repricing
 from billing.corrections.repricing import CostChange, RepricingChoice
 from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageDay, UsageLog, UsageModel
-from tests.billing.ledger_rows import NOON, assert_ledger_consistent, record, rollups, run, set_price
+from tests.billing.ledger_rows import NOON, assert_ledger_consistent, clear_detection, record, rollups, run, set_price
 from tests.billing.repricing_calls import MIXED_CALLS, NEW_MODEL, batch_in_output, charges_by_event, record_then_price
 from tests.conftest import Api
 
@@ -174,8 +174,7 @@ def test_options_select_the_logs(options: tuple[str, ...], changed: list[str]) -
 def test_voided_calls_and_calls_without_a_provider_are_skipped_and_counted() -> None:
     record_then_price()
     corrections.void(UsageLog.objects.get(event_id="e0"), reason="x", actor="ann", at=NOON)
-    UsageLog.objects.filter(event_id="e6").update(actual_provider_name=None, confidence="")
-    run("rebuild_rollups")
+    clear_detection(event_id="e6")
     result = run("reprice")
 
     assert result.lines[-1].startswith("5 logs examined, 1 re-priced: 0 -> 0.000002 USD, 2 unpriced, 2 skipped.")

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db import transaction
-
 from billing.accounts import accounts
 from billing.models import Account, EndedOverride, LimitOverride
 from billing.plans import plans
+from lib import retry
 
 TERMS = ("meter_id", "per", "amount", "hard", "expires_on")  # what an override allows, and until when
 
 
-@transaction.atomic
+@retry.atomic
 def change(
     account: Account, *, saved: Sequence[LimitOverride] = (), deleted: Sequence[LimitOverride] = (), at: datetime
 ) -> None:
@@ -27,7 +26,7 @@ def change(
     for override in deleted:
         if override.pk in stored:
             _end(stored[override.pk], at)
-        override.delete()
+    LimitOverride.objects.filter(pk__in=[override.pk for override in deleted]).delete()
     for override in saved:
         _save(override, stored.get(override.pk), at)
     plans.bump_config_version(account)

@@ -10,10 +10,10 @@ from uuid import UUID
 
 from django.db.models import Count, Sum
 
+from billing.ledger import rollups
 from billing.models import Account, ArchivedEvent, ClosedPeriod, CorrectionBatch, UsageAdjustment, UsageLog
 from billing.verification import scans
 from billing.verification.differences import CheckedPart, CheckedRow, Pairs, compare
-from billing.verification.log_check import counting_instant
 from lib import periods
 from lib.periods import Schedule
 
@@ -102,7 +102,7 @@ def _log_pairs(row: UsageAdjustment, known: _References) -> Iterator[tuple[str, 
     log, archived = known.logs.get(row.log_id), known.archived.get(row.log_id)
     if log is not None:
         yield "corrects_period", (row.corrects_period, log.usage_period)
-        yield "counts_at", (row.counts_at, row.counts_at and counting_instant(log))
+        yield "counts_at", (row.counts_at, row.counts_at and rollups.counting_time(log))
     elif archived is not None:
         yield "corrects_period", (row.corrects_period, archived)
     else:

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, QuerySet
 
 from billing.charges import rating
-from billing.ledger import log_search, row_checksum
+from billing.ledger import log_search, rollups, row_checksum
 from billing.models import Account, CostSource, UsageAdjustment, UsageLog
 from billing.verification import scans
 from billing.verification.differences import CheckedPart, CheckedRow, Pairs, compare
@@ -171,7 +171,7 @@ def _day_rows(page: LogPage) -> Iterator[CheckedRow]:
 
 def _day_pairs(log: Any, schedule: Schedule) -> Pairs:  # noqa: ANN401 - a StoredLog
     """A log counts at `counts_at`, or where late, when it was received, or when it occurred."""
-    day = periods.local_day(schedule, counting_instant(log))
+    day = periods.local_day(schedule, rollups.counting_time(log))
     pairs: dict[str, tuple[object, object]] = {
         "usage_day": (log.usage_day, day),
         "usage_period": (log.usage_period, periods.period_start(schedule, log.usage_day)),
@@ -180,8 +180,3 @@ def _day_pairs(log: Any, schedule: Schedule) -> Pairs:  # noqa: ANN401 - a Store
         occurred = periods.period_start(schedule, periods.local_day(schedule, log.timestamp))
         pairs["late_for"] = (log.late_for, occurred if occurred < log.usage_period else None)
     return pairs
-
-
-def counting_instant(log: Any) -> Any:  # noqa: ANN401 - any form of a log that has the columns
-    """The instant (UTC) that decides the day and period of a log."""
-    return log.counts_at or (log.timestamp if log.late_for is None else log.received_at)

@@ -31,13 +31,22 @@ from billing.events import events  # noqa: E402 - needs the setup
 from billing.limits import reservations  # noqa: E402 - needs the setup
 from billing.limits.decisions import Refusal  # noqa: E402 - needs the setup
 from billing.limits.operations import Operation  # noqa: E402 - needs the setup
-from billing.models import Account, CorrectionBatch, Statement, UsageAdjustment, UsageLog  # noqa: E402 - needs the setup
-from billing.plans import anchor_changes, subscriptions  # noqa: E402 - needs the setup
+from billing.models import (  # noqa: E402 - needs the setup
+    Account,
+    CorrectionBatch,
+    LimitOverride,
+    Meter,
+    Statement,
+    UsageAdjustment,
+    UsageLog,
+)
+from billing.plans import anchor_changes, overrides, subscriptions  # noqa: E402 - needs the setup
 from billing.recording import metering  # noqa: E402 - needs the setup
 from billing.recording.metering import EventSource  # noqa: E402 - needs the setup
 from billing.statements import statements  # noqa: E402 - needs the setup
 from billing.verification import verify  # noqa: E402 - needs the setup
 from lib import jobs  # noqa: E402 - needs the setup
+from lib.money import NANO  # noqa: E402 - needs the setup
 from providers import rulebook  # noqa: E402 - needs the setup
 from providers.models import DetectionRule, Provider  # noqa: E402 - needs the setup
 from tests.billing.ledger_rows import set_price  # noqa: E402 - needs the setup
@@ -170,7 +179,7 @@ def _rebuild(_process: Process) -> None:
 def subscribe(process: Process) -> None:
     """Change subscriptions, anchor days and time zones, and pay statements."""
     rng, account, at = process.rng, process.account(), timezone.now()
-    choice = rng.randrange(10)
+    choice = rng.randrange(12)
     if choice < 4:
         cycle = rng.choice(("monthly", "monthly", "yearly"))
         subscriptions.subscribe(account, plan=rng.choice(world.PLANS), cycle=cycle, actor="chaos", at=at)
@@ -180,8 +189,21 @@ def subscribe(process: Process) -> None:
         subscriptions.resume(account, actor="chaos", at=at)
     elif choice == 7:
         anchor_changes.change(account, anchor_day=rng.randrange(1, 32), timezone=rng.choice(world.ZONES), at=at)
+    elif choice < 10:
+        _override(process, account)
     elif statement := Statement.objects.filter(account=account, state=Statement.State.OPEN).first():
         statements.mark_paid(statement, actor="chaos", note="", at=at)
+
+
+def _override(process: Process, account: Account) -> None:
+    """Set, edit or delete the account's own monthly cost limit."""
+    rng, stored = process.rng, LimitOverride.objects.filter(account=account, meter__slug="monthly_cost").first()
+    if stored and rng.random() < 0.4:
+        overrides.change(account, deleted=[stored], at=timezone.now())
+        return
+    override = stored or LimitOverride(account=account, meter=Meter.objects.get(slug="monthly_cost"), reason="chaos")
+    override.amount, override.hard = rng.randrange(1, 9) * NANO, rng.random() < 0.3
+    overrides.change(account, saved=[override], at=timezone.now())
 
 
 def work(process: Process) -> None:

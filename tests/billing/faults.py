@@ -7,8 +7,9 @@ from typing import Any
 
 from django.db import connection
 
-# Queries that update the rollups for live calls and for corrections; provider health does not count corrections.
-ROLLUP_QUERIES, CORRECTION_QUERIES = (1, 1) if connection.vendor == "postgresql" else (4, 3)
+# Queries that update the rollups for live calls and for corrections; provider health does not count corrections, which have
+# a savepoint.
+ROLLUP_QUERIES, CORRECTION_QUERIES = (1, 3) if connection.vendor == "postgresql" else (4, 5)
 Execute = Callable[..., Any]
 
 

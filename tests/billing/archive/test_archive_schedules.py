@@ -48,10 +48,10 @@ def test_every_closed_period_is_archived_completely(seed: int, settings: Any, tm
 
 
 def test_a_call_dated_after_the_end_of_its_day_is_archived_with_its_period(settings: Any, tmp_path: Path) -> None:
-    """A change of time zone can do this to an imported future call; a late change of the zone's rules, to any call."""
+    """A late change of the zone's rules can do this to any call; here, a change of zone dated before the call."""
     settings.KEEP_LOGS_DAYS, settings.ARCHIVE_DIR = 1, str(tmp_path)
     at = datetime(2026, 11, 30, 9, 30, tzinfo=UTC)
-    record({"event_id": "ahead", "occurred_at": "2026-11-30T23:30:00Z"}, at=at)
+    record({"event_id": "ahead", "occurred_at": "2026-11-30T23:30:00Z"}, at=at + timedelta(hours=14))
     anchor_changes.change(Account.objects.get(), anchor_day=1, timezone="Pacific/Auckland", at=at)
     _close_periods(at + timedelta(days=5))
 

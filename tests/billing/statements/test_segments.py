@@ -18,9 +18,11 @@ from billing.models import (
     Plan,
     PlanLimit,
     Statement,
+    SubscriptionEvent,
     UsageLog,
 )
 from billing.plans import plans, subscriptions
+from billing.statements import statements
 from lib.money import NANO
 from tests.billing import override_forms
 from tests.billing.closed_october import amounts, close, october, record_call
@@ -323,3 +325,22 @@ def test_use_with_a_stored_instant_counts_then(account: Account, bound: Api, clo
     close(clock)
 
     assert amounts(october()) == [("team", 0, 5, 2), ("wide", 5, 5, 50)]
+
+
+def test_a_subscription_that_ends_when_it_is_paid_changes_no_closed_period(team: Account, clock: Clock) -> None:
+    """It was to end with November, but was suspended then: its plan stays in force until the payment."""
+    close(clock)
+    subscriptions.cancel(team, actor="", at=utc("2026-11-10"))
+    for when in ("2026-11-18T01:00", "2026-11-25T01:00"):
+        statements.mark_past_due(utc(when))
+        subscriptions.renew_due(utc(when))
+    record_call(team, "2026-12-05", "7", "e1")
+    close(clock, "2027-01-04T01:00")
+    for unpaid in Statement.objects.filter(state="open"):
+        statements.mark_paid(unpaid, actor="", note="", at=utc("2027-01-10"))
+
+    assert amounts(Statement.objects.get(period="2026-12-01")) == [("team", 0, 7, 2)]
+    last = SubscriptionEvent.objects.order_by("id").last()
+    assert last
+    assert (last.kind, last.effective_at) == ("cancelled", utc("2027-01-10"))
+    assert_ledger_consistent()

@@ -126,8 +126,12 @@ def _release_early(before: datetime | None, problems: list[str]) -> None:
 @transaction.atomic
 def _release(archive: Archive) -> None:
     """Remove the claim and its file, unless another process has begun to delete the logs."""
-    if Archive.objects.filter(pk=archive.pk, finished_at=None, deleted=0).delete()[0]:
-        archive_file.remove(archive_file.archive_path(archive), archive)
+    account = accounts.lock(archive.account_id)
+    if not Archive.objects.filter(pk=archive.pk, finished_at=None, deleted=0).delete()[0]:
+        return
+    if not Archive.objects.filter(account=account).exists():
+        Account.objects.filter(pk=account.pk).update(has_archive=False)
+    archive_file.remove(archive_file.archive_path(archive), archive)
 
 
 def _write_file(archive: Archive, clock: Clock) -> int:

@@ -232,7 +232,7 @@ REQUEST_LOG = env.boolean("REQUEST_LOG", default=True)
 KEEP_REQUESTS_DAYS = env.integer("KEEP_REQUESTS_DAYS", 30)  # 0 means for ever, also in the next three settings
 KEEP_MINUTES_DAYS = env.integer("KEEP_MINUTES_DAYS", 90)  # counts by minute, of requests and providers
 KEEP_ADDRESSES_DAYS = env.integer("KEEP_ADDRESSES_DAYS", 90)  # client addresses and user agents in the usage log
-KEEP_LOGS_DAYS = env.integer("KEEP_LOGS_DAYS", 0)  # usage logs after the statement; then they are archived
+KEEP_LOGS_DAYS = env.integer("KEEP_LOGS_DAYS", 0)  # usage logs after their period's end; then archived
 ARCHIVE_DIR = env.text("ARCHIVE_DIR", str(VAR_DIR / "archive"))
 MAX_BODY_BYTES = 5 * 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES

@@ -48,8 +48,8 @@ class StateFilter(admin.SimpleListFilter):
 @admin.register(Archive)
 class ArchiveAdmin(changelist.ReadOnlyAdmin):
     empty_state = (
-        "No archives yet. Set KEEP_LOGS_DAYS to move usage logs of closed periods into files that many days after their "
-        "statement; see docs/operations.md."
+        "No archives yet. Set KEEP_LOGS_DAYS to move usage logs into files that many days after their period was closed; "
+        "see docs/operations.md."
     )
     list_display = ("name", "account", "status", "error", "logs_in_file", "shown_size")
     list_filter = (StateFilter, AccountFilter)

@@ -127,8 +127,12 @@ def _release_early(before: datetime | None, problems: list[str]) -> None:
 @transaction.atomic
 def _release(archive: Archive) -> None:
     """Remove the claim and its file, unless another process has begun to delete the logs."""
-    if Archive.objects.filter(pk=archive.pk, finished_at=None, deleted=0).delete()[0]:
-        archive_file.remove(archive_file.archive_path(archive), archive)
+    account = accounts.lock(archive.account_id)
+    if not Archive.objects.filter(pk=archive.pk, finished_at=None, deleted=0).delete()[0]:
+        return
+    if not Archive.objects.filter(account=account).exists():
+        Account.objects.filter(pk=account.pk).update(has_archive=False)
+    archive_file.remove(archive_file.archive_path(archive), archive)
 
 
 def _write_file(archive: Archive, clock: Clock) -> int:
@@ -166,7 +170,7 @@ def _pages(archive: Archive, period: Period) -> Iterator[list[UsageLog]]:
     happened before the period in which they count.
     """
     logs = UsageLog.objects.filter(account_id=archive.account_id, usage_period=archive.period)
-    return ordered_logs.iter_pages(logs.filter(timestamp__lt=period.ends_at + ZONE_CHANGE_MARGIN), LOGS_PER_PART)
+    return ordered_logs.iter_pages(logs, until=period.ends_at + ZONE_CHANGE_MARGIN, size=LOGS_PER_PART)
 
 
 def _require_detected(logs: Sequence[UsageLog]) -> None:
@@ -207,7 +211,8 @@ def _delete_part(archive: Archive, part: FilePart, columns: Sequence[str]) -> in
     if not current.update(offset=part.next_offset, deleted=F("deleted") + len(part.ids)):
         return 0  # another process deleted this part
     stored = UsageLog.objects.filter(account_id=archive.account_id, usage_period=archive.period, id__in=part.ids)
-    logs = list(stored.order_by("timestamp", "id"))
+    by_id = {log.id: log for log in stored.order_by()}
+    logs = [by_id[id_] for id_ in part.ids if id_ in by_id]
     if archive_file.format_logs(logs, columns) != part.text:
         raise NotArchivable(f"The logs from {part.ids[0]} on differ from the file.")
     ArchivedEvent.objects.bulk_create([_archived_event(log) for log in logs])

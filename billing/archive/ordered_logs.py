@@ -1,45 +1,56 @@
 """Reads the logs of a period by (timestamp, id), in pages, from the index of the account's logs by time.
 
-An `ORDER BY timestamp, id` sorts all remaining rows for each page on MariaDB, as the index runs backwards in time and not
-in `id`. So pages are read by time alone, and only logs of the same microsecond are read by id.
+MariaDB reads all logs of the account again for each page, and sorts them, if a query has no upper bound in time or is
+ordered by `id` too. So a query reads a short window of time, ordered by time alone; windows grow where calls are few. Only
+logs of the same microsecond that fill a page are read by id.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from itertools import chain, islice
 
 from django.db.models import QuerySet
 
 from billing.models import UsageLog
 
+FIRST_WINDOW = timedelta(hours=1)
+MAX_WINDOW = timedelta(days=64)
+MICROSECOND = timedelta(microseconds=1)
 
-def iter_pages(logs: QuerySet[UsageLog], size: int) -> Iterator[list[UsageLog]]:
-    """Yield all logs, `size` per page, each page when it is needed. The number of rows read grows with that of logs."""
-    in_order = chain.from_iterable(_windows(logs, size))
+
+def iter_pages(logs: QuerySet[UsageLog], *, until: datetime, size: int) -> Iterator[list[UsageLog]]:
+    """Yield the logs before `until`, `size` per page, each page when it is needed. The rows read grow with the logs."""
+    in_order = chain.from_iterable(_windows(logs, until, size))
     while page := list(islice(in_order, size)):
         yield page
 
 
-def _windows(logs: QuerySet[UsageLog], size: int) -> Iterator[list[UsageLog]]:
-    """Spans of time with at most `size` logs, or logs of one instant, in order of time."""
-    rest = logs.order_by("timestamp")
-    while True:
-        window = sorted(rest[: size + 1], key=lambda log: (log.timestamp, log.id))
+def _windows(logs: QuerySet[UsageLog], until: datetime, size: int) -> Iterator[list[UsageLog]]:
+    """The logs of consecutive windows of time, or some of one instant, in order."""
+    since = logs.filter(timestamp__lt=until).order_by("timestamp").values_list("timestamp", flat=True).first()
+    length = FIRST_WINDOW
+    while since is not None and since < until:
+        end = min(since + length, until)
+        window = list(logs.filter(timestamp__gte=since, timestamp__lt=end).order_by("timestamp")[: size + 1])
         if len(window) <= size:
-            yield window
-            return
-        last = window[-1].timestamp
-        if window[0].timestamp == last:
-            yield from _same_instant(logs.filter(timestamp=last).order_by("id"), size)
-            rest = logs.filter(timestamp__gt=last).order_by("timestamp")
+            yield _sorted(window)
+            since, length = end, min(length * 2, MAX_WINDOW) if len(window) <= size // 2 else length
+        elif window[0].timestamp == (last := window[-1].timestamp):
+            yield from _same_instant(logs.filter(timestamp=last), size)
+            since = last + MICROSECOND
         else:
-            yield [log for log in window if log.timestamp < last]  # more logs of that instant may follow
-            rest = logs.filter(timestamp__gte=last).order_by("timestamp")
+            yield _sorted([log for log in window if log.timestamp < last])  # more logs of the last instant may follow
+            since, length = last, max(length / 2, MICROSECOND)
 
 
 def _same_instant(logs: QuerySet[UsageLog], size: int) -> Iterator[list[UsageLog]]:
-    rest = logs
+    rest = logs = logs.order_by("id")
     while page := list(rest[:size]):
         yield page
         rest = logs.filter(id__gt=page[-1].id)
+
+
+def _sorted(logs: list[UsageLog]) -> list[UsageLog]:
+    return sorted(logs, key=lambda log: (log.timestamp, log.id))

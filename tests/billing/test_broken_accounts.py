@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from django.core import mail
 from django.core.management import call_command
+from django.db import DataError
 from django.db.models import F
 
 from billing import jobs as billing_jobs
 from billing.alerts import alert_text, alerts, deliveries
-from billing.ledger import rollups
+from billing.ledger import rollups, slot_compaction
 from billing.models import Account, AlertSweepState, Delivery, PlatformDay, Subscription, UsageAlert, UsageLog
 from billing.models.rollups import MAX_NANO
 from billing.plans import subscriptions
@@ -147,14 +148,18 @@ def test_other_platform_days_are_compacted(monkeypatch: pytest.MonkeyPatch) -> N
     slots = iter((3, 7) * 3)
     monkeypatch.setattr(rollups, "randbelow", lambda _upper: next(slots))
     for days in (10, 9, 8):
-        at = NOON - timedelta(days=days)
         for number in range(2):
-            record({"event_id": f"{days}-{number}"}, at=at)
-    middle = NOON.date() - timedelta(days=9)
-    PlatformDay.objects.filter(day=middle).update(cost_nano=MAX_NANO)
+            record({"event_id": f"{days}-{number}"}, at=NOON - timedelta(days=days))
+    middle, compact_day = NOON.date() - timedelta(days=9), slot_compaction._compact_day
 
+    def fail_in_the_middle(day: date) -> bool:
+        if day == middle:
+            raise DataError("out of range")
+        return compact_day(day)
+
+    monkeypatch.setattr(slot_compaction, "_compact_day", fail_in_the_middle)
     problem = problem_of(lambda: billing_jobs.compact_platform_days(NOON))
-    assert problem.startswith(f"2 platform days compacted; 1 failed: {middle}: ")
+    assert problem == f"2 platform days compacted; 1 failed: {middle}: DataError: out of range"
     rows = PlatformDay.objects.order_by("day", "slot").values_list("day", "slot", "calls")
     assert [((NOON.date() - day).days, slot, calls) for day, slot, calls in rows] == [
         (10, 0, 2),

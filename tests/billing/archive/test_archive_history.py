@@ -10,6 +10,7 @@ import pytest
 
 from billing.archive import due_periods
 from billing.corrections import corrections
+from billing.errors import Refused
 from billing.models import Account, Archive, ArchivedEvent, ClosedPeriod, Statement, UsageLog
 from tests.billing import archived_periods
 from tests.billing.archived_periods import HOUR, IN_OCTOBER
@@ -73,9 +74,8 @@ def test_history_is_claimed_before_it_is_written_and_its_corrections_count() -> 
     record_history()
     corrections.void(UsageLog.objects.get(event_id="h0"), reason="x", actor="ann", at=IMPORTED_AT)
     archived_periods.run_job(DUE_AT)
-    result = corrections.void
-    with pytest.raises(Exception, match="archived"):
-        result(UsageLog.objects.get(event_id="h1"), reason="x", actor="ann", at=DUE_AT)
+    with pytest.raises(Refused, match="archived"):
+        corrections.void(UsageLog.objects.get(event_id="h1"), reason="x", actor="ann", at=DUE_AT)
     archived_periods.run_job(DUE_AT + HOUR)
     assert event_ids() == ["h2"]
     assert_ledger_consistent()

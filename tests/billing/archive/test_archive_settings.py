@@ -39,6 +39,7 @@ def test_a_claim_whose_deletion_has_not_begun_is_released(days: int, settings: A
     assert archived_periods.run_job(DUE_AT + HOUR) == "0 logs of closed periods deleted"
 
     assert (Archive.objects.count(), files(folder), UsageLog.objects.count()) == (0, [], 6)
+    assert not Account.objects.filter(has_archive=True).exists()
     log = UsageLog.objects.get(event_id="e0", account__external_id="a")
     corrections.void(log, reason="x", actor="ann", at=DUE_AT + HOUR)
     assert_ledger_consistent()

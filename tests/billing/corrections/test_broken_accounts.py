@@ -204,12 +204,12 @@ def test_a_continued_batch_examines_only_the_accounts_that_failed() -> None:
 
 def test_a_broken_batch_does_not_stop_the_others() -> None:
     record_unpriced()
-    gone = CorrectionBatch.objects.create(
+    missing = CorrectionBatch.objects.create(
         kind="revert", choice={"batch": "00000000-0000-0000-0000-000000000000"}, created_at=NOON - timedelta(days=1)
     )
     batch = repricing.start(RepricingChoice(unpriced=True), reason="x", actor="ann", at=NOON)
     problem = finish()
-    assert problem.startswith(f"2 batches continued; 1 failed: batch {gone.pk}: DoesNotExist: ")
+    assert problem.startswith(f"2 batches continued; 1 failed: batch {missing.pk}: DoesNotExist: ")
     batch.refresh_from_db()
     assert (batch.logs, batch.finished_at is None) == (6, False)
 

@@ -22,9 +22,8 @@ Pairs = dict[str, tuple[object, object]]
 def compare_archives(accounts: AccountRange) -> CheckedPart:
     """The counts and file of each archive; archived events and totals belong to an archive."""
     comparison, where = Comparison(), accounts.where()
-    archives = {
-        (row.account_id, row.period): row for row in Archive.objects.filter(where).order_by("account_id", "period")
-    }
+    rows = Archive.objects.filter(where).select_related("account").order_by("account_id", "period")
+    archives = {(row.account_id, row.period): row for row in rows}
     events = _counts(ArchivedEvent.objects.filter(where), "period")
     remaining = _remaining(archives)
     for key, archive in archives.items():
@@ -51,7 +50,10 @@ def _remaining(archives: dict[Key, Archive]) -> dict[Key, int]:
 
 
 def _archive_row(archive: Archive, events: int, remaining: int) -> CheckedRow:
+    """History may be imported after its period was archived: such logs stay in the database."""
     pairs: Pairs = {"deleted": (archive.deleted, events)}
+    if archive.period < archive.account.billed_from:
+        remaining = min(remaining, archive.logs - archive.deleted)
     if archive.verified_at is not None:
         pairs["logs"] = (archive.logs, archive.deleted + remaining)
     if archive.finished_at is not None:

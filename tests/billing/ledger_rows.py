@@ -74,7 +74,8 @@ def differences(*, only: str = "") -> list[Difference]:
 def assert_ledger_consistent(*, without: Collection[str] = ()) -> None:
     """Asserts that verify_ledger finds no difference in tables other than those that the test has damaged."""
     if without:
-        assert [str(difference) for difference in differences() if difference.table not in without] == []
+        others = [str(difference) for difference in differences() if difference.table not in without]
+        assert others == [], others
         return
     result = run("verify_ledger")
     assert (result.status, " 0 differences" in result.lines[-1]) == (0, True), result.out

@@ -73,7 +73,7 @@ def test_a_period_that_is_closed_during_a_batch_is_corrected_in_the_period_that_
         (DECEMBER, BEFORE_MIDNIGHT + HOUR, NOVEMBER),
         (DECEMBER, BEFORE_MIDNIGHT + 2 * HOUR, NOVEMBER),
     ]
-    assert_ledger_consistent()
+    assert_ledger_consistent(without=("closed_periods", "statements"))  # closed before its end
 
 
 def test_a_redetection_has_the_time_of_each_step() -> None:

@@ -1,3 +1,3 @@
-"""Checks that derived figures equal the ledger."""
+"""Checks that the ledger agrees with itself, and all derived figures with it."""
 
-__all__ = ["rollup_check", "verify"]
+__all__ = ["differences", "rollup_check", "verify"]

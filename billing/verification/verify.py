@@ -53,7 +53,9 @@ SCANS = {
             "log_checksums": Check("columns that never change and checksums", log_check.compare_checksums),
             "log_costs": Check("costs and units x rates, tokens and their parts", log_check.compare_costs),
             "log_days": Check("days and periods, and the schedules of accounts", log_check.compare_days),
-            "log_values": Check("current costs, voids and providers, and adjustments", projection_check.compare_values),
+            "log_values": Check(
+                "effective costs, voids and providers, and adjustments", projection_check.compare_values
+            ),
             "log_corrections": Check("adjustments and the values before them", projection_check.compare_corrections),
         },
     ),

@@ -70,7 +70,7 @@ def _move_log_to_other_period() -> Key:
 
 def _change_rate() -> Key:
     log = UsageLog.objects.get(event_id="priced")
-    PriceRate.objects.filter(price_id=log.price_id, unit="output_tokens").update(
+    PriceRate.objects.filter(price_id=log.price_id or 0, unit="output_tokens").update(
         nano_per_million=F("nano_per_million") + 10**6
     )
     return (log.id,)
@@ -78,7 +78,7 @@ def _change_rate() -> Key:
 
 def _delete_price_rates() -> Key:
     log = UsageLog.objects.get(event_id="video")
-    PriceRate.objects.filter(price_id=log.price_id).delete()
+    PriceRate.objects.filter(price_id=log.price_id or 0).delete()
     return (log.id,)
 
 
@@ -169,7 +169,7 @@ PROJECTION_DRIFTS = (
 
 
 def _adjustment(event_id: str, kind: str) -> UsageAdjustment:
-    return UsageAdjustment.objects.get(log=log_key(event_id), kind=kind)
+    return UsageAdjustment.objects.get(log_id=log_key(event_id)[0], kind=kind)
 
 
 def _changed(event_id: str, kind: str, /, **values: Any) -> Any:

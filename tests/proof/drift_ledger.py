@@ -61,7 +61,7 @@ class Ledger:
     def record(self, account: str, event_id: str, *, source: EventSource = SOURCE, **fields: Any) -> UsageLog:
         raw = {"event_id": event_id, "account": account, "provider": "openai", "model": "drift-1", "usage": USAGE}
         (result,) = metering.record([events.parse({**raw, **fields})], source=source, at=self.now)
-        assert result.status == "accepted", result.refused
+        assert result.status == "accepted" and result.id, result.refused
         return UsageLog.objects.get(pk=result.id)
 
     def void(self, event_id: str) -> None:
@@ -188,7 +188,7 @@ def _reservations(ledger: Ledger) -> None:
     reservations.release(UsageReservation.objects.get(reservation_id="released"), ledger.now)
     UsageReservation.objects.filter(reservation_id="expired").update(expires_at=utc("2026-12-10T00:20"))
     reservations.expire(ledger.at("2026-12-10T00:30"))
-    cost, calls_meter = Meter.objects.get(slug="monthly_cost"), Meter.objects.exclude(slug="monthly_cost").first()
+    cost, calls_meter = Meter.objects.get(slug="monthly_cost"), Meter.objects.exclude(slug="monthly_cost")[0]
     first, second = utc("2026-09-10"), utc("2026-10-10")
     EndedOverride.objects.create(account=account, meter=cost, amount=NANO, since=first, until=second, reason="trial")
     LimitOverride.objects.create(account=account, meter=cost, amount=2 * NANO, since=second, reason="more")

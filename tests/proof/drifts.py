@@ -59,7 +59,7 @@ def delete(model: type[Model], **where: Any) -> Key:
     """Deletes one row; returns its key."""
     rows = model._base_manager.filter(**where)
     (key,) = rows.values_list(*KEY_COLUMNS[model])
-    assert rows._raw_delete(rows.db) == 1  # type: ignore[attr-defined]  # has no public equivalent
+    assert rows._raw_delete(rows.db) == 1
     return tuple(key)
 
 

@@ -26,12 +26,12 @@ class Command(BaseCommand):
         choice.add_argument("--resume", action="store_true", help="continue the run that was stopped or killed")
 
     def handle(self, *, only: str | None = None, resume: bool = False, **_options: object) -> None:
-        run, shown = self._start(resume=resume, save=only is None), 0
+        run, printed = self._start(resume=resume, save=only is None), 0
         with commands.Progress(self, "rows compared") as progress:
             progress.skip(run.total.rows)
             for parts in verify.check_all(run, only=[only] if only else ()):
                 for part in parts:
-                    shown += self._show(part, MAX_SHOWN - shown)
+                    printed += self._show(part, MAX_SHOWN - printed)
                 if only is None:
                     run.save(timezone.now())
                 names = dict.fromkeys((parts[0].check, parts[-1].check))
@@ -40,8 +40,9 @@ class Command(BaseCommand):
                     hint = "" if only else " Run it again with --resume to continue."
                     commands.finish(self, f"Stopped: {run.total}.{hint}", failed=True)
         run.delete()
-        for name, result in run.results.items():
-            self.stdout.write(f"{name}: {result} ({verify.CHECKS[name].compares})")
+        for name, check in verify.CHECKS.items():
+            if name in run.results:
+                self.stdout.write(f"{name}: {run.results[name]} ({check.compares})")
         differences = run.total.differences
         more = f", the first {MAX_SHOWN} shown" if differences > MAX_SHOWN else ""
         commands.finish(self, f"{run.total}{more}.", failed=differences > 0)

@@ -51,12 +51,12 @@ def main(folder: str) -> None:
         **_sizes(),
     }
     refusals = Counter(str(value) for kind, value in entries if kind == "refused")
-    shown = [value for kind, value in entries if kind in ("error", "difference")]
+    found_while_it_ran = [value for kind, value in entries if kind in ("error", "difference")]
     sys.stdout.write(
         json.dumps(
             {
                 "outcome": outcome,
-                "details": [*differences, *problems, *shown][:20],
+                "details": [*differences, *problems, *found_while_it_ran][:20],
                 "refusals": refusals.most_common(12),
             }
         )

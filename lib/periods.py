@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 
 class Schedule(NamedTuple):
@@ -197,6 +197,15 @@ def _previous_month(year: int, month: int) -> tuple[int, int]:
 
 def _next_month(year: int, month: int) -> tuple[int, int]:
     return (year + 1, 1) if month == 12 else (year, month + 1)
+
+
+def is_known(schedule: Schedule) -> bool:
+    """Whether this host knows the schedule's time zones, without which no instant has a local day."""
+    try:
+        _zone(schedule.zone)
+    except ZoneInfoNotFoundError:
+        return False
+    return schedule.earlier is None or is_known(schedule.earlier.schedule)
 
 
 @lru_cache(maxsize=1024)

@@ -49,7 +49,7 @@ def reverting_batch(batch: CorrectionBatch) -> CorrectionBatch | None:
     """The batch, running or finished, that reverts this one."""
     choice = {"batch": str(batch.id)}
     reverts = CorrectionBatch.objects.filter(kind=AdjustmentKind.REVERT, created_at__gte=batch.created_at)
-    return next((revert for revert in reverts.iterator() if revert.choice == choice), None)
+    return next((revert for revert in reverts if revert.choice == choice), None)
 
 
 def reverted_batch(batch: CorrectionBatch) -> CorrectionBatch | None:

@@ -118,7 +118,8 @@ def _period_pairs(row: UsageAdjustment, known: _References) -> Iterator[tuple[st
         return
     closed = known.closed.get(account.pk, set())
     yield "late_at", (row.late_at, row.created_at if row.corrects_period in closed else None)
-    yield "period", (row.period, _late_period(row.period, account.schedule, closed, row.created_at))
+    if periods.is_known(account.schedule):
+        yield "period", (row.period, _late_period(row.period, account.schedule, closed, row.created_at))
 
 
 def _late_period(stored: date, schedule: Schedule, closed: set[date], at: datetime) -> date:

@@ -165,8 +165,10 @@ def compare_days(page: LogPage) -> CheckedPart:
 def _day_rows(page: LogPage) -> Iterator[CheckedRow]:
     for log in page.logs:
         account = page.accounts.get(log.account_id)
-        pairs = _day_pairs(log, account.schedule) if account else {}
-        yield CheckedRow(TABLE, (log.id,), pairs, complete=account is not None)
+        if account is None or not periods.is_known(account.schedule):
+            yield CheckedRow(TABLE, (log.id,), {}, complete=False)
+        else:
+            yield CheckedRow(TABLE, (log.id,), _day_pairs(log, account.schedule))
 
 
 def _day_pairs(log: Any, schedule: Schedule) -> Pairs:  # noqa: ANN401 - a StoredLog

@@ -8,11 +8,10 @@ from typing import Any
 
 from django.db.models import Sum
 
-from billing.accounts import usage_periods
 from billing.models import ClosedPeriod, Statement, SubscriptionEvent
 from billing.verification.differences import CheckedPart, CheckedRow, compare
 from billing.verification.scans import AccountRange
-from lib import money
+from lib import money, periods
 
 STATEMENTS = Statement._meta.db_table
 State = Statement.State
@@ -28,12 +27,12 @@ def compare_statements(accounts: AccountRange) -> CheckedPart:
     events = SubscriptionEvent.objects.filter(accounts.where()).order_by().values_list("account_id", "billed_in")
     fees = {(account_id, period): int(nano) for account_id, period, nano in events.annotate(nano=Sum("fee_nano"))}
     statements = Statement.objects.filter(accounts.where()).select_related("account").order_by("account_id", "period")
-    return compare(_statement_row(row, closed_at, fees) for row in statements.iterator())
+    return compare(_statement_row(row, closed_at, fees) for row in statements)
 
 
 def _statement_row(row: Statement, closed_at: dict[Key, datetime], fees: dict[Key, int]) -> CheckedRow:
     key = (row.account_id, row.period)
-    end = usage_periods.period_from(row.account.schedule, row.period).end
+    end = periods.next_period_start(row.account.schedule, row.period)
     pairs: Pairs = {
         "period_end": (row.period_end, end),
         "closed_at": (row.closed_at, closed_at.get(key, row.closed_at)),
@@ -57,7 +56,7 @@ def _sum_pairs(row: Statement) -> Pairs:
 
 
 def _sum(lines: Iterable[dict[str, Any]], name: str) -> int:
-    return sum(line[name] for line in lines)
+    return sum(line.get(name, 0) for line in lines)
 
 
 def _payment_pairs(row: Statement) -> Pairs:

@@ -50,13 +50,15 @@ def _account_row(account: Account, closed: Closings, *, has_archive: bool) -> Ch
     pairs: dict[str, tuple[object, object]] = {
         "external_key": (account.external_key, ids.lookup_key(account.external_id)),
         "has_archive": (account.has_archive, has_archive),
+        "timezone": (account.timezone, account.timezone if periods.is_known(schedule) else "known to this host"),
     }
     if account.closed_before is not None:
         pairs["closed_before"] = (account.closed_before, start if last else None)
-    ends_at = usage_periods.period_from(schedule, start).ends_at
-    due = ends_at + timedelta(hours=settings.CLOSE_GRACE_HOURS) + CLOSE_MARGIN
-    if account.next_close_at is not None and account.next_close_at > max(due, ends_at + CLOSE_MARGIN + MAX_GRACE):
-        pairs["next_close_at"] = (account.next_close_at, due)
+    if account.next_close_at is not None and periods.is_known(schedule):
+        ends_at = usage_periods.period_from(schedule, start).ends_at
+        due = ends_at + timedelta(hours=settings.CLOSE_GRACE_HOURS) + CLOSE_MARGIN
+        if account.next_close_at > max(due, ends_at + CLOSE_MARGIN + MAX_GRACE):
+            pairs["next_close_at"] = (account.next_close_at, due)
     return CheckedRow(ACCOUNTS, (account.pk,), pairs, complete=not (last and account.closed_before is None))
 
 
@@ -87,9 +89,9 @@ def _closed_rows(account: Account, closed: Closings) -> Iterator[CheckedRow]:
         if not rest or start > max(rest):
             break
         closed_at = rest.pop(start, None)
-        earliest = usage_periods.period_from(schedule, start).ends_at + CLOSE_MARGIN
         pairs: dict[str, tuple[object, object]] = {"closed": (closed_at is not None, True)}
-        if closed_at is not None:
+        if closed_at is not None and periods.is_known(schedule):
+            earliest = usage_periods.period_from(schedule, start).ends_at + CLOSE_MARGIN
             pairs["closed_at"] = (closed_at, max(closed_at, earliest))
         yield CheckedRow(CLOSED, (account.pk, start), pairs)
         start = periods.next_period_start(schedule, start)
@@ -117,7 +119,7 @@ def _needing_statements(accounts: AccountRange) -> set[tuple[int, date]]:
     used = UsageModel.objects.filter(where, calls__gt=0).order_by().values_list("account_id", "period").distinct()
     fees = SubscriptionEvent.objects.filter(where).order_by().values_list("account_id", "billed_in", "fee_lines")
     late = UsageAdjustment.objects.filter(where, late_at__isnull=False).order_by()
-    charged = {(account_id, period) for account_id, period, lines in fees.iterator() if lines}
+    charged = {(account_id, period) for account_id, period, lines in fees if lines}
     return {*used, *charged, *late.values_list("account_id", "period").distinct()}
 
 

@@ -40,7 +40,7 @@ def _reservation_row(
     pairs = dict(_state_pairs(row))
     pairs["account_id"] = (row.account_id, account.pk if account else None)
     pairs["reservation_key"] = (row.reservation_key, ids.lookup_key(row.reservation_id))
-    if account:
+    if account and periods.is_known(account.schedule):
         day = periods.local_day(account.schedule, row.created_at)
         pairs["period"] = (row.period, periods.period_start(account.schedule, day))
     pairs["holds"] = (bool(holds), True)

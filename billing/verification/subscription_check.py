@@ -101,7 +101,7 @@ def _subscription_pairs(row: Subscription, event: SubscriptionEvent) -> Iterator
     yield "auto_renew", (row.auto_renew, RENEWAL_AFTER.get(EventKind(event.kind), row.auto_renew))
     yield "period_start", (row.period_start, event.period_start)
     yield "period_end", (row.period_end, _expected_end(row, event))
-    if row.status != Status.CANCELLED:
+    if row.status != Status.CANCELLED and periods.is_known(row.account.schedule):
         yield "renews_at", (row.renews_at, periods.first_instant(row.account.schedule, row.period_end))
     yield "grace_until", (row.grace_until is not None, row.status in (Status.PAST_DUE, Status.SUSPENDED))
 

@@ -6,6 +6,7 @@ that was stopped or killed continues after its last page.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,6 +14,7 @@ from functools import partial
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
+from django.db import DatabaseError
 from django.db.models import Q
 
 from billing.ledger import rollups
@@ -32,9 +34,11 @@ from billing.verification import (
     statement_check,
     subscription_check,
 )
-from billing.verification.differences import CheckedPart, combine
+from billing.verification.differences import CheckedPart, Difference, combine
 from billing.verification.scans import AccountRange, Check, Scan
 from lib import ids
+
+logger = logging.getLogger(__name__)
 
 
 def _rollup(rollup: Rollup, accounts: AccountRange | None) -> CheckedPart:
@@ -161,9 +165,21 @@ def check_all(run: Run, *, only: Collection[str] = ()) -> Iterator[list[CheckedP
         while checks and next_cursor is not None:
             with rollup_check.database_snapshot():
                 page, next_cursor = scan.next_page(next_cursor)
-                parts = [replace(check.compare(page), check=key) for key, check in checks.items()]
+                parts = [_compare(key, check, page, cursor=next_cursor) for key, check in checks.items()]
             _advance(run, name, next_cursor, parts)
             yield parts
+
+
+def _compare(name: str, check: Check, page: Any, *, cursor: str | None) -> CheckedPart:  # noqa: ANN401 - any page
+    """The result of one check of a page. A page that the check cannot read, such as one with damaged JSON, differs."""
+    try:
+        return replace(check.compare(page), check=name)
+    except DatabaseError:
+        raise
+    except Exception as error:
+        logger.exception("The ledger check %s cannot read a page", name)
+        unreadable = Difference(name, (f"page before {cursor or 'the end'}",), {"readable": (repr(error), True)})
+        return CheckedPart(0, [unreadable], check=name)
 
 
 def _advance(run: Run, scan: str, cursor: str | None, parts: list[CheckedPart]) -> None:

@@ -61,7 +61,7 @@ class Ledger:
     def record(self, account: str, event_id: str, *, source: EventSource = SOURCE, **fields: Any) -> UsageLog:
         raw = {"event_id": event_id, "account": account, "provider": "openai", "model": "drift-1", "usage": USAGE}
         (result,) = metering.record([events.parse({**raw, **fields})], source=source, at=self.now)
-        assert result.id, result.refused
+        assert result.id is not None, result.refused
         return UsageLog.objects.get(pk=result.id)
 
     def void(self, event_id: str) -> None:
@@ -134,7 +134,7 @@ def _september(ledger: Ledger) -> None:
     ledger.record("tokyo", "tokyo-september", cost_usd="7")
     set_price("drift-2", since=date(2026, 1, 1), input_tokens="3")
     batch = repricing.start(RepricingChoice(unpriced=True), reason="new price", actor="ann", at=ledger.now)
-    list(repricing.run(batch, size=100, clock=lambda: ledger.now))
+    list(repricing.run(batch, size=100, at=ledger.now))
     ledger.at("2026-10-04T02:00")
     ledger.close()
 
@@ -165,14 +165,14 @@ def _november(ledger: Ledger) -> None:
     provider = Provider.objects.create(slug="driftco", name="Drift")
     DetectionRule.objects.create(slug="own-drift", evidence="host", pattern="drift.example.com", provider=provider)
     rulebook.invalidate()
-    list(redetection.run(RedetectionChoice(redetect=True), size=100, clock=lambda: ledger.now))
+    list(redetection.run(RedetectionChoice(redetect=True), size=100, at=ledger.now))
     adjustment = log_of("detected-back").usageadjustment_set.get(kind="redetect")
     corrections.revert_adjustment(adjustment, reason="wrong", actor="ann", at=ledger.now)
     ledger.record("tokyo", "november", model="drift-3")
     set_price("drift-3", since=date(2026, 1, 1), input_tokens="4")
     batch = repricing.start(RepricingChoice(unpriced=True, model="drift-3"), reason="p", actor="ann", at=ledger.now)
-    list(repricing.run(batch, size=100, clock=lambda: ledger.now))
-    list(corrections.revert(CorrectionBatch.objects.get(pk=batch.pk), actor="ann", size=100, clock=lambda: ledger.now))
+    list(repricing.run(batch, size=100, at=ledger.now))
+    list(corrections.revert(CorrectionBatch.objects.get(pk=batch.pk), actor="ann", size=100, at=ledger.now))
     anchor_changes.change(account_of("tokyo"), anchor_day=20, timezone="America/New_York", at=ledger.at("2026-11-25"))
     ledger.at("2026-12-05T02:00")
     ledger.close()

@@ -31,7 +31,22 @@ def test_the_format_does_not_change() -> None:
     )
     at, day = datetime(2026, 11, 22, 12, 0, 0, 1, tzinfo=UTC), date(2026, 11, 22)
     numbers, key = [5] * 5, bytes(range(16))
-    values = (key, 1, "e1", key, key, *numbers, {"seconds": "1.5"}, 1, 2, 3, 6, None, "price_book", True)
+    values: tuple[Any, ...] = (
+        key,
+        1,
+        "e1",
+        key,
+        key,
+        *numbers,
+        {"seconds": "1.5"},
+        1,
+        2,
+        3,
+        6,
+        None,
+        "price_book",
+        True,
+    )
     values += (5, 200, "", 0, None, None, at, at, day, day, None, None, {"b": 1.0, "a": [2**60]})
 
     checksum = row_checksum.compute(profile, values)

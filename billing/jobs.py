@@ -69,9 +69,7 @@ def close_periods(at: datetime) -> str:
     problems: list[str] = []
     closed = statements.close_due(at, problems)
     summary = f"{closed} periods closed, {statements.mark_past_due(at, problems)} accounts past due"
-    if problems:
-        raise ProblemFound(f"{summary}; failed: {'; '.join(problems)}")
-    return summary
+    return isolation.finish(summary, problems)
 
 
 def renew_subscriptions(at: datetime) -> str:

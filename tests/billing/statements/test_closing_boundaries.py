@@ -59,7 +59,7 @@ def test_an_account_that_fails_is_reported_and_the_others_are_closed(
     with pytest.raises(ProblemFound) as problem:
         billing_jobs.close_periods(CLOSES_AT)
 
-    assert str(problem.value).startswith("2 periods closed, 0 accounts past due; failed: b: ")
+    assert str(problem.value).startswith("2 periods closed, 0 accounts past due; 1 failed: b: ")
     assert reason in str(problem.value)
     assert list(Statement.objects.values_list("account__external_id", flat=True).order_by("account")) == ["a", "c"]
     assert ClosedPeriod.objects.filter(account__external_id="b").count() == 0
@@ -82,7 +82,7 @@ def test_an_account_that_fails_does_not_keep_others_from_being_past_due(three: l
     with pytest.raises(ProblemFound) as problem:
         billing_jobs.close_periods(OVERDUE_AT)
 
-    assert str(problem.value).startswith("0 periods closed, 2 accounts past due; failed: b: ")
+    assert str(problem.value).startswith("0 periods closed, 2 accounts past due; 1 failed: b: ")
     states = dict(Subscription.objects.values_list("account__external_id", "status"))
     assert states == {"a": "past_due", "b": "active", "c": "past_due"}
 

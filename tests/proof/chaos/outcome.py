@@ -103,11 +103,9 @@ def _fee_differences() -> int:
     for event in SubscriptionEvent.objects.order_by("account_id", "effective_at", "id"):
         days = charged.setdefault(event.account_id, Counter())
         for line in event.fee_lines:
-            if "first" not in line:  # of an earlier release
-                continue
             first, end = date.fromisoformat(line["first"]), date.fromisoformat(line["end"])
             for number in range((end - first).days):
-                days[first + number * DAY] += 1 if line["nano"] > 0 else -1
+                days[first + number * DAY] += -1 if line["credit"] else 1
     return sum(count not in (0, 1) for days in charged.values() for count in days.values())
 
 

@@ -34,7 +34,9 @@ from lib.retention import RetentionRule
 
 LOGS_PER_PART = 1_000  # in one part of a file, and so in one transaction
 MAX_RETRIES = 20  # failed archives that one run tries again, picked at random so that all get their turn
-ZONE_CHANGE_MARGIN = timedelta(days=2)  # after a change of time zone, a day may end this much earlier than before
+# A call may be this much later than its period's end: after a change of time zone, days may end up to 26 hours earlier, and
+# usage that settles a reservation counts where that was granted, up to a day before the call.
+MAX_TIME_AFTER_PERIOD = timedelta(days=3)
 DELETE_DELAY = timedelta(hours=1)  # longer than any event's transaction, so that all later events see has_archive
 
 
@@ -120,11 +122,12 @@ def _release_early(before: datetime | None, problems: list[str]) -> None:
     """Release the claims of periods that are not due, as the setting has changed."""
     for archive in Archive.objects.filter(finished_at=None, deleted=0).select_related("account"):
         check = partial(due_periods.is_due, archive.account, archive.period, before)
-        if isolation.attempt(check, name=f"{archive.account} {archive}", problems=problems) is False:
-            _release(archive)
+        name = f"{archive.account} {archive}"
+        if isolation.attempt(check, name=name, problems=problems) is False:
+            isolation.attempt(partial(_release, archive), name=name, problems=problems)
 
 
-@transaction.atomic
+@retry.atomic
 def _release(archive: Archive) -> None:
     """Remove the claim and its file, unless another process has begun to delete the logs."""
     account = accounts.lock(archive.account_id)
@@ -170,7 +173,7 @@ def _pages(archive: Archive, period: Period) -> Iterator[list[UsageLog]]:
     happened before the period in which they count.
     """
     logs = UsageLog.objects.filter(account_id=archive.account_id, usage_period=archive.period)
-    return ordered_logs.iter_pages(logs, until=period.ends_at + ZONE_CHANGE_MARGIN, size=LOGS_PER_PART)
+    return ordered_logs.iter_pages(logs, until=period.ends_at + MAX_TIME_AFTER_PERIOD, size=LOGS_PER_PART)
 
 
 def _require_detected(logs: Sequence[UsageLog]) -> None:

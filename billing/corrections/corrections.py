@@ -11,13 +11,12 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
-
 from billing.corrections import apply_corrections
 from billing.corrections.apply_corrections import Clock, Correction, CorrectionStep, Decision, Skipped
 from billing.corrections.batch_pass import ACCOUNT_FAILED, BatchPass
 from billing.errors import Refused
 from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageLog
+from lib import retry
 
 AdjustmentKind = UsageAdjustment.Kind
 MAX_REASON_LENGTH = 500  # characters
@@ -94,11 +93,15 @@ def _revert_steps(batch: CorrectionBatch, actor: str, size: int, clock: Clock) -
         decide = partial(_decide_reverts, set(adjustment_by_log.values()))
         work = partial(apply_corrections.apply, account.pk, adjustment_by_log, decide, batch=revert_batch, clock=clock)
         yield current.step(account.external_id, len(adjustment_by_log), work)
-    with transaction.atomic():
-        current.finish(at := clock())
-        if OPEN_REASONS.isdisjoint(current.skips):
-            batch.reverted_at = at
-            batch.save(update_fields=["reverted_at"])
+    _finish_revert(batch, current, clock())
+
+
+@retry.atomic
+def _finish_revert(batch: CorrectionBatch, current: BatchPass, at: datetime) -> None:
+    current.finish(at)
+    if OPEN_REASONS.isdisjoint(current.skips):
+        batch.reverted_at = at
+        batch.save(update_fields=["reverted_at"])
 
 
 def _unreverted_pages(batch: CorrectionBatch, size: int) -> Iterator[tuple[Account, dict[UUID, UUID]]]:

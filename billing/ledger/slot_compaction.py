@@ -10,7 +10,6 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from itertools import chain
 
-from django.db import transaction
 from django.db.models import F
 
 from billing.ledger import rollups
@@ -32,11 +31,11 @@ def compact(at: datetime, problems: list[str] | None = None) -> int:
     spread = PlatformDay.objects.filter(day__lt=before, slot__gt=0, slot__lt=SLOTS).order_by("day")
     days = spread.values_list("day", flat=True).distinct()
     problems = [] if problems is None else problems
-    merge = {day: partial(retry.on_deadlock, partial(_compact_day, day)) for day in days}
+    merge = {day: partial(_compact_day, day) for day in days}
     return sum(bool(isolation.attempt(work, name=f"{day}", problems=problems)) for day, work in merge.items())
 
 
-@transaction.atomic
+@retry.atomic
 def _compact_day(day: date) -> bool:
     """Claim rows by moving them to slots that writers never use; rows written meanwhile wait for the next run."""
     spread = PlatformDay.objects.filter(day=day)

@@ -278,9 +278,9 @@ def test_a_form_of_the_admin_is_saved_again_and_says_so_once(
 # A transaction in one of these is repeated by what calls it, or is a part of another one.
 REPEATED_ELSEWHERE = {
     "billing/plans/subscriptions.py:locked_account": "a context manager; its users are retry.atomic",
-    "billing/corrections/corrections.py:_revert_steps": "the last step of a batch that can be continued",
     "billing/corrections/redetection.py:_assign_providers": "part of _detect_range",
     "billing/ledger/ledger.py:_copy": "part of the transaction that records",
+    "billing/ledger/rollups.py:apply": "a savepoint of the transaction that corrects",
     "billing/recording/bulk_import.py:_record": "a dry run",
     "billing/verification/rollup_check.py:database_snapshot": "reads only",
     "billing/alerts/alerts.py:_store_new": "part of _check_account",

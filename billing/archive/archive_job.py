@@ -103,12 +103,12 @@ def _attempt(archive: Archive, work: Callable[[], int]) -> int | None:
 def _claim(before: datetime, clock: Clock, problems: list[str]) -> int | None:
     claimed = 0
     for account_id, period in due_periods.find_unclaimed(before, problems):
-        claim = partial(retry.on_deadlock, partial(_claim_period, account_id, period, clock))
+        claim = partial(_claim_period, account_id, period, clock)
         claimed += bool(isolation.attempt(claim, name=f"account {account_id} {period:%Y-%m}", problems=problems))
     return 0 if claimed else None
 
 
-@transaction.atomic
+@retry.atomic
 def _claim_period(account_id: int, period: date, clock: Clock) -> bool:
     """The lock waits for running corrections of the account; later ones see the claim."""
     account = accounts.lock(account_id)

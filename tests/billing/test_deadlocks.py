@@ -282,6 +282,7 @@ REPEATED_ELSEWHERE = {
     "billing/ledger/ledger.py:_copy": "part of the transaction that records",
     "billing/ledger/rollups.py:apply": "a savepoint of the transaction that corrects",
     "billing/recording/bulk_import.py:_record": "a dry run",
+    "billing/recording/metering.py:_store": "part of _attempt",
     "billing/verification/rollup_check.py:database_snapshot": "reads only",
     "billing/alerts/alerts.py:_store_new": "part of _check_account",
     "monitoring/request_rows.py:store": "the recorder stores the same batch again",

@@ -82,7 +82,7 @@ def finish_corrections(at: datetime, clock: Clock = timezone.now) -> str:
     abandoned = CorrectionBatch.objects.filter(
         kind__in=FINISHERS, finished_at=None, created_at__lte=at - ABANDONED_AFTER
     )
-    batches, problems = list(abandoned.order_by("created_at")), list[str]()
+    batches, problems = list(abandoned.order_by("created_at", "id")), list[str]()
     for batch in batches:
         work = partial(_finish_batch, batch, clock)
         failed = isolation.attempt(work, name=f"batch {batch.pk}", problems=problems)

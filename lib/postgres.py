@@ -85,6 +85,15 @@ class _PreparedCursor(psycopg.Cursor[Any]):
         return super().execute(query, typed, prepare=True, binary=True)
 
 
+class _LoggedCursor(_PreparedCursor):
+    """The same for Django's query log: psycopg does not tell the text of a statement that was prepared before."""
+
+    def execute(self, query: Any, params: Any = None, **_: Any) -> _LoggedCursor:  # noqa: ANN401 - psycopg's own
+        super().execute(query, params)
+        self._query = self._query or self._convert_query(query, params)
+        return self
+
+
 def prepared_cursor(connection: BaseDatabaseWrapper) -> CursorWrapper:
     """A cursor for statements that run for every AI call: prepared once per connection (PostgreSQL), Django's own elsewhere.
 
@@ -94,9 +103,11 @@ def prepared_cursor(connection: BaseDatabaseWrapper) -> CursorWrapper:
         return connection.cursor()
     connection.close_if_health_check_failed()
     connection.ensure_connection()
-    wrap = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
+    if connection.queries_logged:
+        logged: Any = _LoggedCursor(connection.connection)
+        return connection.make_debug_cursor(logged)
     cursor: Any = _PreparedCursor(connection.connection)
-    return wrap(cursor)
+    return connection.make_cursor(cursor)
 
 
 @contextmanager

@@ -180,5 +180,5 @@ def test_the_problem_is_shown_with_the_job_and_on_readyz() -> None:
     assert job.summary.startswith("2 accounts checked, 8 alerts raised; 1 failed: a1: ZoneInfoNotFoundError")
     result = readiness_checks.jobs()
     assert result.status == "warning"
-    assert "problems found: sweep_alerts" in result.detail
+    assert result.detail == "problems found: verify_ledger, sweep_alerts, close_periods"
     assert "a1" not in result.detail  # the address is public

@@ -231,13 +231,13 @@ SUBSCRIPTION_DRIFTS = (
 
 def _overlap() -> Key:
     override = LimitOverride.objects.get(reason="more")
-    LimitOverride.objects.filter(pk=override.pk).update(since=datetime(2026, 10, 9, tzinfo=UTC))
+    LimitOverride.objects.filter(pk=override.pk).update(since=datetime(2026, 12, 7, tzinfo=UTC))
     return (override.pk,)
 
 
 def _swap_times() -> Key:
     ended = EndedOverride.objects.get()
-    EndedOverride.objects.filter(pk=ended.pk).update(since=datetime(2026, 10, 11, tzinfo=UTC))
+    EndedOverride.objects.filter(pk=ended.pk).update(since=ended.until + timedelta(days=1))
     return (ended.pk,)
 
 

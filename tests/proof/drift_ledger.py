@@ -189,7 +189,7 @@ def _reservations(ledger: Ledger) -> None:
     UsageReservation.objects.filter(reservation_id="expired").update(expires_at=utc("2026-12-10T00:20"))
     reservations.expire(ledger.at("2026-12-10T00:30"))
     cost, calls_meter = Meter.objects.get(slug="monthly_cost"), Meter.objects.exclude(slug="monthly_cost")[0]
-    first, second = utc("2026-09-10"), utc("2026-10-10")
+    first, second = utc("2026-12-06"), utc("2026-12-08")
     EndedOverride.objects.create(account=account, meter=cost, amount=NANO, since=first, until=second, reason="trial")
     LimitOverride.objects.create(account=account, meter=cost, amount=2 * NANO, since=second, reason="more")
     LimitOverride.objects.create(account=account, meter=calls_meter, amount=5, since=None, reason="few")

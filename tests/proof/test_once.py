@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SOURCE = metering.EventSource(may_create_accounts=True)
-GENERATED_COLUMNS = {"id", "account", "account_id"}  # different in each run
+GENERATED_COLUMNS = {"checksum", "id", "account", "account_id"}  # different in each run
 
 Batches = list[list[workload.Json]]
 State = dict[str, list[tuple[Any, ...]]]

@@ -72,9 +72,20 @@ def test_nothing_is_lost_counted_twice_overspent_or_owed_wrongly_when_all_happen
 def _run(environment: dict[str, str], folder: Path, rng: random.Random) -> int:
     """Keep one process of each role running, and kill one at a random moment again and again. Returns the number of kills."""
     processes = [_start(number, rng, environment, folder) for number in range(len(ROLES))]
-    while sum(kind == "ready" for kind, _ in world.entries(folder)) < len(processes):
-        time.sleep(0.2)
-    world.start_clock(folder)
+    try:
+        while sum(kind == "ready" for kind, _ in world.entries(folder)) < len(processes):
+            time.sleep(0.2)
+        world.start_clock(folder)
+        return _kill_repeatedly(processes, environment, folder, rng)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def _kill_repeatedly(
+    processes: list[subprocess.Popen[bytes]], environment: dict[str, str], folder: Path, rng: random.Random
+) -> int:
     start, kills = time.monotonic(), 0
     while (left := start + SECONDS - time.monotonic()) > 0:
         time.sleep(min(rng.uniform(0.3, 4.0), left))
@@ -85,9 +96,6 @@ def _run(environment: dict[str, str], folder: Path, rng: random.Random) -> int:
         kills += 1
         children.report(f"{time.monotonic() - start:.3f} s: SIGKILL for {ROLES[victim]} {victim}")
         processes[victim] = _start(victim, rng, environment, folder)
-    for process in processes:
-        process.kill()
-        process.wait()
     return kills
 
 

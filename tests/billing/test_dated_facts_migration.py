@@ -20,7 +20,10 @@ from tests.billing.subscribers import create_soft_plan
 from tests.frozen_clock import utc
 
 migration = import_module("billing.migrations.0019_closed_before_and_charged_until")
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True, serialized_rollback=True),
+    pytest.mark.frozen_at("2026-11-22T12:00"),
+]
 
 # anchor day, earlier schedules, last closed period -> the first day that is not closed
 SCHEDULES: list[tuple[int, list[list[Any]], str | None, str | None]] = [

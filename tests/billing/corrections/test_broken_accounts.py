@@ -30,7 +30,7 @@ from tests.billing.ledger_rows import (
 )
 from tests.billing.repricing_calls import NEW_MODEL, batch_in_output
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.frozen_at("2026-11-22T12:00")]
 broken_cases = pytest.mark.parametrize(("broken", "kind"), CASES)
 
 AZURE = {"endpoint": "https://acme.openai.azure.com/x"}

@@ -12,7 +12,7 @@ from providers import rulebook
 from providers.models import DetectionRule, Provider
 from tests.billing.ledger_rows import NOON, assert_ledger_consistent, record, rollups, run
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.frozen_at("2026-11-22T12:00")]
 
 AZURE = {"endpoint": "https://acme.openai.azure.com/x"}
 DETECTION_COLUMNS = ("event_id", "actual_provider_name", "confidence", "detection_rule", "evidence")

@@ -25,16 +25,16 @@ test: venv ## Run the tests on SQLite, in two processes
 # A leap year's last second of February, the last day of a year, and a day of which Europe skips an hour.
 DATES ?= 2028-02-29T23:59:59 2026-12-31 2027-03-28
 test-dates: venv ## What runs in this process and has no date of its own, at each of DATES, in two processes
-	@for date in $(DATES); do echo "== $$date"; $(PYTEST) -q -n 2 -m "not real_clock and not frozen_at" --today $$date || exit 1; done
+	@for date in $(DATES); do echo "== $$date"; $(PYTEST) -q -n 2 -m "not real_clock and not frozen_at and not source" --today $$date || exit 1; done
 
 test-databases: venv-all ## Run the tests on PostgreSQL and MariaDB in parallel; fails if a server is missing
 	@$(MAKE) --jobs=2 --output-sync=target test-postgresql test-mariadb
 
 test-postgresql: venv-all
-	VAR_DIR=$(or $(VAR_DIR),var)/postgresql DATABASE_URL=$(POSTGRES_URL) $(PYTEST) -q
+	VAR_DIR=$(or $(VAR_DIR),var)/postgresql DATABASE_URL=$(POSTGRES_URL) $(PYTEST) -q -m "not source"
 
 test-mariadb: venv-all
-	VAR_DIR=$(or $(VAR_DIR),var)/mariadb DATABASE_URL=$(MARIADB_URL) $(PYTEST) -q
+	VAR_DIR=$(or $(VAR_DIR),var)/mariadb DATABASE_URL=$(MARIADB_URL) $(PYTEST) -q -m "not source"
 
 test-browser: venv-all ## Run the page tests in Chromium; fails if it is missing
 	$(PYTEST) -q -m browser tests/browser

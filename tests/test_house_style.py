@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.source
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("billing", "config", "lib", "monitoring", "providers", "bench", "tests")
 FILES = sorted(

@@ -12,6 +12,8 @@ import pytest
 from tests.test_house_style import FILES as ALL_FILES
 from tests.test_house_style import OURS, ROOT, functions, tree_of
 
+pytestmark = pytest.mark.source
+
 FILES = [path for path in ALL_FILES if "migrations" not in path.parts]
 
 # Nouns avoided and verbs of speech: none of them says what a value is.

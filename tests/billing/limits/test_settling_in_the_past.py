@@ -6,9 +6,11 @@ from datetime import date, datetime
 from typing import Any
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 
 from billing.models import Account, Per, UsageLog, UsageReservation
-from billing.verification import rollup_check
+from tests.billing.ledger_rows import rollup_differences
 from tests.billing.plan_limits import set_limits, used_and_reserved
 from tests.conftest import Api
 from tests.frozen_clock import Clock, utc
@@ -52,7 +54,7 @@ def placements() -> list[tuple[date, date, date | None, datetime | None]]:
 
 
 def assert_rollups_match() -> None:
-    assert [str(difference) for part in rollup_check.check() for difference in part.differences] == []
+    assert rollup_differences() == []
 
 
 @pytest.mark.parametrize(
@@ -181,3 +183,11 @@ def test_copied_rows_have_the_instant_too(bound: Api) -> None:
 
     assert set(placements()) == {(NOVEMBER, date(2026, 11, 2), None, utc("2026-11-02T12:00"))}
     assert_rollups_match()
+
+
+def test_the_page_of_the_call_says_why_it_counts_on_another_day(bound: Api, operator: Client) -> None:
+    set_limits({"video_calls": CAP})
+    settle(bound, reserve(bound, "r"), "e", "2026-10-20T12:00:00Z")
+
+    page = operator.get(reverse("admin:billing_usagelog_change", args=[UsageLog.objects.get().pk])).content.decode()
+    assert "period 2026-11, day 2026-11-02, as its reservation was granted then" in page

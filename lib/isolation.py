@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError
@@ -18,6 +19,15 @@ MAX_REASON_LENGTH = 120  # characters of an error
 LOCK_CODES = {*retry.DEADLOCK_CODES, "55P03"}  # with PostgreSQL's lock_timeout
 SQLITE_OVERFLOW = "integer overflow"  # of a sum; the other databases raise DataError
 logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def collect(problems: list[str] | None) -> Iterator[list[str]]:
+    """The list that `attempt` adds to: the caller's own. Without one, raises ProblemFound at the end, so nothing is hidden."""
+    collected = [] if problems is None else problems
+    yield collected
+    if problems is None and collected:
+        raise ProblemFound("; ".join(collected))
 
 
 def attempt(

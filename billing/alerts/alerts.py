@@ -49,22 +49,22 @@ class SweepResult(NamedTuple):
 def sweep(at: datetime, problems: list[str] | None = None) -> SweepResult:
     """Raises each due alert once, even with concurrent sweeps. After a crash, the next sweep continues.
 
-    An account that fails is added to `problems` and stays due.
+    An account that fails stays due. It is added to `problems`; without that list, raises ProblemFound in the end.
     """
-    problems = [] if problems is None else problems
     sweep_id, version = ids.new_id(), plans.current().version
     due = sorted(_due_account_ids(sweep_id, version))
     states: list[AlertSweepState] = []
     checked = raised = 0
-    for start in range(0, len(due), BATCH_SIZE):
-        for account in Account.objects.filter(pk__in=due[start : start + BATCH_SIZE], active=True).order_by("pk"):
-            check = partial(retry.on_deadlock, partial(_check_account, account, at))
-            alerts = isolation.attempt(check, name=account.external_id, problems=problems)
-            checked, raised = checked + (alerts is not None), raised + (alerts or 0)
-            config_version = FAILED_VERSION if alerts is None else account.config_version
-            state = {"config_version": config_version, "plans_version": version, "sweep": sweep_id}
-            states.append(AlertSweepState(account=account, **state))
-    _save_sweep_states(states)
+    with isolation.collect(problems) as failed:
+        for start in range(0, len(due), BATCH_SIZE):
+            for account in Account.objects.filter(pk__in=due[start : start + BATCH_SIZE], active=True).order_by("pk"):
+                check = partial(retry.on_deadlock, partial(_check_account, account, at))
+                alerts = isolation.attempt(check, name=account.external_id, problems=failed)
+                checked, raised = checked + (alerts is not None), raised + (alerts or 0)
+                config_version = FAILED_VERSION if alerts is None else account.config_version
+                state = {"config_version": config_version, "plans_version": version, "sweep": sweep_id}
+                states.append(AlertSweepState(account=account, **state))
+        _save_sweep_states(states)
     return SweepResult(checked, raised)
 
 

@@ -71,28 +71,29 @@ def _addresses(account: Account) -> list[str]:
 def deliver(at: datetime, problems: list[str] | None = None) -> DeliveryRun:
     """Makes the attempts that are due. After a failure, other deliveries to the same target wait FIRST_RETRY_SECONDS.
 
-    A delivery that cannot be attempted, because of an unexpected error, is added to `problems` and retried later.
+    A delivery that cannot be attempted, because of an unexpected error, is retried later. It is added to `problems`; without
+    that list, raises ProblemFound in the end.
     """
-    problems = [] if problems is None else problems
     started, failed = time.monotonic(), set[str]()
     delivered = attempts = 0
     due = Delivery.objects.filter(state=State.PENDING, due_at__lte=at).order_by("due_at")
-    for delivery in list(due.select_related("account", "alert__account", "webhook")[:MAX_DELIVERIES]):
-        if time.monotonic() - started > MAX_RUN_SECONDS:
-            break
-        if delivery.target in failed or not _claim(delivery, at):
-            continue
-        name = f"{delivery.account.external_id} to {delivery.target}"
-        result = isolation.attempt(partial(_attempt, delivery, at), name=name, problems=problems)
-        attempts += 1
-        delivered += result is not None and result.delivered
-        outcome = result or AttemptResult(delivered=False, error=problems[-1])
-        isolation.attempt(partial(_save_result, delivery, outcome, at), name=name, problems=problems)
-        if result is not None and not result.delivered:
-            failed.add(delivery.target)
-            _pending_to_same_target(delivery).filter(due_at__lte=at).update(
-                due_at=at + timedelta(seconds=FIRST_RETRY_SECONDS)
-            )
+    with isolation.collect(problems) as errors:
+        for delivery in list(due.select_related("account", "alert__account", "webhook")[:MAX_DELIVERIES]):
+            if time.monotonic() - started > MAX_RUN_SECONDS:
+                break
+            if delivery.target in failed or not _claim(delivery, at):
+                continue
+            name = f"{delivery.account.external_id} to {delivery.target}"
+            result = isolation.attempt(partial(_attempt, delivery, at), name=name, problems=errors)
+            attempts += 1
+            delivered += result is not None and result.delivered
+            outcome = result or AttemptResult(delivered=False, error=errors[-1])
+            isolation.attempt(partial(_save_result, delivery, outcome, at), name=name, problems=errors)
+            if result is not None and not result.delivered:
+                failed.add(delivery.target)
+                _pending_to_same_target(delivery).filter(due_at__lte=at).update(
+                    due_at=at + timedelta(seconds=FIRST_RETRY_SECONDS)
+                )
     return DeliveryRun(delivered, attempts - delivered)
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date, datetime
-from functools import partial
 
-from django.db import transaction
 from django.db.models import Q
 
 from billing.accounts import accounts
@@ -14,12 +12,20 @@ from billing.models import Account, Archive, ClosedPeriod
 from lib import periods, retry
 
 
+@retry.atomic
 def close(account: Account, period: date, at: datetime) -> bool:
     """Close the period that starts on the local date `period`; return False if it is already closed.
 
     Waits for running corrections of the account; later corrections see the period as closed and leave its figures unchanged.
     """
-    return retry.on_deadlock(partial(_close, account, period, at))
+    account = accounts.lock(account.pk)
+    if ClosedPeriod.objects.filter(account=account, period=period).exists():
+        return False
+    ClosedPeriod.objects.create(account=account, period=period, closed_at=at)
+    end = periods.next_period_start(account.schedule, period)
+    earlier = Q(closed_before=None) | Q(closed_before__lt=end)
+    Account.objects.filter(earlier, pk=account.pk).update(closed_before=end)
+    return True
 
 
 def closed_starts(account_id: int) -> frozenset[date]:
@@ -41,15 +47,3 @@ def first_open_period(account: Account, closed: Collection[date], at: datetime) 
     while period in closed:
         period = periods.next_period_start(account.schedule, period)
     return period
-
-
-@transaction.atomic
-def _close(account: Account, period: date, at: datetime) -> bool:
-    account = accounts.lock(account.pk)
-    if ClosedPeriod.objects.filter(account=account, period=period).exists():
-        return False
-    ClosedPeriod.objects.create(account=account, period=period, closed_at=at)
-    end = periods.next_period_start(account.schedule, period)
-    earlier = Q(closed_before=None) | Q(closed_before__lt=end)
-    Account.objects.filter(earlier, pk=account.pk).update(closed_before=end)
-    return True

@@ -25,14 +25,14 @@ KEY_COLUMNS = PLATFORM_DAYS.keys[:-1]  # all but the slot
 def compact(at: datetime, problems: list[str] | None = None) -> int:
     """Merge the slots of past days, one transaction per day; return the number of days. Safe to interrupt.
 
-    A day that fails, such as one whose sum exceeds 64 bits, is added to `problems` and stays as it is.
+    A day that fails stays as it is. It is added to `problems`; without that list, raises ProblemFound in the end.
     """
     before = at.astimezone(UTC).date() - MIN_AGE
     spread = PlatformDay.objects.filter(day__lt=before, slot__gt=0, slot__lt=SLOTS).order_by("day")
     days = spread.values_list("day", flat=True).distinct()
-    problems = [] if problems is None else problems
     merge = {day: partial(_compact_day, day) for day in days}
-    return sum(bool(isolation.attempt(work, name=f"{day}", problems=problems)) for day, work in merge.items())
+    with isolation.collect(problems) as failed:
+        return sum(bool(isolation.attempt(work, name=f"{day}", problems=failed)) for day, work in merge.items())
 
 
 @retry.atomic

@@ -25,6 +25,7 @@ from billing.plans.meters import MONTHLY_COST
 from lib import exact_sum, periods, postgres
 
 ONE_DAY = timedelta(days=1)
+PERIOD_MAXIMUM_DETAIL = "The account's usage period would cost more than 100,000,000 USD, the maximum."
 
 _USAGE_SQL = """
 SELECT 'usage', declared, actual, category, SUM(billable_calls), SUM(tokens_total), {cost},
@@ -136,6 +137,6 @@ def _check_totals(usage: CurrentUsage, requests: Sequence[RequestedUsage]) -> No
     """Refuse what recording would refuse, and sums beyond 64 bits."""
     requested = [request.quantity for request in requests]
     if sum(row.cost_nano for row in (*usage.period, *usage.held, *requested)) > MAX_PERIOD_NANO:
-        raise Refused("max_value", "The usage period would cost more than 100,000,000 USD, the maximum.", "operations")
+        raise Refused("max_value", PERIOD_MAXIMUM_DETAIL, "operations")
     if sum(row.tokens for row in (*usage.held, *requested)) > MAX_NANO:
         raise Refused("max_value", "The reserved total would be too large to count.", "operations")

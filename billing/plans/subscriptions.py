@@ -143,16 +143,18 @@ def reinstate(account: Account, *, actor: str, at: datetime) -> None:
 def renew_due(at: datetime, problems: list[str] | None = None) -> int:
     """Apply every overdue renewal, end and suspension. Returns how many subscriptions. Safe to interrupt and to run twice.
 
-    An account that fails is added to `problems` and stays due; the others are renewed.
+    An account that fails stays due, and the others are renewed. It is added to `problems`; without that list, raises
+    ProblemFound in the end.
     """
     due = Q(status__in=LIVE_STATUSES, renews_at__lte=at) | Q(status=Status.PAST_DUE, grace_until__lte=at)
     subscriptions = Subscription.objects.filter(due).order_by("pk").values_list("pk", "account__external_id")
     count, after = 0, 0
-    while rows := list(subscriptions.filter(pk__gt=after)[:BATCH_SIZE]):
-        for account_id, name in rows:
-            renew = partial(_renew_account, account_id, at)
-            count += bool(isolation.attempt(renew, name=name, problems=[] if problems is None else problems))
-        after = rows[-1][0]
+    with isolation.collect(problems) as failed:
+        while rows := list(subscriptions.filter(pk__gt=after)[:BATCH_SIZE]):
+            for account_id, name in rows:
+                renew = partial(_renew_account, account_id, at)
+                count += bool(isolation.attempt(renew, name=name, problems=failed))
+            after = rows[-1][0]
     return count
 
 

@@ -29,7 +29,7 @@ from billing.ledger import ledger, rollups
 from billing.ledger.ledger import NewLog, StoredLog
 from billing.ledger.quantities import Quantity
 from billing.ledger.rollups import TotalTooLarge
-from billing.limits import reservations
+from billing.limits import limits, reservations
 from billing.limits.reservations import HeldReservation
 from billing.models import Account, CostSource
 from billing.recording import period_maximum
@@ -38,7 +38,6 @@ from lib.periods import PeriodPlacement
 
 MAX_AGE = timedelta(days=35)
 MIN_TIME = datetime(2000, 1, 1, tzinfo=UTC)  # of imported events; before it, a unit or an epoch was misread
-PERIOD_MAXIMUM_DETAIL = "The account's usage period would cost more than 100,000,000 USD, the maximum."
 MAX_CLOCK_SKEW = timedelta(minutes=5)
 
 
@@ -271,7 +270,7 @@ def _within_period_maximum(items: Sequence[_Submission]) -> Sequence[_Submission
     for item in items if exceeding else ():
         if _required_log(item).id in exceeding:
             attr = "usage" if item.event.cost_usd is None else "cost_usd"
-            item.result.refused = Refused("max_value", PERIOD_MAXIMUM_DETAIL, attr)
+            item.result.refused = Refused("max_value", limits.PERIOD_MAXIMUM_DETAIL, attr)
     return [item for item in items if item.result.refused is None] if exceeding else items
 
 

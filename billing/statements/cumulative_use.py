@@ -71,9 +71,8 @@ def _before(account: Account, period: Period, totals: dict[date, DayTotals], at:
     usual = Q(timestamp__gte=starts_at, timestamp__lt=periods.first_instant(account.schedule, today + periods.DAY))
     totals_of_usual = _sum(logs.filter(usual), at)
     cost = totals_of_usual.cost_nano
-    if (
-        totals_of_usual.calls != expected.calls or corrected.exists()
-    ):  # there may be late calls, which have earlier times
+    # There may be calls that have another time than this day: late ones, and those that settled a reservation.
+    if totals_of_usual.calls != expected.calls or corrected.exists():
         cost += _sum(logs.exclude(usual), at).cost_nano
     return earlier + cost - late
 

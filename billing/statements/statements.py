@@ -26,7 +26,6 @@ from billing.reports.reports import UsageCell
 from billing.statements import dated_terms, segments, statement_lines
 from billing.statements.segments import Segment
 from lib import isolation, money, periods, retry
-from lib.jobs import ProblemFound
 from providers import rulebook
 
 CLOSE_MARGIN = timedelta(hours=1)  # after the grace; longer than any transaction that still records usage of the period
@@ -40,40 +39,32 @@ def close_due(at: datetime, problems: list[str] | None = None) -> int:
     """Close every usage period whose grace is over, account by account, oldest first. Return the number closed.
 
     Each period is one transaction, so a killed run continues where it stopped, and concurrent runs are safe. An account that
-    fails does not stop the others: it is added to `problems`. Without that list, raises ProblemFound in the end.
+    fails does not stop the others: it is added to `problems`; without that list, raises ProblemFound in the end.
     """
-    failed: list[str] = []
     closed, after = 0, 0
     due = Account.objects.filter(Q(next_close_at=None) | Q(next_close_at__lte=at)).order_by("pk")
-    while page := list(due.filter(pk__gt=after).values_list("pk", "external_id")[:PAGE_SIZE]):
-        for account_id, name in page:
-            closed += isolation.attempt(partial(_close_account, account_id, at), name=name, problems=failed) or 0
-        after = page[-1][0]
-    _report(failed, problems)
+    with isolation.collect(problems) as failed:
+        while page := list(due.filter(pk__gt=after).values_list("pk", "external_id")[:PAGE_SIZE]):
+            for account_id, name in page:
+                closed += isolation.attempt(partial(_close_account, account_id, at), name=name, problems=failed) or 0
+            after = page[-1][0]
     return closed
 
 
 def mark_past_due(at: datetime, problems: list[str] | None = None) -> int:
     """Set active subscriptions with an overdue statement to past due. Return their number. Problems as in `close_due`."""
-    failed: list[str] = []
     overdue = Statement.objects.filter(state=StatementState.OPEN, due_at__lte=at)
     overdue = overdue.filter(account__subscription__status=Subscription.Status.ACTIVE)
     names = dict(overdue.order_by().values_list("account_id", "account__external_id"))
     marked = 0
-    for account_id, name in sorted(names.items()):
-        mark = partial(retry.on_deadlock, partial(_mark_past_due, account_id, at))
-        marked += isolation.attempt(mark, name=name, problems=failed) or 0
-    _report(failed, problems)
+    with isolation.collect(problems) as failed:
+        for account_id, name in sorted(names.items()):
+            mark = partial(_mark_past_due, account_id, at)
+            marked += isolation.attempt(mark, name=name, problems=failed) or 0
     return marked
 
 
-def _report(failed: list[str], problems: list[str] | None) -> None:
-    if problems is not None:
-        problems += failed
-    elif failed:
-        raise ProblemFound("; ".join(failed))
-
-
+@retry.atomic
 def _mark_past_due(account_id: int, at: datetime) -> bool:
     with subscriptions.locked_account(account_id) as account:
         owes = Statement.objects.filter(account=account, state=StatementState.OPEN, due_at__lte=at).exists()
@@ -98,11 +89,12 @@ def mark_paid(statement: Statement, *, actor: str, note: str, at: datetime) -> b
 def _close_account(account_id: int, at: datetime) -> int:
     """Close the account's due periods, one transaction each. Return the number closed."""
     closed = 0
-    while retry.on_deadlock(partial(_close_oldest, account_id, at)):
+    while _close_oldest(account_id, at):
         closed += 1
     return closed
 
 
+@retry.atomic
 def _close_oldest(account_id: int, at: datetime) -> bool:
     """Close the account's oldest open period and store its statement in one transaction. Return False if none is due.
 

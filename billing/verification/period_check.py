@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
-from typing import Any
 
 from django.conf import settings
 
@@ -13,8 +12,6 @@ from billing.models import (
     Account,
     Archive,
     ClosedPeriod,
-    EndedOverride,
-    LimitOverride,
     Statement,
     SubscriptionEvent,
     UsageAdjustment,
@@ -34,10 +31,8 @@ Closings = dict[date, datetime]  # start of a closed period -> when it was close
 
 def compare_accounts(accounts: AccountRange) -> CheckedPart:
     """The key of each account, and what it says of its archive and of its closed periods."""
-    closed, archived = (
-        _closings(accounts),
-        set(Archive.objects.filter(accounts.where()).values_list("account", flat=True)),
-    )
+    closed = _closings(accounts)
+    archived = set(Archive.objects.filter(accounts.where()).values_list("account", flat=True))
     return compare(
         _account_row(row, closed.get(row.pk, {}), has_archive=row.pk in archived) for row in accounts.accounts()
     )
@@ -131,27 +126,3 @@ def _carrying_credit(totals: dict[tuple[int, date], int], closed: dict[int, Clos
         for account_id, period in credited
     )
     return {(account_id, start) for account_id, start in later if start is not None}
-
-
-def compare_overrides(accounts: AccountRange) -> CheckedPart:
-    """The times of each account's overrides of a limit, current and ended: in order, and never two at once."""
-    spans: dict[tuple[Any, ...], list[tuple[datetime | None, datetime | None, str, Any]]] = {}
-    for model in (EndedOverride, LimitOverride):
-        for row in model.objects.filter(accounts.where()):
-            until = row.until if isinstance(row, EndedOverride) else None
-            limit = (row.account_id, row.meter_id, row.per)
-            spans.setdefault(limit, []).append((row.since, until, model._meta.db_table, row.pk))
-    return compare(row for limit in spans.values() for row in _span_rows(limit))
-
-
-def _span_rows(spans: list[tuple[datetime | None, datetime | None, str, Any]]) -> Iterator[CheckedRow]:
-    earlier: datetime | None = None
-    ordered = sorted(spans, key=lambda span: (span[1] is None, span[1] or span[0], span[0] is not None))
-    for since, until, table, pk in ordered:
-        pairs: dict[str, tuple[object, object]] = {}
-        if earlier is not None:
-            pairs["since"] = (since, since if since and since >= earlier else earlier)
-        if since and until:
-            pairs["until"] = (until, max(since, until))
-        yield CheckedRow(table, (pk,), pairs)
-        earlier = until or earlier

@@ -8,10 +8,8 @@ from typing import Any
 from billing.charges import charge_history
 from billing.charges.charge_history import CorrectionEffect
 from billing.models import UsageAdjustment
-from billing.verification.differences import CheckedPart, CheckedRow, Difference, Pairs, compare
+from billing.verification.differences import CheckedPart, CheckedRow, Pairs, compare
 from billing.verification.log_check import TABLE, LogPage
-
-__all__ = ["Difference", "compare_corrections", "compare_values"]
 
 AdjustmentKind = UsageAdjustment.Kind
 ADJUSTMENTS = UsageAdjustment._meta.db_table

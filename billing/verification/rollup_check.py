@@ -27,8 +27,6 @@ from lib import retry
 from lib.exact_sum import ExactSum
 from providers.models import CatalogVersion
 
-__all__ = ["CheckedPart", "Difference", "check", "compare", "database_snapshot", "rebuild", "totals_from_logs"]
-
 REBUILD_VERSION = "rollups"  # name of the CatalogVersion that each rebuild increments
 
 COUNTER_SUMS: dict[str, Aggregate] = {
@@ -71,12 +69,6 @@ def database_snapshot() -> Iterator[None]:
     finally:
         if connection.vendor == "sqlite":
             connection.transaction_mode = mode  # type: ignore[attr-defined]  # as above
-
-
-def check() -> Iterator[CheckedPart]:
-    """Check the rollups part by part; the caller opens a snapshot."""
-    for rollup, where in _parts():
-        yield compare(rollup, where)
 
 
 def rebuild(*, dry_run: bool = False) -> Iterator[CheckedPart]:

@@ -9,7 +9,7 @@ from operator import or_
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Count, Model, Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from billing.models import Account, UsageDay
 from billing.verification.differences import CheckedPart
@@ -110,7 +110,3 @@ def find_pairs(rows: QuerySet[Any], column: str, pairs: Iterable[tuple[int, UUID
     conditions = [Q(**{"account_id": account_id, f"{column}__in": ids}) for account_id, ids in by_account.items()]
     for start in range(0, len(conditions), ACCOUNTS_PER_QUERY):
         yield from rows.filter(reduce(or_, conditions[start : start + ACCOUNTS_PER_QUERY]))
-
-
-def table_of(model: type[Model]) -> str:
-    return model._meta.db_table

@@ -23,8 +23,7 @@ from billing.statements import cumulative_use, dated_terms, segments, statements
 from billing.statements.dated_terms import DatedTerms
 from billing.statements.segments import Segment
 from billing.statements.statements import FIGURE_COLUMNS
-from billing.verification.projection_check import Difference
-from billing.verification.rollup_check import CheckedPart
+from billing.verification.differences import CheckedPart, Difference
 
 PAGE_SIZE = 500  # statements
 BUILT_COLUMNS = (*FIGURE_COLUMNS, "total_cents", "lines", "plan_id", "allowance_nano", "segments")

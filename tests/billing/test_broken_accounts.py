@@ -110,7 +110,7 @@ def test_accounts_that_fail_do_not_displace_others(monkeypatch: pytest.MonkeyPat
     Account.objects.update(config_version=F("config_version") + 1)
     UsageLog.objects.all().delete()  # so that only the configuration makes accounts due
     monkeypatch.setattr(alerts, "MAX_ACCOUNTS", 1)
-    assert sum(alerts.sweep(NOON).accounts for _ in range(3)) == 1
+    assert sum(alerts.sweep(NOON, []).accounts for _ in range(3)) == 1
     assert AlertSweepState.objects.filter(config_version=alerts.FAILED_VERSION).count() == 2
 
 

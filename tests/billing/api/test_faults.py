@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection
 
 from billing.models import Account, PlatformDay, ProviderMinute, UsageDay, UsageLog, UsageModel
-from billing.verification import rollup_check
 from tests.billing.faults import ROLLUP_QUERIES, Fault
+from tests.billing.ledger_rows import rollup_differences
 from tests.conftest import Api
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -24,11 +24,6 @@ def row_counts() -> list[int]:
     return [model.objects.count() for model in tables]
 
 
-def differences() -> list[str]:
-    with transaction.atomic():
-        return [str(difference) for part in rollup_check.check() for difference in part.differences]
-
-
 @pytest.mark.parametrize("body", [{**EVENT, "event_id": "e1"}, BATCH], ids=["one event", "a batch"])
 def test_a_database_fault_at_any_query_is_503_and_nothing_is_stored(service: Api, body: Any) -> None:
     failed = 0
@@ -41,12 +36,12 @@ def test_a_database_fault_at_any_query_is_503_and_nothing_is_stored(service: Api
         failed += 1
         assert (response.status_code, response.json()["errors"][0]["code"]) == (503, "unavailable")
         assert int(response["Retry-After"]) > 0
-        assert (row_counts(), differences()) == ([0] * 6, [])
+        assert (row_counts(), rollup_differences()) == ([0] * 6, [])
 
     assert response.status_code in (200, 201)
     assert failed >= 4 + ROLLUP_QUERIES
     assert UsageLog.objects.count() == len(body.get("events", [1]))
-    assert differences() == []
+    assert rollup_differences() == []
 
 
 def test_a_batch_with_a_duplicate_survives_faults(service: Api) -> None:
@@ -58,9 +53,9 @@ def test_a_batch_with_a_duplicate_survives_faults(service: Api) -> None:
             response = service.post("usage/", BATCH)
         if fault.number > 0:
             break
-        assert (response.status_code, row_counts(), differences()) == (503, before, [])
+        assert (response.status_code, row_counts(), rollup_differences()) == (503, before, [])
 
-    assert (response.json()["accepted"], response.json()["duplicates"], differences()) == (8, 1, [])
+    assert (response.json()["accepted"], response.json()["duplicates"], rollup_differences()) == (8, 1, [])
 
 
 def test_an_unexpected_error_stores_nothing(service: Api) -> None:
@@ -71,7 +66,7 @@ def test_an_unexpected_error_stores_nothing(service: Api) -> None:
         if fault.number > 0:
             break
         assert response.status_code in (422, 500)
-        assert (row_counts(), differences()) == ([0] * 6, [])
+        assert (row_counts(), rollup_differences()) == ([0] * 6, [])
     assert response.status_code == 201
 
 
@@ -86,6 +81,6 @@ def test_a_failed_commit_is_503_and_nothing_is_stored(service: Api, monkeypatch:
         response = service.post("usage/", BATCH)
 
     assert (response.status_code, response.json()["errors"][0]["code"]) == (503, "unavailable")
-    assert (row_counts(), differences()) == ([0] * 6, [])
+    assert (row_counts(), rollup_differences()) == ([0] * 6, [])
     assert service.post("usage/", BATCH).json()["accepted"] == 9
-    assert differences() == []
+    assert rollup_differences() == []

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, connection
 
 from billing.events import events
 from billing.limits import reservations
@@ -16,8 +16,8 @@ from billing.limits.decisions import Refusal
 from billing.limits.operations import Operation
 from billing.models import Account, UsageDay, UsageHold, UsageLog, UsageReservation
 from billing.recording import metering
-from billing.verification import rollup_check
 from tests.billing.faults import ROLLUP_QUERIES, Fault
+from tests.billing.ledger_rows import rollup_differences
 from tests.billing.plan_limits import set_limits, used_and_reserved
 from tests.conftest import Api
 
@@ -40,12 +40,7 @@ def reserve(api: Api, name: str) -> Any:
 
 def stored() -> tuple[Any, ...]:
     rows = list(UsageReservation.objects.order_by("pk").values_list("reservation_id", "state", "over", "decided_at"))
-    return rows, UsageHold.objects.count(), UsageLog.objects.count(), UsageDay.objects.count(), differences()
-
-
-def differences() -> list[str]:
-    with transaction.atomic():
-        return [str(difference) for part in rollup_check.check() for difference in part.differences]
+    return rows, UsageHold.objects.count(), UsageLog.objects.count(), UsageDay.objects.count(), rollup_differences()
 
 
 def assert_every_fault_changes_nothing(call: Callable[[], Any], min_queries: int) -> Any:

@@ -16,7 +16,7 @@ from django.db import OperationalError, connection, transaction
 
 from billing.models import Account, UsageLog, UsageReservation
 from billing.recording.metered_call import CallRefused, NotRecorded, metered_call
-from billing.verification import rollup_check
+from tests.billing.ledger_rows import rollup_differences
 from tests.billing.plan_limits import set_limits, used_and_reserved
 from tests.conftest import Api
 
@@ -35,11 +35,6 @@ def _no_limits(account: Account) -> None:
 
 def stored() -> tuple[int, list[tuple[str, bool]]]:
     return UsageLog.objects.count(), list(UsageReservation.objects.order_by("id").values_list("state", "over"))
-
-
-def differences() -> list[str]:
-    with transaction.atomic():
-        return [str(difference) for part in rollup_check.check() for difference in part.differences]
 
 
 class FailingWrites:
@@ -99,7 +94,7 @@ def test_without_autocommit_a_call_is_refused_before_it_runs() -> None:
 def test_a_connection_lost_during_the_call_is_replaced(account: Account, now: datetime) -> None:
     call = run_during_outage(1)
     assert (call.result.status, call.result.cost_nano) == ("accepted", 250_000_000)
-    assert (stored(), differences()) == ((1, [("settled", False)]), [])
+    assert (stored(), rollup_differences()) == ((1, [("settled", False)]), [])
 
 
 def test_a_commit_whose_confirmation_was_lost_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +113,7 @@ def test_a_commit_whose_confirmation_was_lost_counts_once(monkeypatch: pytest.Mo
         commit_state["break"] = True
     assert call.result is not None
     assert (commit_state["broken"], call.result.status, call.result.cost_nano) == (True, "duplicate", 250_000_000)
-    assert (stored(), differences()) == ((1, [("settled", False)]), [])
+    assert (stored(), rollup_differences()) == ((1, [("settled", False)]), [])
 
 
 def test_usage_that_cannot_be_stored_is_raised_and_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -143,7 +138,7 @@ def test_the_logged_line_can_be_imported_once(
     for _ in range(2):
         call_command("import_usage", str(file))
         assert (stored(), used_and_reserved(account, now, "video_calls")) == ((1, [("settled", False)]), (1, 0))
-    assert (UsageLog.objects.get().timestamp, differences()) == (now, [])
+    assert (UsageLog.objects.get().timestamp, rollup_differences()) == (now, [])
 
 
 def test_the_logged_event_can_be_sent_over_http(caplog: pytest.LogCaptureFixture, service: Api) -> None:
@@ -204,4 +199,4 @@ def test_threads_never_exceed_the_limit(account: Account, now: datetime) -> None
         (MAX_CALLS, [("settled", False)] * MAX_CALLS),
         (MAX_CALLS, 0),
     )
-    assert differences() == []
+    assert rollup_differences() == []

@@ -214,6 +214,7 @@ DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("EMAIL_FROM", "tollgate@localhost")
 # Settings of Tollgate itself. System checks compare settings that depend on each other.
 CREATE_ACCOUNTS = env.boolean("CREATE_ACCOUNTS", default=True)
 UNPRICED_POLICY = env.choice("UNPRICED_POLICY", ("allow", "block"))
+ABORTED_CALLS = env.choice("ABORTED_CALLS", ("estimate", "unpriced"))
 DEFAULT_PLAN = env.text("DEFAULT_PLAN", "free")  # the plan of accounts without a subscription
 CLOSE_GRACE_HOURS = env.integer("CLOSE_GRACE_HOURS", 72)
 STATEMENT_DUE_DAYS = env.integer("STATEMENT_DUE_DAYS", 14)

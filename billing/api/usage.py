@@ -22,7 +22,7 @@ from billing.api import account_scope, representations, schema
 from billing.api.errors import TooLarge, error_as_json, refusal_response
 from billing.api.parsers import json_body
 from billing.errors import Refused
-from billing.events import events
+from billing.events import event_responses
 from billing.events.events import Event
 from billing.recording import metering
 from billing.recording.metering import EventSource, Result
@@ -115,7 +115,7 @@ def batch_events(body: dict[str, Any]) -> list[Any]:
 
 def parse_event(raw: object, *, depth: int = 0) -> Event | Refused:
     try:
-        return events.parse(raw, depth=depth)
+        return event_responses.parse(raw, depth=depth)
     except Refused as error:
         return error
 

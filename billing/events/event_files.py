@@ -16,7 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from billing.errors import Refused
-from billing.events import events
+from billing.events import event_responses
 from billing.events.events import Event, Usage, Variant
 from billing.events.lines import ImportLine
 from lib import strict_json
@@ -170,7 +170,7 @@ def _parse_event(fields: dict[str, Any], mapping: FileMapping, number: int) -> E
     if mapping.zone and isinstance(raw.get("occurred_at"), str):
         raw["occurred_at"] = _add_zone(raw["occurred_at"].strip(), mapping.zone)
     try:
-        return events.parse(raw)
+        return event_responses.parse(raw)
     except Refused as refused:
         return refused
     except strict_json.BadJSON as error:

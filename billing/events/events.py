@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar, cast
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta, Struct
 
 from billing.errors import Refused
+from billing.events.vendor_responses.reading import Reading
 from lib import ids, money, strict_json
 
 MAX_COUNT = 10**9
@@ -65,6 +66,13 @@ class Variant(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=Tru
     service_tier: ShortText | None = None
 
 
+class ReadResponse(NamedTuple):
+    """What takes the place of a vendor's response in a parsed event: its reading, and the event's digest as it was sent."""
+
+    reading: Reading
+    digest: bytes | None  # None: of an event that Tollgate made itself
+
+
 class Event(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
     """One AI call as the caller reports it."""
 
@@ -91,6 +99,16 @@ class Event(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
     ip_address: Annotated[str, Meta(max_length=45)] | None = None
     reservation_id: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
     metadata: dict[str, Any] = {}
+    response: dict[str, Any] | list[Any] | None = None  # a vendor's, in place of `usage`; a ReadResponse once parsed
+
+    @property
+    def read_response(self) -> ReadResponse | None:
+        return self.response if isinstance(self.response, ReadResponse) else None
+
+    @property
+    def reading(self) -> Reading | None:
+        """What was read of the vendor's response; None if the caller stated the usage."""
+        return self.read_response.reading if self.read_response else None
 
     @property
     def occurred(self) -> datetime | None:
@@ -114,14 +132,15 @@ def parse(raw: object, *, depth: int = 0) -> Event:
     """Convert a decoded JSON value to an event in normal form: times in UTC, plain decimals, no secrets in the endpoint.
 
     `depth` is the number of nesting levels of the body around `raw`. Raises Refused, or strict_json.BadJSON if the value
-    breaks the limits of JSON itself.
+    breaks the limits of JSON itself. A `response` is left as it was sent: event_responses reads it.
     """
     event = convert(raw, Event, depth=depth)
+    response, event.response = event.response, None
     if not _is_clean(event):
         _check_texts(event)
         _check_metadata(event.metadata, depth=depth + 1)
     if not event.model.isascii():
-        _check_model(event.model)
+        check_model(event.model)
     if event.account is not None:
         _check_slashes(event.account, "account")
     if event.method.upper() == POST:
@@ -129,12 +148,13 @@ def parse(raw: object, *, depth: int = 0) -> Event:
     if event.occurred_at is not None:
         event.occurred_at = normalise_time(event.occurred_at)
     if event.cost_usd is not None:
-        event.cost_usd = _normalise_decimal(event.cost_usd, "cost_usd", integer_digits=7, places=18, maximum=10**6)
-    _normalise_usage(event)
+        event.cost_usd = normalise_decimal(event.cost_usd, "cost_usd", integer_digits=7, places=18, maximum=10**6)
+    normalise_usage(event)
     if event.endpoint:
         event.endpoint = without_secrets(event.endpoint)
     if event.ip_address is not None:
         event.ip_address = _normalise_address(event.ip_address)
+    event.response = response
     return event
 
 
@@ -157,7 +177,10 @@ def digest(event: Event) -> bytes:
     The JSON has sorted keys and no defaults, event_id, account or reservation_id. Returns 16 bytes in the form of a version 5
     UUID, which every database's native UUID type accepts.
     """
-    content = msgspec.structs.replace(event, event_id="", account=None, reservation_id=None)
+    if event.read_response and event.read_response.digest:
+        return event.read_response.digest
+    response = None if event.read_response else event.response
+    content = msgspec.structs.replace(event, event_id="", account=None, reservation_id=None, response=response)
     canonical = msgspec.json.encode(content, order="sorted")
     hashed = int.from_bytes(hashlib.sha256(DIGEST_VERSION + canonical).digest()[:16], "big")
     return (hashed & _HASH_BITS | _UUID_BITS).to_bytes(16, "big")
@@ -216,7 +239,7 @@ def _check_texts(event: Event) -> None:
     check_text(event.account, "account")
 
 
-def _check_model(model: str) -> None:
+def check_model(model: str) -> None:
     """Refuse a model that is too long in lower case, as totals store it: some letters become two."""
     if len(model.strip().lower()) > MAX_MODEL_LENGTH:
         raise Refused("max_length", f"At most {MAX_MODEL_LENGTH} characters, also in lower case.", "model")
@@ -284,7 +307,7 @@ def normalise_time(text: str, attr: str = "occurred_at") -> str:
         raise Refused("invalid", "Not an RFC 3339 time with an offset, such as 2026-11-22T09:30:00Z.", attr) from error
 
 
-def _normalise_decimal(value: Amount, attr: str, *, integer_digits: int, places: int, maximum: int) -> str:
+def normalise_decimal(value: Amount, attr: str, *, integer_digits: int, places: int, maximum: int) -> str:
     """A decimal in its shortest form without exponent; its length is checked before it is converted."""
     text = str(value)
     if not re.fullmatch(rf"[0-9]{{1,{integer_digits}}}(\.[0-9]{{1,{places}}})?", text) or Decimal(text) > maximum:
@@ -292,7 +315,7 @@ def _normalise_decimal(value: Amount, attr: str, *, integer_digits: int, places:
     return f"{Decimal(text):f}".rstrip("0").rstrip(".") or "0" if "." in text else str(int(text))
 
 
-def _normalise_usage(event: Event) -> None:
+def normalise_usage(event: Event) -> None:
     usage = event.usage
     if usage.seconds is not None or usage.megapixels is not None:
         event.usage = usage = msgspec.structs.replace(
@@ -306,7 +329,7 @@ def _normalise_usage(event: Event) -> None:
 
 
 def _normalise_amount(value: Amount | None, attr: str) -> str | None:
-    return None if value is None else _normalise_decimal(value, attr, integer_digits=10, places=6, maximum=MAX_COUNT)
+    return None if value is None else normalise_decimal(value, attr, integer_digits=10, places=6, maximum=MAX_COUNT)
 
 
 def _normalise_address(text: str) -> str:

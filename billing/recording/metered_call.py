@@ -26,8 +26,9 @@ from django.utils import timezone
 
 from billing.accounts import accounts
 from billing.errors import Refused
-from billing.events import call_failures, events, responses
+from billing.events import call_failures, event_responses, events, vendor_responses
 from billing.events.events import Event
+from billing.events.vendor_responses.reading import Reading
 from billing.ledger import ledger
 from billing.limits import decisions, operations, reservations
 from billing.limits.decisions import Refusal
@@ -117,19 +118,13 @@ class Call:
         self.result: Result | None = None  # set when the block ends
         self.event, self.reservation = event, reservation
         self.last_response: object = None
+        self.reader = vendor_responses.Reader()
         self.started_ns = time.perf_counter_ns()
 
     def response(self, response: object) -> None:
-        """Read the usage from a vendor's response or from one chunk of a stream; without usage in it, nothing changes."""
+        """Read a vendor's response, or one piece of a stream. Responses with different ids add up."""
         self.last_response = response
-        parsed = responses.read_usage(response)
-        self.used(**parsed.usage)
-        if parsed.model and not self.event.get("model"):
-            self.model(parsed.model)
-        if parsed.service_tier:
-            self.event.setdefault("variant", {}).setdefault("service_tier", parsed.service_tier)
-        if parsed.excludes_cached:
-            self.event["cached_tokens_included"] = False
+        self.reader.add(response)
 
     def used(self, **quantities: int | str | Decimal) -> None:
         """Set quantities by their names in an event's `usage`: `images=1`, `seconds="5.2"`."""
@@ -290,9 +285,11 @@ def _end(call: Call, error: BaseException | None) -> None:
     event = {**call.event, "response_time_ms": (time.perf_counter_ns() - call.started_ns) // 1_000_000}
     if error is not None:
         event |= {"status_code": call_failures.status(error), "error_message": call_failures.message(error)}
+    reading = call.reader.reading() if call.last_response is not None else None
     try:
-        call.result = _record(event)
+        call.result = _record(event, reading)
     except BaseException as failure:
+        event = _with_usage(event, reading) if reading else event
         logger.exception(
             "The usage of a call that ran was not recorded. Import this line: %s", json.dumps(event, default=str)
         )
@@ -302,8 +299,17 @@ def _end(call: Call, error: BaseException | None) -> None:
             raise NotRecorded(event, call.last_response) from failure
 
 
-def _record(event: dict[str, Any]) -> Result:
+def _with_usage(event: dict[str, Any], reading: Reading) -> dict[str, Any]:
+    """The event with what was read of the response as if the caller had stated it, so that it can be imported."""
+    read = {"usage": {**reading.usage, **event.get("usage", {})}, "variant": {**event.get("variant", {}), **reading.variant}}
+    excludes = {"cached_tokens_included": False} if reading.excludes_cached else {}
+    return {**event, **{name: value for name, value in read.items() if value}, **excludes, "model": event.get("model") or reading.model}
+
+
+def _record(event: dict[str, Any], reading: Reading | None) -> Result:
     parsed = events.parse(event)
+    if reading:
+        event_responses.attach(parsed, reading)
     try:
         return _store(parsed)
     except (OperationalError, InterfaceError):

@@ -1,0 +1,97 @@
+"""Events with a vendor's response in place of their usage: reads it, and keeps what counts but none of its contents. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, cast
+
+import msgspec
+
+from billing.errors import Refused
+from billing.events import events, vendor_responses
+from billing.events.events import Event, ReadResponse, Usage, Variant
+from billing.events.vendor_responses.reading import Reading
+from lib import strict_json
+
+MAX_ID_LENGTH = 256
+MAX_VARIANT_LENGTH = 60
+
+
+def parse(raw: object, *, depth: int = 0) -> Event:
+    """As events.parse, and reads the event's `response`, if it has one. Raises Refused or strict_json.BadJSON."""
+    event = events.parse(raw, depth=depth)
+    response = event.response
+    if response is None:
+        return event
+    if isinstance(raw, Mapping) and "usage" in raw:
+        raise Refused("invalid", "Send `usage` or `response`, not both.", "response")
+    strict_json.check_limits(response, depth=depth + 1)
+    digest = _digest(event, response)
+    reading = vendor_responses.read(response if isinstance(response, list) else [response])
+    return attach(event, reading, digest=digest)
+
+
+def attach(event: Event, reading: Reading, *, digest: bytes | None = None) -> Event:
+    """Give the event the usage read of a response, and its model and variant, where it does not state them itself.
+
+    What can't be stored is left out, and its path becomes a part of `unread`. `digest`: of the event as it was sent.
+    """
+    stated: dict[str, Any] = msgspec.to_builtins(event.usage)  # omits defaults
+    usage, unusable = {**reading.usage, **stated}, []
+    event.cached_tokens_included = event.cached_tokens_included and not reading.excludes_cached
+    while unread := _set_usage(event, usage):
+        del usage[unread]
+        unusable.append(f"usage.{unread}")
+    reading = _without_unusable_texts(reading._replace(unread=(*reading.unread, *unusable)))
+    event.model = event.model or reading.model
+    event.variant = msgspec.convert({**reading.variant, **msgspec.to_builtins(event.variant)}, Variant)
+    event.response = cast("Any", ReadResponse(reading, digest))
+    return event
+
+
+def _set_usage(event: Event, usage: dict[str, int | str]) -> str | None:
+    """Set the event's usage. Returns the field that can't be stored, if there is one."""
+    try:
+        event.usage = events.convert(usage, Usage)
+        events.normalise_usage(event)
+    except Refused as refused:
+        return refused.attr.removeprefix("usage.")
+    return None
+
+
+def _without_unusable_texts(reading: Reading) -> Reading:
+    """The reading without texts that can't be stored; a model or variant that is left out counts as unread."""
+    unread = list(reading.unread)
+    variant = {}
+    for name, value in reading.variant.items():
+        if _is_storable(value, MAX_VARIANT_LENGTH):
+            variant[name] = value
+        else:
+            unread.append(name)
+    model = reading.model if _is_storable(reading.model, events.MAX_MODEL_LENGTH) else ""
+    if model != reading.model:
+        unread.append("model")
+    response_id = reading.response_id if _is_storable(reading.response_id, MAX_ID_LENGTH) else ""
+    return reading._replace(model=model, variant=variant, response_id=response_id, unread=tuple(unread))
+
+
+def _is_storable(text: str, max_length: int) -> bool:
+    try:
+        events.check_text(text, "response")
+    except Refused:
+        return False
+    return len(text.lower()) <= max_length
+
+
+def _digest(event: Event, response: object) -> bytes:
+    """The digest of the event with the SHA-256 of the response's canonical JSON in place of the response.
+
+    It does not depend on what is read: a retry is recognised by later releases, whose readers may read more.
+    """
+    try:
+        canonical = msgspec.json.encode(response, order="sorted")
+    except UnicodeEncodeError as error:
+        raise Refused("invalid", "Lone surrogates can't be stored.", "response") from error
+    event.response = cast("Any", hashlib.sha256(canonical).hexdigest())
+    return events.digest(event)

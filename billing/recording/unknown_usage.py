@@ -1,0 +1,57 @@
+"""The state of a call's usage, and what is recorded where it is not known in full: an estimate, or an unpriced call."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from billing.charges import rating
+from billing.charges.rating import RatedEvent
+from billing.events import call_failures
+from billing.events.events import Event
+from billing.ledger.quantities import Quantity
+from billing.limits.reservations import HeldReservation
+from billing.models import CostSource, UnpricedReason, UsageState
+from lib import money
+
+STATED = (CostSource.CALLER, CostSource.VENDOR)  # costs that no usage can change
+
+
+def with_usage_state(event: Event, rated: RatedEvent, reservation: HeldReservation | None) -> RatedEvent:
+    """The rated event with its `usage_state`.
+
+    What was read in part is an estimate: at least this much was used. A call whose usage is unknown is billed what was read
+    or what its reservation holds for one call, whichever is more, as an estimate; without either it is unpriced.
+    """
+    aborted = event.status_code == call_failures.CANCELLED and rated.source not in STATED
+    if aborted or rated.unpriced_reason == UnpricedReason.USAGE_UNKNOWN:
+        return _unknown(rated._replace(billable=True), _held_for_one_call(rated, event, reservation))
+    if not (event.reading and event.reading.unread):
+        return rated
+    source = CostSource.ESTIMATE if rated.source == CostSource.PRICE_BOOK else rated.source
+    return rated._replace(usage_state=UsageState.INCOMPLETE, source=source)
+
+
+def _unknown(rated: RatedEvent, held: Quantity | None) -> RatedEvent:
+    rated = rated._replace(usage_state=UsageState.UNKNOWN)
+    if rated.source == CostSource.FREE and rated.price:
+        return rated  # a price of zero needs no usage
+    if settings.ABORTED_CALLS == "estimate" and held and held.cost_nano > rated.cost.total_nano:
+        cost = rating.NO_COST._replace(other_nano=held.cost_nano, total_nano=held.cost_nano)
+        tokens = max(rated.tokens_total, held.tokens)
+        return rated._replace(
+            cost=cost, price=None, source=CostSource.ESTIMATE, tokens_total=tokens, unpriced_reason=None
+        )
+    if settings.ABORTED_CALLS == "estimate" and rated.cost.total_nano:
+        return rated._replace(source=CostSource.ESTIMATE)
+    reason = rated.unpriced_reason or UnpricedReason.USAGE_UNKNOWN
+    return rated._replace(cost=rating.NO_COST, price=None, source=CostSource.UNPRICED, unpriced_reason=reason)
+
+
+def _held_for_one_call(rated: RatedEvent, event: Event, reservation: HeldReservation | None) -> Quantity | None:
+    """What the reservation holds for one call such as this; None if it holds nothing for it."""
+    group = (rated.profile.declared, rated.profile.detection.actual_provider, rated.profile.category)
+    held = next((row for row in reservation.held if row.group == group), None) if reservation else None
+    if held is None or not held.calls:
+        return None
+    tokens = held.tokens // held.calls
+    return held._replace(calls=1, tokens=tokens, cost_nano=money.divide_half_even(held.cost_nano, held.calls))

@@ -15,7 +15,7 @@ from billing.charges import call_profile
 from billing.charges.call_profile import CallProfile, CallSignature
 from billing.errors import Refused
 from billing.events.events import Event, Usage, Variant
-from billing.models import CostSource, UsageLog
+from billing.models import CostSource, UnpricedReason, UsageLog, UsageState
 from lib import money, postgres
 from providers import costing, price_book, rulebook
 from providers.costing import Cost, PricedModel, Quantities
@@ -43,6 +43,8 @@ class RatedEvent(NamedTuple):
     source: str  # a CostSource
     tokens_total: int
     billable: bool  # False for failed calls without usage, which no meter counts
+    unpriced_reason: str | None = None  # an UnpricedReason; None where priced
+    usage_state: str = UsageState.COMPLETE.value
 
 
 def snapshot() -> RatingSnapshot:
@@ -76,7 +78,8 @@ def rate(event: Event, at: datetime, snapshot: RatingSnapshot) -> RatedEvent:
     cost = costing.cost(price, quantities) if price else NO_COST
     if cost.total_nano > money.MAX_EVENT_NANO:
         raise Refused("max_value", "The call would cost more than 1,000,000 USD, the maximum for one event.", "usage")
-    return RatedEvent(profile, cost, price if cost.billed else None, cost.source, total, billable)
+    reason = None if cost.billed else UnpricedReason.USAGE_UNKNOWN if price else UnpricedReason.PRICE_UNKNOWN
+    return RatedEvent(profile, cost, price if cost.billed else None, cost.source, total, billable, reason)
 
 
 def quantities_of(usage: Usage, variant: Variant, category: str, *, cached_included: bool) -> Quantities:

@@ -50,6 +50,13 @@ def attach(event: Event, reading: Reading, *, digest: bytes | None = None) -> Ev
     return event
 
 
+def as_json(reading: Reading) -> dict[str, Any]:
+    """The reading as a log stores it: all but the usage, which has columns of its own, without empty values."""
+    fields = reading._asdict()
+    del fields["usage"], fields["excludes_cached"]
+    return {"reader": fields.pop("reader"), **{name: value for name, value in fields.items() if value}}
+
+
 def _set_usage(event: Event, usage: dict[str, int | str]) -> str | None:
     """Set the event's usage. Returns the field that can't be stored, if there is one."""
     try:

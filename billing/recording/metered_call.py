@@ -287,7 +287,7 @@ def _end(call: Call, error: BaseException | None) -> None:
         event |= {"status_code": call_failures.status(error), "error_message": call_failures.message(error)}
     reading = call.reader.reading() if call.last_response is not None else None
     try:
-        call.result = _record(event, reading)
+        call.result = _record(event, reading, answered=reading is not None or "usage" in event)
     except BaseException as failure:
         event = _with_usage(event, reading) if reading else event
         logger.exception(
@@ -306,21 +306,23 @@ def _with_usage(event: dict[str, Any], reading: Reading) -> dict[str, Any]:
     return {**event, **{name: value for name, value in read.items() if value}, **excludes, "model": event.get("model") or reading.model}
 
 
-def _record(event: dict[str, Any], reading: Reading | None) -> Result:
+def _record(event: dict[str, Any], reading: Reading | None, *, answered: bool) -> Result:
     parsed = events.parse(event)
     if reading:
         event_responses.attach(parsed, reading)
     try:
-        return _store(parsed)
+        return _store(parsed, answered=answered)
     except (OperationalError, InterfaceError):
         if connection.in_atomic_block:
             raise
         connection.close()  # the connection may have been lost while the call ran; an event sent twice counts once
-        return _store(parsed)
+        return _store(parsed, answered=answered)
 
 
-def _store(event: Event) -> Result:
-    source = metering.EventSource(may_state_cost=True, may_create_accounts=settings.CREATE_ACCOUNTS)
+def _store(event: Event, *, answered: bool) -> Result:
+    source = metering.EventSource(
+        may_state_cost=True, may_create_accounts=settings.CREATE_ACCOUNTS, vendor_answered=answered
+    )
     result = metering.record([event], source=source, at=timezone.now())[0]
     if result.refused:
         raise result.refused

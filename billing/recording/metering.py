@@ -23,7 +23,7 @@ from billing.accounts import accounts
 from billing.accounts.accounts import AccountRow
 from billing.charges import rating
 from billing.errors import Refused
-from billing.events import events
+from billing.events import event_responses, events
 from billing.events.events import Event
 from billing.ledger import ledger, rollups
 from billing.ledger.ledger import NewLog, StoredLog
@@ -32,7 +32,7 @@ from billing.ledger.rollups import TotalTooLarge
 from billing.limits import limits, reservations
 from billing.limits.reservations import HeldReservation
 from billing.models import Account, CostSource, UnpricedReason
-from billing.recording import period_maximum
+from billing.recording import period_maximum, unknown_usage
 from lib import ids, periods, postgres, retry
 from lib.periods import PeriodPlacement
 
@@ -50,6 +50,7 @@ class EventSource:
     may_create_accounts: bool = False
     any_age: bool = False  # as imports need; from MIN_TIME on
     live: bool = True  # counts for provider health
+    vendor_answered: bool = True  # False: so an aborted call used nothing
 
 
 class Result(msgspec.Struct, gc=False):
@@ -125,7 +126,7 @@ def _attempt(batch: Sequence[Event | Refused], source: EventSource, lag: timedel
         item.refused = _refusal(item, source, at)
     fresh = _answer_duplicates(items)
     if fresh:
-        _rate(fresh, at)
+        _rate(fresh, source, at)
     _store([item for item in fresh if item.log], source, slot=slot, at=at, begun=begun)
     return results
 
@@ -195,12 +196,14 @@ def _accounts_with_archives(items: Sequence[_Submission]) -> set[int]:
     return {item.account.id for item in items if item.account and item.account.has_archive}
 
 
-def _rate(items: Sequence[_Submission], at: datetime) -> None:
+def _rate(items: Sequence[_Submission], source: EventSource, at: datetime) -> None:
     """Rate all events by one snapshot of rules and prices."""
     snapshot = rating.snapshot()
     for item, log_id in zip(items, ids.new_ids(len(items)), strict=True):
         try:
-            item.log = _build_log(item, rating.rate(item.event, item.at, snapshot), log_id, at)
+            rated = rating.rate(item.event, item.at, snapshot)
+            rated = unknown_usage.with_usage_state(item.event, rated, item.reservation, answered=source.vendor_answered)
+            item.log = _build_log(item, rated, log_id, at)
         except Refused as refused:
             item.result.refused = refused
 
@@ -373,6 +376,8 @@ def _build_log(item: _Submission, rated: rating.RatedEvent, log_id: bytes, at: d
         is_billable=rated.billable,
         effective_nano=cost.total_nano,
         is_priced=is_priced,
-        unpriced_reason=None if is_priced else UnpricedReason.PRICE_UNKNOWN.value,
+        unpriced_reason=rated.unpriced_reason,
+        usage_state=rated.usage_state,
         calls=max(usage.requests, 1),
+        reading=event_responses.as_json(event.reading) if event.reading else None,
     )

@@ -16,13 +16,16 @@ from lib import money
 STATED = (CostSource.CALLER, CostSource.VENDOR)  # costs that no usage can change
 
 
-def with_usage_state(event: Event, rated: RatedEvent, reservation: HeldReservation | None) -> RatedEvent:
+def with_usage_state(
+    event: Event, rated: RatedEvent, reservation: HeldReservation | None, *, answered: bool
+) -> RatedEvent:
     """The rated event with its `usage_state`.
 
     What was read in part is an estimate: at least this much was used. A call whose usage is unknown is billed what was read
     or what its reservation holds for one call, whichever is more, as an estimate; without either it is unpriced.
+    `answered`: whether the vendor answered before the call was aborted.
     """
-    aborted = event.status_code == call_failures.CANCELLED and rated.source not in STATED
+    aborted = answered and event.status_code == call_failures.CANCELLED and rated.source not in STATED
     if aborted or rated.unpriced_reason == UnpricedReason.USAGE_UNKNOWN:
         return _unknown(rated._replace(billable=True), _held_for_one_call(rated, event, reservation))
     if not (event.reading and event.reading.unread):

@@ -1,3 +1,12 @@
 """Usage events, and the readers that extract them from files, legacy tables and vendors' responses."""
 
-__all__ = ["call_failures", "event_files", "event_responses", "events", "legacy_rows", "legacy_tables", "lines", "vendor_responses"]
+__all__ = [
+    "call_failures",
+    "event_files",
+    "event_responses",
+    "events",
+    "legacy_rows",
+    "legacy_tables",
+    "lines",
+    "vendor_responses",
+]

@@ -11,6 +11,8 @@ from lib import money
 DAILY_SUFFIX = "_per_day"  # appended to a meter's slug: the key of its daily limit in the API and in alerts
 MONTHLY_COST = "monthly_cost"  # the meter of the budget
 
+MIN_REQUESTED = 1  # tokens and nano-USD of calls without an estimate
+
 
 class Meter(NamedTuple):
     """A scope (all, category, declared, actual) with the values that belong to it, and a unit (calls, tokens, cost)."""
@@ -57,4 +59,4 @@ QUANTITY_COLUMN = {
 
 def requested_quantity(group: tuple[str, str, str], *, count: int, tokens: int, cost_nano: int) -> Quantity:
     """Usage of `count` calls at this estimate per call; at least one token and one nano-USD, as no call is known to be free."""
-    return Quantity(*group, count, max(tokens * count, 1), max(cost_nano * count, 1))
+    return Quantity(*group, count, max(tokens * count, MIN_REQUESTED), max(cost_nano * count, MIN_REQUESTED))

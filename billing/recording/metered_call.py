@@ -287,7 +287,7 @@ def _end(call: Call, error: BaseException | None) -> None:
         event |= {"status_code": call_failures.status(error), "error_message": call_failures.message(error)}
     reading = call.reader.reading() if call.last_response is not None else None
     try:
-        call.result = _record(event, reading, answered=reading is not None or "usage" in event)
+        call.result = _record(event, reading, answered=bool(reading or event.get("usage")))
     except BaseException as failure:
         event = _with_usage(event, reading) if reading else event
         logger.exception(
@@ -301,9 +301,17 @@ def _end(call: Call, error: BaseException | None) -> None:
 
 def _with_usage(event: dict[str, Any], reading: Reading) -> dict[str, Any]:
     """The event with what was read of the response as if the caller had stated it, so that it can be imported."""
-    read = {"usage": {**reading.usage, **event.get("usage", {})}, "variant": {**event.get("variant", {}), **reading.variant}}
+    read = {
+        "usage": {**reading.usage, **event.get("usage", {})},
+        "variant": {**event.get("variant", {}), **reading.variant},
+    }
     excludes = {"cached_tokens_included": False} if reading.excludes_cached else {}
-    return {**event, **{name: value for name, value in read.items() if value}, **excludes, "model": event.get("model") or reading.model}
+    return {
+        **event,
+        **{name: value for name, value in read.items() if value},
+        **excludes,
+        "model": event.get("model") or reading.model,
+    }
 
 
 def _record(event: dict[str, Any], reading: Reading | None, *, answered: bool) -> Result:

@@ -11,6 +11,7 @@ from billing.events.events import Event
 from billing.ledger.quantities import Quantity
 from billing.limits.reservations import HeldReservation
 from billing.models import CostSource, UnpricedReason, UsageState
+from billing.plans.meters import MIN_REQUESTED
 from lib import money
 
 STATED = (CostSource.CALLER, CostSource.VENDOR)  # costs that no usage can change
@@ -27,7 +28,7 @@ def with_usage_state(
     """
     aborted = answered and event.status_code == call_failures.CANCELLED and rated.source not in STATED
     if aborted or rated.unpriced_reason == UnpricedReason.USAGE_UNKNOWN:
-        return _unknown(rated._replace(billable=True), _held_for_one_call(rated, event, reservation))
+        return _unknown(rated._replace(billable=True), _held_for_one_call(rated, reservation))
     if not (event.reading and event.reading.unread):
         return rated
     source = CostSource.ESTIMATE if rated.source == CostSource.PRICE_BOOK else rated.source
@@ -50,11 +51,11 @@ def _unknown(rated: RatedEvent, held: Quantity | None) -> RatedEvent:
     return rated._replace(cost=rating.NO_COST, price=None, source=CostSource.UNPRICED, unpriced_reason=reason)
 
 
-def _held_for_one_call(rated: RatedEvent, event: Event, reservation: HeldReservation | None) -> Quantity | None:
-    """What the reservation holds for one call such as this; None if it holds nothing for it."""
+def _held_for_one_call(rated: RatedEvent, reservation: HeldReservation | None) -> Quantity | None:
+    """What the reservation holds for one call such as this; None if it holds no estimated cost for it."""
     group = (rated.profile.declared, rated.profile.detection.actual_provider, rated.profile.category)
     held = next((row for row in reservation.held if row.group == group), None) if reservation else None
-    if held is None or not held.calls:
+    if held is None or held.cost_nano <= MIN_REQUESTED:
         return None
     tokens = held.tokens // held.calls
     return held._replace(calls=1, tokens=tokens, cost_nano=money.divide_half_even(held.cost_nano, held.calls))

@@ -26,6 +26,7 @@ from providers.models import Price
 PAGE_SIZE = 2_000  # logs
 TABLE = UsageLog._meta.db_table
 COST_COLUMNS = ("cost_input", "cost_output", "cost_other", "cost_total", "cost_source")
+STATED_SOURCES = (CostSource.CALLER, CostSource.VENDOR, CostSource.ESTIMATE)  # where no price gave the cost
 PROVIDER_COLUMNS = ("actual_provider_name", "confidence", "detection_rule", "evidence")
 COLUMNS = (
     *row_checksum.PROFILE_COLUMNS,
@@ -121,18 +122,20 @@ def compare_costs(page: LogPage) -> CheckedPart:
 def _cost_row(log: Any, prices: dict[tuple[int, str], PricedModel]) -> CheckedRow:  # noqa: ANN401 - a StoredLog
     quantities = rating.quantities_of_log(log)
     pairs: dict[str, tuple[object, object]] = {
-        "tokens_total": (log.tokens_total, costing.tokens_total(quantities)),
         "cost_total": (log.cost_total, log.cost_input + log.cost_output + log.cost_other),
     }
+    if log.cost_source != CostSource.ESTIMATE or log.price_id is not None:  # else a reservation's tokens
+        pairs["tokens_total"] = log.tokens_total, costing.tokens_total(quantities)
     price = prices.get((log.price_id, _tier_of(log.model_used)))
     if price is None and (log.cost_source == CostSource.PRICE_BOOK or log.price_id is not None):
         return CheckedRow(TABLE, (log.id,), pairs, complete=False)
     if price is None:
-        stated = log.cost_total if log.cost_source == CostSource.CALLER else 0
+        stated = log.cost_total if log.cost_source in STATED_SOURCES else 0
         expected: tuple[object, ...] = (0, 0, stated, stated, log.cost_source)
     else:
         cost = costing.cost(price, quantities)
-        expected = (cost.input_nano, cost.output_nano, cost.other_nano, cost.total_nano, cost.source)
+        source = CostSource.ESTIMATE if log.cost_source == CostSource.ESTIMATE else cost.source
+        expected = (cost.input_nano, cost.output_nano, cost.other_nano, cost.total_nano, source)
     for name, value in zip(COST_COLUMNS, expected, strict=True):
         pairs[name] = (getattr(log, name), value)
     return CheckedRow(TABLE, (log.id,), pairs)

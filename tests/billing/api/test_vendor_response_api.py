@@ -34,12 +34,22 @@ EVENT: dict[str, Any] = {
     "endpoint": "https://api.openai.com/v1/chat/completions",
     "response": CHAT,
 }
+START = {
+    "type": "message_start",
+    "message": {"id": "msg_1", "model": "claude-sonnet-4-5", "usage": {"input_tokens": 1000, "output_tokens": 1}},
+}
 STREAM = [
-    {"type": "message_start", "message": {"id": "msg_1", "model": "claude-sonnet-4-5", "usage": {"input_tokens": 1000, "output_tokens": 1}}},
+    START,
     {"type": "content_block_delta", "delta": {"text": "a secret answer"}},
     {"type": "message_delta", "usage": {"output_tokens": 200}},
 ]
-CLAUDE: dict[str, Any] = {**EVENT, "event_id": "r2", "provider": "anthropic", "model": "claude-sonnet-4-5", "response": STREAM}
+CLAUDE: dict[str, Any] = {
+    **EVENT,
+    "event_id": "r2",
+    "provider": "anthropic",
+    "model": "claude-sonnet-4-5",
+    "response": STREAM,
+}
 
 
 def with_usage(**usage: object) -> dict[str, Any]:
@@ -162,10 +172,15 @@ def test_the_served_tier_and_model_are_billed(bound: Api) -> None:
 
     assert answer.json()["cost_usd"] == "0.00045"
     log = UsageLog.objects.get()
-    assert (log.model_used, log.variant, log.reading["model"]) == ("gpt-4o", {"service_tier": "priority"}, "gpt-4o-mini")
+    assert (log.model_used, log.variant, log.reading["model"]) == (
+        "gpt-4o",
+        {"service_tier": "priority"},
+        "gpt-4o-mini",
+    )
 
 
 def test_verify_ledger_finds_no_difference(bound: Api, account: Account) -> None:
-    bound.post("usage/", {"events": [EVENT, CLAUDE, {**with_usage(stars=2), "event_id": "r3"}, {**EVENT, "event_id": "r4", "response": {}}]})
+    unread, empty = {**with_usage(stars=2), "event_id": "r3"}, {**EVENT, "event_id": "r4", "response": {}}
+    bound.post("usage/", {"events": [EVENT, CLAUDE, unread, empty]})
 
     call_command("verify_ledger")

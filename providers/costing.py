@@ -2,14 +2,15 @@
 
 Every token is billed exactly once. There are two totals: all input (including cached and cache-write tokens, whatever
 the caller's convention) and all output. A part with its own rate is subtracted from its total; other parts stay in it
-and are billed at the total's rate. Parts of the input: cached, cache-write (including the one-hour ones), audio and
-image tokens. Parts of the output: reasoning and audio tokens. A part never exceeds what is left of its total.
+and are billed at the total's rate. Parts of the input: cached, cache-write (including the one-hour ones), audio, image
+and video tokens. Parts of the output: reasoning, audio and image tokens. A part never exceeds what is left of its total.
+Cached audio and image tokens are parts of the cached tokens and of the audio or image tokens: they bill as cached ones.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -28,15 +29,19 @@ CostSource = Literal["price_book", "free", "unpriced"]
 MICRO = 1_000_000
 MICRO_UNITS = frozenset({"seconds", "megapixels"})  # decimals with up to six places, stored as integer millionths
 CATEGORIES_BY_UNIT = {"images": ("image", "image_edit"), "searches": ("search",), "pages": ("crawl",)}
+CACHED_PARTS = {
+    "cached_audio_tokens": "input_audio_tokens",
+    "cached_image_tokens": "image_tokens",
+}  # -> their other whole
 INPUT_PARTS = (
-    "cached_input_tokens",
-    "cache_write_1h_tokens",
-    "cache_write_tokens",
-    "input_audio_tokens",
-    "image_tokens",
+    *(*CACHED_PARTS, "cached_input_tokens", "cache_write_1h_tokens", "cache_write_tokens"),
+    *("input_audio_tokens", "image_tokens", "input_video_tokens"),
 )
-OUTPUT_PARTS = ("reasoning_tokens", "output_audio_tokens")
-OTHER_UNITS = ("requests", "images", "megapixels", "seconds", "characters", "searches", "pages")
+OUTPUT_PARTS = ("reasoning_tokens", "output_audio_tokens", "output_image_tokens")
+OTHER_UNITS = (
+    *("requests", "images", "megapixels", "seconds", "characters", "searches", "pages"),
+    *("web_fetches", "sessions"),
+)
 UNITS = ("input_tokens", *INPUT_PARTS, "output_tokens", *OUTPUT_PARTS, *OTHER_UNITS)
 
 
@@ -46,6 +51,11 @@ class Variant(NamedTuple):
     resolution: str | None = None
     quality: str | None = None
     service_tier: str | None = None
+    region: str | None = None
+    speed: str | None = None
+    inference_geo: str | None = None
+    search_context: str | None = None
+    context: str | None = None
 
 
 class Quantities(Struct, frozen=True):
@@ -60,12 +70,18 @@ class Quantities(Struct, frozen=True):
     input_audio_tokens: int = 0
     output_audio_tokens: int = 0
     image_tokens: int = 0
+    output_image_tokens: int = 0
+    cached_audio_tokens: int = 0
+    cached_image_tokens: int = 0
+    input_video_tokens: int = 0
     images: int | None = None
     megapixels: int | None = None
     seconds: int | None = None
     characters: int | None = None
     searches: int | None = None
     pages: int | None = None
+    web_fetches: int | None = None
+    sessions: int | None = None
     requests: int = 1
     cached_included: bool = True
     variant: Variant = Variant()
@@ -309,11 +325,25 @@ def _quantity_reader(unit: str, rated: Container[str]) -> Callable[[Quantities],
     """Returns a function that reads how much of a unit a call used."""
     if unit == "cache_write_tokens":
         return _short_cache_writes if "cache_write_1h_tokens" in rated else _cache_writes
+    if unit == "cached_input_tokens":
+        return _without(unit, [part for part in CACHED_PARTS if part in rated])
+    if unit in CACHED_PARTS.values():
+        part = next(part for part, whole in CACHED_PARTS.items() if whole == unit)
+        return _without(unit, [part] if part in rated or "cached_input_tokens" in rated else [])
     categories = CATEGORIES_BY_UNIT.get(unit)
     if categories is None:
         stated = attrgetter(unit)
         return lambda quantities: stated(quantities) or 0
     return partial(_count_or_requests, attrgetter(unit), categories)
+
+
+def _without(unit: str, parts: Sequence[str]) -> Callable[[Quantities], int]:
+    """Returns a function that reads a unit without those of its parts that bill as another unit."""
+    total = attrgetter(unit)
+    if not parts:
+        return total
+    part_counts = [attrgetter(part) for part in parts]
+    return lambda quantities: max(0, total(quantities) - sum(count(quantities) for count in part_counts))
 
 
 def _count_or_requests(

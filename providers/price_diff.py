@@ -17,7 +17,10 @@ from providers.costing import PricedModel, Quantities, Rate, Variant
 
 LARGE_CHANGE_PERCENT = 20
 PARTS = (*costing.INPUT_PARTS, *costing.OUTPUT_PARTS)
-FALLBACK_UNITS = {"cache_write_1h_tokens": ("cache_write_tokens",)}  # tried before the input rate
+FALLBACK_UNITS = {  # tried before the input rate
+    "cache_write_1h_tokens": ("cache_write_tokens",),
+    **{part: ("cached_input_tokens", whole) for part, whole in costing.CACHED_PARTS.items()},
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ UNIT_LABELS = {
     "cache_write_1h_tokens": "tokens written to the 1-hour cache",
     "input_audio_tokens": "audio input tokens",
     "output_audio_tokens": "audio output tokens",
+    "input_video_tokens": "video input tokens",
+    "output_image_tokens": "image output tokens",
 }
 PART_PHRASES = {  # completes "5 of the 20 input tokens were ..."
     "cached_input_tokens": "cached",
@@ -28,8 +30,12 @@ PART_PHRASES = {  # completes "5 of the 20 input tokens were ..."
     "cache_write_1h_tokens": "written to the 1-hour cache",
     "input_audio_tokens": "audio",
     "image_tokens": "used for images",
+    "cached_audio_tokens": "cached audio",
+    "cached_image_tokens": "cached image tokens",
+    "input_video_tokens": "video",
     "reasoning_tokens": "used for reasoning",
     "output_audio_tokens": "audio",
+    "output_image_tokens": "used for images",
 }
 MATCH_PHRASES = {
     "exact": ", matched by exact model id",

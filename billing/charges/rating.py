@@ -81,7 +81,7 @@ def rate(event: Event, at: datetime, snapshot: RatingSnapshot) -> RatedEvent:
 
 def quantities_of(usage: Usage, variant: Variant, category: str, *, cached_included: bool) -> Quantities:
     """The usage as costing's Quantities."""
-    stated = costing.Variant(variant.resolution, variant.quality, variant.service_tier)
+    stated = costing.Variant(*msgspec.structs.astuple(variant))
     return Quantities(
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
@@ -92,6 +92,10 @@ def quantities_of(usage: Usage, variant: Variant, category: str, *, cached_inclu
         input_audio_tokens=usage.input_audio_tokens,
         output_audio_tokens=usage.output_audio_tokens,
         image_tokens=usage.image_tokens,
+        output_image_tokens=usage.output_image_tokens,
+        cached_audio_tokens=usage.cached_audio_tokens,
+        cached_image_tokens=usage.cached_image_tokens,
+        input_video_tokens=usage.input_video_tokens,
         requests=usage.requests,
         images=usage.images,
         megapixels=_micro(usage.megapixels),
@@ -99,6 +103,8 @@ def quantities_of(usage: Usage, variant: Variant, category: str, *, cached_inclu
         characters=usage.characters,
         searches=usage.searches,
         pages=usage.pages,
+        web_fetches=usage.web_fetches,
+        sessions=usage.sessions,
         cached_included=cached_included,
         variant=stated,
         category=category,

@@ -50,6 +50,10 @@ class Usage(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True,
     input_audio_tokens: Count = 0
     output_audio_tokens: Count = 0
     image_tokens: Count = 0
+    output_image_tokens: Count = 0
+    cached_audio_tokens: Count = 0
+    cached_image_tokens: Count = 0
+    input_video_tokens: Count = 0
     requests: Count = 1
     images: Count | None = None
     megapixels: Amount | None = None
@@ -57,12 +61,19 @@ class Usage(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True,
     characters: Count | None = None
     searches: Count | None = None
     pages: Count | None = None
+    web_fetches: Count | None = None
+    sessions: Count | None = None
 
 
 class Variant(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, gc=False):
     resolution: ShortText | None = None
     quality: ShortText | None = None
     service_tier: ShortText | None = None
+    region: ShortText | None = None
+    speed: ShortText | None = None
+    inference_geo: ShortText | None = None
+    search_context: ShortText | None = None
+    context: ShortText | None = None
 
 
 class Event(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
@@ -210,7 +221,7 @@ _SCALAR_TYPES = frozenset({str, bool, type(None)})
 def _check_texts(event: Event) -> None:
     for name in _SINGLE_LINE_FIELDS:
         check_text(getattr(event, name), name)
-    for name in ("resolution", "quality", "service_tier"):
+    for name in Variant.__struct_fields__:
         check_text(getattr(event.variant, name), f"variant.{name}")
     check_text(event.error_message, "error_message", _CONTROL_EXCEPT_NEWLINES)
     check_text(event.account, "account")

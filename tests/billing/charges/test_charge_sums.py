@@ -25,6 +25,7 @@ pytestmark = pytest.mark.django_db
 HALF_A_NANO = Fraction(1, 2 * 10**9)
 EVENT_COUNT = 250
 TOKEN_UNITS = [unit for unit in costing.UNITS if unit.endswith("tokens")]
+COUNTED_UNITS = ("images", "searches", "pages", "characters", "web_fetches", "sessions")
 VARIANTS = ("", "resolution=720p", "resolution=", "quality=hd", "quality=hd,resolution=720p", "service_tier=batch")
 
 
@@ -81,7 +82,7 @@ def odd_event(rng: random.Random, number: int) -> dict[str, Any]:
     included = rng.random() < 0.5
     if included:
         tokens["cached_input_tokens"] = min(tokens.get("cached_input_tokens", 0), tokens.get("input_tokens", 0))
-    counts = {unit: rng.randrange(50) for unit in ("images", "searches", "pages", "characters") if rng.random() < 0.3}
+    counts = {unit: rng.randrange(50) for unit in COUNTED_UNITS if rng.random() < 0.3}
     decimals = {unit: f"{rng.randrange(10**8)}E-6" for unit in ("seconds", "megapixels") if rng.random() < 0.3}
     usage = tokens | counts | {unit: f"{Decimal(text):f}" for unit, text in decimals.items()}
     return {

@@ -342,8 +342,8 @@ def _without(unit: str, parts: Sequence[str]) -> Callable[[Quantities], int]:
     total = attrgetter(unit)
     if not parts:
         return total
-    others = [attrgetter(part) for part in parts]
-    return lambda quantities: max(0, total(quantities) - sum(other(quantities) for other in others))
+    part_counts = [attrgetter(part) for part in parts]
+    return lambda quantities: max(0, total(quantities) - sum(count(quantities) for count in part_counts))
 
 
 def _count_or_requests(

@@ -8,5 +8,6 @@ __all__ = [
     "legacy_rows",
     "legacy_tables",
     "lines",
+    "usage_parts",
     "vendor_responses",
 ]

@@ -9,7 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from billing.errors import Refused
-from billing.events import events, vendor_responses
+from billing.events import events, usage_parts, vendor_responses
 from billing.events.events import Event, ReadResponse, Usage, Variant
 from billing.events.vendor_responses.reading import Reading
 from lib import strict_json
@@ -62,6 +62,7 @@ def _set_usage(event: Event, usage: dict[str, int | str]) -> str | None:
     try:
         event.usage = events.convert(usage, Usage)
         events.normalise_usage(event)
+        usage_parts.check(event)
     except Refused as refused:
         return refused.attr.removeprefix("usage.")
     return None

@@ -23,7 +23,7 @@ from billing.accounts import accounts
 from billing.accounts.accounts import AccountRow
 from billing.charges import rating
 from billing.errors import Refused
-from billing.events import event_responses, events
+from billing.events import event_responses, events, usage_parts
 from billing.events.events import Event
 from billing.ledger import ledger, rollups
 from billing.ledger.ledger import NewLog, StoredLog
@@ -161,6 +161,10 @@ def _refusal(item: _Submission, source: EventSource, at: datetime) -> Refused | 
         return Refused("unknown_reservation", "There is no such reservation.", "reservation_id")
     if item.event.cost_usd is not None and not source.may_state_cost:
         return Refused("not_allowed", "This key may not send costs.", "cost_usd")
+    try:
+        usage_parts.check(item.event)
+    except Refused as refused:
+        return refused
     earliest, limit = (MIN_TIME, "before the year 2000") if source.any_age else (at - MAX_AGE, "more than 35 days ago")
     if not earliest <= item.at <= at + MAX_CLOCK_SKEW:
         return Refused("out_of_range", f"The time must not be {limit} or more than 5 minutes ahead.", "occurred_at")

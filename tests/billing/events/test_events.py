@@ -121,6 +121,7 @@ CHANGES: dict[str, Any] = {
     "user_agent": "x",
     "ip_address": "::1",
     "metadata": {"x": None},
+    "response": {"usage": {}},
 }
 
 

@@ -9,8 +9,9 @@ from typing import Any, cast
 import msgspec
 
 from billing.errors import Refused
-from billing.events import events, usage_parts, vendor_responses
+from billing.events import events, usage_parts
 from billing.events.events import Event, ReadResponse, Usage, Variant
+from billing.events.vendor_responses import reading as response_reading
 from billing.events.vendor_responses.reading import Reading
 from lib import strict_json
 
@@ -28,7 +29,7 @@ def parse(raw: object, *, depth: int = 0) -> Event:
         raise Refused("invalid", "Send `usage` or `response`, not both.", "response")
     strict_json.check_limits(response, depth=depth + 1)
     digest = _digest(event, response)
-    reading = vendor_responses.read(response if isinstance(response, list) else [response])
+    reading = response_reading.read_pieces(response if isinstance(response, list) else [response])
     return attach(event, reading, digest=digest)
 
 

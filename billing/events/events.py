@@ -18,8 +18,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from billing.errors import Refused
-from billing.events.vendor_responses.reading import Reading
 from lib import ids, money, strict_json
+
+if TYPE_CHECKING:
+    from billing.events.vendor_responses.reading import Reading
 
 MAX_COUNT = 10**9
 MAX_MODEL_LENGTH = 200

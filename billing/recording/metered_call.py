@@ -26,9 +26,9 @@ from django.utils import timezone
 
 from billing.accounts import accounts
 from billing.errors import Refused
-from billing.events import call_failures, event_responses, events, vendor_responses
+from billing.events import call_failures, event_responses, events
 from billing.events.events import Event
-from billing.events.vendor_responses.reading import Reading
+from billing.events.vendor_responses.reading import Reader, Reading
 from billing.ledger import ledger
 from billing.limits import decisions, operations, reservations
 from billing.limits.decisions import Refusal
@@ -118,7 +118,7 @@ class Call:
         self.result: Result | None = None  # set when the block ends
         self.event, self.reservation = event, reservation
         self.last_response: object = None
-        self.reader = vendor_responses.Reader()
+        self.reader = Reader()
         self.started_ns = time.perf_counter_ns()
 
     def response(self, response: object) -> None:

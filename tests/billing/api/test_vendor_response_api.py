@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from billing.events import vendor_responses
+from billing.events.vendor_responses import reading
 from billing.models import Account, UsageDay, UsageLog
 from tests.conftest import Api
 
@@ -92,8 +92,8 @@ def test_a_repeat_is_a_duplicate_whatever_a_later_reader_makes_of_it(
     bound: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = bound.post("usage/", EVENT).json()
-    read = vendor_responses.read
-    monkeypatch.setattr(vendor_responses, "read", lambda pieces: read(pieces)._replace(usage={"input_tokens": 7}))
+    read = reading.read_pieces
+    monkeypatch.setattr(reading, "read_pieces", lambda pieces: read(pieces)._replace(usage={"input_tokens": 7}))
     repeated = bound.post("usage/", json.loads(json.dumps(EVENT, sort_keys=True)))
 
     assert (repeated.status_code, repeated.json()) == (200, {**first, "status": "duplicate"})

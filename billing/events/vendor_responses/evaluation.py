@@ -1,0 +1,194 @@
+"""Quantities and cost of one response, from its numbers and the table of its shape. Pure.
+
+Every number that is not 0 ends in a quantity, among the ignored or among the unread: none is lost.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import NamedTuple
+
+from billing.events.events import MAX_COUNT
+from billing.events.vendor_responses.fields import Leaf
+from billing.events.vendor_responses.shapes import Formula, Shape, Terms, shape
+
+UNKNOWN = shape("", "", {})
+DECIMAL_QUANTITIES = {"seconds": Decimal(1), "megapixels": Decimal("0.000001")}  # with the factor of their fields
+# Dollars of the vendor's own cost. xAI: 10^10 ticks are one dollar.
+COSTS = {"cost_in_usd_ticks": Decimal("1E-10"), "cost.total_cost": Decimal(1), "cost": Decimal(1)}
+UPSTREAM_COST = "cost_details.upstream_inference_cost"  # OpenRouter: charged by the vendor of the caller's own key
+# part -> the quantities that it can't exceed
+PARTS = {
+    "cached_input_tokens": ("input_tokens",),
+    "cache_write_tokens": ("input_tokens",),
+    "cache_write_1h_tokens": ("cache_write_tokens",),
+    "input_audio_tokens": ("input_tokens",),
+    "image_tokens": ("input_tokens",),
+    "input_video_tokens": ("input_tokens",),
+    "cached_audio_tokens": ("cached_input_tokens", "input_audio_tokens"),
+    "cached_image_tokens": ("cached_input_tokens", "image_tokens"),
+    "reasoning_tokens": ("output_tokens",),
+    "output_audio_tokens": ("output_tokens",),
+    "output_image_tokens": ("output_tokens",),
+}
+
+Amount = tuple[str, Decimal]  # the path of a number and its value
+Quantities = dict[str, Decimal]
+
+
+class Evaluation(NamedTuple):
+    """What one response says: quantities by unit, the vendor's cost in USD, and the paths of the other numbers."""
+
+    reader: str
+    quantities: Quantities
+    cost: Decimal | None
+    excludes_cached: bool
+    ignored: list[str]
+    unread: list[str]
+
+
+def evaluate(shape: Shape | None, leaves: Mapping[str, Leaf], *, own_key: bool = False) -> Evaluation:
+    """Read the numbers by the shape's table. `own_key`: the vendor was called with the caller's own key (OpenRouter)."""
+    shape = shape or UNKNOWN
+    amounts: defaultdict[str, list[Amount]] = defaultdict(list)
+    for path, leaf in leaves.items():
+        if leaf.value is not None:
+            amounts[leaf.name].append((path, leaf.value))
+    quantities, unread = _quantities(shape, amounts)
+    cost = _cost(amounts, own_key, unread)
+    totals = _totals(shape, amounts)
+    unread += [path for path, agrees in totals.items() if not agrees]
+    ignored = [path for path, agrees in totals.items() if agrees]
+    known = _names(shape) | ({UPSTREAM_COST} if own_key else set())
+    for path, leaf in leaves.items():
+        if leaf.value == 0 or (leaf.name in known and leaf.value is not None):
+            continue
+        is_ignored = leaf.name != "" and shape.ignored.match(leaf.name)
+        (ignored if is_ignored else unread).append(path)
+    return Evaluation(shape.name, quantities, cost, shape.excludes_cached, ignored, unread)
+
+
+def _names(shape: Shape) -> set[str]:
+    formulas = (*shape.reads.values(), *shape.totals.values())
+    terms = {name for text in formulas for sums in text for sum_ in sums for name in sum_}
+    return terms | set(shape.totals) | set(COSTS)
+
+
+def _quantities(shape: Shape, amounts: Mapping[str, list[Amount]]) -> tuple[Quantities, list[str]]:
+    quantities: Quantities = {}
+    sources: dict[str, list[str]] = {}
+    unread: list[str] = []
+    for quantity, text in shape.reads.items():
+        factor = DECIMAL_QUANTITIES.get(quantity)
+        value, sources[quantity], invalid = _value(text, amounts, whole=factor is None)
+        unread += invalid
+        if value is not None:
+            quantities[quantity] = value * (factor or 1)
+    return quantities, unread + _limit_parts(shape, quantities, sources)
+
+
+def _value(
+    text: Formula, amounts: Mapping[str, list[Amount]], *, whole: bool
+) -> tuple[Decimal | None, list[str], list[str]]:
+    """The formula's value, the paths that it comes from, and the paths that are invalid or differ from it."""
+    invalid: list[str] = []
+    for alternatives in text:
+        sums = []
+        for terms in alternatives:
+            stated = _stated(terms, amounts)
+            valid = [(path, value) for path, value in stated if _is_valid(value, whole)]
+            invalid += [path for path, value in stated if not _is_valid(value, whole)]
+            total = sum((value for _, value in valid), Decimal())
+            if valid and total <= MAX_COUNT:
+                sums.append((total, [path for path, _ in valid]))
+            else:
+                invalid += [path for path, _ in valid]
+        if sums:
+            total, paths = next((pair for pair in sums if pair[0]), sums[0])
+            return total, paths, invalid + [path for value, used in sums if value not in (0, total) for path in used]
+    return None, [], invalid
+
+
+def _stated(terms: Terms, amounts: Mapping[str, list[Amount]]) -> list[Amount]:
+    return [amount for name in terms for amount in amounts.get(name, ())]
+
+
+def _is_valid(value: Decimal, whole: bool) -> bool:
+    return value >= 0 and (not whole or value == value.to_integral_value())
+
+
+def _limit_parts(shape: Shape, quantities: Quantities, sources: Mapping[str, list[str]]) -> list[str]:
+    """Cut parts that exceed their whole, which no event may state; returns the paths of what was cut."""
+    cut = []
+    for part, wholes in PARTS.items():
+        limit = min(_room(shape, quantities, part, whole) for whole in wholes)
+        if quantities.get(part, 0) > limit:
+            quantities[part] = limit
+            cut += sources[part]
+    return cut
+
+
+def _room(shape: Shape, quantities: Quantities, part: str, whole: str) -> Decimal:
+    room = quantities.get(whole, Decimal())
+    if whole == "input_tokens" and shape.excludes_cached:
+        return Decimal(MAX_COUNT)  # the parts of the input may be cached, beside it
+    if part == "cache_write_tokens":
+        room -= quantities.get("cached_input_tokens", Decimal())
+    return room
+
+
+def _totals(shape: Shape, amounts: Mapping[str, list[Amount]]) -> dict[str, bool]:
+    """Whether the stated totals agree with what they are the total of, by the paths of the totals that are not 0."""
+    read = {name for text in shape.reads.values() for sums in text for terms in sums for name in terms}
+    agreements: dict[str, bool] = {}
+    for name, text in shape.totals.items():
+        stated = amounts.get(name, [])
+        sums = [sum(value for _, value in parts) for terms in text[0] if (parts := _stated(terms, amounts))]
+        total = sum(value for _, value in stated)
+        if total and (sums or name not in read):
+            agrees = total in sums
+            agreements |= {path: agrees for path, _ in stated if not (agrees and name in read)}
+    return agreements
+
+
+def _cost(amounts: Mapping[str, list[Amount]], own_key: bool, unread: list[str]) -> Decimal | None:
+    """The vendor's cost in USD. A cost of 0 in parts is what Perplexity states before it knows the cost."""
+    names = (*COSTS, UPSTREAM_COST) if own_key else tuple(COSTS)
+    stated = {name: amounts[name][0] for name in names if name in amounts}
+    unread += [path for path, value in stated.values() if value < 0]
+    costs = {name: value for name, (_, value) in stated.items() if value >= 0}
+    upstream = costs.pop(UPSTREAM_COST, Decimal())
+    name = next((name for name, value in costs.items() if value or name == "cost"), None)
+    return None if name is None else costs[name] * COSTS[name] + upstream
+
+
+def merge(evaluations: Iterable[Evaluation]) -> Evaluation:
+    """The sum of several responses. Where only some state cached tokens in addition to the input, all are made to include."""
+    parts = list(evaluations)
+    if len({part.excludes_cached for part in parts if part.quantities}) > 1:
+        parts = [_including_cached(part) for part in parts]
+    quantities: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for part in parts:
+        for quantity, value in part.quantities.items():
+            quantities[quantity] += value
+    costs = [part.cost for part in parts]
+    return Evaluation(
+        parts[-1].reader if parts else "",
+        dict(quantities),
+        None if None in costs or not costs else sum((cost for cost in costs if cost is not None), Decimal()),
+        any(part.excludes_cached for part in parts if part.quantities),
+        [path for part in parts for path in part.ignored],
+        [path for part in parts for path in part.unread],
+    )
+
+
+def _including_cached(part: Evaluation) -> Evaluation:
+    if not part.excludes_cached:
+        return part
+    beside = sum(
+        (part.quantities.get(name, Decimal()) for name in ("cached_input_tokens", "cache_write_tokens")), Decimal()
+    )
+    inputs = part.quantities.get("input_tokens", Decimal()) + beside
+    return part._replace(quantities={**part.quantities, "input_tokens": inputs}, excludes_cached=False)

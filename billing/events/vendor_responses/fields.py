@@ -1,0 +1,132 @@
+"""Fields of a response and the numbers inside its usage, from JSON and from objects of the vendors' clients. Pure.
+
+No client is imported, and no value raises: an object's property may fail, and the call has already been made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from enum import Enum
+from functools import lru_cache
+from itertools import islice
+from numbers import Number
+from typing import Any, NamedTuple
+
+MAX_DEPTH = 8
+MAX_NUMBERS = 500
+MAX_KEY_LENGTH = 100
+MAX_DIGITS = 30
+LABELS = ("modality", "type", "ttl")  # what names an item of a list, in this order
+
+
+class Leaf(NamedTuple):
+    """A number: its name (snake case, a list's items by their label) and its value, None where it can't be counted."""
+
+    name: str
+    value: Decimal | None
+
+
+def get(holder: object, name: str) -> Any:  # noqa: ANN401 - any value of a response
+    """A field of an object or dict; a dict may spell it in camel case, as Google's JSON does."""
+    if isinstance(holder, Mapping):
+        first, *words = name.split("_")
+        return holder.get(name, holder.get(first + "".join(map(str.capitalize, words))))
+    if holder is None or isinstance(holder, str | bytes | Number | Sequence | type):
+        return None
+    try:
+        return getattr(holder, name, None)
+    except Exception:
+        return None
+
+
+def get_path(holder: object, path: str) -> Any:  # noqa: ANN401
+    for name in path.split("."):
+        holder = get(holder, name)
+    return holder
+
+
+def first_text(holder: object, *paths: str) -> str:
+    """The first text or enum member at one of the dotted paths; empty if none."""
+    values = (get_path(holder, path) for path in paths)
+    plain = (value.value if isinstance(value, Enum) else value for value in values)
+    return next((value for value in plain if isinstance(value, str) and value), "")
+
+
+def as_list(value: object) -> Sequence[Any]:
+    return value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else ()
+
+
+def as_mapping(value: object) -> Mapping[Any, Any] | None:
+    """The fields of a dict or of a client's object (pydantic, dataclass, msgspec, protobuf, plain); None if it has none."""
+    if isinstance(value, Mapping):
+        return value
+    if value is None or isinstance(value, str | bytes | Number | Enum | Sequence | type):
+        return None
+    message = get(value, "_pb") or value  # Google's proto-plus wraps a protobuf message
+    fields = {name: get(message, name) for name in _field_names(message)}
+    return fields or None
+
+
+def _field_names(value: object) -> list[str]:
+    descriptor = getattr(type(value), "DESCRIPTOR", None)  # of a protobuf message
+    if descriptor is not None:
+        return [str(get(field, "name")) for field in get(descriptor, "fields") or ()]
+    attributes = ("__dict__", "__pydantic_extra__", "__dataclass_fields__", "__struct_fields__", "__slots__")
+    names = [name for attribute in attributes for name in _names_in(get(value, attribute))]
+    return [name for name in dict.fromkeys(names) if isinstance(name, str) and not name.startswith("_")]
+
+
+def _names_in(value: object) -> list[Any]:
+    return list(value) if isinstance(value, Mapping | tuple | list) else []
+
+
+def numbers(value: object, path: str, prefix: str = "") -> dict[str, Leaf]:
+    """Every number inside a value by its path, as the vendor spells it; what is too deep or too much has no value."""
+    leaves = dict(islice(_numbers(value, path, prefix, 0), MAX_NUMBERS + 1))
+    is_plain = value is None or isinstance(value, Mapping | Number | str | bytes | Sequence)
+    if len(leaves) > MAX_NUMBERS or not (leaves or is_plain or as_mapping(value)):
+        leaves[path] = Leaf("", None)  # too much, or an object whose fields can't be listed
+    return leaves
+
+
+def _numbers(value: object, path: str, name: str, depth: int) -> Iterator[tuple[str, Leaf]]:
+    if isinstance(value, Number) and not isinstance(value, bool | Enum):
+        yield path, Leaf(name, exact(value))
+    elif items := as_list(value):
+        for index, item in enumerate(items):
+            yield from _below(item, f"{path}[{index}]", f"{name}:{_label(item)}", depth)
+    elif fields := as_mapping(value):
+        for key, child in fields.items():
+            text = str(key)[:MAX_KEY_LENGTH].replace(".", "?")
+            yield from _below(child, f"{path}.{text}", f"{name}.{snake_case(text)}".lstrip("."), depth)
+
+
+def _below(value: object, path: str, name: str, depth: int) -> Iterator[tuple[str, Leaf]]:
+    if depth < MAX_DEPTH:
+        yield from _numbers(value, path, name, depth + 1)
+    elif as_list(value) or isinstance(value, Mapping):
+        yield path, Leaf("", None)
+
+
+def _label(item: object) -> str:
+    """What an item of a list is about: its modality, type or lifetime, with `@model` if it names one."""
+    label, model = first_text(item, *LABELS), first_text(item, "model")
+    return f"{label}@{model}" if label and model else label
+
+
+def exact(value: object) -> Decimal | None:
+    """A number by its shortest text, which is the number that the vendor sent; None if not finite or too long."""
+    try:
+        number = Decimal(str(value))
+    except (ArithmeticError, ValueError):
+        return None
+    return number if number.is_finite() and abs(number.adjusted()) <= MAX_DIGITS else None
+
+
+@lru_cache(maxsize=2048)
+def snake_case(key: str) -> str:
+    """`promptTokensDetails` and `prompt_token_details` are one name: vendors differ in case and plural."""
+    snake = re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", key).lower()
+    return snake.replace("_token_details", "_tokens_details")

@@ -1,0 +1,57 @@
+"""API shapes as tables: which fields of a usage object are read into which quantities, and which are informational. Pure.
+
+A formula names fields: `a + b` adds them, `a | b` are two names of the same number (the first that is not 0; another that
+differs is unread), `a / b` takes b only where no a is stated.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from fnmatch import translate
+from typing import NamedTuple
+
+# Durations and rates beside the counts, by which no vendor of tokens bills, and the parts of a stated cost.
+INFORMATIONAL = "*_time *_time_* *_latency *_ms *_per_sec* *_duration time_to_* cost.* cost_details.*"
+
+Terms = tuple[str, ...]
+Formula = tuple[tuple[Terms, ...], ...]  # fallbacks of alternatives of terms
+
+
+class Shape(NamedTuple):
+    """One API shape. `marks`: sets of names; the shape fits where all names of a set occur."""
+
+    name: str
+    marks: tuple[frozenset[str], ...]
+    reads: Mapping[str, Formula]  # quantity -> formula
+    totals: Mapping[str, Formula]  # stated total -> sums that it may equal
+    ignored: re.Pattern[str]
+    excludes_cached: bool
+
+
+def formula(text: str) -> Formula:
+    return tuple(
+        tuple(tuple(term.strip() for term in sum_.split("+")) for sum_ in alternatives.split("|"))
+        for alternatives in text.split("/")
+    )
+
+
+def shape(
+    name: str,
+    marks: str,
+    reads: Mapping[str, str],
+    *,
+    totals: Mapping[str, str] | None = None,
+    ignored: str = "",
+    excludes_cached: bool = False,
+) -> Shape:
+    """`marks`: names separated by spaces, `a&b` for names that must occur together. `ignored`: names with wildcards."""
+    patterns = "|".join(translate(pattern) for pattern in f"{ignored} {INFORMATIONAL}".split())
+    return Shape(
+        name,
+        tuple(frozenset(mark.split("&")) for mark in marks.split()),
+        {quantity: formula(text) for quantity, text in reads.items()},
+        {total: formula(text) for total, text in (totals or {}).items()},
+        re.compile(patterns),
+        excludes_cached,
+    )

@@ -57,11 +57,15 @@ class Detection:
 
 
 class NamedVendors(NamedTuple):
-    """Whom a call to a private host names: the label's vendor ("" if none), and the rule that the model's name matches."""
+    """Whom a call to a private host names: the label's vendor ("" if none), and the rules that the model id matches.
+
+    For `azure/gpt-4o`, `by_model` is the rule for Azure, and `by_name` that for the maker of `gpt-4o`.
+    """
 
     declared: str
     is_gateway: bool
     by_model: Rule | None
+    by_name: Rule | None
 
 
 class _Attribution(NamedTuple):
@@ -272,9 +276,9 @@ class RuleSet:
         private = (rule.shipped and rule.provider == LOCAL) if rule else (host != "" and is_private(host))
         if not private or self._by_served_by(call.served_by):
             return None
-        model = call.model.strip().lower()
-        by_model = self._label(_NEUTRAL_LABEL).matchers.model(model) if model else None
-        return NamedVendors(label.provider, label.is_gateway, by_model)
+        model, matchers = call.model.strip().lower(), self._label(_NEUTRAL_LABEL).matchers
+        by_name = matchers.model(model.rpartition("/")[2])
+        return NamedVendors(label.provider, label.is_gateway, matchers.model(model), by_name)
 
     def considered(self, call: Call) -> list[tuple[Rule, bool]]:
         """Returns every rule that applies to the label, in order of precedence, and whether it matches the call."""

@@ -113,6 +113,7 @@ def test_the_declared_vendor_is_taken_where_it_prices_the_model(declared: str, m
         ("openai", "groq/llama-3.3-70b", "groq"),
         ("openai", "mistral/mistral-small", "mistral"),
         ("openai", "moonshot/kimi-k2", "moonshotai"),
+        ("openai", "prod/claude-sonnet-4", "anthropic"),
         ("openai", "bedrock/us.anthropic.claude-sonnet-4-20250514-v1:0", "bedrock"),
         ("openai", "us.anthropic.claude-sonnet-4-20250514-v1:0", "bedrock"),
         ("openai", "openai/gpt-oss-120b:groq", "huggingface"),
@@ -129,8 +130,11 @@ def test_else_the_vendor_that_the_models_name_names_is_taken_where_it_prices_the
     assert behind_proxy(declared, model) == (provider, "fallback")
 
 
-def test_a_gateway_without_a_price_serves_what_its_maker_sells() -> None:
-    detection = detect_call(Call("azure", "gpt-4o", PRIVATE), prices=book({"openai": ["gpt-4o"]}))
+@pytest.mark.parametrize(
+    ("declared", "model"), [("azure", "gpt-4o"), ("openai", "azure/gpt-4o"), ("azure", "azure/gpt-4o")]
+)
+def test_a_gateway_that_is_named_serves_a_model_of_which_only_the_maker_has_a_price(declared: str, model: str) -> None:
+    detection = detect_call(Call(declared, model, PRIVATE), prices=book({"openai": ["gpt-4o"]}))
     assert (detection.actual_provider, detection.evidence) == ("azure", "private host; openai prices this model")
 
 
@@ -143,6 +147,8 @@ def test_a_gateway_without_a_price_serves_what_its_maker_sells() -> None:
         ("openai", "llama3.1:8b"),
         ("openai", "qwen2.5"),
         ("openai", "ollama/gpt-4o"),
+        ("openai", "azure/llama-3"),
+        ("openai", "mistralai/mistral-small"),
         ("ollama", "gpt-4o"),
         ("local", "claude-sonnet-4"),
         ("mistral", "openai/gpt-oss-120b"),

@@ -2,17 +2,17 @@
 
 Evidence, strongest first: `served_by` as stated by the caller, endpoint host, path of a relative endpoint, model
 namespace, model family, declared label. Patterns are globs or match whole labels, tokens and segments, never substrings.
-Imports nothing of Tollgate, because a migration of billing uses a frozen copy of this module.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
+
+from providers.endpoints import NO_HOST, is_private, parse_endpoint
 
 EVIDENCE = HOST, PATH, NAMESPACE, FAMILY, DECLARED = "host", "path", "namespace", "family", "declared"
 UNKNOWN, LOCAL = "unknown", "local"
@@ -20,20 +20,7 @@ CONFIDENCE = {HOST: "exact", PATH: "strong", NAMESPACE: "strong", FAMILY: "weak"
 CATEGORIES = ("text", "embedding", "image", "image_edit", "video", "audio", "search", "crawl", "other")
 MAX_EVIDENCE_LENGTH = 200
 
-_NO_HOST = "?"  # for an authority that is not a valid host, such as `exa mple`: it belongs to no provider
-_SCHEME = re.compile(r"(?:https?|wss?|grpcs?):/{0,2}|[a-z][a-z0-9+.-]*://|//(?=[^/]*\.)", re.IGNORECASE)
-_AUTHORITY = re.compile(r"(?:([a-z0-9_-]+(?:\.[a-z0-9_-]+)*)\.?|\[([0-9a-f:.]+)[^\]]*\])(?::[0-9]{0,5})?")
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]+")  # http://134744072/ is an address to browsers; here it is not
-_TOP_LEVELS = frozenset(
-    {"com", "net", "org", "dev", "app", "cloud", "xyz", "example", "internal", "local", "localhost"}
-)
-_PRIVATE = tuple(
-    ipaddress.ip_network(network)
-    for network in (
-        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16", "100.64.0.0/10"),
-        *("0.0.0.0/32", "::1/128", "::/128", "fc00::/7", "fe80::/10"),
-    )
-)
+_NEUTRAL_LABEL = "text"  # says nothing of a vendor, so that a model's name is read as it stands
 
 
 class Call(NamedTuple):
@@ -69,11 +56,16 @@ class Detection:
     evidence: str
 
 
-class Endpoint(NamedTuple):
-    """A parsed endpoint. `host` is empty for a relative one; `path` is in lower case and starts with a slash."""
+class NamedVendors(NamedTuple):
+    """Whom a call to a private host names: the label's vendor ("" if none), and the rules that the model id matches.
 
-    host: str
-    path: str
+    For `azure/gpt-4o`, `by_model` is the rule for Azure, and `by_name` that for the maker of `gpt-4o`.
+    """
+
+    declared: str
+    is_gateway: bool
+    by_model: Rule | None
+    by_name: Rule | None
 
 
 class _Attribution(NamedTuple):
@@ -104,51 +96,6 @@ def label_key(text: str) -> str:
 def slugify(text: str) -> str:
     """Makes a provider slug from an unknown name; empty if the name has no ASCII letter or digit."""
     return re.sub(r"[^a-z0-9_]+", "-", text.lower())[:50].strip("-_")
-
-
-def parse_endpoint(endpoint: str) -> Endpoint:
-    """Parses an endpoint (URL or path), ignoring query and fragment. Never raises."""
-    text = endpoint.partition("?")[0].partition("#")[0].strip()
-    scheme = _SCHEME.match(text)
-    if scheme:
-        authority, _, path = text[scheme.end() :].partition("/")
-        return Endpoint(_parse_host(authority) or _NO_HOST, "/" + path.lower())
-    authority, slash, path = text.partition("/")
-    host = _parse_host(authority) if "." in authority or ":" in authority else ""
-    if host and _is_bare_host(host, followed=bool(slash) or ":" in authority):
-        return Endpoint(host, "/" + path.lower())
-    return Endpoint("", "/" + text.lower().lstrip("/"))
-
-
-def _parse_host(authority: str) -> str:
-    if not authority.isascii() or "\\" in authority:  # clients disagree on the host here
-        return ""
-    match = _AUTHORITY.fullmatch(authority.rpartition("@")[2].lower())
-    return (match[1] or match[2]) if match else ""
-
-
-def _is_bare_host(host: str, *, followed: bool) -> bool:
-    """Tells whether text without a scheme is a host: `api.openai.com/v1` is, `chat.completions` and `v1.0/chat` are not."""
-    top = host.rpartition(".")[2]
-    if top in _TOP_LEVELS or _parse_ip(host):
-        return True
-    return len(top) == 2 and top.isalpha() and (followed or host.count(".") > 1)
-
-
-def _parse_ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
-
-
-def _is_private(host: str) -> bool:
-    """Tells whether it is a private address, or a single-label name that only a private network resolves."""
-    address = _parse_ip(host) if host[-1].isdigit() or ":" in host else None
-    if address is None:
-        return "." not in host and host != _NO_HOST and not _NUMBER.fullmatch(host)
-    address = getattr(address, "ipv4_mapped", None) or address
-    return any(address in network for network in _PRIVATE)
 
 
 def _glob_pattern(pattern: str, any_text: str) -> str:
@@ -301,6 +248,7 @@ class RuleSet:
         self._rules = sorted(rules, key=_rank)
         self._names = {label_key(name): slug for name, slug in names.items()}
         self._gateways = frozenset(gateways)
+        self._with_hosts = {UNKNOWN, *(rule.provider for rule in self._rules if rule.evidence == HOST)}
         self._declared = [rule for rule in self._rules if rule.evidence == DECLARED]
         self._restricted = {label_key(label) for rule in self._rules for label in rule.declared}
         self._matchers = lru_cache(maxsize=len(self._restricted) + 1)(self._build)
@@ -311,7 +259,7 @@ class RuleSet:
         model = call.model.strip().lower()
         attribution = (
             self._by_served_by(call.served_by)
-            or self._by_endpoint(label, host, path)
+            or self._by_endpoint(label, call.declared, host, path)
             or self._by_model(label, model)
             or self._by_label(label, call.declared)
         )
@@ -320,6 +268,17 @@ class RuleSet:
         category = label.category if label.is_modality else label.matchers.category(path, model)
         category = category or attribution.category or label.category or "other"
         return Detection(provider, confidence, category, rule, evidence[:MAX_EVIDENCE_LENGTH])
+
+    def behind_private_host(self, call: Call) -> NamedVendors | None:
+        """Returns whom a call to a private host names, or None if something else decides: a rule, or the caller."""
+        label, host = self._label(call.declared), parse_endpoint(call.endpoint).host
+        rule = label.matchers.host(host) if host else None
+        private = (rule.shipped and rule.provider == LOCAL) if rule else (host != "" and is_private(host))
+        if not private or self._by_served_by(call.served_by):
+            return None
+        model, matchers = call.model.strip().lower(), self._label(_NEUTRAL_LABEL).matchers
+        by_name = matchers.model(model.rpartition("/")[2])
+        return NamedVendors(label.provider, label.is_gateway, matchers.model(model), by_name)
 
     def considered(self, call: Call) -> list[tuple[Rule, bool]]:
         """Returns every rule that applies to the label, in order of precedence, and whether it matches the call."""
@@ -359,19 +318,26 @@ class RuleSet:
         category = next((declared.category for declared in self._declared if declared.pattern == slug), "")
         return _Attribution(slug, "exact", rule, f"caller's statement {served_by.strip()}", category) if slug else None
 
-    def _by_endpoint(self, label: _LabelInfo, host: str, path: str) -> _Attribution | None:
+    def _by_endpoint(self, label: _LabelInfo, declared: str, host: str, path: str) -> _Attribution | None:
         if host:
             rule = label.matchers.host(host)
-            if rule is None and _is_private(host):
+            if rule is None and is_private(host):
                 return _Attribution(LOCAL, "exact", "private-host", f"host {host}")
             if rule is None:
-                return _Attribution(UNKNOWN, "fallback", "unknown-host", f"host {host}")
+                return self._by_unknown_host(label, declared, host)
             if rule.provider and not rule.ignore_host:
                 return _Attribution(rule.provider, "exact", rule.slug, f"host {host}", rule.category)
         rule = label.matchers.path(path)
         if rule is None or rule.provider is None:
             return None
         return _Attribution(rule.provider, "strong", rule.slug, f"path {rule.pattern}", rule.category)
+
+    def _by_unknown_host(self, label: _LabelInfo, declared: str, host: str) -> _Attribution:
+        """Takes the label's provider if none of its hosts is known; a provider with known hosts has no other ones."""
+        if not label.provider or label.provider in self._with_hosts or host == NO_HOST:
+            return _Attribution(UNKNOWN, "fallback", "unknown-host", f"host {host}")
+        by_label = self._by_label(label, declared)
+        return by_label._replace(evidence=f"{by_label.evidence}; no rule for host {host}")
 
     def _by_model(self, label: _LabelInfo, model: str) -> _Attribution | None:
         if not model or label.is_gateway:

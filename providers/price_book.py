@@ -57,6 +57,11 @@ class _ProviderPrices:
             or self._find_by_glob(model, own + base, day)
         )
 
+    def sells(self, model: str) -> bool:
+        """Tells whether the model, or the base model of a fine-tune, has a price of any day."""
+        forms = [*model_ids.own_forms(model, self.vendor), *model_ids.base_forms(model, self.vendor)]
+        return bool(self._find_by_id(model, forms, date.max) or self._find_by_glob(model, forms, date.max))
+
     def prices_on(self, day: date) -> list[PricedModel]:
         return [entry.price for pattern in sorted(self.by_pattern) if (entry := self.entry_on(pattern, day))]
 
@@ -106,10 +111,15 @@ class PriceBook:
             slug: _ProviderPrices(vendors.get(slug, frozenset({slug})), prices) for slug, prices in by_provider.items()
         }
         self._find_cached = lru_cache(maxsize=LOOKUP_CACHE_SIZE)(self._find)
+        self._sells_cached = lru_cache(maxsize=LOOKUP_CACHE_SIZE)(self._sells)
 
     def find(self, provider: str, model: str, day: date) -> PricedModel | None:
         """Returns the provider's price of the model on a UTC day; `matched_by` says how it was found."""
         return self._find_cached(provider, model, day)
+
+    def sells(self, provider: str, model: str) -> bool:
+        """Tells whether the provider has a price of the model, whatever its day."""
+        return self._sells_cached(provider, model)
 
     def find_entry(self, provider: str, pattern: str, day: date) -> PriceEntry | None:
         """Returns the price of exactly this pattern on a UTC day, with its aliases."""
@@ -126,6 +136,10 @@ class PriceBook:
     def _find(self, provider: str, model: str, day: date) -> PricedModel | None:
         prices = self._providers.get(provider)
         return prices.find(model_ids.normalize(model), day) if prices else None
+
+    def _sells(self, provider: str, model: str) -> bool:
+        prices = self._providers.get(provider)
+        return prices is not None and prices.sells(model_ids.normalize(model))
 
 
 def load_price(price_id: int, model: str, day: date) -> PricedModel | None:

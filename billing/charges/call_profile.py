@@ -12,7 +12,6 @@ import msgspec
 
 from billing.events.events import Event, Variant
 from providers.detection import Call, Detection
-from providers.rulebook import RuleBook
 
 
 class CallSignature(NamedTuple):
@@ -48,8 +47,8 @@ def signature_of(event: Event) -> CallSignature:
     return CallSignature(call, event.category, event.method, event.variant, event.cached_tokens_included)
 
 
-def build_profile(signature: CallSignature, rules: RuleBook) -> CallProfile:
-    call, detection = signature.call, rules.detect(signature.call)
+def build_profile(signature: CallSignature, detection: Detection) -> CallProfile:
+    call = signature.call
     category = signature.category or detection.category
     variant: dict[str, str] = msgspec.to_builtins(signature.variant)  # omits unset fields
     stated = (call.declared, category, call.model, call.endpoint, signature.method, call.served_by, variant)

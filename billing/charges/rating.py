@@ -17,8 +17,9 @@ from billing.errors import Refused
 from billing.events.events import Event, Usage, Variant
 from billing.models import CostSource, UnpricedReason, UsageLog, UsageState
 from lib import money, postgres
-from providers import costing, price_book, rulebook
+from providers import attribution, costing, price_book, rulebook
 from providers.costing import Cost, PricedModel, Quantities
+from providers.detection import Call, Detection
 
 NO_COST = Cost(0, 0, 0, 0, (), False)
 MAX_CACHED_PROFILES = 4096  # per snapshot; bounded because models and endpoints are the caller's text
@@ -29,8 +30,10 @@ class RatingSnapshot:
 
     def __init__(self, rules: rulebook.RuleBook, prices: price_book.PriceBook) -> None:
         self.rules, self.prices = rules, prices
+        self.detect: Callable[[Call], Detection]
+        self.detect = detect = partial(attribution.detect, rules=rules, prices=prices)
         self.profile_of: Callable[[CallSignature], CallProfile] = lru_cache(maxsize=MAX_CACHED_PROFILES)(
-            partial(call_profile.build_profile, rules=rules)
+            lambda signature: call_profile.build_profile(signature, detect(signature.call))
         )
 
 

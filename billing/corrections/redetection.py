@@ -158,7 +158,7 @@ def _assign_providers(ids_by_call: dict[CallSignature, list[UUID]], snapshot: Ra
     ids = [id_ for ids_of_call in ids_by_call.values() for id_ in ids_of_call]
     if not ids:
         return RedetectionStep(0, Counter(), 0, Counter())
-    detections = {call: snapshot.rules.detect(Call(*call)) for call in ids_by_call}
+    detections = {call: snapshot.detect(Call(*call)) for call in ids_by_call}
     if first_detection.assign(ids, detections) != len(ids):
         raise DetectedConcurrently
     logs = _counted_logs(ids)  # locked by now, so they stay as they are read
@@ -222,7 +222,7 @@ def _redetect_page(
 
 def _decide(snapshot: RatingSnapshot, logs: Sequence[UsageLog], closed: Collection[date]) -> Iterator[Decision]:
     for log in logs:
-        detection = snapshot.rules.detect(Call(log.provider, log.model_used, log.endpoint, log.served_by))
+        detection = snapshot.detect(Call(log.provider, log.model_used, log.endpoint, log.served_by))
         if (log.actual_provider_name, log.confidence) == (detection.actual_provider, detection.confidence):
             continue
         frozen = log.usage_period in closed and log.actual_provider_name is not None

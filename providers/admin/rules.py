@@ -14,7 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import path
 
 from lib.form_admin import FormAdmin
-from providers import price_book, rulebook
+from providers import attribution, price_book, rulebook
 from providers.admin.prices import LinesField
 from providers.detection import CATEGORIES, HOST, PATH, Call, label_key
 from providers.models import DetectionRule, Provider
@@ -175,10 +175,10 @@ class DetectionRuleAdmin(_RulebookAdmin):
 
 
 def _detection_context(call: Call) -> dict[str, Any]:
-    book = rulebook.current()
+    book, prices = attribution.current_books()
     considered = book.rules.considered(call)
     counts = Counter(rule.evidence for rule, _ in considered)
-    detected = book.detect(call)
+    detected = attribution.detect(call, book, prices)
     return {
         "detected": detected,
         "label": book.label(detected.actual_provider),

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from providers import rulebook
+from providers import attribution
 from providers.detection import Call
 from providers.models import Provider
 
@@ -93,8 +93,9 @@ class DetectView(APIView):
         serializer = DetectionRequestSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         call = {name: value or "" for name, value in serializer.validated_data.items()}
-        rules = rulebook.current()
-        detection = rules.detect(Call(call["provider"], call["model"], call["endpoint"], call["served_by"]))
+        rules, prices = attribution.current_books()
+        evidence = Call(call["provider"], call["model"], call["endpoint"], call["served_by"])
+        detection = attribution.detect(evidence, rules, prices)
         return Response(
             {
                 "actual_provider": detection.actual_provider,

@@ -31,6 +31,7 @@ PROVIDER_SLUGS = {
     "fal_ai": "fal",
     "fireworks_ai": "fireworks",
     "gemini": "google",
+    "github_copilot": "github-copilot",
     "meta_llama": "meta",
     "moonshot": "moonshotai",
     "nvidia_nim": "nvidia",

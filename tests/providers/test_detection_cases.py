@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from providers.detection import parse_endpoint
+from providers.endpoints import parse_endpoint
 from tests.providers.rulesets import detected_provider, shipped_rules
 
 pytestmark = pytest.mark.shared_data

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from providers.detection import Call, Endpoint, Rule, RuleSet, parse_endpoint
+from providers.detection import Call, Rule, RuleSet
+from providers.endpoints import Endpoint, parse_endpoint
 from tests.providers.rulesets import rule, with_own_rules
 
 NAMES = {"acme": "acme", "Acme Cloud": "acme", "other": "other", "gate": "gate"}
@@ -169,6 +170,33 @@ def test_an_operators_rule_can_match_an_unknown_host_and_a_private_one() -> None
         ("azure", "exact"),
         ("groq", "exact"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("declared", "endpoint", "provider", "evidence"),
+    [
+        ("acme", "https://api.acme.example/v1", "acme", "label acme; no rule for host api.acme.example"),
+        ("Acme Cloud", "https://other.example/v1", "acme", "label Acme Cloud; no rule for host other.example"),
+        ("gate", "https://api.acme.example/v1", "gate", "label gate; no rule for host api.acme.example"),
+        ("other", "https://api.acme.example/v1", "unknown", "host api.acme.example"),
+        ("nobody", "https://api.acme.example/v1", "unknown", "host api.acme.example"),
+        ("acme", "https://api.other.example/v1", "other", "host api.other.example"),
+        ("acme", "https://other.example.evil/v1", "acme", "label acme; no rule for host other.example.evil"),
+        ("acme", "https://exa mple/v1", "unknown", "host ?"),
+    ],
+)
+def test_at_an_unknown_host_the_label_counts_only_for_a_provider_whose_hosts_are_not_known(
+    declared: str, endpoint: str, provider: str, evidence: str
+) -> None:
+    rules = RuleSet([rule("host", "api.other.example", "other")], NAMES, ["gate"])
+    detection = rules.detect(Call(declared, "claude-x", endpoint))
+    assert (detection.actual_provider, detection.evidence) == (provider, evidence)
+    assert detection.confidence == ("exact" if provider == "other" else "fallback")
+
+
+def test_a_label_unknown_stays_unknown_at_an_unknown_host() -> None:
+    detection = with_own_rules().detect(Call("unknown", "gpt-4o", "https://llm.acme.example/v1"))
+    assert (detection.actual_provider, detection.rule) == ("unknown", "unknown-host")
 
 
 def test_an_operators_host_rule_comes_before_a_shipped_one() -> None:

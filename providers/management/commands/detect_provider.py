@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from providers import rulebook
+from providers import attribution
 from providers.detection import Call
 
 
@@ -24,9 +24,9 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
     def handle(self, *_args: Any, **options: Any) -> None:  # noqa: ANN401 - Django's own types
-        rules = rulebook.current()
+        rules, prices = attribution.current_books()
         call = Call(options["provider"], options["model"], options["endpoint"], options["served_by"])
-        detection = rules.detect(call)
+        detection = attribution.detect(call, rules, prices)
         result = {"label": rules.label(detection.actual_provider)} | asdict(detection)
         if options["json"]:
             self.stdout.write(json.dumps(result, ensure_ascii=False))

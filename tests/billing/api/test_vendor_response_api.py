@@ -140,8 +140,8 @@ def test_a_response_without_usage_is_an_unknown_cost(bound: Api, response: objec
 @pytest.mark.parametrize(
     ("usage", "unread"),
     [
-        ({"prompt_tokens": 10**12, "total_tokens": 10**12 + 500}, "usage.input_tokens"),
-        ({"prompt_tokens_details": {"cached_tokens": 2000}}, "usage.cached_input_tokens"),
+        ({"prompt_tokens": 10**12, "total_tokens": 10**12 + 500}, "usage.prompt_tokens"),
+        ({"prompt_tokens_details": {"cached_tokens": 2000}}, "usage.prompt_tokens_details.cached_tokens"),
     ],
 )
 def test_figures_that_cannot_be_stored_make_the_usage_incomplete(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from billing.events import responses
+from billing.events.vendor_responses import reading
 from billing.models import Account, UsageLog
 from billing.recording.metered_call import metered_call
 
@@ -77,7 +77,13 @@ IMAGES = {
         "total_tokens": 2050,
     },
 }
-IMAGES_USAGE = {"input_tokens": 50, "image_tokens": 40, "output_tokens": 2000, "images": 2}
+IMAGES_USAGE = {
+    "input_tokens": 50,
+    "image_tokens": 40,
+    "output_tokens": 2000,
+    "output_image_tokens": 2000,
+    "images": 2,
+}
 DALLE = {"created": 1, "data": [{"url": "https://example.test/1.png"}], "usage": None}
 TRANSCRIPT = {
     "text": "Hello.",
@@ -159,7 +165,7 @@ LIVE = {"usage_metadata": {"prompt_token_count": 3, "response_token_count": 4, "
 IMAGEN: dict[str, Any] = {"generated_images": [{"image": {}}, {"image": {}}, {"image": {}}]}
 
 RESPONSES = [
-    pytest.param(CHAT, CHAT_USAGE, "gpt-4o-mini-2024-07-18", None, False, id="openai chat"),
+    pytest.param(CHAT, CHAT_USAGE, "gpt-4o-mini-2024-07-18", "default", False, id="openai chat"),
     pytest.param(RESPONSE, RESPONSE_USAGE, "gpt-4o-mini", "flex", False, id="openai response"),
     pytest.param(EMBEDDINGS, {"input_tokens": 8}, "text-embedding-3-small", None, False, id="openai embeddings"),
     pytest.param(IMAGES, IMAGES_USAGE, "", None, False, id="openai images"),
@@ -173,7 +179,7 @@ RESPONSES = [
         id="openai transcript by tokens",
     ),
     pytest.param(TIMED_TRANSCRIPT, {"seconds": "12.300000"}, "", None, False, id="openai transcript by seconds"),
-    pytest.param(MESSAGE, MESSAGE_USAGE, "claude-3-5-sonnet-20241022", None, True, id="anthropic message"),
+    pytest.param(MESSAGE, MESSAGE_USAGE, "claude-3-5-sonnet-20241022", "standard", True, id="anthropic message"),
     pytest.param(GENERATED, GENERATED_USAGE, "gemini-2.5-flash", None, False, id="google"),
     pytest.param(GENERATED_JSON, GENERATED_JSON_USAGE, "gemini-2.5-flash", None, False, id="google as JSON"),
     pytest.param(LIVE, {"input_tokens": 3, "output_tokens": 4}, "", None, False, id="google live"),
@@ -190,7 +196,7 @@ RESPONSES = [
         {"type": "message_start", "message": MESSAGE},
         MESSAGE_USAGE,
         "claude-3-5-sonnet-20241022",
-        None,
+        "standard",
         True,
         id="anthropic stream",
     ),
@@ -204,9 +210,14 @@ def as_object(value: Any) -> Any:
     return [as_object(child) for child in value] if isinstance(value, list) else value
 
 
+def read(response: object) -> tuple[Any, str, str | None, bool]:
+    result = reading.read_pieces([response])
+    return result.usage, result.model, result.variant.get("service_tier"), result.excludes_cached
+
+
 @pytest.mark.parametrize(("response", "used", "model", "tier", "excludes_cached"), RESPONSES)
 def test_a_dict_is_read(response: Any, used: Any, model: str, tier: str | None, excludes_cached: bool) -> None:
-    assert responses.read_usage(response) == (used, model, tier, excludes_cached)
+    assert read(response) == (used, model, tier, excludes_cached)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +225,7 @@ def test_a_dict_is_read(response: Any, used: Any, model: str, tier: str | None, 
     [case for case in RESPONSES if case.id != "google as JSON"],
 )
 def test_an_object_is_read(response: Any, used: Any, model: str, tier: str | None, excludes_cached: bool) -> None:
-    assert responses.read_usage(as_object(response)) == (used, model, tier, excludes_cached)
+    assert read(as_object(response)) == (used, model, tier, excludes_cached)
 
 
 class RaisingProperty:
@@ -248,7 +259,7 @@ class RaisingProperty:
     ],
 )
 def test_a_response_without_valid_usage_reads_as_empty(response: object) -> None:
-    assert responses.read_usage(response) == ({}, "", None, False)
+    assert read(response) == ({}, "", None, False)
 
 
 @pytest.mark.django_db

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
@@ -162,6 +163,17 @@ def shared_data() -> Path:
             f"no real data: TOLLGATE_DATA names no folder, and {folder.parent.name}/{folder.name} is not beside the project"
         )
     return folder
+
+
+@pytest.fixture(scope="session")
+def genai_prices() -> None:
+    """Skips the test if the extra `prices` is missing, and fails it in a full environment (`make venv-all`)."""
+    try:
+        import genai_prices  # noqa: F401
+    except ModuleNotFoundError:
+        if (Path(sys.prefix) / ".all").exists():
+            pytest.fail("requirements-all.lock is installed, but genai-prices is missing")
+        pytest.skip("genai-prices is not installed: run `make venv-all` or install the extra `prices`")
 
 
 @pytest.fixture

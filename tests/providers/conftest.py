@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,17 +10,6 @@ from django.utils import timezone
 
 from providers.models import PriceProposal
 from tests.providers.offers import proposals, sync
-
-
-@pytest.fixture(scope="session")
-def genai_prices() -> None:
-    """Skips the test if the extra `prices` is missing, and fails it in a full environment (`make venv-all`)."""
-    try:
-        import genai_prices  # noqa: F401
-    except ModuleNotFoundError:
-        if (Path(sys.prefix) / ".all").exists():
-            pytest.fail("requirements-all.lock is installed, but genai-prices is missing")
-        pytest.skip("genai-prices is not installed: run `make venv-all` or install the extra `prices`")
 
 
 @pytest.fixture

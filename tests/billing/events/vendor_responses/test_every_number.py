@@ -36,12 +36,13 @@ def below(value: Any, keys: Keys = ()) -> Iterator[tuple[Keys, Any]]:
 
 
 def is_counted(keys: Keys) -> bool:
-    """Inside the usage that is read: the AI SDK's usage of the last step is a part of its `totalUsage`."""
-    return bool(USAGES & set(keys)) or keys[-1:] in {(name,) for name in TOP_COUNTS}
+    """Inside the usage that is read, and not in what LangChain keeps of the vendor's response."""
+    in_usage = USAGES & set(keys) and "response_metadata" not in keys
+    return bool(in_usage) or keys[-1:] in {(name,) for name in TOP_COUNTS}
 
 
 def usage_values(sample: Sample) -> list[tuple[Keys, Any]]:
-    skipped = "usage" if "totalUsage" in sample.response else ""
+    skipped = "usage" if "totalUsage" in sample.response else ""  # the last step's, a part of the total
     return [(keys, value) for keys, value in below(sample.response) if is_counted(keys) and skipped not in keys[:1]]
 
 

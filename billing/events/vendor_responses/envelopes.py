@@ -29,7 +29,7 @@ SPELLINGS = ""  # the key of the roots' spellings among a response's fields
 # Where a response stands inside a piece, and where its usage stands inside the response; the first that has numbers.
 WRAPPERS = (
     *("message", "result.message", "response", "response.body", "body"),
-    *("metadata", "delta", "model_output", "result.response"),
+    *("metadata", "delta", "model_output", "result.response", "result", "data", "meta"),
 )
 METRICS = "amazon-bedrock-invocationMetrics"
 ROOTS = (

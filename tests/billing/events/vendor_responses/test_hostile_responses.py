@@ -218,3 +218,15 @@ class Wrapper:
 def test_properties_of_a_client_s_response_are_seen() -> None:
     result = read_pieces([Wrapper()])
     assert (result.usage, result.model) == ({"input_tokens": 3, "output_tokens": 4}, "gpt-4o")
+
+
+class RaisingMapping(dict[str, Any]):
+    def get(self, *_: object) -> None:
+        raise RuntimeError("no fields")
+
+    keys = items = get  # type: ignore[assignment]  # all of them raise
+
+
+def test_a_response_that_raises_is_unread() -> None:
+    assert read_pieces([RaisingMapping(usage=1), {"usage": {"tokens": 3}}]).unread == ("response",)
+    assert read_pieces([{"usage": RaisingMapping(tokens=1)}]).unread == ("response",)

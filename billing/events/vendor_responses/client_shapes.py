@@ -28,9 +28,11 @@ LANGCHAIN = shape(
         "reasoning_tokens": f"{_OUTPUT}.reasoning | {_OUTPUT}.priority_reasoning | {_OUTPUT}.flex_reasoning",
         "output_audio_tokens": f"{_OUTPUT}.audio",
         "output_image_tokens": f"{_OUTPUT}.image",
+        "searches": "server_tool_use.web_search_requests",
+        "web_fetches": "server_tool_use.web_fetch_requests",
     },
     totals=TOTALS,
-    ignored="*_tokens_details.priority *_tokens_details.flex *_tokens_details.text",
+    ignored="server_tool_use.* *_tokens_details.priority *_tokens_details.flex *_tokens_details.text",
 )
 
 FLAT = {

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from billing.events.vendor_responses.fields import (
     Leaf,
     as_list,
     as_mapping,
+    camel_case,
     exact,
     first_text,
     get,
@@ -22,14 +23,19 @@ from billing.events.vendor_responses.fields import (
 )
 
 Leaves = dict[str, Leaf]
+Fields = dict[str, Any]
+SPELLINGS = ""  # the key of the roots' spellings among a response's fields
 
 # Where a response stands inside a piece, and where its usage stands inside the response; the first that has numbers.
 WRAPPERS = (
     *("message", "result.message", "response", "response.body", "body"),
-    *("metadata", "delta", "model_output", "result.response"),
+    *("metadata", "delta", "model_output", "result.response", "result", "data", "meta"),
 )
 METRICS = "amazon-bedrock-invocationMetrics"
-ROOTS = ("total_usage", "usage", "usage_metadata", "usage_info", "meta", "x_groq.usage", METRICS)
+ROOTS = (
+    *("total_usage", "usage", "usage_metadata", "usage_info", "meta", "x_groq.usage", METRICS),
+    *("response_metadata.token_usage", "response_metadata.usage"),
+)
 TOP = "top"  # counts at the top level
 TOP_COUNTS = (
     *("prompt_eval_count", "eval_count", "input_text_token_count", "total_output_text_token_count"),
@@ -48,7 +54,7 @@ MODEL_PATHS = (
     *("model", "model_version", "response.model_id", "model_id"),
     *("response_metadata.model_name", "response_metadata.model", "message.model", "response.model"),
 )
-ID_PATHS = ("id", "response_id", "ResponseMetadata.RequestId", "response.id")
+ID_PATHS = ("id", "response_id", "response_metadata.RequestId", "$metadata.requestId", "response.id")
 VARIANT_PATHS = {
     "service_tier": (
         *("service_tier", "service_tier.type", "usage.service_tier", "usage_metadata.traffic_type"),
@@ -59,6 +65,27 @@ VARIANT_PATHS = {
     "search_context": ("usage.search_context_size",),
 }
 IMAGE_VARIANT = {"resolution": "size", "quality": "quality"}
+OTHER_FIELDS = {
+    *("output", "tool_usage", "svg_usage", "metrics", "text", "duration", "status", "seconds", "results", "data"),
+    *("predictions", "generated_images", "b64_json", "candidates", "server_content", "embeddings", "metadata"),
+    *("provider_metadata", "response_metadata", "request", "size", "quality", "item_id", *TOP_COUNTS, *BATCH_KEYS),
+}
+PATHS = (
+    *WRAPPERS,
+    *ROOTS,
+    *KIND_PATHS,
+    *MODEL_PATHS,
+    *ID_PATHS,
+    *(path for paths in VARIANT_PATHS.values() for path in paths),
+)
+NAMES = {path.split(".")[0] for path in PATHS} | OTHER_FIELDS
+# The fields of a response that matter, by each spelling.
+KNOWN = (
+    {camel_case(name): name for name in NAMES}
+    | {name: name for name in NAMES}
+    | {"ResponseMetadata": "response_metadata"}
+)
+KNOWN_NAMES = frozenset(KNOWN)
 PAY_AS_YOU_GO = "on_demand_"  # Vertex AI's traffic types that have a price of their own follow it
 MAX_VARIANT, MAX_MODEL, MAX_ID = 60, 200, 256
 
@@ -83,20 +110,20 @@ class Piece(NamedTuple):
 
 def unwrap(piece: object) -> Piece:
     """The facts of a response, a stream's piece or a line of a batch; no exception whatever it is."""
-    holder, leaves = piece, _leaves(piece)
+    outer = _known_fields(piece)
+    holder, leaves = outer, _leaves(outer)
     if not leaves:
-        wrapped = ((inner, _leaves(inner)) for path in WRAPPERS if (inner := get_path(piece, path)) is not None)
-        holder, leaves = next(
-            ((inner, inner_leaves) for inner, inner_leaves in wrapped if inner_leaves), (piece, leaves)
-        )
-    is_batch = holder is not piece and (get(piece, "request") is not None or _text(piece, BATCH_KEYS, MAX_ID) != "")
-    types = {first_text(place, path) for place in (holder, piece) for path in KIND_PATHS}
+        inner = (_known_fields(get_path(outer, path)) for path in WRAPPERS if path.split(".")[0] in outer)
+        found_in = ((fields, _leaves(fields)) for fields in inner)
+        holder, leaves = next(((fields, counts) for fields, counts in found_in if counts), (outer, leaves))
+    is_batch = holder is not outer and ("request" in outer or _text(outer, BATCH_KEYS, MAX_ID) != "")
+    types = {first_text(place, path) for place in (holder, outer) for path in KIND_PATHS}
     grounding = list(_grounding(holder))
     item_id = ["item_id"] if leaves else []  # of a realtime transcription; other events name items of a response
     return Piece(
         frozenset(types | {KINDS[kind] for kind in types & KINDS.keys()}) - {""},
-        _text(holder, ID_PATHS, MAX_ID) or _text(piece, (*ID_PATHS, "message.id", *BATCH_KEYS, *item_id), MAX_ID),
-        _text(holder, MODEL_PATHS, MAX_MODEL) or _text(piece, MODEL_PATHS, MAX_MODEL),
+        _text(holder, ID_PATHS, MAX_ID) or _text(outer, (*ID_PATHS, "message.id", *BATCH_KEYS, *item_id), MAX_ID),
+        _text(holder, MODEL_PATHS, MAX_MODEL) or _text(outer, MODEL_PATHS, MAX_MODEL),
         _variant(holder, leaves) | ({"service_tier": "batch"} if is_batch else {}),
         leaves,
         {hash(query) for item in grounding for query in _queries(item)},
@@ -105,12 +132,21 @@ def unwrap(piece: object) -> Piece:
     )
 
 
+def _known_fields(holder: object) -> Fields:
+    """The fields that matter and are not None, by their names in snake case. Spellings are those of the vendor's JSON."""
+    fields = as_mapping(holder, KNOWN_NAMES) or {}
+    known = {KNOWN[name]: fields[name] for name in fields.keys() & KNOWN.keys() if fields[name] is not None}
+    if spellings := {KNOWN[name]: name for name in fields.keys() & KNOWN.keys() if KNOWN[name] in ROOTS}:
+        known[SPELLINGS] = spellings
+    return known
+
+
 def _text(holder: object, paths: tuple[str, ...], max_length: int) -> str:
     text = first_text(holder, *paths)
     return text if len(text) <= max_length and text.isprintable() else ""
 
 
-def _variant(holder: object, leaves: dict[str, Leaves]) -> dict[str, str]:
+def _variant(holder: Fields, leaves: dict[str, Leaves]) -> dict[str, str]:
     paths = {name: paths for name, paths in VARIANT_PATHS.items() if leaves}
     if leaves.get(BESIDE, {}).keys() & {"data", "seconds"}:
         paths |= {name: (path,) for name, path in IMAGE_VARIANT.items()}
@@ -120,28 +156,23 @@ def _variant(holder: object, leaves: dict[str, Leaves]) -> dict[str, str]:
     return {name: text for name, text in variant.items() if text}
 
 
-def _leaves(holder: object) -> dict[str, Leaves]:
-    if holder is None or isinstance(holder, str):
-        return {}
-    leaves = {root: numbers(get_path(holder, root), _spelling(holder, root)) for root in ROOTS}
-    meta = get(holder, "meta")
+def _leaves(holder: Fields) -> dict[str, Leaves]:
+    spellings: dict[str, str] = holder.get(SPELLINGS, {})
+    leaves = {}
+    for root in ROOTS:
+        if (usage := get_path(holder, root)) is not None:
+            leaves[root] = numbers(usage, spellings.get(root, root))
+    meta = holder.get("meta")
     if get(meta, "billed_units") is None and get(meta, "tokens") is None:
-        leaves["meta"] = {}  # another vendor's
-    top = ((name, get(holder, name)) for name in TOP_COUNTS)
+        leaves.pop("meta", None)  # another vendor's
+    top = ((name, holder[name]) for name in TOP_COUNTS if name in holder)
     leaves[TOP] = {name: leaf for name, count in top for leaf in numbers(count, name, name).values()}
-    leaves[BESIDE] = {path: leaf for path, leaf in _beside(holder) if leaf.value != 0}
+    if holder.keys() & OTHER_FIELDS:
+        leaves[BESIDE] = {path: leaf for path, leaf in _beside(holder) if leaf.value != 0}
     return {root: counts for root, counts in leaves.items() if counts}
 
 
-def _spelling(holder: object, root: str) -> str:
-    """The root as this response spells it."""
-    first, *words = root.split("_")
-    camel = first + "".join(map(str.capitalize, words))
-    fields = as_mapping(holder) or {}
-    return camel if camel in fields and root not in fields else root
-
-
-def _beside(holder: object) -> Iterator[tuple[str, Leaf]]:
+def _beside(holder: Fields) -> Iterator[tuple[str, Leaf]]:
     """The numbers that are billed and stand outside the usage."""
     yield from _images(holder)
     for kind in ("web_search_call", "file_search_call", "image_generation_call"):
@@ -155,13 +186,16 @@ def _beside(holder: object) -> Iterator[tuple[str, Leaf]]:
     if first_text(holder, "object") == "video" and first_text(holder, "status") == "completed":
         yield "seconds", Leaf("seconds", exact(get(holder, "seconds")))
     yield from _google(holder)
+    if "usage_metadata" in holder:  # LangChain's, which leaves out the tools of Anthropic
+        tools = "response_metadata.usage.server_tool_use"
+        yield from numbers(get_path(holder, tools), tools, "server_tool_use").items()
     results = [{"token_count": get(item, "token_count")} for item in as_list(get(holder, "results"))]
     yield from numbers(results, "results", "results").items()
     created = "provider_metadata.anthropic.cache_creation_input_tokens"
     yield from numbers(get_path(holder, created), created, created).items()
 
 
-def _images(holder: object) -> Iterator[tuple[str, Leaf]]:
+def _images(holder: Fields) -> Iterator[tuple[str, Leaf]]:
     images = [item for item in as_list(get(holder, "data")) if _is_image(item)] + [
         item for item in as_list(get(holder, "predictions")) if get(item, "bytes_base64_encoded") is not None
     ]
@@ -174,7 +208,7 @@ def _is_image(item: object) -> bool:
     return get(item, "b64_json") is not None or get(item, "url") is not None
 
 
-def _output(holder: object) -> list[object]:
+def _output(holder: Fields) -> list[object]:
     return [item for item in as_list(get(holder, "output")) if first_text(item, "type").endswith("_call")]
 
 
@@ -187,7 +221,7 @@ def _container(item: object) -> str:
     return first_text(item, "container_id", "environment.container_id")
 
 
-def _grounding(holder: object) -> Iterator[object]:
+def _grounding(holder: Fields) -> Iterator[object]:
     for candidate in as_list(get(holder, "candidates")):
         if (metadata := get(candidate, "grounding_metadata")) is not None:
             yield metadata
@@ -201,7 +235,7 @@ def _queries(metadata: object) -> list[str]:
     return [query for queries in lists for query in as_list(queries) if isinstance(query, str) and query]
 
 
-def _google(holder: object) -> Iterator[tuple[str, Leaf]]:
+def _google(holder: Fields) -> Iterator[tuple[str, Leaf]]:
     """Grounding other than by search, which is billed apart and counted by no unit; tokens and characters of embeddings."""
     for metadata in _grounding(holder):
         maps = [chunk for chunk in as_list(get(metadata, "grounding_chunks")) if get(chunk, "maps") is not None]

@@ -56,37 +56,36 @@ def evaluate(shape: Shape | None, leaves: Mapping[str, Leaf], *, own_key: bool =
     for path, leaf in leaves.items():
         if leaf.value is not None:
             amounts[leaf.name].append((path, leaf.value))
-    quantities, unread = _quantities(shape, amounts)
-    cost = _cost(amounts, own_key, unread)
-    totals = _totals(shape, amounts)
-    unread += [path for path, agrees in totals.items() if not agrees]
-    ignored = [path for path, agrees in totals.items() if agrees]
-    known = _names(shape) | ({UPSTREAM_COST} if own_key else set())
+    costs = (*COSTS, UPSTREAM_COST) if own_key else tuple(COSTS)
+    read = {path for path, _ in _stated(costs, amounts)}
+    unread: list[str] = []
+    quantities = _quantities(shape, amounts, read, unread)
+    cost = _cost({name: amounts[name][0] for name in costs if name in amounts}, unread)
+    unread += _different_totals(shape, amounts)
+    read.update(unread)
+    ignored: list[str] = []
     for path, leaf in leaves.items():
-        if leaf.value == 0 or (leaf.name in known and leaf.value is not None):
-            continue
-        is_ignored = leaf.name != "" and shape.ignored.match(leaf.name)
-        (ignored if is_ignored else unread).append(path)
+        if leaf.value != 0 and path not in read:
+            is_known = leaf.name in shape.names and leaf.value is not None
+            (ignored if is_known or (leaf.name and shape.ignored.match(leaf.name)) else unread).append(path)
     return Evaluation(shape.name, quantities, cost, shape.excludes_cached, ignored, unread)
 
 
-def _names(shape: Shape) -> set[str]:
-    formulas = (*shape.reads.values(), *shape.totals.values())
-    terms = {name for text in formulas for sums in text for sum_ in sums for name in sum_}
-    return terms | set(shape.totals) | set(COSTS)
-
-
-def _quantities(shape: Shape, amounts: Mapping[str, list[Amount]]) -> tuple[Quantities, list[str]]:
+def _quantities(shape: Shape, amounts: Mapping[str, list[Amount]], read: set[str], unread: list[str]) -> Quantities:
+    """The quantities by the shape's formulas; adds the paths of what was read, and of what was invalid or cut."""
     quantities: Quantities = {}
     sources: dict[str, list[str]] = {}
-    unread: list[str] = []
     for quantity, text in shape.reads.items():
         factor = DECIMAL_QUANTITIES.get(quantity)
         value, sources[quantity], invalid = _value(text, amounts, whole=factor is None)
+        read.update(sources[quantity])
         unread += invalid
         if value is not None:
             quantities[quantity] = value * (factor or 1)
-    return quantities, unread + _limit_parts(shape, quantities, sources)
+    if "cache_write_1h_tokens" in quantities:
+        quantities.setdefault("cache_write_tokens", quantities["cache_write_1h_tokens"])
+    unread += [path for part in limit_parts(quantities, shape.excludes_cached) for path in sources.get(part, ())]
+    return quantities
 
 
 def _value(
@@ -106,8 +105,9 @@ def _value(
             else:
                 invalid += [path for path, _ in valid]
         if sums:
-            total, paths = next((pair for pair in sums if pair[0]), sums[0])
-            return total, paths, invalid + [path for value, used in sums if value not in (0, total) for path in used]
+            total = next((value for value, _ in sums if value), Decimal())
+            invalid += [path for value, paths in sums if value not in (0, total) for path in paths]
+            return total, [path for _, paths in sums for path in paths], invalid
     return None, [], invalid
 
 
@@ -119,44 +119,40 @@ def _is_valid(value: Decimal, whole: bool) -> bool:
     return value >= 0 and (not whole or value == value.to_integral_value())
 
 
-def _limit_parts(shape: Shape, quantities: Quantities, sources: Mapping[str, list[str]]) -> list[str]:
-    """Cut parts that exceed their whole, which no event may state; returns the paths of what was cut."""
+def limit_parts(quantities: Quantities, excludes_cached: bool) -> list[str]:
+    """Cut parts that exceed their whole, which no event may state; returns the names of these parts."""
     cut = []
     for part, wholes in PARTS.items():
-        limit = min(_room(shape, quantities, part, whole) for whole in wholes)
+        limit = min(_room(quantities, part, whole, excludes_cached) for whole in wholes)
         if quantities.get(part, 0) > limit:
             quantities[part] = limit
-            cut += sources[part]
+            cut.append(part)
     return cut
 
 
-def _room(shape: Shape, quantities: Quantities, part: str, whole: str) -> Decimal:
+def _room(quantities: Quantities, part: str, whole: str, excludes_cached: bool) -> Decimal:
     room = quantities.get(whole, Decimal())
-    if whole == "input_tokens" and shape.excludes_cached:
+    if whole == "input_tokens" and excludes_cached:
         return Decimal(MAX_COUNT)  # the parts of the input may be cached, beside it
     if part == "cache_write_tokens":
         room -= quantities.get("cached_input_tokens", Decimal())
     return room
 
 
-def _totals(shape: Shape, amounts: Mapping[str, list[Amount]]) -> dict[str, bool]:
-    """Whether the stated totals agree with what they are the total of, by the paths of the totals that are not 0."""
-    read = {name for text in shape.reads.values() for sums in text for terms in sums for name in terms}
-    agreements: dict[str, bool] = {}
+def _different_totals(shape: Shape, amounts: Mapping[str, list[Amount]]) -> list[str]:
+    """The paths of stated totals that differ from what they are the total of."""
+    different = []
     for name, text in shape.totals.items():
         stated = amounts.get(name, [])
         sums = [sum(value for _, value in parts) for terms in text[0] if (parts := _stated(terms, amounts))]
         total = sum(value for _, value in stated)
-        if total and (sums or name not in read):
-            agrees = total in sums
-            agreements |= {path: agrees for path, _ in stated if not (agrees and name in read)}
-    return agreements
+        if total and total not in sums and (sums or not shape.reads_name(name)):
+            different += [path for path, _ in stated]
+    return different
 
 
-def _cost(amounts: Mapping[str, list[Amount]], own_key: bool, unread: list[str]) -> Decimal | None:
+def _cost(stated: Mapping[str, Amount], unread: list[str]) -> Decimal | None:
     """The vendor's cost in USD. A cost of 0 in parts is what Perplexity states before it knows the cost."""
-    names = (*COSTS, UPSTREAM_COST) if own_key else tuple(COSTS)
-    stated = {name: amounts[name][0] for name in names if name in amounts}
     unread += [path for path, value in stated.values() if value < 0]
     costs = {name: value for name, (_, value) in stated.items() if value >= 0}
     upstream = costs.pop(UPSTREAM_COST, Decimal())

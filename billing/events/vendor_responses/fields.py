@@ -12,12 +12,14 @@ from enum import Enum
 from functools import lru_cache
 from itertools import islice
 from numbers import Number
+from types import MemberDescriptorType
 from typing import Any, NamedTuple
 
 MAX_DEPTH = 8
 MAX_NUMBERS = 500
 MAX_KEY_LENGTH = 100
 MAX_DIGITS = 30
+PLAIN = (str, bytes, Number, Enum, Sequence, type)  # values without fields
 LABELS = ("modality", "type", "ttl")  # what names an item of a list, in this order
 
 
@@ -31,9 +33,9 @@ class Leaf(NamedTuple):
 def get(holder: object, name: str) -> Any:  # noqa: ANN401 - any value of a response
     """A field of an object or dict; a dict may spell it in camel case, as Google's JSON does."""
     if isinstance(holder, Mapping):
-        first, *words = name.split("_")
-        return holder.get(name, holder.get(first + "".join(map(str.capitalize, words))))
-    if holder is None or isinstance(holder, str | bytes | Number | Sequence | type):
+        value = holder.get(name)
+        return holder.get(camel_case(name)) if value is None else value
+    if holder is None or isinstance(holder, PLAIN):
         return None
     try:
         return getattr(holder, name, None)
@@ -44,42 +46,55 @@ def get(holder: object, name: str) -> Any:  # noqa: ANN401 - any value of a resp
 def get_path(holder: object, path: str) -> Any:  # noqa: ANN401
     for name in path.split("."):
         holder = get(holder, name)
+        if holder is None:
+            break
     return holder
 
 
 def first_text(holder: object, *paths: str) -> str:
     """The first text or enum member at one of the dotted paths; empty if none."""
-    values = (get_path(holder, path) for path in paths)
-    plain = (value.value if isinstance(value, Enum) else value for value in values)
-    return next((value for value in plain if isinstance(value, str) and value), "")
+    for path in paths:
+        value = get_path(holder, path)
+        text = value.value if isinstance(value, Enum) else value
+        if text and isinstance(text, str):
+            return text
+    return ""
 
 
 def as_list(value: object) -> Sequence[Any]:
     return value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else ()
 
 
-def as_mapping(value: object) -> Mapping[Any, Any] | None:
-    """The fields of a dict or of a client's object (pydantic, dataclass, msgspec, protobuf, plain); None if it has none."""
+def as_mapping(value: object, only: frozenset[str] | None = None) -> Mapping[Any, Any] | None:
+    """The fields of a dict or of a client's object (pydantic, dataclass, msgspec, protobuf, plain); None if it has none.
+
+    `only` limits the fields of an object, and admits properties of these names.
+    """
     if isinstance(value, Mapping):
         return value
-    if value is None or isinstance(value, str | bytes | Number | Enum | Sequence | type):
+    if value is None or isinstance(value, PLAIN):
         return None
     message = get(value, "_pb") or value  # Google's proto-plus wraps a protobuf message
-    fields = {name: get(message, name) for name in _field_names(message)}
-    return fields or None
+    attributes = {**_mapping(get(message, "__dict__")), **_mapping(get(message, "__pydantic_extra__"))}
+    kind: Any = type(message)
+    names = dict.fromkeys([*attributes, *_declared_names(kind, only)])
+    public = (name for name in names if isinstance(name, str) and not name.startswith("_"))
+    selected = [name for name in public if only is None or name in only]
+    return {name: attributes[name] if name in attributes else get(message, name) for name in selected} or None
 
 
-def _field_names(value: object) -> list[str]:
-    descriptor = getattr(type(value), "DESCRIPTOR", None)  # of a protobuf message
-    if descriptor is not None:
-        return [str(get(field, "name")) for field in get(descriptor, "fields") or ()]
-    attributes = ("__dict__", "__pydantic_extra__", "__dataclass_fields__", "__struct_fields__", "__slots__")
-    names = [name for attribute in attributes for name in _names_in(get(value, attribute))]
-    return [name for name in dict.fromkeys(names) if isinstance(name, str) and not name.startswith("_")]
+def _mapping(value: object) -> Mapping[Any, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
-def _names_in(value: object) -> list[Any]:
-    return list(value) if isinstance(value, Mapping | tuple | list) else []
+@lru_cache(maxsize=256)
+def _declared_names(kind: type[Any], only: frozenset[str] | None) -> tuple[str, ...]:
+    """The fields that a type declares and that need not be in its objects' `__dict__`: of protobuf, slots and properties."""
+    declared = {name: value for base in reversed(kind.__mro__) for name, value in vars(base).items()}
+    fields = get(declared.get("DESCRIPTOR"), "fields")  # of a protobuf message
+    names = [str(get(field, "name")) for field in fields] if hasattr(fields, "__getitem__") else []
+    slots = [name for name, value in declared.items() if isinstance(value, MemberDescriptorType)]
+    return (*names, *slots, *((only or frozenset()) & declared.keys()))
 
 
 def numbers(value: object, path: str, prefix: str = "") -> dict[str, Leaf]:
@@ -92,7 +107,9 @@ def numbers(value: object, path: str, prefix: str = "") -> dict[str, Leaf]:
 
 
 def _numbers(value: object, path: str, name: str, depth: int) -> Iterator[tuple[str, Leaf]]:
-    if isinstance(value, Number) and not isinstance(value, bool | Enum):
+    if value is None or isinstance(value, str | bytes | bool | Enum):
+        return
+    if isinstance(value, Number):
         yield path, Leaf(name, exact(value))
     elif items := as_list(value):
         for index, item in enumerate(items):
@@ -100,7 +117,9 @@ def _numbers(value: object, path: str, name: str, depth: int) -> Iterator[tuple[
     elif fields := as_mapping(value):
         for key, child in fields.items():
             text = str(key)[:MAX_KEY_LENGTH].replace(".", "?")
-            yield from _below(child, f"{path}.{text}", f"{name}.{snake_case(text)}".lstrip("."), depth)
+            yield from _below(
+                child, f"{path}.{text}", f"{name}.{snake_case(text)}" if name else snake_case(text), depth
+            )
 
 
 def _below(value: object, path: str, name: str, depth: int) -> Iterator[tuple[str, Leaf]]:
@@ -130,3 +149,9 @@ def snake_case(key: str) -> str:
     """`promptTokensDetails` and `prompt_token_details` are one name: vendors differ in case and plural."""
     snake = re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", key).lower()
     return snake.replace("_token_details", "_tokens_details")
+
+
+@lru_cache(maxsize=2048)
+def camel_case(name: str) -> str:
+    first, *words = name.split("_")
+    return first + "".join(map(str.capitalize, words))

@@ -12,9 +12,9 @@ from billing.events.vendor_responses.shapes import shape
 CHAT = {
     "input_tokens": "prompt_tokens",
     "output_tokens": "completion_tokens",
-    "cached_input_tokens": "prompt_tokens_details.cached_tokens",
-    "cache_write_tokens": "prompt_tokens_details.cache_write_tokens",
-    "reasoning_tokens": "completion_tokens_details.reasoning_tokens",
+    "cached_input_tokens": "prompt_tokens_details.cached_tokens | cached_tokens",
+    "cache_write_tokens": "prompt_tokens_details.cache_write_tokens | prompt_tokens_details.cache_creation_input_tokens",
+    "reasoning_tokens": "completion_tokens_details.reasoning_tokens | reasoning_tokens",
     "input_audio_tokens": "prompt_tokens_details.audio_tokens",
     "image_tokens": "prompt_tokens_details.image_tokens",
     "input_video_tokens": "prompt_tokens_details.video_tokens",
@@ -28,7 +28,7 @@ CHAT_TOTALS = {"total_tokens": "prompt_tokens + completion_tokens"}
 CHAT_IGNORED = """
     prompt_tokens_details.text_tokens prompt_tokens_details.cached_tokens_details.text_tokens
     completion_tokens_details.text_tokens completion_tokens_details.accepted_prediction_tokens
-    completion_tokens_details.rejected_prediction_tokens
+    prompt_tokens_details.cache_creation.ephemeral_5m_input_tokens completion_tokens_details.rejected_prediction_tokens
 """
 
 TOKENS = {
@@ -57,7 +57,6 @@ COUNTS_IGNORED = """
 XAI = {
     "cached_input_tokens": "prompt_tokens_details.cached_tokens | cached_prompt_text_tokens",
     "image_tokens": "prompt_tokens_details.image_tokens | prompt_image_tokens",
-    "reasoning_tokens": "completion_tokens_details.reasoning_tokens | reasoning_tokens",
     "searches": "num_sources_used + server_side_tool_usage_details.web_search_calls"
     " + server_side_tool_usage_details.x_search_calls / output.web_search_call",
     "sessions": "server_side_tool_usage_details.code_interpreter_calls",
@@ -82,7 +81,6 @@ CHAT_SHAPES = (
         | {
             "input_tokens": "prompt_tokens + citation_tokens",
             "output_tokens": "completion_tokens + reasoning_tokens",
-            "reasoning_tokens": "completion_tokens_details.reasoning_tokens | reasoning_tokens",
             "searches": "num_search_queries",
         },
         totals=CHAT_TOTALS,  # without citations and reasoning

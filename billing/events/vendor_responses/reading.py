@@ -138,17 +138,21 @@ class Reader:
     def __init__(self) -> None:
         self._responses: dict[str, Response] = {}
         self._last_key = ""
-        self._is_full = False
+        self._problems: set[str] = set()
 
     def add(self, piece: object) -> None:
         """Take a response or a piece of a stream; any value is accepted."""
-        facts = envelopes.unwrap(piece)
+        try:
+            facts = envelopes.unwrap(piece)
+        except Exception:  # a client's object may raise anything, and the call has already been made
+            self._problems.add("response")
+            return
         if "total_usage" in facts.leaves:  # the AI SDK's sum of all steps
             facts = facts._replace(model=facts.model or self._model())
             self._responses.clear()
         key = self._key(facts)
         if key not in self._responses and len(self._responses) >= MAX_RESPONSES:
-            self._is_full = True
+            self._problems.add("responses")
             return
         self._responses.setdefault(key, Response(facts.response_id)).add(facts)
         self._last_key = key
@@ -178,7 +182,7 @@ class Reader:
         merged = evaluation.merge(result for _, result in read)
         usage, too_large = _usage(merged)
         cost, cost_unread = _cost(merged)
-        unread = [*merged.unread, *_conflicts(read), *too_large, *cost_unread, *["responses"] * self._is_full]
+        unread = [*merged.unread, *_conflicts(read), *too_large, *cost_unread, *sorted(self._problems)]
         last = [response for response, _ in read] or responses
         return Reading(
             usage,
@@ -202,16 +206,16 @@ def read_pieces(pieces: Sequence[object]) -> Reading:
 
 
 def _usage(merged: Evaluation) -> tuple[dict[str, int | str], list[str]]:
-    usage: dict[str, int | str] = {}
-    too_large = []
-    for quantity, value in merged.quantities.items():
-        if value > MAX_COUNT:
-            too_large.append(quantity)
-        elif quantity in DECIMAL_QUANTITIES:
-            usage[quantity] = f"{value.quantize(MICRO, ROUND_HALF_EVEN):f}"
-        else:
-            usage[quantity] = int(value)
-    return usage, too_large
+    """The fields of an event's usage, and those that were cut to the limit of a count."""
+    too_large = [quantity for quantity, value in merged.quantities.items() if value > MAX_COUNT]
+    quantities = merged.quantities | dict.fromkeys(too_large, Decimal(MAX_COUNT))
+    evaluation.limit_parts(quantities, merged.excludes_cached)
+    decimals = {
+        quantity: f"{value.quantize(MICRO, ROUND_HALF_EVEN):f}"
+        for quantity, value in quantities.items()
+        if quantity in DECIMAL_QUANTITIES
+    }
+    return {quantity: int(value) for quantity, value in quantities.items()} | decimals, too_large
 
 
 def _cost(merged: Evaluation) -> tuple[str | None, list[str]]:

@@ -27,6 +27,10 @@ class Shape(NamedTuple):
     totals: Mapping[str, Formula]  # stated total -> sums that it may equal
     ignored: re.Pattern[str]
     excludes_cached: bool
+    names: frozenset[str]  # of all that is read, in some formula
+
+    def reads_name(self, name: str) -> bool:
+        return any(name in terms for text in self.reads.values() for sums in text for terms in sums)
 
 
 def formula(text: str) -> Formula:
@@ -47,11 +51,17 @@ def shape(
 ) -> Shape:
     """`marks`: names separated by spaces, `a&b` for names that must occur together. `ignored`: names with wildcards."""
     patterns = "|".join(translate(pattern) for pattern in f"{ignored} {INFORMATIONAL}".split())
+    formulas = {quantity: formula(text) for quantity, text in reads.items()}
+    sums = {total: formula(text) for total, text in (totals or {}).items()}
+    terms = (
+        name for text in (*formulas.values(), *sums.values()) for sums_ in text for terms in sums_ for name in terms
+    )
     return Shape(
         name,
         tuple(frozenset(mark.split("&")) for mark in marks.split()),
-        {quantity: formula(text) for quantity, text in reads.items()},
-        {total: formula(text) for total, text in (totals or {}).items()},
+        formulas,
+        sums,
         re.compile(patterns),
         excludes_cached,
+        frozenset(terms) | sums.keys(),
     )

@@ -12,8 +12,8 @@ from billing.events.vendor_responses.shapes import shape
 
 # The top-level counts sum up the iterations but compaction. What another model did stands in its own entries, unread.
 MESSAGES, COMPACTION = ("iterations:message", "iterations:fallback_message"), "iterations:compaction"
+WRITTEN_5M, WRITTEN_1H = "cache_creation.ephemeral_5m_input_tokens", "cache_creation.ephemeral_1h_input_tokens"
 COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-WRITTEN_1H = "cache_creation.ephemeral_1h_input_tokens"
 
 
 def _with_compaction(name: str) -> str:
@@ -70,7 +70,7 @@ ANTHROPIC = shape(
         "input_tokens": _with_compaction("input_tokens"),
         "output_tokens": _with_compaction("output_tokens"),
         "cached_input_tokens": _with_compaction("cache_read_input_tokens"),
-        "cache_write_tokens": _with_compaction("cache_creation_input_tokens"),
+        "cache_write_tokens": _with_compaction("cache_creation_input_tokens") + f" / {WRITTEN_5M} + {WRITTEN_1H}",
         "cache_write_1h_tokens": f"{_messages(WRITTEN_1H)} + {COMPACTION}.{WRITTEN_1H} / {WRITTEN_1H}",
         "reasoning_tokens": "output_tokens_details.thinking_tokens",
         "searches": "server_tool_use.web_search_requests",
@@ -89,6 +89,7 @@ BEDROCK = shape(
     """
     cache_write_input_tokens cache_read_input_token_count cache_write_input_token_count input_token_count
     output_token_count metrics.latency_ms&input_tokens cache_read_input_tokens&total_tokens
+    cache_read_input_tokens&camel
     """,
     {
         "input_tokens": "input_tokens | input_token_count",

@@ -81,7 +81,14 @@ ANTHROPIC = [
             "cache_write_1h_tokens": 5,
         },
         excludes_cached=True,
-        ignored=("usage.iterations[0].cache_creation.ephemeral_5m_input_tokens",),
+        ignored=(
+            "usage.iterations[0].cache_creation.ephemeral_5m_input_tokens",
+            "usage.iterations[1].input_tokens",
+            "usage.iterations[1].output_tokens",
+            "usage.iterations[2].input_tokens",
+            "usage.iterations[2].output_tokens",
+            "usage.iterations[2].cache_read_input_tokens",
+        ),
         unread=(
             "usage.iterations[3].input_tokens",
             "usage.iterations[3].output_tokens",

@@ -47,7 +47,11 @@ CLIENTS = [
         {
             "id": "run--1",
             "type": "ai",
-            "response_metadata": {"model_name": "claude-sonnet-4-5", "service_tier": "standard"},
+            "response_metadata": {
+                "model_name": "claude-sonnet-4-5",
+                "service_tier": "standard",
+                "usage": {"input_tokens": 200, "server_tool_use": {"web_search_requests": 2, "web_fetch_requests": 1}},
+            },
             "usage_metadata": {
                 "input_tokens": 350,
                 "output_tokens": 240,
@@ -72,10 +76,27 @@ CLIENTS = [
             "input_audio_tokens": 10,
             "reasoning_tokens": 200,
             "output_audio_tokens": 11,
+            "searches": 2,
+            "web_fetches": 1,
         },
         variant={"service_tier": "standard"},
         model="claude-sonnet-4-5",
         ignored=("usage_metadata.total_tokens",),
+    ),
+    sample(
+        "langchain without usage metadata",
+        {
+            "id": "run--2",
+            "response_metadata": {
+                "model_name": "kimi-k2",
+                "token_usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11, "cached_tokens": 4},
+            },
+            "usage_metadata": None,
+        },
+        "openai_chat",
+        {"input_tokens": 9, "output_tokens": 2, "cached_input_tokens": 4},
+        model="kimi-k2",
+        ignored=("response_metadata.token_usage.total_tokens",),
     ),
     sample(
         "langchain with a service tier",

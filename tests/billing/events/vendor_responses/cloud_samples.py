@@ -235,6 +235,14 @@ BEDROCK = [
         ignored=("usage.totalTokens", "metrics.latencyMs"),
     ),
     sample(
+        "bedrock converse with a cache that is only read",
+        {"$metadata": {"requestId": "b2"}, "usage": {"inputTokens": 1, "outputTokens": 2, "cacheReadInputTokens": 3}},
+        "bedrock",
+        {"input_tokens": 1, "output_tokens": 2, "cached_input_tokens": 3},
+        response_id="b2",
+        excludes_cached=True,
+    ),
+    sample(
         "bedrock nova",
         {
             "output": {"message": {}},

@@ -119,6 +119,7 @@ OPENAI = [
         },
         "openai_responses",
         {"input_tokens": 7, "output_tokens": 2, "searches": 3},
+        ignored=("output.web_search_call",),
         unread=(
             "output.file_search_call",
             "output.image_generation_call",
@@ -203,6 +204,7 @@ OPENAI = [
         {"text": "Hello.", "duration": 12.3, "usage": {"type": "duration", "seconds": 13}},
         "openai_transcription",
         {"seconds": "13.000000"},
+        ignored=("duration",),
     ),
     sample(
         "openai verbose transcript",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum, IntEnum
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -178,8 +179,54 @@ class WithExtra:
         raise AttributeError(name)
 
 
-@pytest.mark.parametrize("usage", [SlottedUsage(3, 4, 6), StructUsage(3, 4, 6), WithExtra()])
+class Message:
+    """As protobuf declares the fields of a message."""
+
+    DESCRIPTOR = SimpleNamespace(fields=[SimpleNamespace(name=name) for name in StructUsage.__struct_fields__])
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> int:
+        numbers = {"prompt_tokens": 3, "completion_tokens": 4, "new_kind": 6}
+        if name in numbers:
+            return numbers[name]
+        raise AttributeError(name)
+
+
+@pytest.mark.parametrize("usage", [SlottedUsage(3, 4, 6), StructUsage(3, 4, 6), WithExtra(), Message()])
 def test_all_numbers_of_a_client_s_object_are_seen(usage: object) -> None:
     result = read_pieces([{"usage": usage, "service_tier": Tier.FLEX}])
     assert (result.usage, result.variant) == ({"input_tokens": 3, "output_tokens": 4}, {"service_tier": "flex"})
     assert result.unread == ("usage.new_kind",)
+
+
+class Wrapper:
+    """A client's response whose fields are properties."""
+
+    @property
+    def usage(self) -> SlottedUsage:
+        return SlottedUsage(3, 4, 0)
+
+    @property
+    def model(self) -> str:
+        return "gpt-4o"
+
+    @property
+    def text(self) -> str:
+        raise AssertionError("contents are not looked at")
+
+
+def test_properties_of_a_client_s_response_are_seen() -> None:
+    result = read_pieces([Wrapper()])
+    assert (result.usage, result.model) == ({"input_tokens": 3, "output_tokens": 4}, "gpt-4o")
+
+
+class RaisingMapping(dict[str, Any]):
+    def get(self, *_: object) -> None:
+        raise RuntimeError("no fields")
+
+    keys = items = get  # type: ignore[assignment]  # all of them raise
+
+
+def test_a_response_that_raises_is_unread() -> None:
+    assert read_pieces([RaisingMapping(usage=1), {"usage": {"tokens": 3}}]).unread == ("response",)
+    assert read_pieces([{"usage": RaisingMapping(tokens=1)}]).unread == ("response",)

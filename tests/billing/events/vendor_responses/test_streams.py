@@ -125,6 +125,20 @@ def test_a_cohere_stream() -> None:
     assert facts(read_pieces(events)) == ({"input_tokens": 3, "output_tokens": 2}, "", "c1")
 
 
+def test_bedrock_streams_end_with_their_metadata() -> None:
+    usage = {"inputTokens": 12, "outputTokens": 30, "totalTokens": 42}
+    end = {"metadata": {"usage": usage, "metrics": {"latencyMs": 381}}}
+    events = [{"messageStart": {"role": "assistant"}}, {"contentBlockDelta": {"delta": {"text": "Hi"}}}, end]
+    assert read_pieces(events).usage == {"input_tokens": 12, "output_tokens": 30}
+    assert read_pieces([*events, *events]).usage == {"input_tokens": 24, "output_tokens": 60}
+
+
+def test_an_ollama_stream_ends_with_its_counts() -> None:
+    chunk = {"model": "llama3.2", "message": {"content": "Hi"}, "done": False}
+    end = {**chunk, "done": True, "prompt_eval_count": 5, "eval_count": 7}
+    assert facts(read_pieces([chunk, chunk, end])) == ({"input_tokens": 5, "output_tokens": 7}, "llama3.2", "")
+
+
 def test_chunks_of_langchain_add_up() -> None:
     def chunk(inputs: int, outputs: int) -> dict[str, Any]:
         usage = {"input_tokens": inputs, "output_tokens": outputs, "total_tokens": inputs + outputs}
@@ -229,9 +243,9 @@ def test_more_responses_than_the_limit_are_unread(monkeypatch: pytest.MonkeyPatc
     assert (result.usage["input_tokens"], result.unread) == (2, ("responses",))
 
 
-def test_a_sum_above_the_limit_of_a_count_is_unread() -> None:
+def test_a_sum_above_the_limit_of_a_count_is_cut_and_unread() -> None:
     result = read_pieces([chat("a", 10**9), chat("b", 10**9)])
-    assert (result.usage, result.unread) == ({"output_tokens": 2}, ("input_tokens",))
+    assert (result.usage, result.unread) == ({"input_tokens": 10**9, "output_tokens": 2}, ("input_tokens",))
 
 
 def test_a_reader_can_be_read_between_pieces() -> None:

@@ -206,6 +206,7 @@ VENDORS = [
             "usage.server_side_tool_usage_details.mcp_calls",
             "usage.context_details.input_tokens",
             "usage.context_details.output_tokens",
+            "output.web_search_call",
         ),
     ),
     sample(
@@ -224,7 +225,7 @@ VENDORS = [
         },
         "deepseek_chat",
         {"input_tokens": 1000, "output_tokens": 10, "cached_input_tokens": 900, "reasoning_tokens": 6},
-        ignored=TOTAL,
+        ignored=("usage.total_tokens", "usage.prompt_cache_miss_tokens"),
     ),
     sample(
         "perplexity chat",
@@ -329,7 +330,13 @@ VENDORS = [
         {"input_tokens": 5, "megapixels": "2.000500"},
         ignored=TOTAL,
     ),
-    sample("jina reader", {"code": 200, "usage": {"tokens": 1200}}, "embeddings", {"input_tokens": 1200}),
+    sample("jina reader", {"code": 200, "data": {"usage": {"tokens": 1200}}}, "embeddings", {"input_tokens": 1200}),
+    sample(
+        "a response inside a result",
+        {"success": True, "result": {"response": "Hi", "usage": {"prompt_tokens": 4, "completion_tokens": 2}}},
+        "openai_chat",
+        {"input_tokens": 4, "output_tokens": 2},
+    ),
     sample(
         "ollama",
         {

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from billing.alerts import alerts, deliveries
 from billing.archive import archive_job
-from billing.corrections import corrections, redetection, repricing
+from billing.corrections import corrections, redetection, repricing, unpriced_reasons
 from billing.corrections.apply_corrections import BatchClosed, Clock, CorrectionStep
 from billing.corrections.redetection import RedetectionStep
 from billing.ledger import retention, slot_compaction
@@ -47,6 +47,12 @@ def find_undetected(_at: datetime) -> str:
     if undetected:
         raise ProblemFound(f"{undetected} logs not yet detected: run `manage.py backfill_actual_providers`.")
     return "0 logs not yet detected"
+
+
+def find_unpriced_reasons(_at: datetime, clock: Clock = timezone.now) -> str:
+    """Find why calls are unpriced that were recorded by a release that did not store it."""
+    problems: list[str] = []
+    return isolation.finish(f"{unpriced_reasons.backfill(clock, problems)} reasons found", problems)
 
 
 def sweep_alerts(at: datetime) -> str:
@@ -130,6 +136,7 @@ def prune(at: datetime) -> str:
 def register() -> None:
     jobs.register("verify_ledger", verify_ledger, interval=timedelta(days=1), lease=timedelta(hours=3))
     jobs.register("find_undetected", find_undetected, interval=timedelta(days=1), lease=timedelta(hours=1))
+    jobs.register("find_unpriced_reasons", find_unpriced_reasons, interval=timedelta(days=1), lease=timedelta(hours=1))
     jobs.register("sweep_alerts", sweep_alerts, interval=timedelta(seconds=30))
     jobs.register("deliver_alerts", deliver_alerts, interval=timedelta(seconds=10))
     jobs.register("expire_reservations", expire_reservations, interval=timedelta(minutes=1))

@@ -61,7 +61,7 @@ def health_card(request: MemberRequest) -> HttpResponse:
 
 def log_links(period: Period) -> LogLinks:
     logs = f"{reverse('usage:logs')}?period={period.name}"
-    return LogLinks(logs, f"{logs}&priced=false", f"{logs}&confidence=fallback")
+    return LogLinks(logs, f"{logs}&priced=false", f"{logs}&estimated=true", f"{logs}&confidence=fallback")
 
 
 def _chosen_view(request: HttpRequest) -> str:

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from billing.accounts import usage_periods
 from billing.ledger import log_search
-from billing.models import Account, Category, Confidence, UsageLog
+from billing.models import Account, Category, Confidence, UnpricedReason, UsageLog, UsageState
 from billing.reports import reports
 from lib import ids, periods
 from lib.changelist import ExactFilter
@@ -131,6 +131,24 @@ class PricedFilter(_Choice):
     values = {"yes": "Priced", "no": "Unpriced"}
 
 
+class EstimatedFilter(_Choice):
+    title = "estimate"
+    parameter_name = "estimated"
+    values = {"yes": "Estimated", "no": "Not estimated"}
+
+
+class UsageStateFilter(_Choice):
+    title = "usage"
+    parameter_name = "usage_state"
+    values = dict(UsageState.choices)
+
+
+class UnpricedReasonFilter(_Choice):
+    title = "reason without a price"
+    parameter_name = "unpriced_reason"
+    values = dict(UnpricedReason.choices)
+
+
 class ConfidenceFilter(_Choice):
     title = "confidence"
     parameter_name = "confidence"
@@ -194,6 +212,9 @@ FILTERS = (
     CategoryFilter,
     StatusFilter,
     PricedFilter,
+    EstimatedFilter,
+    UsageStateFilter,
+    UnpricedReasonFilter,
     ConfidenceFilter,
     VoidedFilter,
     AccountFilter,

@@ -119,9 +119,11 @@ class UsageLogAdmin(changelist.KeysetAdmin):
         if log.voided_at:
             return format_html('<span class="unpriced">{}</span>', "voided")
         if not log.is_priced:
-            return format_html('<span class="unpriced">{}</span>', "unpriced")
+            reason = log.get_unpriced_reason_display() if log.unpriced_reason else ""
+            return format_html('<span class="unpriced">{}</span> <span class="declared">{}</span>', "unpriced", reason)
         exact = money.exact_usd(log.effective_nano)
-        return format_html('<span class="num" title="${}">{}</span>', exact, money.format_usd(log.effective_nano))
+        cost = format_html('<span class="num" title="${}">{}</span>', exact, money.format_usd(log.effective_nano))
+        return format_html('{} <span class="unpriced">{}</span>', cost, "estimated") if log.is_estimated else cost
 
     @admin.display(description="Status")
     def outcome(self, log: UsageLog) -> str:

@@ -25,7 +25,7 @@ from billing.errors import Refused
 from billing.events import events
 from billing.ledger import log_search
 from billing.ledger.log_search import LogSearch
-from billing.models import Account, Category, Confidence, UsageLog
+from billing.models import Account, Category, Confidence, UnpricedReason, UsageLog, UsageState
 from billing.reports import log_rows
 from lib import csv_stream
 from lib.keyset import PageCursor
@@ -42,6 +42,9 @@ class LogFilters(django_filters.FilterSet):
     status = django_filters.ChoiceFilter(choices=[("success", "success"), ("failed", "failed")])
     status_code = django_filters.NumberFilter(min_value=100, max_value=599, decimal_places=0)
     priced = paging.boolean_filter()
+    estimated = paging.boolean_filter()
+    usage_state = django_filters.ChoiceFilter(choices=UsageState.choices)
+    unpriced_reason = django_filters.ChoiceFilter(choices=UnpricedReason.choices)
     confidence = django_filters.ChoiceFilter(choices=Confidence.choices)
     voided = paging.boolean_filter()
     q = django_filters.CharFilter(max_length=256, strip=False)

@@ -18,6 +18,8 @@ def result_as_json(result: Result) -> dict[str, Any]:
         "confidence": result.confidence,
         "cost_usd": money.exact_usd_or_none(result.cost_nano),
         "priced": result.priced,
+        "usage_state": result.usage_state,
+        "unpriced_reason": result.unpriced_reason,
     }
 
 
@@ -46,6 +48,7 @@ def summary_as_json(summary: Summary) -> dict[str, Any]:
         "error_rate": summary.error_rate,
         "avg_response_time_ms": summary.avg_response_time_ms,
         "unpriced_calls": summary.unpriced_calls,
+        "estimated_calls": summary.estimated_calls,
         "fallback_calls": summary.fallback_calls,
         "prior_adjustments_usd": money.exact_usd(summary.prior_adjustments_nano),
         "budget": budget_as_json(summary.budget),
@@ -78,6 +81,7 @@ def _provider_row(row: BreakdownRow) -> dict[str, Any]:
         "percent": row.percent,
         "errors": row.errors,
         "unpriced_calls": row.unpriced_calls,
+        "estimated_calls": row.estimated_calls,
         "categories": [{"category": part.key, **_totals(part)} for part in row.parts],
     }
 

@@ -8,6 +8,7 @@ import msgspec
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
 from billing.events.events import Event
+from billing.models import UnpricedReason, UsageState
 from billing.reports import log_rows
 
 Schema = dict[str, Any]
@@ -106,6 +107,8 @@ EXAMPLE_EVENT = {
 
 ERROR_ENTRY = obj(code=TEXT, detail=TEXT, attr=nullable(TEXT))
 ERROR = obj(type=TEXT, errors=array(ERROR_ENTRY))
+USAGE_STATE = {"type": "string", "enum": list(UsageState.values)}
+UNPRICED_REASON = {"type": "string", "enum": list(UnpricedReason.values)}
 _OUTCOME = {
     "status": {"type": "string", "enum": ["accepted", "duplicate", "conflict", "rejected"]},
     "id": nullable(UUID),
@@ -113,6 +116,8 @@ _OUTCOME = {
     "confidence": nullable(TEXT),
     "cost_usd": nullable(MONEY),
     "priced": nullable(BOOL),
+    "usage_state": nullable(USAGE_STATE),
+    "unpriced_reason": nullable(UNPRICED_REASON),
 }
 RESULT = obj(event_id=TEXT, **_OUTCOME)
 BATCH_RESULT = obj(
@@ -141,6 +146,7 @@ SUMMARY = obj(
     error_rate=nullable(PERCENT),
     avg_response_time_ms=nullable(INT),
     unpriced_calls=INT,
+    estimated_calls=INT,
     fallback_calls=INT,
     prior_adjustments_usd=MONEY,
     budget=obj(
@@ -159,6 +165,7 @@ SUMMARY = obj(
             percent=nullable(PERCENT),
             errors=INT,
             unpriced_calls=INT,
+            estimated_calls=INT,
             categories=array(obj(category=TEXT, **_TOTALS)),
         )
     ),
@@ -206,6 +213,9 @@ _LOG_TYPES = {  # of columns other than plain text
     "status_code": INT,
     "retry_count": INT,
     "metadata": FREE_FORM,
+    "calls": INT,
+    "usage_state": USAGE_STATE,
+    "unpriced_reason": nullable(UNPRICED_REASON),
 }
 LOG_FIELDS = {name: _LOG_TYPES.get(name, TEXT) for name in log_rows.COLUMNS}
 LOG_PAGE = obj(next=nullable(TEXT), previous=nullable(TEXT), results=array(obj(**LOG_FIELDS)))
@@ -217,7 +227,8 @@ EXPLANATION = obj(
     detection=obj(rule=TEXT, evidence=TEXT, confidence=TEXT),
     text=array(TEXT),
 )
-LOG = obj(**LOG_FIELDS, explanation=EXPLANATION)
+READING = obj(reader=TEXT, ignored=array(TEXT), unread=array(TEXT))
+LOG = obj(**LOG_FIELDS, reading=nullable(READING), explanation=EXPLANATION)
 ACCOUNT = obj(
     external_id=TEXT, name=TEXT, timezone=TEXT, anchor_day=INT, active=BOOL, billed_from=DATE, created_at=TIME
 )

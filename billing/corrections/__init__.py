@@ -1,3 +1,12 @@
 """Changes to recorded calls, as adjustments: voids, re-pricing, redetection, reverts."""
 
-__all__ = ["apply_corrections", "as_closed", "batch_pass", "batch_progress", "corrections", "redetection", "repricing"]
+__all__ = [
+    "apply_corrections",
+    "as_closed",
+    "batch_pass",
+    "batch_progress",
+    "corrections",
+    "redetection",
+    "repricing",
+    "unpriced_reasons",
+]

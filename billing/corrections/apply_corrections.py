@@ -26,7 +26,7 @@ from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageLog
 from billing.models.usage import ProviderDisplay
 from lib import bulk_update, retry
 
-VALUE_COLUMNS = ("effective_nano", "is_priced", "voided_at")
+VALUE_COLUMNS = ("effective_nano", "is_priced", "voided_at", "usage_state", "unpriced_reason")
 PROVIDER_COLUMNS = ("actual_provider_name", "confidence", "detection_rule", "evidence")
 _value_columns, _provider_columns = attrgetter(*VALUE_COLUMNS), attrgetter(*PROVIDER_COLUMNS)
 # COUNTED_COLUMNS are what rollups and prices need of a log; CORRECTION_COLUMNS are what a correction needs.
@@ -34,7 +34,7 @@ COUNTED_COLUMNS = (
     *("account_id", "usage_day", "usage_period", "late_for", "timestamp", "received_at", "counts_at", *VALUE_COLUMNS),
     *("actual_provider_name", "confidence", "provider", "category", "model_used", "status_code", "response_time_ms"),
     *("tokens_input", "tokens_output", "tokens_total", "tokens_cached", "tokens_cache_write"),
-    *("units", "variant", "cached_included", "cost_source", "is_billable", "calls", "usage_state"),
+    *("units", "variant", "cached_included", "cost_source", "is_billable", "calls"),
 )
 _CountedColumns: Any = namedtuple("_CountedColumns", COUNTED_COLUMNS)  # type: ignore[misc]  # names from above
 CORRECTION_COLUMNS = (*COUNTED_COLUMNS, "cost_total", "detection_rule", "evidence", "endpoint", "served_by")
@@ -55,7 +55,8 @@ class CountedLog(ProviderDisplay, _CountedColumns):
 class Correction(NamedTuple):
     """The new column values of one log, and what its adjustment records.
 
-    An empty `kind` writes no adjustment: a first detection corrects nothing. `reverts` is the adjustment to undo.
+    An empty `kind` writes no adjustment: a first detection corrects nothing, nor does another reason why a call is unpriced.
+    `reverts` is the adjustment to undo.
     """
 
     log: UsageLog
@@ -130,7 +131,7 @@ class BatchClosed(Exception):
 def apply(
     account_id: int, ids: Collection[UUID], decide: Decide, *, batch: CorrectionBatch | None, clock: Clock
 ) -> CorrectionStep:
-    """Correct logs of one account as `decide` says, and commit. Without a batch, only first detections are allowed.
+    """Correct logs of one account as `decide` says, and commit. Without a batch, only corrections of no kind are allowed.
 
     Raises BatchClosed.
     """
@@ -168,6 +169,16 @@ def set_values(correction: Correction) -> None:
         setattr(correction.log, name, value)
 
 
+def value_as_json(log: UsageLog) -> dict[str, Any]:
+    """The log's cost and state as the `before` of an adjustment's details."""
+    return {
+        "nano": log.effective_nano,
+        "priced": log.is_priced,
+        "unpriced_reason": log.unpriced_reason,
+        "usage_state": log.usage_state,
+    }
+
+
 def summarize(account: str, corrections: Iterable[Correction]) -> CostChange:
     """Sum the corrections of one account; valid only before `set_values`."""
     change = CostChange(account)
@@ -175,7 +186,9 @@ def summarize(account: str, corrections: Iterable[Correction]) -> CostChange:
         log = correction.log
         priced, old = correction.values.get("is_priced", log.is_priced), log.effective_nano
         new = old + correction.delta_nano
-        change += CostChange(account, 1, old, new, int(priced and not log.is_priced), int(not priced))
+        change += CostChange(
+            account, int(correction.kind != ""), old, new, int(priced and not log.is_priced), int(not priced)
+        )
     return change
 
 

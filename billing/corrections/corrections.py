@@ -15,7 +15,7 @@ from billing.corrections import apply_corrections
 from billing.corrections.apply_corrections import Clock, Correction, CorrectionStep, Decision, Skipped
 from billing.corrections.batch_pass import ACCOUNT_FAILED, BatchPass
 from billing.errors import Refused
-from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageLog
+from billing.models import Account, CorrectionBatch, UnpricedReason, UsageAdjustment, UsageLog
 from lib import retry
 
 AdjustmentKind = UsageAdjustment.Kind
@@ -179,9 +179,17 @@ def _revert_void(log: UsageLog, void: UsageAdjustment, _closed: Collection[date]
 def _revert_reprice(log: UsageLog, reprice: UsageAdjustment, _closed: Collection[date]) -> RevertedValues:
     if log.voided_at is not None:
         return Skipped(VOIDED)
-    priced = reprice.details["before"]["priced"]
-    values = {"effective_nano": log.effective_nano - reprice.delta_nano, "is_priced": priced}
-    return values, {"priced": priced, "before": {"nano": log.effective_nano, "priced": log.is_priced}}
+    before = reprice.details["before"]
+    reason = None if before["priced"] else before.get("unpriced_reason") or UnpricedReason.PRICE_UNKNOWN.value
+    state = before.get("usage_state", log.usage_state)
+    values = {
+        "effective_nano": log.effective_nano - reprice.delta_nano,
+        "is_priced": before["priced"],
+        "unpriced_reason": reason,
+        "usage_state": state,
+    }
+    after = {"priced": before["priced"], "unpriced_reason": reason, "usage_state": state}
+    return values, {**after, "before": apply_corrections.value_as_json(log)}
 
 
 def _revert_redetect(log: UsageLog, redetect: UsageAdjustment, closed: Collection[date]) -> RevertedValues:

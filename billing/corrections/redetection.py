@@ -243,4 +243,4 @@ def _correction(log: UsageLog, detection: Detection) -> Correction:
 
 def _costs_differently(log: Any, snapshot: RatingSnapshot) -> bool:  # noqa: ANN401 - any object with a log's columns
     """Whether re-pricing the log under its new provider would change its cost."""
-    return any(isinstance(decision, Correction) for decision in repricing.decide([log], snapshot))
+    return any(isinstance(item, Correction) and item.kind for item in repricing.decide([log], snapshot))

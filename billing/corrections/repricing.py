@@ -1,7 +1,7 @@
 """Re-prices recorded calls by the current price book: preview and run.
 
 A call takes its actual provider's price of the call's day. Costs stated by callers and failed calls without usage stay as
-they are; voided calls and calls without a detected provider are skipped.
+they are; voided calls, aborted ones and calls without a detected provider are skipped.
 """
 
 from __future__ import annotations
@@ -30,7 +30,16 @@ from billing.corrections.apply_corrections import (
 )
 from billing.corrections.batch_pass import BatchPass
 from billing.ledger import log_search, rollups
-from billing.models import Account, CorrectionBatch, CostSource, UsageAdjustment, UsageLog, UsageModel
+from billing.models import (
+    Account,
+    CorrectionBatch,
+    CostSource,
+    UnpricedReason,
+    UsageAdjustment,
+    UsageLog,
+    UsageModel,
+    UsageState,
+)
 from lib import ids, money
 from providers import costing
 from providers.costing import Cost, PricedModel
@@ -41,14 +50,17 @@ __all__ = [
     "CostChange",
     "Preview",
     "RepricingChoice",
+    "find_accounts",
     "preview",
     "rate",
     "revert",
     "run",
     "start",
+    "unpriced_reason",
 ]
 
-REPRICEABLE_SOURCES = (CostSource.PRICE_BOOK, CostSource.FREE, CostSource.UNPRICED)
+REPRICEABLE_SOURCES = (CostSource.PRICE_BOOK, CostSource.FREE, CostSource.UNPRICED, CostSource.ESTIMATE)
+ABORTED_STATUS = 499  # the caller closed the connection, so nobody knows what the vendor did until then
 PREVIEW_PAGE_SIZE = 2_000  # logs
 MAX_PERIOD_LENGTH = timedelta(days=32)
 
@@ -164,6 +176,8 @@ def decide(logs: Iterable[UsageLog], snapshot: RatingSnapshot, model: str = "") 
             yield Skipped("the call is voided")
         elif log.actual_provider_name is None:
             yield Skipped("its provider is not detected yet")
+        elif log.usage_state == UsageState.UNKNOWN and log.status_code == ABORTED_STATUS:
+            yield Skipped("its usage is not known, as it was aborted")
         elif log.cost_source in REPRICEABLE_SOURCES and log.is_billable:
             yield from _decision(log, *rate(log, snapshot))
 
@@ -172,23 +186,42 @@ STILL_UNPRICED = "it is still unpriced"
 
 
 def _decision(log: UsageLog, price: PricedModel | None, cost: Cost) -> Iterator[Decision]:
-    if (cost.total_nano, cost.billed) == (log.effective_nano, log.is_priced):
-        if not log.is_priced:
+    reason = None if cost.billed else unpriced_reason(price)
+    if (cost.total_nano, cost.billed) == (log.effective_nano, log.is_priced) or _keeps_estimate(log, cost):
+        if reason != log.unpriced_reason and not log.is_priced:
+            yield Correction(log, "", {"unpriced_reason": reason}, {})
+        elif not log.is_priced:
             yield Skipped(STILL_UNPRICED)
         return
     if cost.total_nano > money.MAX_EVENT_NANO:
         yield Skipped("its cost would exceed the maximum of a call")
         return
+    state = UsageState.COMPLETE.value if cost.billed and log.usage_state == UsageState.UNKNOWN else log.usage_state
+    estimated = cost.billed and state != UsageState.COMPLETE
     details = {
         "price": price.id if price and cost.billed else None,
-        "source": cost.source,
+        "source": CostSource.ESTIMATE.value if estimated else cost.source,
         "input": cost.input_nano,
         "output": cost.output_nano,
         "other": cost.other_nano,
-        "before": {"nano": log.effective_nano, "priced": log.is_priced},
+        "unpriced_reason": reason,
+        "usage_state": state,
+        "before": apply_corrections.value_as_json(log),
     }
-    values = {"effective_nano": cost.total_nano, "is_priced": cost.billed}
+    columns = ("effective_nano", "is_priced", "unpriced_reason", "usage_state")
+    values: dict[str, Any] = dict(zip(columns, (cost.total_nano, cost.billed, reason, state), strict=True))
     yield Correction(log, UsageAdjustment.Kind.REPRICE, values, details)
+
+
+def _keeps_estimate(log: UsageLog, cost: Cost) -> bool:
+    """Whether an estimate is better than what the price says: nothing."""
+    return log.is_estimated and log.usage_state == UsageState.UNKNOWN and not cost.billed
+
+
+def unpriced_reason(price: PricedModel | None) -> str:
+    """Why a call is unpriced that has this price."""
+    has_rates = price is not None and bool(price.rates)
+    return (UnpricedReason.USAGE_UNKNOWN if has_rates else UnpricedReason.PRICE_UNKNOWN).value
 
 
 def _reprice_page(
@@ -223,15 +256,15 @@ def _pages(
     choice: RepricingChoice, size: int, only: Collection[str] | None = None
 ) -> Iterator[tuple[tuple[int, str], list[UsageLog]]]:
     """Pages of the chosen logs, newest first, each with (id, external_id) of its account; `only` names accounts."""
-    for account in _accounts(choice):
+    for account in find_accounts(choice):
         if only is not None and account[1] not in only:
             continue
         for logs in log_search.iter_pages(choice.logs(account[0]), size=size):
             yield account, logs
 
 
-def _accounts(choice: RepricingChoice) -> list[tuple[int, str]]:
-    """Accounts that can have chosen logs, by the rollup, which has far fewer rows than the log."""
+def find_accounts(choice: RepricingChoice) -> list[tuple[int, str]]:
+    """(id, external_id) of accounts that can have chosen logs, by the rollup, which has far fewer rows than the log."""
     if choice.account:
         return [(choice.account.pk, choice.account.external_id)]
     rows = (

@@ -23,17 +23,18 @@ from providers import rulebook
 
 
 class LogLinks(NamedTuple):
-    """Addresses of the period's logs: all, unpriced, and with a fallback provider."""
+    """Addresses of the period's logs: all, unpriced, estimated, and with a fallback provider."""
 
     logs: str
     unpriced: str
+    estimated: str
     fallback: str
 
 
 def log_links(period: Period, account: Account | None) -> LogLinks:
     query = {"days": period.name} | ({"account": account.external_id} if account else {})
     logs = f"{reverse('admin:billing_usagelog_changelist')}?{urlencode(query)}"
-    return LogLinks(logs, f"{logs}&priced=no", f"{logs}&confidence=fallback")
+    return LogLinks(logs, f"{logs}&priced=no", f"{logs}&estimated=yes", f"{logs}&confidence=fallback")
 
 
 def requested_period(request: HttpRequest, account: Account | None, at: datetime) -> Period:

@@ -115,7 +115,7 @@ def _format_amount(limit: Limit, amount: int) -> str:
     return money.format_usd(amount) if limit.meter.unit == "cost" else format_amount(limit, amount)
 
 
-FIGURES = ("cost_usd", "percent", "calls", "errors", "tokens", "unpriced_calls")
+FIGURES = ("cost_usd", "percent", "calls", "errors", "tokens", "unpriced_calls", "estimated_calls")
 
 
 def breakdown_table(summary: Summary) -> Table:
@@ -130,7 +130,8 @@ def models_table(models: Sequence[ModelUsage]) -> Table:
 
 def _figures(row: BreakdownRow | ModelUsage) -> tuple[object, ...]:
     percent = "" if row.percent is None else row.percent
-    return money.exact_usd(row.cost_nano), percent, row.calls, row.errors, row.tokens, row.unpriced_calls
+    counts = (row.calls, row.errors, row.tokens, row.unpriced_calls, row.estimated_calls)
+    return money.exact_usd(row.cost_nano), percent, *counts
 
 
 def chart_table(chart: Chart) -> Table:

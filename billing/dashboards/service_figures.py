@@ -40,6 +40,7 @@ class ServiceFigures:
     unknown_calls: int
     fallback_calls: int
     unpriced_calls: int
+    estimated_calls: int
     fallbacks: tuple[FallbackProvider, ...]
     open_corrections: int
 
@@ -57,6 +58,7 @@ def figures(at: datetime) -> ServiceFigures:
         unknown_calls=sum(cell.calls for cell in cells if cell.provider == UNKNOWN_PROVIDER),
         fallback_calls=sum(cell.fallback_calls for cell in cells),
         unpriced_calls=sum(cell.unpriced_calls for cell in cells),
+        estimated_calls=sum(cell.estimated_calls for cell in cells),
         fallbacks=_fallbacks(cells),
         open_corrections=CorrectionBatch.objects.filter(finished_at=None)[:MAX_COUNTED].count(),
     )

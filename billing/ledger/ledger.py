@@ -30,7 +30,7 @@ MIN_COPY_ROWS = 50  # from this many rows on, COPY is faster than INSERT
 PROBE_KEYS = 8  # sample size; inserting duplicates is expensive, and a failed COPY leaves dead rows
 
 
-class NewLog(msgspec.Struct, gc=False, kw_only=True):
+class NewLog(ProviderDisplay, msgspec.Struct, gc=False, kw_only=True):
     """A log to insert: its profile, and the columns that the profile does not have. Ids are 16 bytes.
 
     The account and the dates have defaults because they are set inside the transaction.
@@ -78,10 +78,6 @@ class NewLog(msgspec.Struct, gc=False, kw_only=True):
     calls: int = 1
     reading: dict[str, Any] | None = None
     checksum: int | None = None
-
-    @property
-    def failed(self) -> bool:
-        return self.status_code >= 400
 
     @property
     def category(self) -> str:

@@ -19,6 +19,7 @@ from django.db.models.lookups import Exact, StartsWith
 
 from billing.accounts import usage_periods
 from billing.errors import Refused
+from billing.ledger import rollups
 from billing.models import Account, UsageAdjustment, UsageLog, UsageModel
 from billing.models.usage import ProviderDisplay
 from lib import ids, keyset, postgres
@@ -86,7 +87,7 @@ _COLUMNS = (
     *("actual_provider_name", "confidence", "category", "model_used", "endpoint", "method", "tokens_input"),
     *("tokens_output", "tokens_total", "tokens_cached", "tokens_cache_write", "units", "effective_nano", "is_priced"),
     *("voided_at", "cost_total", "cost_source", "response_time_ms", "status_code", "error_message", "retry_count"),
-    "metadata",
+    *("metadata", "usage_state", "unpriced_reason", "calls"),
 )
 _Columns: Any = namedtuple("_Columns", (*_COLUMNS, "corrected", "external_id"))  # type: ignore[misc]  # names from above
 
@@ -181,6 +182,9 @@ FILTERS: dict[str, Callable[[Any], Q]] = {
     "status": _status,
     "status_code": lambda value: Q(status_code=value),
     "priced": lambda value: Q(is_priced=value),
+    "estimated": lambda value: rollups.ESTIMATED if value else ~rollups.ESTIMATED,
+    "usage_state": lambda value: Q(usage_state=value),
+    "unpriced_reason": lambda value: Q(unpriced_reason=value),
     "confidence": _confidence,
     "voided": lambda value: Q(voided_at__isnull=not value),
 }

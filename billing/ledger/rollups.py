@@ -12,21 +12,13 @@ from secrets import randbelow
 from typing import Any
 
 from django.db import DatabaseError, connection, models, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from billing.ledger.ledger import NewLog
 from billing.ledger.quantities import Quantity
-from billing.models import (
-    Account,
-    CostSource,
-    PlatformDay,
-    ProviderMinute,
-    UsageDay,
-    UsageLog,
-    UsageModel,
-    UsageState,
-)
+from billing.models import Account, PlatformDay, ProviderMinute, UsageDay, UsageLog, UsageModel, UsageState
 from billing.models.rollups import PROVIDER_BOUNDS_MS, SLOTS
+from billing.models.usage import ESTIMATED_SOURCES
 from lib import histogram, upsert
 
 # Slots from SLOTS on: the next SLOTS are for slot_compaction; the spare ones are for platform totals beyond 64 bits.
@@ -70,7 +62,7 @@ def counts_of(log: AnyLog) -> list[int]:
         log.tokens_total,
         log.effective_nano,
         0 if log.is_priced else calls,
-        calls if is_estimated(log) else 0,
+        calls if log.is_estimated else 0,
         calls if log.is_billable else 0,
         calls if log.display_confidence == "fallback" else 0,
         log.tokens_input,
@@ -79,13 +71,8 @@ def counts_of(log: AnyLog) -> list[int]:
     ]
 
 
-def is_estimated(log: AnyLog) -> bool:
-    """Whether the current cost is an estimate, until the call gets its complete usage."""
-    return log.usage_state != COMPLETE and log.is_priced and log.cost_source in ESTIMATED_SOURCES
-
-
-COMPLETE = UsageState.COMPLETE.value
-ESTIMATED_SOURCES = (CostSource.ESTIMATE.value, CostSource.UNPRICED.value)  # unpriced at first, and priced since
+# The same as `is_estimated` of a log.
+ESTIMATED = Q(is_priced=True, cost_source__in=ESTIMATED_SOURCES) & ~Q(usage_state=UsageState.COMPLETE)
 
 
 def quantity_of(log: AnyLog) -> Quantity:

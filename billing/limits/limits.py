@@ -138,5 +138,5 @@ def _check_totals(usage: CurrentUsage, requests: Sequence[RequestedUsage]) -> No
     requested = [request.quantity for request in requests]
     if sum(row.cost_nano for row in (*usage.period, *usage.held, *requested)) > MAX_PERIOD_NANO:
         raise Refused("max_value", PERIOD_MAXIMUM_DETAIL, "operations")
-    if sum(row.tokens for row in (*usage.held, *requested)) > MAX_NANO:
+    if any(sum(getattr(row, name) for row in (*usage.held, *requested)) > MAX_NANO for name in ("calls", "tokens")):
         raise Refused("max_value", "The reserved total would be too large to count.", "operations")

@@ -85,7 +85,11 @@ def _requested_usage(operation: Operation, at: datetime, snapshot: rating.Rating
     rated = rating.rate(event, at, snapshot)
     group = (event.provider.lower(), rated.profile.detection.actual_provider, rated.profile.category)
     quantity = requested_quantity(
-        group, count=operation.count, tokens=rated.tokens_total, cost_nano=rated.cost.total_nano
+        group,
+        count=operation.count,
+        calls=max(event.usage.requests, 1),
+        tokens=rated.tokens_total,
+        cost_nano=rated.cost.total_nano,
     )
     priced = rated.source != CostSource.UNPRICED or _has_price(rated, event, at, snapshot)
     return RequestedUsage(quantity, rated.cost.total_nano * operation.count, priced)

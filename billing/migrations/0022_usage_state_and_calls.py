@@ -1,6 +1,7 @@
 """How much of a call's usage is known, why it is unpriced, how many calls an aggregated row has, and how it was read.
 
-Existing logs are complete and count one call each; `backfill_unpriced_reasons` finds why they are unpriced.
+Existing logs are complete and count one call each; the job `find_unpriced_reasons` finds why they are
+unpriced.
 With defaults in the database: processes of the previous release insert rows without these columns.
 """
 

@@ -52,6 +52,10 @@ class Confidence(models.TextChoices):
     FALLBACK = "fallback"
 
 
+COMPLETE = UsageState.COMPLETE.value
+ESTIMATED_SOURCES = (CostSource.ESTIMATE.value, CostSource.UNPRICED.value)  # unpriced at first, and priced since
+
+
 class ProviderDisplay:
     """Properties shared by the classes that have a log's columns."""
 
@@ -61,10 +65,18 @@ class ProviderDisplay:
     provider: Any
     actual_provider_name: Any
     confidence: Any
+    cost_source: Any
+    is_priced: Any
+    usage_state: Any
 
     @property
     def failed(self) -> bool:
         return bool(self.status_code >= 400)
+
+    @property
+    def is_estimated(self) -> bool:
+        """Whether the current cost is an estimate, as the complete usage is not known."""
+        return bool(self.usage_state != COMPLETE and self.is_priced and self.cost_source in ESTIMATED_SOURCES)
 
     @property
     def display_provider(self) -> str:

@@ -21,7 +21,7 @@ from billing.dashboards import charge_page
 from billing.errors import Refused
 from billing.ledger import log_search
 from billing.ledger.log_search import LogSearch
-from billing.models import Account, Category, Confidence
+from billing.models import Account, Category, Confidence, UnpricedReason, UsageState
 from billing.pages.base import MemberRequest, member_required
 from billing.reports import reports
 from lib import periods
@@ -48,6 +48,11 @@ class FilterForm(forms.Form):
     status = forms.ChoiceField(required=False, choices=[ANY, ("success", "Success"), ("failed", "Failed")])
     status_code = forms.IntegerField(required=False, min_value=100, max_value=599)
     priced = forms.ChoiceField(required=False, choices=[ANY, *YES_NO])
+    estimated = forms.ChoiceField(required=False, choices=[ANY, *YES_NO])
+    usage_state = forms.ChoiceField(label="Usage", required=False, choices=[ANY, *UsageState.choices])
+    unpriced_reason = forms.ChoiceField(
+        label="Reason without a price", required=False, choices=[ANY, *UnpricedReason.choices]
+    )
     confidence = forms.ChoiceField(required=False, choices=[ANY, *Confidence.choices])
     voided = forms.ChoiceField(required=False, choices=[ANY, *YES_NO])
     q = forms.CharField(

@@ -57,6 +57,6 @@ QUANTITY_COLUMN = {
 }
 
 
-def requested_quantity(group: tuple[str, str, str], *, count: int, tokens: int, cost_nano: int) -> Quantity:
-    """Usage of `count` calls at this estimate per call; at least one token and one nano-USD, as no call is known to be free."""
-    return Quantity(*group, count, max(tokens * count, MIN_REQUESTED), max(cost_nano * count, MIN_REQUESTED))
+def requested_quantity(group: tuple[str, str, str], *, count: int, calls: int, tokens: int, cost_nano: int) -> Quantity:
+    """Usage of `count` operations at this estimate of each: at least one token and one nano-USD, as no call is surely free."""
+    return Quantity(*group, calls * count, max(tokens * count, MIN_REQUESTED), max(cost_nano * count, MIN_REQUESTED))

@@ -91,9 +91,8 @@ def _columns(logs: Sequence[Any], adjustments: AdjustmentsByLog, labels: Labels)
         "response_time_ms": column["response_time_ms"],
         "status": ["failed" if log.failed else "success" for log in logs],
         "status_code": column["status_code"],
-        "error_message": column["error_message"],
-        "retry_count": column["retry_count"],
-        "metadata": column["metadata"],
+        **{name: column[name] for name in ("error_message", "retry_count", "metadata")},
+        **{name: column[name] for name in ("calls", "usage_state", "unpriced_reason")},
     }
 
 
@@ -102,10 +101,10 @@ def load(log: UsageLog) -> LogRow:
 
 
 def explained_log(log: UsageLog) -> dict[str, Any]:
-    """The log as JSON, with the explanation of its charge."""
+    """The log as JSON, with how its usage was read and the explanation of its charge."""
     row, snapshot = load(log), rating.snapshot()
     labels, why = snapshot.rules.labels, explanation.explain(*row, snapshot)
-    return {**as_json(row, labels), "explanation": explanation_as_json(log, why, labels)}
+    return {**as_json(row, labels), "reading": log.reading, "explanation": explanation_as_json(log, why, labels)}
 
 
 def explanation_as_json(log: UsageLog, why: Explanation, labels: Labels) -> dict[str, Any]:

@@ -37,6 +37,7 @@ class UsageCell:
     tokens: int
     cost_nano: int
     unpriced_calls: int
+    estimated_calls: int
     fallback_calls: int
     response_time_sum: int
 
@@ -52,6 +53,7 @@ class BreakdownRow:
     tokens: int
     cost_nano: int
     unpriced_calls: int
+    estimated_calls: int
     percent: Decimal | None
     parts: tuple[BreakdownRow, ...] = ()
 
@@ -94,6 +96,7 @@ class Summary:
     tokens: int
     cost_nano: int
     unpriced_calls: int
+    estimated_calls: int
     fallback_calls: int
     response_time_sum: int
     prior_adjustments_nano: int  # corrections of closed periods that count in this one; not part of the other figures
@@ -126,6 +129,7 @@ class ModelUsage:
     tokens: int
     cost_nano: int
     unpriced_calls: int
+    estimated_calls: int
 
 
 MAX_MODELS = 50
@@ -145,12 +149,12 @@ def model_usage(summary: Summary, labels: Mapping[str, str]) -> list[ModelUsage]
     return [*listed, _other_models(summary, listed)]
 
 
-MODEL_COLUMNS = ("actual", "model", "calls", "errors", "tokens_total", "cost_nano", "unpriced_calls")
+MODEL_COLUMNS = ("actual", "model", "calls", "errors", "tokens_total", "cost_nano", "unpriced_calls", "estimated_calls")
 
 
 def _other_models(summary: Summary, listed: Sequence[ModelUsage]) -> ModelUsage:
     """The summary's usage minus the listed models."""
-    names = ("calls", "errors", "tokens", "cost_nano", "unpriced_calls")
+    names = ("calls", "errors", "tokens", "cost_nano", "unpriced_calls", "estimated_calls")
     rest = [getattr(summary, name) - sum(getattr(model, name) for model in listed) for name in names]
     return ModelUsage("Others", "all other models", percentage(rest[3], summary.cost_nano), *rest)
 
@@ -178,6 +182,7 @@ def summary(
         tokens=sum(cell.tokens for cell in cells),
         cost_nano=total,
         unpriced_calls=sum(cell.unpriced_calls for cell in cells),
+        estimated_calls=sum(cell.estimated_calls for cell in cells),
         fallback_calls=sum(cell.fallback_calls for cell in cells),
         response_time_sum=sum(cell.response_time_sum for cell in cells),
         prior_adjustments_nano=_prior_adjustments(account, period),
@@ -280,6 +285,7 @@ CELL_SUMS = {
     "n_tokens": "tokens_total",
     "n_cost": "cost_nano",
     "n_unpriced": "unpriced_calls",
+    "n_estimated": "estimated_calls",
     "n_fallback": "fallback_calls",
     "n_time": "response_time_sum",
 }
@@ -318,6 +324,7 @@ def _breakdown_row(
         tokens=sum(cell.tokens for cell in cells),
         cost_nano=cost,
         unpriced_calls=sum(cell.unpriced_calls for cell in cells),
+        estimated_calls=sum(cell.estimated_calls for cell in cells),
         percent=percentage(cost, total_nano),
         parts=parts,
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
-from django.db.models import Case, Count, DateTimeField, F, Q, QuerySet, Sum, When
+from django.db.models import Case, DateTimeField, F, Q, QuerySet, Sum, When
 from django.db.models.functions import Coalesce
 
 from billing.accounts.usage_periods import Period
@@ -78,11 +78,11 @@ def _before(account: Account, period: Period, totals: dict[date, DayTotals], at:
 
 
 def _sum(logs: QuerySet[UsageLog], at: datetime) -> DayTotals:
-    """The number of the logs that count, and the cost of those before `at`."""
+    """The calls of the logs that count, and the cost of those before `at`."""
     row = logs.aggregate(
-        n_calls=Count("id", filter=Q(voided_at=None)), n_cost=Sum("effective_nano", filter=Q(moment__lt=at))
+        n_calls=Sum("calls", filter=Q(voided_at=None)), n_cost=Sum("effective_nano", filter=Q(moment__lt=at))
     )
-    return DayTotals(row["n_calls"], int(row["n_cost"] or 0))
+    return DayTotals(int(row["n_calls"] or 0), int(row["n_cost"] or 0))
 
 
 def _late_adjustments(account: Account, corrected: date) -> QuerySet[UsageAdjustment]:

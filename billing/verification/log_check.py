@@ -25,8 +25,9 @@ from providers.models import Price
 
 PAGE_SIZE = 2_000  # logs
 TABLE = UsageLog._meta.db_table
+CALLS_SINCE_VERSION = REASONS_SINCE_VERSION = 2  # of the checksum
 COST_COLUMNS = ("cost_input", "cost_output", "cost_other", "cost_total", "cost_source")
-STATED_SOURCES = (CostSource.CALLER, CostSource.VENDOR, CostSource.ESTIMATE)  # where no price gave the cost
+STATED_SOURCES = (CostSource.CALLER, CostSource.VENDOR, CostSource.ESTIMATE)  # without a price
 PROVIDER_COLUMNS = ("actual_provider_name", "confidence", "detection_rule", "evidence")
 COLUMNS = (
     *row_checksum.PROFILE_COLUMNS,
@@ -99,7 +100,7 @@ def _recorded_provider(log: Any, adjustments: Iterable[UsageAdjustment]) -> tupl
 
 
 def compare_keys(page: LogPage) -> CheckedPart:
-    """The key of each event, against its id, and the existence of its account."""
+    """The key of each event, against its id; the existence of its account; and the number of its calls."""
     return compare(
         CheckedRow(
             TABLE,
@@ -107,10 +108,18 @@ def compare_keys(page: LogPage) -> CheckedPart:
             {
                 "event_key": (log.event_key, ids.lookup_key(log.event_id)),
                 "account_id": (log.account_id, log.account_id if log.account_id in page.accounts else None),
+                "calls": (log.calls, _expected_calls(log)),
             },
         )
         for log in page.logs
     )
+
+
+def _expected_calls(log: Any) -> int:  # noqa: ANN401 - a StoredLog
+    """At least one; exactly one on a log of a release that did not count the calls of aggregated rows."""
+    if row_checksum.version_of(log.checksum or 0) < CALLS_SINCE_VERSION:
+        return 1
+    return max(int(log.calls), 1)
 
 
 def compare_costs(page: LogPage) -> CheckedPart:
@@ -134,7 +143,7 @@ def _cost_row(log: Any, prices: dict[tuple[int, str], PricedModel]) -> CheckedRo
         expected: tuple[object, ...] = (0, 0, stated, stated, log.cost_source)
     else:
         cost = costing.cost(price, quantities)
-        source = CostSource.ESTIMATE if log.cost_source == CostSource.ESTIMATE else cost.source
+        source = CostSource.ESTIMATE if log.cost_source == CostSource.ESTIMATE and cost.billed else cost.source
         expected = (cost.input_nano, cost.output_nano, cost.other_nano, cost.total_nano, source)
     for name, value in zip(COST_COLUMNS, expected, strict=True):
         pairs[name] = (getattr(log, name), value)

@@ -7,9 +7,10 @@ from typing import Any
 
 from billing.charges import charge_history
 from billing.charges.charge_history import CorrectionEffect
-from billing.models import UsageAdjustment
+from billing.ledger import row_checksum
+from billing.models import CostSource, UnpricedReason, UsageAdjustment, UsageState
 from billing.verification.differences import CheckedPart, CheckedRow, Pairs, compare
-from billing.verification.log_check import TABLE, LogPage
+from billing.verification.log_check import REASONS_SINCE_VERSION, TABLE, LogPage
 
 AdjustmentKind = UsageAdjustment.Kind
 ADJUSTMENTS = UsageAdjustment._meta.db_table
@@ -33,11 +34,36 @@ def _expected_values(log: Any, adjustments: Sequence[UsageAdjustment]) -> Pairs:
         "effective_nano": (log.effective_nano, value.nano),
         "is_priced": (log.is_priced, value.priced),
         "voided_at": (log.voided_at, voided_at),
+        "unpriced_reason": (log.unpriced_reason, _expected_reason(log, priced=value.priced)),
+        "usage_state": (log.usage_state, _expected_state(log, adjustments)),
     }
     if detected:
         pairs["actual_provider_name"] = (log.actual_provider_name, detected["to"])
         pairs["detection_rule"] = (log.detection_rule, detected.get("rule", log.detection_rule))
     return pairs
+
+
+def _expected_reason(log: Any, *, priced: bool) -> str | None:  # noqa: ANN401 - a StoredLog
+    """None where priced; else any reason, or none yet on a log of a release that did not store it."""
+    stored: str | None = log.unpriced_reason
+    if priced or (stored is None and row_checksum.version_of(log.checksum or 0) < REASONS_SINCE_VERSION):
+        return None
+    return stored if stored in UnpricedReason.values else UnpricedReason.PRICE_UNKNOWN.value
+
+
+def _expected_state(log: Any, adjustments: Sequence[UsageAdjustment]) -> str:  # noqa: ANN401 - as above
+    """What the last correction recorded; else complete for a cost by a price, and not complete for an estimate."""
+    stored = str(log.usage_state)
+    recorded = [row.details["usage_state"] for row in adjustments if "usage_state" in row.details]
+    if recorded:
+        return str(recorded[-1])
+    if log.cost_source == CostSource.PRICE_BOOK:
+        return UsageState.COMPLETE.value
+    possible = UsageState.values if log.cost_source != CostSource.ESTIMATE else NOT_COMPLETE
+    return stored if stored in possible else UsageState.UNKNOWN.value
+
+
+NOT_COMPLETE = (UsageState.INCOMPLETE.value, UsageState.UNKNOWN.value)
 
 
 def _detected_by(adjustment: UsageAdjustment) -> dict[str, Any] | None:
@@ -68,6 +94,10 @@ def _correction_pairs(effect: CorrectionEffect, provider: object) -> tuple[Pairs
         pairs["details.before.nano"] = (recorded["nano"], before.nano)
     if "priced" in recorded:
         pairs["details.before.priced"] = (recorded["priced"], before.priced)
+    if "unpriced_reason" in recorded:
+        pairs["details.before.unpriced_reason"] = (recorded["unpriced_reason"] is None, before.priced)
+    if "unpriced_reason" in adjustment.details:
+        pairs["details.unpriced_reason"] = (adjustment.details["unpriced_reason"] is None, effect.after.priced)
     if adjustment.kind == AdjustmentKind.VOID:
         pairs["voided before"] = (before.voided, False)
     if detected := _detected_by(adjustment):

@@ -20,8 +20,6 @@ from billing.archive import archived
 from billing.corrections import as_closed
 from billing.ledger import rollups
 from billing.ledger.rollups import (
-    COMPLETE,
-    ESTIMATED_SOURCES,
     PLATFORM_DAYS,
     USAGE_DAYS,
     USAGE_MODELS,
@@ -44,9 +42,7 @@ COUNTER_SUMS: dict[str, Aggregate] = {
     "tokens_total": ExactSum("tokens_total"),
     "cost_nano": ExactSum("effective_nano"),
     "unpriced_calls": ExactSum("calls", filter=Q(is_priced=False)),
-    "estimated_calls": ExactSum(
-        "calls", filter=Q(is_priced=True, cost_source__in=ESTIMATED_SOURCES) & ~Q(usage_state=COMPLETE)
-    ),
+    "estimated_calls": ExactSum("calls", filter=rollups.ESTIMATED),
     "billable_calls": ExactSum("calls", filter=Q(is_billable=True)),
     "fallback_calls": ExactSum("calls", filter=Q(confidence="fallback") | Q(actual_provider_name=None)),
     "tokens_input": ExactSum("tokens_input"),

@@ -46,6 +46,7 @@ def test_every_job_is_registered_at_its_interval() -> None:
     assert {job.name: job.interval.total_seconds() for job in jobs.registered()} == {
         "verify_ledger": 86_400,
         "find_undetected": 86_400,
+        "find_unpriced_reasons": 86_400,
         "sweep_alerts": 30,
         "deliver_alerts": 10,
         "expire_reservations": 60,

@@ -151,6 +151,8 @@ def test_another_account_in_a_batch_is_unknown(bound: Api, other_ids: dict[str, 
             "confidence": None,
             "cost_usd": None,
             "priced": None,
+            "usage_state": None,
+            "unpriced_reason": None,
             "errors": [
                 {"code": "unknown_account", "detail": "There is no such account.", "attr": f"events.{index}.account"}
             ],

@@ -64,6 +64,8 @@ def test_usage_is_recorded_and_the_hold_is_freed(bound: Api, reservation: str, a
             "confidence": "strong",
             "cost_usd": "0.25",
             "priced": True,
+            "usage_state": "complete",
+            "unpriced_reason": None,
             "reservation": {
                 "id": reservation,
                 "reservation_id": "r1",

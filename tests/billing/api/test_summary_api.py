@@ -45,6 +45,7 @@ def test_every_figure(service: Api) -> None:
         "error_rate": 25.0,
         "avg_response_time_ms": 2125,
         "unpriced_calls": 1,
+        "estimated_calls": 0,
         "fallback_calls": 1,
         "prior_adjustments_usd": "0",
         "budget": {
@@ -63,6 +64,7 @@ def test_every_figure(service: Api) -> None:
                 "percent": 75.0,
                 "errors": 0,
                 "unpriced_calls": 0,
+                "estimated_calls": 0,
                 "categories": [{"category": "video", **wavespeed}],
             },
             {
@@ -72,6 +74,7 @@ def test_every_figure(service: Api) -> None:
                 "percent": 25.0,
                 "errors": 1,
                 "unpriced_calls": 1,
+                "estimated_calls": 0,
                 "categories": [{"category": "text", **openai}],
             },
         ],

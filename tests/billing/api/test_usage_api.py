@@ -31,6 +31,8 @@ def test_one_event_is_accepted(bound: Api) -> None:
         "confidence": "weak",
         "cost_usd": "0.0075",
         "priced": True,
+        "usage_state": "complete",
+        "unpriced_reason": None,
     }
 
 
@@ -69,6 +71,8 @@ def test_a_bad_event_of_a_batch_is_rejected_alone(bound: Api) -> None:
         "confidence": None,
         "cost_usd": None,
         "priced": None,
+        "usage_state": None,
+        "unpriced_reason": None,
         "errors": [{"code": "min_value", "detail": "Expected `int` >= 0.", "attr": "events.17.usage.input_tokens"}],
     }
     assert UsageLog.objects.count() == 99

@@ -67,7 +67,9 @@ def test_an_adjustment_records_the_new_charge_and_the_one_before() -> None:
         "input": 2_000_000,
         "output": 5_000_000,
         "other": 0,
-        "before": {"nano": 0, "priced": False},
+        "unpriced_reason": None,
+        "usage_state": "complete",
+        "before": {"nano": 0, "priced": False, "unpriced_reason": "price_unknown", "usage_state": "complete"},
     }
     log = UsageLog.objects.get()
     assert (log.cost_total, log.cost_source, log.price_id) == (0, "unpriced", None)
@@ -83,8 +85,8 @@ def test_a_zero_price_makes_a_call_free_and_a_raised_price_raises_its_charge() -
     run("reprice", "--model", NEW_MODEL)
     assert charges_by_event() == {"e0": (14_000_000, True)}
     assert [adjustment.details["before"] for adjustment in UsageAdjustment.objects.order_by("id")] == [
-        {"nano": 0, "priced": False},
-        {"nano": 0, "priced": True},
+        {"nano": 0, "priced": False, "unpriced_reason": "price_unknown", "usage_state": "complete"},
+        {"nano": 0, "priced": True, "unpriced_reason": None, "usage_state": "complete"},
     ]
     assert_ledger_consistent()
 

@@ -43,7 +43,9 @@ def test_a_whole_batch_is_reverted(size: str) -> None:
         "reverts": adjustment.details["reverts"],
         "kind": "reprice",
         "priced": False,
-        "before": {"nano": 7_000_000, "priced": True},
+        "unpriced_reason": "price_unknown",
+        "usage_state": "complete",
+        "before": {"nano": 7_000_000, "priced": True, "unpriced_reason": None, "usage_state": "complete"},
     }
     assert_ledger_consistent()
 

@@ -91,7 +91,7 @@ def test_an_account_s_own_total_beyond_64_bits_is_refused() -> None:
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite's texts have no maximum length")
 def test_only_a_total_is_called_a_total(account: Account) -> None:
     """A text that is too long for its column is a fault, not a total."""
-    totals = {(account.pk, TODAY, "openai", "m" * 201): [1, 0, 0, 0, 0]}
+    totals = {(account.pk, TODAY, "openai", "m" * 201): [1, 0, 0, 0, 0, 0]}
     with pytest.raises(DataError), transaction.atomic():
         rollups.apply({rollup: totals if rollup is rollups.USAGE_MODELS else {} for rollup in rollups.LEDGER_ROLLUPS})
     assert UsageModel.objects.count() == 0

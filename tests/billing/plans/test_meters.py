@@ -91,8 +91,8 @@ def test_a_meter_added_by_an_operator_counts_earlier_usage(account: Account, now
 
 def test_an_operation_requests_at_least_one_unit_of_each_quantity() -> None:
     group = ("openai", "openai", "text")
-    assert meters.requested_quantity(group, count=3, tokens=0, cost_nano=0) == Quantity(*group, 3, 1, 1)
-    assert meters.requested_quantity(group, count=3, tokens=7, cost_nano=5) == Quantity(*group, 3, 21, 15)
+    assert meters.requested_quantity(group, count=3, calls=1, tokens=0, cost_nano=0) == Quantity(*group, 3, 1, 1)
+    assert meters.requested_quantity(group, count=3, calls=2, tokens=7, cost_nano=5) == Quantity(*group, 6, 21, 15)
 
 
 def test_quantities_are_summed_by_group_in_group_order() -> None:

@@ -135,6 +135,8 @@ def test_a_log_must_be_priced_only_if_its_cost_has_a_source_or_it_was_repriced()
     assert wrong_logs() == [(key, {"is_priced": (True, False)})]
 
     add_adjustment("reprice", details={"source": "price_book"})
+    assert wrong_logs() == [(key, {"unpriced_reason": ("price_unknown", None)})]
+    UsageLog.objects.update(unpriced_reason=None)
     assert wrong_logs() == []
 
 

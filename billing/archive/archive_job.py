@@ -236,6 +236,8 @@ def _archived_event(log: UsageLog) -> ArchivedEvent:
         confidence=log.confidence,
         cost_total=log.cost_total,
         cost_source=log.cost_source,
+        usage_state=log.usage_state,
+        unpriced_reason=log.unpriced_reason,
         period=log.usage_period,
     )
 

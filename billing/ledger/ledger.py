@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from billing.charges import call_profile
 from billing.charges.call_profile import CallProfile
 from billing.ledger import row_checksum
-from billing.models import ArchivedEvent, UsageLog
+from billing.models import ArchivedEvent, UsageLog, UsageState
 from billing.models.usage import ProviderDisplay
 from lib import copy_binary, postgres, upsert
 from lib.postgres import BinaryArray
@@ -73,6 +73,10 @@ class NewLog(msgspec.Struct, gc=False, kw_only=True):
     effective_nano: int
     is_priced: bool
     voided_at: datetime | None = None
+    usage_state: str = UsageState.COMPLETE.value
+    unpriced_reason: str | None = None
+    calls: int = 1
+    reading: dict[str, Any] | None = None
     checksum: int | None = None
 
     @property
@@ -104,6 +108,8 @@ class ExistingLog(ProviderDisplay, msgspec.Struct, gc=False):
     confidence: str
     cost_total: int
     cost_source: str
+    usage_state: str
+    unpriced_reason: str | None
 
 
 StoredLog = NewLog | ExistingLog  # the log stored under a key after an insert
@@ -162,7 +168,8 @@ class _LogTable(NamedTuple):
     def pairs_sql(self) -> str:
         return (
             f"SELECT uuid_send(log.{self.id}), log.account_id, uuid_send(log.event_key), uuid_send(log.digest),"  # noqa: S608
-            " log.provider, log.actual_provider_name, log.confidence, log.cost_total, log.cost_source"
+            " log.provider, log.actual_provider_name, log.confidence, log.cost_total, log.cost_source,"
+            " log.usage_state, log.unpriced_reason"
             " FROM unnest(%s::bigint[], %s::uuid[]) AS request (account, key)"
             f" JOIN {self.model._meta.db_table} log ON log.account_id = request.account AND log.event_key = request.key"
         )
@@ -244,7 +251,7 @@ def _adapters(vendor: str) -> list[Callable[[Any], Any] | None]:
 
 def _adapter(field: models.Field[Any, Any], vendor: str) -> Callable[[Any], Any] | None:
     if isinstance(field, models.JSONField):
-        return lambda value: json.dumps(value, ensure_ascii=False)
+        return lambda value: None if value is None else json.dumps(value, ensure_ascii=False)
     if isinstance(field, models.UUIDField):
         native = connection.features.has_native_uuid_field
         if vendor == "postgresql":
@@ -337,7 +344,7 @@ _FIXED_CODES = {
 }
 FIXED_COLUMNS = tuple(_FIXED_CODES)
 REPEATING_COLUMNS = (
-    *("price_id", "cost_source", "user_agent", "ip_address"),
+    *("price_id", "cost_source", "usage_state", "unpriced_reason", "user_agent", "ip_address"),
     *("received_at", "usage_day", "usage_period", "late_for", "counts_at", "voided_at"),
 )
 VARYING_COLUMNS = tuple(column for column in OWN_COLUMNS if column not in (*FIXED_COLUMNS, *REPEATING_COLUMNS))

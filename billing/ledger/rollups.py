@@ -16,7 +16,16 @@ from django.db.models import QuerySet
 
 from billing.ledger.ledger import NewLog
 from billing.ledger.quantities import Quantity
-from billing.models import Account, PlatformDay, ProviderMinute, UsageDay, UsageLog, UsageModel
+from billing.models import (
+    Account,
+    CostSource,
+    PlatformDay,
+    ProviderMinute,
+    UsageDay,
+    UsageLog,
+    UsageModel,
+    UsageState,
+)
 from billing.models.rollups import PROVIDER_BOUNDS_MS, SLOTS
 from lib import histogram, upsert
 
@@ -43,31 +52,45 @@ class Rollup:
         return self.model._meta.db_table
 
 
-COUNTERS = ("calls", "errors", "tokens_total", "cost_nano", "unpriced_calls")
+COUNTERS = ("calls", "errors", "tokens_total", "cost_nano", "unpriced_calls", "estimated_calls")
 DAY_COUNTERS = (*COUNTERS, "billable_calls", "fallback_calls", "tokens_input", "tokens_output", "response_time_sum")
 
 
 def counts_of(log: AnyLog) -> list[int]:
-    """What one log adds to DAY_COUNTERS (cost in nano-USD, time in ms); zeros for a voided log."""
+    """What one log adds to DAY_COUNTERS (cost in nano-USD, time in ms); zeros for a voided log.
+
+    An aggregated row counts each of its calls; its tokens, cost and time are those of all of them.
+    """
     if log.voided_at is not None:
         return [0] * len(DAY_COUNTERS)
+    calls = log.calls
     return [
-        1,
-        int(log.failed),
+        calls,
+        calls if log.failed else 0,
         log.tokens_total,
         log.effective_nano,
-        int(not log.is_priced),
-        int(log.is_billable),
-        int(log.display_confidence == "fallback"),
+        0 if log.is_priced else calls,
+        calls if is_estimated(log) else 0,
+        calls if log.is_billable else 0,
+        calls if log.display_confidence == "fallback" else 0,
         log.tokens_input,
         log.tokens_output,
         log.response_time_ms,
     ]
 
 
+def is_estimated(log: AnyLog) -> bool:
+    """Whether the current cost is an estimate, until the call gets its complete usage."""
+    return log.usage_state != COMPLETE and log.is_priced and log.cost_source in ESTIMATED_SOURCES
+
+
+COMPLETE = UsageState.COMPLETE.value
+ESTIMATED_SOURCES = (CostSource.ESTIMATE.value, CostSource.UNPRICED.value)  # unpriced at first, and priced since
+
+
 def quantity_of(log: AnyLog) -> Quantity:
     """What one log adds to meters."""
-    calls = int(log.is_billable)
+    calls = log.calls if log.is_billable else 0
     return Quantity(declared_of(log), log.display_provider, log.category, calls, log.tokens_total, log.effective_nano)
 
 
@@ -183,18 +206,18 @@ def overflow_as_total_too_large() -> Iterator[None]:
 
 
 def minute_sums(logs: Sequence[AnyLog], slot: int) -> upsert.Increments:
-    """Sums of live calls by minute of receipt and provider, for provider health."""
+    """Sums of live calls by minute of receipt and provider, for provider health. An aggregated row has a mean time."""
     minutes = {at: at.replace(second=0, microsecond=0) for at in {log.received_at for log in logs}}
     totals: Totals = {}
     for log in logs:
         key, took_ms = (minutes[log.received_at], log.display_provider), log.response_time_ms
         counts = totals.get(key) or totals.setdefault(key, [0] * len(MINUTE_COUNTERS))
-        counts[0] += 1
+        counts[0] += log.calls
         if log.failed:
-            counts[1] += 1
+            counts[1] += log.calls
         if took_ms:  # 0: not reported
             counts[2] += took_ms
-            counts[3 + bisect_left(PROVIDER_BOUNDS_MS, took_ms)] += 1
+            counts[3 + bisect_left(PROVIDER_BOUNDS_MS, took_ms // log.calls)] += log.calls
     rows = [(*key, slot, *counts) for key, counts in sorted(totals.items())]
     return upsert.Increments(ProviderMinute._meta.db_table, ("minute", "actual", "slot"), MINUTE_COUNTERS, rows)
 

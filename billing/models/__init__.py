@@ -9,7 +9,16 @@ from billing.models.plans import Meter, Per, Plan, PlanLimit
 from billing.models.rollups import PlatformDay, ProviderMinute, UsageDay, UsageModel
 from billing.models.statements import Statement
 from billing.models.subscriptions import Cycle, IdempotencyKey, Subscription, SubscriptionEvent
-from billing.models.usage import Category, Confidence, CostSource, ErasureCursor, UsageAdjustment, UsageLog
+from billing.models.usage import (
+    Category,
+    Confidence,
+    CostSource,
+    ErasureCursor,
+    UnpricedReason,
+    UsageAdjustment,
+    UsageLog,
+    UsageState,
+)
 from billing.models.verification import LedgerCheckProgress
 
 __all__ = [
@@ -43,6 +52,7 @@ __all__ = [
     "Statement",
     "Subscription",
     "SubscriptionEvent",
+    "UnpricedReason",
     "UsageAdjustment",
     "UsageAlert",
     "UsageDay",
@@ -50,5 +60,6 @@ __all__ = [
     "UsageLog",
     "UsageModel",
     "UsageReservation",
+    "UsageState",
     "Webhook",
 ]

@@ -6,6 +6,7 @@ from django.db import models
 
 from billing.models.accounts import Account
 from billing.models.rollups import DayCounters
+from billing.models.usage import UsageState
 from lib import ids
 
 
@@ -80,6 +81,8 @@ class ArchivedEvent(models.Model):
     confidence = models.CharField(max_length=10)
     cost_total = models.BigIntegerField()
     cost_source = models.CharField(max_length=12)
+    usage_state = models.CharField(max_length=10, default=UsageState.COMPLETE, db_default=UsageState.COMPLETE)
+    unpriced_reason = models.CharField(max_length=20, null=True)  # noqa: DJ001 - as in UsageLog
     period = models.DateField(help_text="Period of the archive that contains it.")
 
     class Meta:

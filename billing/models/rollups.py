@@ -20,6 +20,7 @@ class Counters(models.Model):
     tokens_total = models.BigIntegerField(default=0)
     cost_nano = models.BigIntegerField(default=0)
     unpriced_calls = models.BigIntegerField(default=0)
+    estimated_calls = models.BigIntegerField(default=0, db_default=0)
 
     class Meta:
         abstract = True

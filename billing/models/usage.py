@@ -27,6 +27,22 @@ class CostSource(models.TextChoices):
     CALLER = "caller", "sent by the caller"
     FREE = "free", "free"
     UNPRICED = "unpriced", "unpriced"
+    ESTIMATE = "estimate", "estimate"
+    VENDOR = "vendor", "stated by the vendor"
+
+
+class UsageState(models.TextChoices):
+    """How much of a call's usage is known: all of it, a part, or nothing that its price rates."""
+
+    COMPLETE = "complete"
+    INCOMPLETE = "incomplete"
+    UNKNOWN = "unknown"
+
+
+class UnpricedReason(models.TextChoices):
+    PRICE_UNKNOWN = "price_unknown", "price unknown"
+    CONDITION_UNKNOWN = "condition_unknown", "condition unknown to the price"
+    USAGE_UNKNOWN = "usage_unknown", "usage unknown"
 
 
 class Confidence(models.TextChoices):
@@ -119,6 +135,13 @@ class UsageLog(ProviderDisplay, models.Model):
     detection_rule = models.CharField(max_length=100, blank=True, default="")
     evidence = models.CharField(max_length=300, blank=True, default="")
     served_by = models.CharField(max_length=100, blank=True, default="")
+    # Database defaults: processes of the previous release insert rows without these columns.
+    usage_state = models.CharField(
+        max_length=10, choices=UsageState, default=UsageState.COMPLETE, db_default=UsageState.COMPLETE
+    )
+    unpriced_reason = models.CharField(max_length=20, choices=UnpricedReason, null=True)  # noqa: DJ001 - NULL: priced
+    calls = models.BigIntegerField(default=1, db_default=1, help_text="Above 1: an aggregated row of that many calls.")
+    reading = models.JSONField(null=True, help_text="How the usage was read from a vendor's response.")
 
     class Meta:
         db_table = "api_usage_logs"

@@ -31,7 +31,7 @@ from billing.ledger.quantities import Quantity
 from billing.ledger.rollups import TotalTooLarge
 from billing.limits import limits, reservations
 from billing.limits.reservations import HeldReservation
-from billing.models import Account, CostSource
+from billing.models import Account, CostSource, UnpricedReason
 from billing.recording import period_maximum
 from lib import ids, periods, postgres, retry
 from lib.periods import PeriodPlacement
@@ -62,6 +62,8 @@ class Result(msgspec.Struct, gc=False):
     confidence: str | None = None
     cost_nano: int | None = None
     priced: bool | None = None
+    usage_state: str | None = None
+    unpriced_reason: str | None = None
     refused: Refused | None = None
 
     @property
@@ -330,11 +332,15 @@ def _answer_accepted(result: Result, status: str, log: StoredLog) -> None:
     result.actual_provider, result.confidence = log.display_provider, log.display_confidence
     result.priced = log.cost_source != CostSource.UNPRICED.value
     result.cost_nano = log.cost_total if result.priced else None
+    result.usage_state = log.usage_state
+    if not result.priced:  # a log that got a price later has no reason any more
+        result.unpriced_reason = log.unpriced_reason or UnpricedReason.PRICE_UNKNOWN.value
 
 
 def _build_log(item: _Submission, rated: rating.RatedEvent, log_id: bytes, at: datetime) -> NewLog:
     """The log's columns, without account, usage day and period: the transaction sets these."""
     event, usage, cost = item.event, item.event.usage, rated.cost
+    is_priced = rated.source != CostSource.UNPRICED.value
     return NewLog(
         profile=rated.profile,
         id=log_id,
@@ -366,5 +372,7 @@ def _build_log(item: _Submission, rated: rating.RatedEvent, log_id: bytes, at: d
         metadata=event.metadata,
         is_billable=rated.billable,
         effective_nano=cost.total_nano,
-        is_priced=rated.source != CostSource.UNPRICED.value,
+        is_priced=is_priced,
+        unpriced_reason=None if is_priced else UnpricedReason.PRICE_UNKNOWN.value,
+        calls=max(usage.requests, 1),
     )

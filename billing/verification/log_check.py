@@ -30,7 +30,7 @@ PROVIDER_COLUMNS = ("actual_provider_name", "confidence", "detection_rule", "evi
 COLUMNS = (
     *row_checksum.PROFILE_COLUMNS,
     *row_checksum.OWN_COLUMNS,
-    *("checksum", "effective_nano", "is_priced", "voided_at"),
+    *("checksum", "effective_nano", "is_priced", "voided_at", "usage_state", "unpriced_reason"),
 )
 StoredLog: Any = namedtuple("StoredLog", COLUMNS)  # type: ignore[misc]  # names from above
 _own_values = attrgetter(*row_checksum.OWN_COLUMNS)
@@ -75,11 +75,14 @@ def compare_checksums(page: LogPage) -> CheckedPart:
 
 def _checksum_row(log: Any, adjustments: Iterable[UsageAdjustment]) -> CheckedRow:  # noqa: ANN401 - a StoredLog
     provider = _recorded_provider(log, adjustments)
-    if log.checksum is None or row_checksum.version_of(log.checksum) != row_checksum.VERSION or provider is None:
+    if log.checksum is None or provider is None:
+        return CheckedRow(TABLE, (log.id,), {}, complete=False)
+    version = row_checksum.version_of(log.checksum)
+    if version not in (row_checksum.VERSION, *row_checksum.OLDER_WIDTHS):
         return CheckedRow(TABLE, (log.id,), {}, complete=False)
     profile = _profile_values(log)[: -len(PROVIDER_COLUMNS)]
     own = tuple(value.bytes if isinstance(value, UUID) else value for value in _own_values(log))
-    checksum = row_checksum.compute(row_checksum.hash_profile((*profile, *provider)), own)
+    checksum = row_checksum.compute(row_checksum.hash_profile((*profile, *provider)), own, version)
     return CheckedRow(TABLE, (log.id,), {"checksum": (log.checksum, checksum)})
 
 

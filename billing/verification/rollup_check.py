@@ -13,13 +13,22 @@ from datetime import UTC
 from functools import partial
 
 from django.db import connection, transaction
-from django.db.models import Aggregate, Case, Count, F, Q, QuerySet, When
+from django.db.models import Aggregate, Case, F, Q, QuerySet, When
 from django.db.models.functions import TruncDate
 
 from billing.archive import archived
 from billing.corrections import as_closed
 from billing.ledger import rollups
-from billing.ledger.rollups import PLATFORM_DAYS, USAGE_DAYS, USAGE_MODELS, Rollup, Row, Totals
+from billing.ledger.rollups import (
+    COMPLETE,
+    ESTIMATED_SOURCES,
+    PLATFORM_DAYS,
+    USAGE_DAYS,
+    USAGE_MODELS,
+    Rollup,
+    Row,
+    Totals,
+)
 from billing.models import UsageLog
 from billing.verification import scans
 from billing.verification.differences import CheckedPart, Difference
@@ -30,13 +39,16 @@ from providers.models import CatalogVersion
 REBUILD_VERSION = "rollups"  # name of the CatalogVersion that each rebuild increments
 
 COUNTER_SUMS: dict[str, Aggregate] = {
-    "calls": Count("id"),
-    "errors": Count("id", filter=Q(status_code__gte=400)),
+    "calls": ExactSum("calls"),
+    "errors": ExactSum("calls", filter=Q(status_code__gte=400)),
     "tokens_total": ExactSum("tokens_total"),
     "cost_nano": ExactSum("effective_nano"),
-    "unpriced_calls": Count("id", filter=Q(is_priced=False)),
-    "billable_calls": Count("id", filter=Q(is_billable=True)),
-    "fallback_calls": Count("id", filter=Q(confidence="fallback") | Q(actual_provider_name=None)),
+    "unpriced_calls": ExactSum("calls", filter=Q(is_priced=False)),
+    "estimated_calls": ExactSum(
+        "calls", filter=Q(is_priced=True, cost_source__in=ESTIMATED_SOURCES) & ~Q(usage_state=COMPLETE)
+    ),
+    "billable_calls": ExactSum("calls", filter=Q(is_billable=True)),
+    "fallback_calls": ExactSum("calls", filter=Q(confidence="fallback") | Q(actual_provider_name=None)),
     "tokens_input": ExactSum("tokens_input"),
     "tokens_output": ExactSum("tokens_output"),
     "response_time_sum": ExactSum("response_time_ms"),
@@ -92,7 +104,7 @@ def totals_from_logs(rollup: Rollup, logs: QuerySet[UsageLog]) -> Totals:
     if rollup is PLATFORM_DAYS:
         counted = counted.annotate(utc_day=UTC_DAY)
     for row in counted.values_list(*columns).annotate(**sums):
-        key, counts = _rollup_key(rollup, row[: len(columns)]), [int(count) for count in row[len(columns) :]]
+        key, counts = _rollup_key(rollup, row[: len(columns)]), [int(count or 0) for count in row[len(columns) :]]
         totals[key] = _add(totals[key], counts) if key in totals else counts
     return totals
 

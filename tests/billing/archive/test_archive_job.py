@@ -95,6 +95,7 @@ def test_a_manifest_and_checksums_are_written_next_to_the_file(folder: Path) -> 
         "tokens_total": 1009,
         "cost_nano": 3_500_000_000,
         "unpriced_calls": 1,
+        "estimated_calls": 0,
         "billable_calls": 4,
         "fallback_calls": 1,
         "tokens_input": 1007,

@@ -11,7 +11,10 @@ from billing.ledger import row_checksum
 from billing.models import UsageLog
 from tests.billing.ledger_rows import differences, record
 
-ERASED_OR_CORRECTED = {"user_agent", "ip_address", "checksum", "effective_nano", "is_priced", "voided_at"}
+ERASED_OR_CORRECTED = {
+    *("user_agent", "ip_address", "checksum", "effective_nano", "is_priced", "voided_at", "usage_state"),
+    "unpriced_reason",
+}
 METADATA: tuple[dict[str, Any], ...] = (
     {"number": 1e3},
     {"number": 1e308, "list": [0.1, -0.0, 10**39, {"ü": None}]},
@@ -24,8 +27,8 @@ def test_every_column_is_hashed_unless_it_may_change() -> None:
     assert columns - {*row_checksum.OWN_COLUMNS, *row_checksum.PROFILE_COLUMNS} == ERASED_OR_CORRECTED
 
 
-def test_the_format_does_not_change() -> None:
-    """Stored checksums depend on it: another format needs another version."""
+def test_the_formats_do_not_change() -> None:
+    """Stored checksums depend on them: another format needs another version."""
     profile = row_checksum.hash_profile(
         ("openai", "text", "gpt-4o", "", "POST", "", {}, True, "openai", "exact", "r", "e")
     )
@@ -47,16 +50,22 @@ def test_the_format_does_not_change() -> None:
         "price_book",
         True,
     )
-    values += (5, 200, "", 0, None, None, at, at, day, day, None, None, {"b": 1.0, "a": [2**60]})
+    values += (5, 200, "", 0, None, None, at, at, day, day, None, None)
+    read = {"reader": "openai", "unread": ["usage.x"]}
 
-    checksum = row_checksum.compute(profile, values)
+    for version, checksum in CHECKSUMS.items():
 
-    assert (checksum, row_checksum.version_of(checksum)) == (CHECKSUM, 1)
-    assert row_checksum.compute(profile, (*values[:-1], {"a": [float(2**60)], "b": 1})) == checksum
-    assert row_checksum.compute(profile, (*values[:-1], {"a": [2**60], "b": 1.5})) != checksum
+        def compute(metadata: Any, calls: int = 1, reading: Any = read, version: int = version) -> int:
+            return row_checksum.compute(profile, (*values, metadata, calls, reading), version)
+
+        assert (compute({"b": 1.0, "a": [2**60]}), row_checksum.version_of(checksum)) == (checksum, version)
+        assert compute({"a": [float(2**60)], "b": 1}) == checksum
+        assert compute({"a": [2**60], "b": 1.5}) != checksum
+        assert (compute({"b": 1, "a": [2**60]}, calls=2) == checksum) == (version == 1)
+        assert (compute({"b": 1, "a": [2**60]}, reading=None) == checksum) == (version == 1)
 
 
-CHECKSUM = 138_816_651_337_999_073
+CHECKSUMS = {1: 138_816_651_337_999_073, 2: 186_035_259_791_598_114}
 
 
 @pytest.mark.django_db

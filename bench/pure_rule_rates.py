@@ -11,8 +11,8 @@ from bench import timing, workloads
 from bench.benchmarks import Sizes
 from bench.measurement import Measurement, compare_rates, format_number
 from providers import costing, price_book, rulebook
-from providers.costing import Quantities
 from providers.detection import Call
+from providers.quantities import Quantities
 
 DETECTION_CALLS, COLD_CALLS, COSTING_CALLS, PEER_CALLS = 200_000, 20_000, 20_000, 2_000
 MEMOISED_TARGET, COLD_CALLS_PER_SECOND, COSTING_TARGET = 0.3, 50_000, 20.0

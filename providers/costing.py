@@ -10,82 +10,24 @@ Cached audio and image tokens are parts of the cached tokens and of the audio or
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from functools import partial
-from itertools import compress
-from operator import attrgetter
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
 from lib.money import divide_half_even
+from providers import price_conditions, rate_cards
+from providers import quantities as usage
+from providers.price_conditions import CHOSEN_KEYS, HOURS
+from providers.quantities import MICRO, MICRO_UNITS, Quantities, Variant
+from providers.rate_cards import ConditionalRate, RateCard, RatedUnit
 
 CostPart = Literal["input", "output", "other"]
 CostSource = Literal["price_book", "free", "unpriced"]
-
-MICRO = 1_000_000
-MICRO_UNITS = frozenset({"seconds", "megapixels"})  # decimals with up to six places, stored as integer millionths
-CATEGORIES_BY_UNIT = {"images": ("image", "image_edit"), "searches": ("search",), "pages": ("crawl",)}
-CACHED_PARTS = {
-    "cached_audio_tokens": "input_audio_tokens",
-    "cached_image_tokens": "image_tokens",
-}  # -> their other whole
-INPUT_PARTS = (
-    *(*CACHED_PARTS, "cached_input_tokens", "cache_write_1h_tokens", "cache_write_tokens"),
-    *("input_audio_tokens", "image_tokens", "input_video_tokens"),
-)
-OUTPUT_PARTS = ("reasoning_tokens", "output_audio_tokens", "output_image_tokens")
-OTHER_UNITS = (
-    *("requests", "images", "megapixels", "seconds", "characters", "searches", "pages"),
-    *("web_fetches", "sessions"),
-)
-UNITS = ("input_tokens", *INPUT_PARTS, "output_tokens", *OUTPUT_PARTS, *OTHER_UNITS)
-
-
-class Variant(NamedTuple):
-    """What distinguishes the prices of one model's calls; None or "" means not stated."""
-
-    resolution: str | None = None
-    quality: str | None = None
-    service_tier: str | None = None
-    region: str | None = None
-    speed: str | None = None
-    inference_geo: str | None = None
-    search_context: str | None = None
-    context: str | None = None
-
-
-class Quantities(Struct, frozen=True):
-    """The usage of one call, with the API's field names; `seconds` and `megapixels` are integer millionths."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cached_input_tokens: int = 0
-    cache_write_tokens: int = 0
-    cache_write_1h_tokens: int = 0
-    reasoning_tokens: int = 0
-    input_audio_tokens: int = 0
-    output_audio_tokens: int = 0
-    image_tokens: int = 0
-    output_image_tokens: int = 0
-    cached_audio_tokens: int = 0
-    cached_image_tokens: int = 0
-    input_video_tokens: int = 0
-    images: int | None = None
-    megapixels: int | None = None
-    seconds: int | None = None
-    characters: int | None = None
-    searches: int | None = None
-    pages: int | None = None
-    web_fetches: int | None = None
-    sessions: int | None = None
-    requests: int = 1
-    cached_included: bool = True
-    variant: Variant = Variant()
-    category: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,31 +44,22 @@ class Rate:
     nano_per_million: int
 
 
-_KEYS = Variant._fields
-_Conditions = tuple[tuple[str, str], ...]
+_Terms = tuple[tuple[str, ...], ...]  # for each key of a price's conditions, the values that hold for a call
 
 
-class _RatedUnit(NamedTuple):
-    """One unit of a rate card; `quantity` reads how much of it a call used."""
+class _Stated(NamedTuple):
+    """What a call states, without default values."""
 
-    unit: str
-    nano_per_million: int
-    quantity: Callable[[Quantities], int]
-
-
-class _RateCard(NamedTuple):
-    """The rates of one price that apply to one call, in nano-USD per million units."""
-
-    input_parts: tuple[_RatedUnit, ...]
-    input_rate: int | None
-    output_parts: tuple[_RatedUnit, ...]
-    output_rate: int | None
-    others: tuple[_RatedUnit, ...]
+    values: Mapping[str, str]
+    chosen: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class PricedModel:
-    """One price of a model; `service_tier` is set if the requested model id names one ("gpt-4o:batch")."""
+    """One price of a model; `service_tier` is set if the requested model id names one ("gpt-4o:batch").
+
+    `holds_for` are the keys of chosen conditions that do not change the price.
+    """
 
     id: int
     provider: str
@@ -136,43 +69,68 @@ class PricedModel:
     rates: tuple[Rate, ...]
     matched_by: str = "exact"
     service_tier: str = ""
-    _conditions: tuple[_Conditions, ...] = field(init=False, repr=False, compare=False)  # one per rate
+    holds_for: frozenset[str] = frozenset()
+    _conditional_rates: tuple[ConditionalRate, ...] = field(init=False, repr=False, compare=False)
+    _values: dict[str, frozenset[str]] = field(init=False, repr=False, compare=False)  # by key, of all rates
     _tiers: tuple[int, ...] = field(init=False, repr=False, compare=False)
-    _cards_by_tier: tuple[_RateCard, ...] | None = field(init=False, repr=False, compare=False)  # None: variants differ
-    _cards: dict[tuple[bool, ...], _RateCard] = field(init=False, repr=False, compare=False)
+    _cards: dict[tuple[int, _Terms], RateCard] = field(init=False, repr=False, compare=False)
+    _plain_cards: tuple[RateCard, ...] | None = field(
+        init=False, repr=False, compare=False
+    )  # None: there are conditions
 
     def __post_init__(self) -> None:
-        tiers = sorted({rate.above for rate in self.rates if rate.above})
-        by_tier = [[rate for rate in self.rates if rate.above <= tier] for tier in (0, *tiers)]
-        conditions = tuple(parse_conditions(rate.variant) for rate in self.rates)
-        cards = None if any(conditions) else tuple(_build_card(rates) for rates in by_tier)
-        object.__setattr__(self, "_conditions", conditions)
-        object.__setattr__(self, "_tiers", tuple(tiers))
-        object.__setattr__(self, "_cards_by_tier", cards)
+        conditions = [price_conditions.normalize(price_conditions.parse(rate.variant)) for rate in self.rates]
+        keys = sorted({key for condition in conditions for key in condition})
+        values = {key: frozenset(condition[key] for condition in conditions if key in condition) for key in keys}
+        object.__setattr__(self, "_conditional_rates", tuple(zip(self.rates, conditions, strict=True)))
+        object.__setattr__(self, "_values", values)
+        object.__setattr__(self, "_tiers", tuple(sorted({rate.above for rate in self.rates if rate.above})))
         object.__setattr__(self, "_cards", {})
+        plain = None if values else tuple(self._build_card(tier, ()) for tier in range(len(self._tiers) + 1))
+        object.__setattr__(self, "_plain_cards", plain)
 
-    def rate_card(self, quantities: Quantities, total_input: int) -> _RateCard:
-        """Returns the rates that apply to this call."""
-        if self._cards_by_tier is not None:
-            return self._cards_by_tier[bisect_left(self._tiers, total_input)] if self._tiers else self._cards_by_tier[0]
-        applicable = self._applicable(quantities, total_input)
-        card = self._cards.get(applicable)
+    def rate_card(self, quantities: Quantities, request_tokens: int) -> RateCard:
+        """Returns the rates that apply to this call, whose requests have that many input tokens."""
+        tier = bisect_left(self._tiers, request_tokens) if self._tiers else 0
+        if self._plain_cards is not None:
+            return self._plain_cards[tier]
+        terms = self._terms(quantities)
+        card = self._cards.get((tier, terms))
         if card is None:  # the price's own conditions bound the number of cards, whatever callers state
-            card = self._cards[applicable] = _build_card(compress(self.rates, applicable))
+            card = self._cards[tier, terms] = self._build_card(tier, terms)
         return card
 
-    def rates_for(self, quantities: Quantities) -> dict[str, Rate]:
+    def rates_for(self, quantities: Quantities) -> Mapping[str, Rate]:
         """Returns the rate of each unit that applies to this call, for explanations."""
-        return _best_rates(compress(self.rates, self._applicable(quantities, input_total(quantities))))
+        return self.rate_card(quantities, self.request_tokens(quantities) or 0).rates
 
-    def _applicable(self, quantities: Quantities, total_input: int) -> tuple[bool, ...]:
-        """Tells for each rate whether its tier is reached and its conditions are met."""
-        stated = {key: (value or "").strip().lower() for key, value in zip(_KEYS, quantities.variant, strict=True)}
-        stated["service_tier"] = self.service_tier or stated["service_tier"]
+    def request_tokens(self, quantities: Quantities) -> int | None:
+        """Returns the input tokens of a request. Of aggregated ones, the number that each had at least, None if unknown."""
+        if quantities.requests <= 1 or not self._tiers:
+            return usage.input_total(quantities)
+        context = (quantities.variant.context or "").strip().lower()
+        if context == price_conditions.LONG_CONTEXT:
+            return self._tiers[0] + 1 if len(self._tiers) == 1 else None
+        return 0 if context == price_conditions.SHORT_CONTEXT else price_conditions.min_tokens(context)
+
+    def stated(self, quantities: Quantities) -> _Stated:
+        """Returns the conditions that the call, or the requested model id, states."""
+        return _normalize_stated(quantities.variant, self.service_tier)
+
+    def is_for(self, key: str, value: str) -> bool:
+        """Tells whether all rates hold under this chosen condition, as under the one that the price's id names."""
+        return key in self.holds_for or (key == "service_tier" and self.pattern.endswith(f":{value}"))
+
+    def _terms(self, quantities: Quantities) -> _Terms:
+        values, minute = self.stated(quantities).values, quantities.utc_minute
         return tuple(
-            (not rate.above or total_input > rate.above) and all(stated.get(key) == value for key, value in conditions)
-            for rate, conditions in zip(self.rates, self._conditions, strict=True)
+            _windows_at(known, minute) if key == HOURS else (value,) if (value := values.get(key, "")) in known else ()
+            for key, known in self._values.items()
         )
+
+    def _build_card(self, tier: int, terms: _Terms) -> RateCard:
+        call, highest_tier = dict(zip(self._values, terms, strict=True)), self._tiers[tier - 1] if tier else 0
+        return rate_cards.build(self._conditional_rates, call, highest_tier, self.holds_for)
 
 
 class CostLine(Struct, frozen=True):
@@ -200,7 +158,10 @@ class CostLine(Struct, frozen=True):
 
 
 class Cost(NamedTuple):
-    """A cost in nano-USD; input + output + other = total. `billed` is False if the call used no rated unit (unpriced)."""
+    """A cost in nano-USD; input + output + other = total. `billed` is False if the call used no rated unit (unpriced).
+
+    `unknown_condition` is set if it is unpriced because the price does not know a condition of the call: "service_tier=batch".
+    """
 
     input_nano: int
     output_nano: int
@@ -208,6 +169,7 @@ class Cost(NamedTuple):
     total_nano: int
     lines: tuple[CostLine, ...]
     billed: bool
+    unknown_condition: str = ""
 
     @property
     def source(self) -> CostSource:
@@ -224,33 +186,69 @@ class Cost(NamedTuple):
 
 def cost(price: PricedModel, quantities: Quantities) -> Cost:
     """Multiplies units by rates and rounds the total once, half-even; the remainder goes to the largest part."""
-    total_input = input_total(quantities)
-    card = price.rate_card(quantities, total_input)
+    total_input = usage.input_total(quantities)
+    request_tokens = total_input if quantities.requests <= 1 else price.request_tokens(quantities)
+    if request_tokens is None:
+        return _unpriced(f"context={quantities.variant.context}")
+    card = price.rate_card(quantities, request_tokens)
     lines: list[CostLine] = []
     total_output = quantities.output_tokens
     input_amount = _add_token_lines(lines, "input", total_input, card.input_parts, card.input_rate, quantities)
     output_amount = _add_token_lines(lines, "output", total_output, card.output_parts, card.output_rate, quantities)
+    other_amount = _add_other_lines(lines, card.others, quantities) if card.others else 0
+    chosen = price.stated(quantities).chosen
+    if chosen or card.may_not_fit:
+        unknown_condition = _unknown_condition(price, card, quantities, lines)
+        if unknown_condition or ("output_image_tokens" in card.rates and usage.has_unsplit_output(quantities)):
+            return _unpriced(unknown_condition)
     if not card.others:
         return _round_cost(input_amount, output_amount, 0, MICRO, lines)
-    other_amount = _add_other_lines(lines, card.others, quantities)
     return _round_cost(input_amount * MICRO, output_amount * MICRO, other_amount, MICRO * MICRO, lines)
 
 
-def input_total(quantities: Quantities) -> int:
-    """Returns all input tokens, including cached and cache-write tokens under either convention."""
-    if quantities.cached_included:
-        return quantities.input_tokens
-    return quantities.input_tokens + quantities.cached_input_tokens + _cache_writes(quantities)
+def _unpriced(unknown_condition: str) -> Cost:
+    return Cost(0, 0, 0, 0, (), billed=False, unknown_condition=unknown_condition)
 
 
-def tokens_total(quantities: Quantities) -> int:
-    """Returns all input tokens (see input_total) plus all output tokens."""
-    return input_total(quantities) + quantities.output_tokens
+def _unknown_condition(price: PricedModel, card: RateCard, quantities: Quantities, lines: Iterable[CostLine]) -> str:
+    """Returns the conditions of the call for which the price has no rate, "" if it has rates for what was used."""
+    stated = price.stated(quantities)
+    for key, value in stated.chosen:
+        if (key, value) not in card.known and not price.is_for(key, value) and _is_relevant(key, quantities, lines):
+            return f"{key}={value}"
+    for gap in card.gaps:
+        if (gap.always or not lines) and gap.quantity(quantities):
+            return ",".join(f"{key}={_stated_value(key, stated, quantities)}" for key in gap.keys)
+    return next((card.clashes[line.unit] for line in lines if line.unit in card.clashes), "") if card.clashes else ""
 
 
-def has_usage(quantities: Quantities) -> bool:
-    """Tells whether anything but the request itself was used: a failed call without usage costs nothing."""
-    return any(getattr(quantities, unit) for unit in UNITS if unit != "requests")
+def _is_relevant(key: str, quantities: Quantities, lines: Iterable[CostLine]) -> bool:
+    """Tells whether the call used what a chosen condition is about."""
+    return bool(_searches(quantities) if key == "search_context" else lines)
+
+
+_searches = usage.counter_of("searches", {"searches"})
+
+
+def _stated_value(key: str, stated: _Stated, quantities: Quantities) -> str:
+    if key == HOURS:
+        minute = quantities.utc_minute
+        return "" if minute is None else f"{minute // 60:02}:{minute % 60:02}"
+    return stated.values.get(key, "")
+
+
+@lru_cache(maxsize=4096)
+def _normalize_stated(variant: Variant, service_tier: str) -> _Stated:
+    conditions = price_conditions.normalize(zip(Variant._fields, variant, strict=True))
+    if service_tier:
+        conditions["service_tier"] = service_tier
+    return _Stated(conditions, tuple((key, value) for key in CHOSEN_KEYS if (value := conditions.get(key, ""))))
+
+
+def _windows_at(windows: Iterable[str], minute: int | None) -> tuple[str, ...]:
+    if minute is None:
+        return ()
+    return tuple(sorted(window for window in windows if price_conditions.is_within(window, minute)))
 
 
 def _round_cost(input_: int, output: int, other: int, scale: int, lines: list[CostLine]) -> Cost:
@@ -271,7 +269,7 @@ def _add_token_lines(
     lines: list[CostLine],
     part: CostPart,
     total: int,
-    parts: Iterable[_RatedUnit],
+    parts: Iterable[RatedUnit],
     rate: int | None,
     quantities: Quantities,
 ) -> int:
@@ -289,77 +287,9 @@ def _add_token_lines(
     return amount
 
 
-def _add_other_lines(lines: list[CostLine], units: Iterable[_RatedUnit], quantities: Quantities) -> int:
+def _add_other_lines(lines: list[CostLine], units: Iterable[RatedUnit], quantities: Quantities) -> int:
     """Adds the lines of all other rated units. Returns the amount in 10^-12 nano-USD."""
     all_lines = [CostLine(rated.unit, rated.quantity(quantities), rated.nano_per_million, "other") for rated in units]
     billed = [line for line in all_lines if line.quantity]
     lines += billed
     return sum(line.scaled_amount for line in billed)
-
-
-def _best_rates(applicable: Iterable[Rate]) -> dict[str, Rate]:
-    """Returns for each unit the rate with the most conditions, then the highest tier, then the first variant by text."""
-    best: dict[str, Rate] = {}
-    for rate in sorted(applicable, key=lambda rate: (-len(parse_conditions(rate.variant)), -rate.above, rate.variant)):
-        best.setdefault(rate.unit, rate)
-    return best
-
-
-def _build_card(applicable: Iterable[Rate]) -> _RateCard:
-    best = _best_rates(applicable)
-    nano = {unit: best[unit].nano_per_million for unit in UNITS if unit in best}
-    rated = {unit: _RatedUnit(unit, rate, _quantity_reader(unit, best)) for unit, rate in nano.items()}
-    input_parts, output_parts, others = (
-        tuple(rated[unit] for unit in units if unit in rated) for units in (INPUT_PARTS, OUTPUT_PARTS, OTHER_UNITS)
-    )
-    return _RateCard(input_parts, nano.get("input_tokens"), output_parts, nano.get("output_tokens"), others)
-
-
-def parse_conditions(variant: str) -> _Conditions:
-    """Parses a rate's conditions into (key, value) pairs in lower case."""
-    pairs = (term.partition("=") for term in variant.lower().split(",") if term.strip())
-    return tuple((key.strip(), value.strip()) for key, _, value in pairs)
-
-
-def _quantity_reader(unit: str, rated: Container[str]) -> Callable[[Quantities], int]:
-    """Returns a function that reads how much of a unit a call used."""
-    if unit == "cache_write_tokens":
-        return _short_cache_writes if "cache_write_1h_tokens" in rated else _cache_writes
-    if unit == "cached_input_tokens":
-        return _without(unit, [part for part in CACHED_PARTS if part in rated])
-    if unit in CACHED_PARTS.values():
-        part = next(part for part, whole in CACHED_PARTS.items() if whole == unit)
-        return _without(unit, [part] if part in rated or "cached_input_tokens" in rated else [])
-    categories = CATEGORIES_BY_UNIT.get(unit)
-    if categories is None:
-        stated = attrgetter(unit)
-        return lambda quantities: stated(quantities) or 0
-    return partial(_count_or_requests, attrgetter(unit), categories)
-
-
-def _without(unit: str, parts: Sequence[str]) -> Callable[[Quantities], int]:
-    """Returns a function that reads a unit without those of its parts that bill as another unit."""
-    total = attrgetter(unit)
-    if not parts:
-        return total
-    part_counts = [attrgetter(part) for part in parts]
-    return lambda quantities: max(0, total(quantities) - sum(count(quantities) for count in part_counts))
-
-
-def _count_or_requests(
-    stated: Callable[[Quantities], int | None], categories: Container[str], quantities: Quantities
-) -> int:
-    """Returns the stated count. If none is stated, a call of the unit's own category counts one per request."""
-    count = stated(quantities)
-    if count is None and quantities.category in categories:
-        return quantities.requests
-    return count or 0
-
-
-def _cache_writes(quantities: Quantities) -> int:
-    """Returns the cache-write tokens. They include the one-hour ones, even if a caller reports only those."""
-    return max(quantities.cache_write_tokens, quantities.cache_write_1h_tokens)
-
-
-def _short_cache_writes(quantities: Quantities) -> int:
-    return _cache_writes(quantities) - quantities.cache_write_1h_tokens

@@ -42,6 +42,17 @@ def base_forms(model: str, vendor: Container[str]) -> Iterator[str]:
             yield from own_forms(form.removeprefix(FINE_TUNE), vendor)
 
 
+def is_unsuffixed(served: str, model: str, vendor: Container[str]) -> bool:
+    """Tells whether the served id (both normalized) is the requested one without its suffix (":groq", ":free")."""
+    bare, colon, _ = model.rpartition(":")
+    if not colon:
+        return False
+    forms = set(own_forms(bare, vendor))
+    if "/" not in served:
+        forms |= {form.rpartition("/")[2] for form in forms}
+    return not forms.isdisjoint(own_forms(served, vendor))
+
+
 def _without_suffix(model: str) -> Iterator[str]:
     yield model
     if model.endswith(BATCH):

@@ -88,6 +88,13 @@ class Price(models.Model):
         default=1, help_text="Corrections of the same day's price; the highest revision applies."
     )
     source = models.CharField(max_length=200, help_text="Where the price was found.")
+    holds_for = models.JSONField(
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Conditions that do not change this price. A call that states an unusual value, such as service tier batch,"
+        " is unpriced unless a rate names that value or its condition is chosen here.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     shipped = models.BooleanField(default=False, editable=False)
 
@@ -109,7 +116,11 @@ class PriceRate(models.Model):
 
     price = models.ForeignKey(Price, on_delete=models.CASCADE, related_name="rates")
     unit = models.CharField(max_length=30, help_text="A usage field of an event: input_tokens, images, seconds, ...")
-    variant = models.CharField(max_length=60, blank=True, help_text="For example resolution=720p; empty: any.")
+    variant = models.CharField(
+        max_length=200,
+        blank=True,
+        help_text="For example resolution=720p, service_tier=batch, region=eu-west-1 or hours=16:30-00:30 (UTC); empty: any.",
+    )
     above = models.PositiveBigIntegerField(
         default=0, help_text="Applies if the call's total input is strictly above this many tokens."
     )

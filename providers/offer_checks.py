@@ -7,10 +7,10 @@ from collections.abc import Container
 from django.core.exceptions import ValidationError
 from django.db.models import CharField
 
-from providers import costing
 from providers.detection import CATEGORIES, label_key
 from providers.models import SLUG, Price, PriceProposal, PriceRate, Provider
 from providers.price_sources import Offer
+from providers.quantities import UNITS
 
 MAX_RATE = 10**18  # nano-USD per million units, as in the price form
 
@@ -73,7 +73,7 @@ def _rates_problem(offer: Offer) -> str:
     cells = {(rate.unit, rate.variant, rate.above) for rate in offer.rates}
     if not cells or len(cells) < len(offer.rates):
         return "no rates, or two rates for one unit"
-    if any(rate.unit not in costing.UNITS for rate in offer.rates):
+    if any(rate.unit not in UNITS for rate in offer.rates):
         return "an unknown unit"
     if any(not 0 <= amount <= MAX_RATE for rate in offer.rates for amount in (rate.nano_per_million, rate.above)):
         return "a rate is out of range"

@@ -1,7 +1,8 @@
 """Finds the price of a call: provider, model and day -> one price. Cached in memory by version.
 
-Order of matching: exact id, then alias (the operator's list, then the vendor's own other names; last, for a fine-tune
-without its own price, its base model), then the closest glob. Always within one provider, never across vendors.
+Order of matching: exact id, then alias (the operator's list, then the vendor's own other names), then the closest glob.
+Always within one provider, never across vendors. A base model's price is no price of its fine-tunes: these need an id, an
+alias or a glob that begins with `ft`, or the glob `*`.
 """
 
 from __future__ import annotations
@@ -48,14 +49,14 @@ class _ProviderPrices:
         self.globs = [(pattern, _compile_glob(pattern)) for pattern in sorted(globs, key=_glob_sort_key)]
 
     def find(self, model: str, day: date) -> PricedModel | None:
-        own = list(model_ids.own_forms(model, self.vendor))
-        base = list(model_ids.base_forms(model, self.vendor))
-        return (
-            self._find_by_id(model, own, day)
-            or self._find_by_glob(model, own, day, model_ids.FINE_TUNE)  # before the price of the base model
-            or self._find_by_id(model, base, day)
-            or self._find_by_glob(model, own + base, day)
-        )
+        forms = list(model_ids.own_forms(model, self.vendor))
+        return self._find_by_id(model, forms, day) or self._find_by_glob(model, forms, day)
+
+    def find_served(self, model: str, served_model: str, day: date) -> PricedModel | None:
+        """Returns the price of the served model; of the requested one if the served id merely lacks its suffix."""
+        is_other = served_model and not model_ids.is_unsuffixed(served_model, model, self.vendor)
+        match, tier = self.find(served_model if is_other else model, day), tier_of(model)
+        return match if match is None or match.service_tier == tier else replace(match, service_tier=tier)
 
     def sells(self, model: str) -> bool:
         """Tells whether the model, or the base model of a fine-tune, has a price of any day."""
@@ -77,11 +78,14 @@ class _ProviderPrices:
                     return self._matched(entry, model, "alias")
         return None
 
-    def _find_by_glob(self, model: str, forms: list[str], day: date, prefix: str = "") -> PricedModel | None:
-        """Returns the price of the closest glob, of those with the prefix, that matches one of the forms."""
+    def _find_by_glob(self, model: str, forms: list[str], day: date) -> PricedModel | None:
+        """Returns the price of the closest glob that matches one of the forms."""
         free = model.endswith(model_ids.FREE)
+        tuned = any(form.startswith(model_ids.FINE_TUNE) for form in forms)
         for pattern, regex in self.globs:
-            if not pattern.startswith(prefix) or (free and not pattern.endswith(model_ids.FREE)):
+            if free and not pattern.endswith(model_ids.FREE):
+                continue
+            if tuned and pattern != "*" and not pattern.startswith(("ft:", "ft*")):
                 continue
             entry = self.entry_on(pattern, day) if any(regex.match(form) for form in forms) else None
             if entry:
@@ -93,7 +97,7 @@ class _ProviderPrices:
 
     def _matched(self, entry: PriceEntry, model: str, matched_by: str) -> PricedModel:
         """Returns one shared object for all ids that match a price in the same way, as there may be many ids."""
-        key = (entry.price.id, matched_by, _tier_of(model))
+        key = (entry.price.id, matched_by, tier_of(model))
         if key not in self.matches:
             self.matches[key] = replace(entry.price, matched_by=matched_by, service_tier=key[2])
         return self.matches[key]
@@ -113,9 +117,12 @@ class PriceBook:
         self._find_cached = lru_cache(maxsize=LOOKUP_CACHE_SIZE)(self._find)
         self._sells_cached = lru_cache(maxsize=LOOKUP_CACHE_SIZE)(self._sells)
 
-    def find(self, provider: str, model: str, day: date) -> PricedModel | None:
-        """Returns the provider's price of the model on a UTC day; `matched_by` says how it was found."""
-        return self._find_cached(provider, model, day)
+    def find(self, provider: str, model: str, day: date, served_model: str = "") -> PricedModel | None:
+        """Returns the provider's price of the model on a UTC day; `matched_by` says how it was found.
+
+        `served_model` is what the provider says that it served, if it says so.
+        """
+        return self._find_cached(provider, model, day, served_model)
 
     def sells(self, provider: str, model: str) -> bool:
         """Tells whether the provider has a price of the model, whatever its day."""
@@ -133,17 +140,19 @@ class PriceBook:
             return [price for slug in slugs if (price := self.find(slug, model, day))]
         return [price for slug in slugs for price in self._providers[slug].prices_on(day)]
 
-    def _find(self, provider: str, model: str, day: date) -> PricedModel | None:
+    def _find(self, provider: str, model: str, day: date, served_model: str) -> PricedModel | None:
         prices = self._providers.get(provider)
-        return prices.find(model_ids.normalize(model), day) if prices else None
+        if prices is None:
+            return None
+        return prices.find_served(model_ids.normalize(model), model_ids.normalize(served_model), day)
 
     def _sells(self, provider: str, model: str) -> bool:
         prices = self._providers.get(provider)
         return prices is not None and prices.sells(model_ids.normalize(model))
 
 
-def load_price(price_id: int, model: str, day: date) -> PricedModel | None:
-    """Loads the price that rated an old log, in force or not, as matched by the log's model on a UTC day.
+def load_price(price_id: int, model: str, day: date, served_model: str = "") -> PricedModel | None:
+    """Loads the price that rated an old log, in force or not, as matched by the log's models on a UTC day.
 
     `matched_by` is "" if the model's ids or aliases have changed since, so that the model no longer matches the price.
     """
@@ -153,12 +162,13 @@ def load_price(price_id: int, model: str, day: date) -> PricedModel | None:
     aliases = Provider.objects.values_list("aliases", flat=True).get(slug=entry.price.provider)
     prices = _ProviderPrices(model_ids.vendor_names(entry.price.provider, aliases), [entry])
     model_id = model_ids.normalize(model)
-    return prices.find(model_id, day) or replace(entry.price, matched_by="", service_tier=_tier_of(model_id))
+    match = prices.find_served(model_id, model_ids.normalize(served_model), day)
+    return match or replace(entry.price, matched_by="", service_tier=tier_of(model_id))
 
 
-def _tier_of(model: str) -> str:
-    """Returns the service tier named by a normalized model id ("gpt-4o:batch"), or ""."""
-    return "batch" if model.endswith(model_ids.BATCH) else ""
+def tier_of(model: str) -> str:
+    """Returns the service tier named by a model id ("gpt-4o:batch"), or ""."""
+    return "batch" if model_ids.normalize(model).endswith(model_ids.BATCH) else ""
 
 
 def rates_of(price: Price) -> tuple[Rate, ...]:
@@ -179,15 +189,21 @@ def _load(version: int) -> PriceBook:
 
 def _load_entries(prices: QuerySet[Price]) -> Iterator[PriceEntry]:
     for price in prices.select_related("provider").prefetch_related("rates"):
-        priced = PricedModel(
-            id=price.pk,
-            provider=price.provider.slug,
-            pattern=price.pattern,
-            valid_from=price.valid_from,
-            source=price.source,
-            rates=rates_of(price),
-        )
-        yield PriceEntry(priced, frozenset(price.aliases))
+        yield PriceEntry(priced_model(price), frozenset(price.aliases))
+
+
+def priced_model(price: Price, service_tier: str = "") -> PricedModel:
+    """Returns a stored price for calls whose model id names this service tier, or none."""
+    return PricedModel(
+        id=price.pk,
+        provider=price.provider.slug,
+        pattern=price.pattern,
+        valid_from=price.valid_from,
+        source=price.source,
+        rates=rates_of(price),
+        service_tier=service_tier,
+        holds_for=frozenset(price.holds_for),
+    )
 
 
 def _glob_sort_key(pattern: str) -> tuple[int, str]:

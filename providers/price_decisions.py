@@ -118,6 +118,7 @@ def _new_prices(accepted: Sequence[PriceProposal]) -> Iterator[Price]:
             category=proposal.category or (base.category if base else ""),
             valid_from=proposal.valid_from,
             source=proposal.edition,
+            holds_for=base.holds_for if base else [],
         )
 
 

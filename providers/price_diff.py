@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from providers import costing
-from providers.costing import PricedModel, Quantities, Rate, Variant
+from providers import price_conditions
+from providers.costing import PricedModel, Rate
+from providers.price_conditions import HOURS
+from providers.quantities import CACHED_PARTS, INPUT_PARTS, OUTPUT_PARTS, UNITS, Quantities, Variant
 
 LARGE_CHANGE_PERCENT = 20
-PARTS = (*costing.INPUT_PARTS, *costing.OUTPUT_PARTS)
+PARTS = (*INPUT_PARTS, *OUTPUT_PARTS)
 FALLBACK_UNITS = {  # tried before the input rate
     "cache_write_1h_tokens": ("cache_write_tokens",),
-    **{part: ("cached_input_tokens", whole) for part, whole in costing.CACHED_PARTS.items()},
+    **{part: ("cached_input_tokens", whole) for part, whole in CACHED_PARTS.items()},
 }
 
 
@@ -77,7 +79,7 @@ def contradict(rates: Iterable[Rate], others: Iterable[Rate]) -> bool:
 
 def _sort_key(cell: tuple[str, str, int]) -> tuple[str, int, bool, int]:
     unit, variant, above = cell
-    return variant, above, unit in PARTS, costing.UNITS.index(unit)
+    return variant, above, unit in PARTS, UNITS.index(unit)
 
 
 def _priced_model(rates: Iterable[Rate]) -> PricedModel:
@@ -86,11 +88,18 @@ def _priced_model(rates: Iterable[Rate]) -> PricedModel:
 
 def _effective_rate(price: PricedModel, unit: str, variant: str, above: int) -> int | None:
     """Returns the rate that bills a unit of such a call, in nano-USD per million: its own, or that of its total."""
-    card = price.rate_card(Quantities(variant=Variant(**dict(costing.parse_conditions(variant)))), above + 1)
+    card = price.rate_card(_call_under(variant), above + 1)
     own = {rated.unit: rated.nano_per_million for rated in (*card.input_parts, *card.output_parts, *card.others)}
     for name in (unit, *FALLBACK_UNITS.get(unit, ())):
         if name in own:
             return own[name]
-    if unit in ("input_tokens", *costing.INPUT_PARTS):
+    if unit in ("input_tokens", *INPUT_PARTS):
         return card.input_rate
-    return card.output_rate if unit in ("output_tokens", *costing.OUTPUT_PARTS) else None
+    return card.output_rate if unit in ("output_tokens", *OUTPUT_PARTS) else None
+
+
+def _call_under(variant: str) -> Quantities:
+    """Returns a call that meets the conditions of a rate."""
+    stated = dict(price_conditions.parse(variant))
+    minute = price_conditions.start_of(stated.pop(HOURS, ""))
+    return Quantities(variant=Variant(**stated), utc_minute=minute)

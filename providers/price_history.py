@@ -79,9 +79,11 @@ def _recorded_by(prices: Iterable[Price]) -> dict[int, str]:
 
 
 def describe(price: Price) -> str:
-    """Returns the rates as text, in USD per million units: "input_tokens 2.5 (above 200000)"."""
+    """Returns the rates as text, in USD per million units: "input_tokens 2.5 (above 200000); for every speed"."""
     rates = sorted(price.rates.all(), key=lambda rate: (rate.above, rate.variant, rate.unit))
-    return ", ".join(map(_describe_rate, rates)) or "no rates: withdrawn"
+    keys = " and ".join(key.replace("_", " ") for key in price.holds_for)
+    suffix = f"; for every {keys}" if keys else ""
+    return (", ".join(map(_describe_rate, rates)) or "no rates: withdrawn") + suffix
 
 
 def _describe_rate(rate: PriceRate) -> str:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC
 from decimal import Decimal
 
 from billing.charges import charge_history, rating
 from billing.charges.charge_history import Charge, CorrectionEffect
 from billing.charges.rating import RatingSnapshot
-from billing.models import UsageAdjustment, UsageLog
+from billing.models import CostSource, UsageAdjustment, UsageLog
 from lib import money
 from providers import costing, price_book
-from providers.costing import CostLine, PricedModel, Quantities, Rate
+from providers.costing import CostLine, PricedModel, Rate
+from providers.quantities import Quantities
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,24 @@ class PriceCalculation:
 
 
 @dataclass(frozen=True, slots=True)
+class PriceGap:
+    """The price of an unpriced call. It has no rate for `condition` ("service_tier=batch"), or "": for nothing stated."""
+
+    price: PricedModel
+    condition: str
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
-    """The current charge; `calculation` is None if the charge does not come from a price."""
+    """The current charge; `calculation` is None if the charge does not come from a price.
+
+    `gap` is None unless the call is unpriced although its model has a price.
+    """
 
     charge: Charge
     calculation: PriceCalculation | None
     effects: tuple[CorrectionEffect, ...]
+    gap: PriceGap | None = None
 
     @property
     def rounding_usd(self) -> Decimal | None:
@@ -48,7 +60,8 @@ def explain(log: UsageLog, adjustments: Sequence[UsageAdjustment], snapshot: Rat
     charge = charge_history.current_charge(log, adjustments)
     price = _find_price(log, charge.price_id, snapshot) if charge.price_id is not None else None
     effects = tuple(charge_history.correction_effects(log, adjustments))
-    return Explanation(charge, _calculate(log, price) if price else None, effects)
+    gap = _find_gap(log, snapshot) if charge.source == CostSource.UNPRICED else None
+    return Explanation(charge, _calculate(log, price) if price else None, effects, gap)
 
 
 def _calculate(log: UsageLog, price: PricedModel) -> PriceCalculation:
@@ -59,6 +72,13 @@ def _calculate(log: UsageLog, price: PricedModel) -> PriceCalculation:
 
 def _find_price(log: UsageLog, price_id: int, snapshot: RatingSnapshot) -> PricedModel | None:
     """The price with this id, superseded or not, as it applies to the log's model."""
-    day = log.timestamp.astimezone(UTC).date()
-    price = snapshot.prices.find(log.display_provider, log.model_used, day)
-    return price if price and price.id == price_id else price_book.load_price(price_id, log.model_used, day)
+    inputs = rating.inputs_of_log(log)
+    price = inputs.price(snapshot.prices)
+    if price and price.id == price_id:
+        return price
+    return price_book.load_price(price_id, inputs.model, inputs.at.date(), inputs.served_model)
+
+
+def _find_gap(log: UsageLog, snapshot: RatingSnapshot) -> PriceGap | None:
+    price, cost = rating.rate_log(log, snapshot)
+    return PriceGap(price, cost.unknown_condition) if price and price.rates and not cost.billed else None

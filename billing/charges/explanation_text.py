@@ -7,11 +7,12 @@ from decimal import Decimal
 from functools import partial
 
 from billing.charges.charge_history import CorrectionEffect, LogValue
-from billing.charges.explanation import Explanation, PriceCalculation
+from billing.charges.explanation import Explanation, PriceCalculation, PriceGap
 from billing.models import CostSource, UsageAdjustment, UsageLog
 from lib import money
-from providers import costing
+from providers import price_conditions
 from providers.costing import CostLine
+from providers.quantities import CACHED_PARTS, INPUT_PARTS, OUTPUT_PARTS, input_total
 
 Labels = Mapping[str, str]
 AdjustmentKind = UsageAdjustment.Kind
@@ -68,6 +69,10 @@ def charge_sentences(log: UsageLog, why: Explanation, labels: Labels) -> Iterato
         yield "This call was voided. It costs nothing and no longer counts toward any limit."
     elif charge.source == CostSource.CALLER:
         yield f"The caller stated the cost: {format_usd(charge.total_nano)}."
+    elif charge.source == CostSource.VENDOR:
+        yield f"The vendor stated the cost in its response: {format_usd(charge.total_nano)}."
+    elif charge.source == CostSource.UNPRICED and why.gap:
+        yield _gap_sentence(why.gap)
     elif charge.source == CostSource.UNPRICED:
         call = f"this use of {log.model_used}" if log.model_used else "a call without a model"
         yield f"Unpriced, not free: no known price covers {call} at {_provider_label(log, labels)}."
@@ -81,6 +86,17 @@ def charge_sentences(log: UsageLog, why: Explanation, labels: Labels) -> Iterato
         yield "A failed call without usage costs nothing."
     else:
         yield f"This charge of {format_usd(charge.total_nano)} comes from price {charge.price_id}, which no longer exists."
+
+
+def _gap_sentence(gap: PriceGap) -> str:
+    price = f"the price of {gap.price.pattern}"
+    if not gap.condition:
+        return f"Unpriced, not free: {price} needs a quantity that this call does not state."
+    terms = (
+        f"{key}={value}" if value else f"an unspecified {_key_label(key)}"
+        for key, value in price_conditions.parse(gap.condition)
+    )
+    return f"Unpriced, not free: {price} has no rate for {' and '.join(terms)}."
 
 
 def _calculation_sentences(calculation: PriceCalculation, total_nano: int, labels: Labels) -> Iterator[str]:
@@ -106,7 +122,7 @@ def _calculation_sentences(calculation: PriceCalculation, total_nano: int, label
 def _part_sentences(calculation: PriceCalculation) -> Iterator[str]:
     """Explain how cached, audio, image and reasoning tokens changed the charge."""
     counts = calculation.quantities
-    total = costing.input_total(counts)
+    total = input_total(counts)
     if counts.cached_input_tokens or counts.cache_write_tokens or counts.cache_write_1h_tokens:
         yield (
             f"The {total:,} input tokens reported by the caller include cached tokens."
@@ -114,8 +130,8 @@ def _part_sentences(calculation: PriceCalculation) -> Iterator[str]:
             else f"The caller reported {counts.input_tokens:,} input tokens, and cached tokens separately: {total:,} in total."
         )
     for total_unit, units, total_count in (
-        ("input_tokens", costing.INPUT_PARTS, total),
-        ("output_tokens", costing.OUTPUT_PARTS, counts.output_tokens),
+        ("input_tokens", INPUT_PARTS, total),
+        ("output_tokens", OUTPUT_PARTS, counts.output_tokens),
     ):
         describe = partial(_part_sentence, calculation, total_unit=total_unit, total_count=total_count)
         yield from filter(None, (describe(unit) for unit in units))
@@ -129,6 +145,8 @@ def _part_sentence(calculation: PriceCalculation, unit: str, *, total_unit: str,
         return ""
     verb = "was" if count == 1 else "were"
     part = f"{count:,} of the {total_count:,} {total_unit.replace('_', ' ')} {verb} {PART_PHRASES[unit]}"
+    if line is None and unit in CACHED_PARTS and "cached_input_tokens" in calculation.rates:
+        return f"{part}: billed as cached tokens."
     if line is None:
         return f"{part}: this price has no separate rate for them."
     instead = (
@@ -141,20 +159,33 @@ def _part_sentence(calculation: PriceCalculation, unit: str, *, total_unit: str,
 
 def _condition_sentences(calculation: PriceCalculation) -> Iterator[str]:
     """Name the tier and the variant whose rates apply."""
-    rates = [calculation.rates[line.unit] for line in calculation.lines]
+    rates, quantities = [calculation.rates[line.unit] for line in calculation.lines], calculation.quantities
+    context = f'{quantities.requests:,} requests with the context "{quantities.variant.context}"'
+    size = f"{input_total(quantities):,} input tokens in total" if quantities.requests <= 1 else context
     for above in sorted({rate.above for rate in rates if rate.above}):
-        total = costing.input_total(calculation.quantities)
-        yield f"With {total:,} input tokens in total, the rates for more than {above:,} input tokens apply."
+        yield f"With {size}, the rates for more than {above:,} input tokens apply."
+    if quantities.requests > 1 and (above := _lowest_threshold(calculation)):
+        yield f"No request of these {quantities.requests:,} is known to have had more than {above:,} input tokens."
     for conditions in sorted({rate.variant for rate in rates if rate.variant}):
         yield f"These rates apply to calls with {describe_conditions(conditions)}."
+
+
+def _lowest_threshold(calculation: PriceCalculation) -> int:
+    """The lowest threshold of the price that the call did not exceed; 0 if it exceeded one or there is none."""
+    exceeded = any(rate.above for rate in calculation.rates.values())
+    return 0 if exceeded else min((rate.above for rate in calculation.price.rates if rate.above), default=0)
 
 
 def describe_conditions(conditions: str) -> str:
     """ "resolution=720p,quality=" as "resolution 720p and unspecified quality"; "" for a rate without conditions."""
     return " and ".join(
-        f"{key.replace('_', ' ')} {value}" if value else f"unspecified {key.replace('_', ' ')}"
-        for key, value in costing.parse_conditions(conditions)
+        f"{_key_label(key)} {value}" if value else f"unspecified {_key_label(key)}"
+        for key, value in price_conditions.parse(conditions)
     )
+
+
+def _key_label(key: str) -> str:
+    return "UTC hours" if key == price_conditions.HOURS else key.replace("_", " ")
 
 
 def _correction_sentences(why: Explanation, labels: Labels) -> Iterator[str]:

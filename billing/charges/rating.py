@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from django.db import connection
@@ -17,9 +17,10 @@ from billing.errors import Refused
 from billing.events.events import Event, Usage, Variant
 from billing.models import CostSource, UnpricedReason, UsageLog, UsageState
 from lib import money, postgres
-from providers import attribution, costing, price_book, rulebook
-from providers.costing import Cost, PricedModel, Quantities
+from providers import attribution, costing, price_book, quantities, regions, rulebook
+from providers.costing import Cost, PricedModel
 from providers.detection import Call, Detection
+from providers.quantities import Quantities
 
 NO_COST = Cost(0, 0, 0, 0, (), False)
 MAX_CACHED_PROFILES = 4096  # per snapshot; bounded because models and endpoints are the caller's text
@@ -35,6 +36,30 @@ class RatingSnapshot:
         self.profile_of: Callable[[CallSignature], CallProfile] = lru_cache(maxsize=MAX_CACHED_PROFILES)(
             lambda signature: call_profile.build_profile(signature, detect(signature.call))
         )
+
+
+class ServedCall(Protocol):
+    """What a vendor's response says about the call that it answers. Its values win over those of the request."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def variant(self) -> Mapping[str, str]: ...
+    @property
+    def cost_usd(self) -> str | None: ...
+
+
+class RatingInputs(NamedTuple):
+    """What decides the price and the cost of a call, of an event or of a stored log. `at` is in UTC."""
+
+    provider: str  # the actual one
+    model: str
+    served_model: str
+    at: datetime
+    quantities: Quantities
+
+    def price(self, prices: price_book.PriceBook) -> PricedModel | None:
+        return prices.find(self.provider, self.model, self.at.date(), self.served_model)
 
 
 class RatedEvent(NamedTuple):
@@ -64,30 +89,107 @@ def _cached_snapshot(rules: rulebook.RuleBook, prices: price_book.PriceBook) -> 
     return RatingSnapshot(rules, prices)
 
 
-def rate(event: Event, at: datetime, snapshot: RatingSnapshot) -> RatedEvent:
-    """Rate one event that happened `at` (UTC). Raises Refused if the cost exceeds the maximum per event."""
+def rate(
+    event: Event,
+    at: datetime,
+    snapshot: RatingSnapshot,
+    *,
+    reading: ServedCall | None = None,
+    may_state_cost: bool = False,
+) -> RatedEvent:
+    """Rate one event that happened `at` (UTC). Raises Refused if the cost exceeds the maximum per event.
+
+    `reading` is what the vendor's response says; its cost counts where the source `may_state_cost`.
+    """
     profile = snapshot.profile_of(call_profile.signature_of(event))
-    included = event.cached_tokens_included
-    quantities = quantities_of(event.usage, event.variant, profile.category, cached_included=included)
-    total = costing.tokens_total(quantities)
-    stated = event.cost_nano
-    billable = not event.failed or bool(stated) or costing.has_usage(quantities)
+    inputs = _inputs_of_event(event, at, profile, reading)
+    total = quantities.tokens_total(inputs.quantities)
+    stated, source = _stated_cost(event, reading if may_state_cost else None)
+    billable = not event.failed or bool(stated) or quantities.has_usage(inputs.quantities)
     if stated is not None:
         cost = NO_COST._replace(other_nano=stated, total_nano=stated)
-        return RatedEvent(profile, cost, None, CostSource.CALLER, total, billable)
+        return RatedEvent(profile, _limited(cost), None, source, total, billable)
     if not billable:
         return RatedEvent(profile, NO_COST, None, CostSource.FREE, total, billable)
-    price = snapshot.prices.find(profile.detection.actual_provider, event.model, at.date())
-    cost = costing.cost(price, quantities) if price else NO_COST
+    price, cost = _apply_price(inputs, snapshot)
+    reason = unpriced_reason(price, cost)
+    return RatedEvent(profile, _limited(cost), None if reason else price, cost.source, total, billable, reason)
+
+
+def rate_log(log: UsageLog, snapshot: RatingSnapshot) -> tuple[PricedModel | None, Cost]:
+    """The stored call's price in the price book, and its cost by that price."""
+    return _apply_price(inputs_of_log(log), snapshot)
+
+
+def unpriced_reason(price: PricedModel | None, cost: Cost) -> str | None:
+    """Why a call with this price and cost is unpriced, as an UnpricedReason; None where it is priced."""
+    if cost.billed:
+        return None
+    if price is None or not price.rates:
+        return UnpricedReason.PRICE_UNKNOWN
+    return UnpricedReason.CONDITION_UNKNOWN if cost.unknown_condition else UnpricedReason.USAGE_UNKNOWN
+
+
+def _apply_price(inputs: RatingInputs, snapshot: RatingSnapshot) -> tuple[PricedModel | None, Cost]:
+    price = inputs.price(snapshot.prices)
+    return price, costing.cost(price, inputs.quantities) if price else NO_COST
+
+
+def _stated_cost(event: Event, reading: ServedCall | None) -> tuple[int | None, str]:
+    """The cost stated by the caller, or else by the vendor, in nano-USD, and its CostSource."""
+    stated = event.cost_nano
+    if stated is None and reading and reading.cost_usd is not None:
+        return money.nano_from_usd(Decimal(reading.cost_usd)), CostSource.VENDOR
+    return stated, CostSource.CALLER
+
+
+def _limited(cost: Cost) -> Cost:
     if cost.total_nano > money.MAX_EVENT_NANO:
         raise Refused("max_value", "The call would cost more than 1,000,000 USD, the maximum for one event.", "usage")
-    reason = None if cost.billed else UnpricedReason.USAGE_UNKNOWN if price else UnpricedReason.PRICE_UNKNOWN
-    return RatedEvent(profile, cost, price if cost.billed else None, cost.source, total, billable, reason)
+    return cost
 
 
-def quantities_of(usage: Usage, variant: Variant, category: str, *, cached_included: bool) -> Quantities:
-    """The usage as costing's Quantities."""
-    stated = costing.Variant(*msgspec.structs.astuple(variant))
+def _inputs_of_event(event: Event, at: datetime, profile: CallProfile, reading: ServedCall | None) -> RatingInputs:
+    variant = _variant_of_call(event.variant, reading.variant if reading else {}, event.endpoint)
+    included = event.cached_tokens_included
+    counted = quantities_of(event.usage, variant, profile.category, cached_included=included, at=at)
+    model = reading.model if reading else ""
+    return RatingInputs(profile.detection.actual_provider, event.model, model, at, counted)
+
+
+def inputs_of_log(log: UsageLog) -> RatingInputs:
+    """The inputs from which the log was rated, with its present provider."""
+    at, served_model = log.timestamp.astimezone(UTC), (log.reading or {}).get("model", "")
+    return RatingInputs(log.display_provider, log.model_used, served_model, at, quantities_of_log(log))
+
+
+def quantities_of_log(log: Any) -> Quantities:  # noqa: ANN401 - any form of a log that has the columns
+    """The quantities from which the log was rated."""
+    served = (log.reading or {}).get("variant", {})
+    variant = _variant_of_call(msgspec.convert(log.variant, Variant), served, log.endpoint)
+    usage, at = msgspec.convert(usage_of_log(log), Usage), log.timestamp.astimezone(UTC)
+    return quantities_of(usage, variant, log.category, cached_included=log.cached_included, at=at)
+
+
+def _variant_of_call(variant: Variant, served: Mapping[str, str], endpoint: str) -> quantities.Variant:
+    """The variant that was served: as requested, unless the response says otherwise, in the region of the endpoint."""
+    requested = _requested_variant(variant, endpoint)
+    if not served:
+        return requested
+    fields = quantities.Variant._fields
+    return requested._replace(**{key: value for key, value in served.items() if value and key in fields})
+
+
+@lru_cache(maxsize=MAX_CACHED_PROFILES)
+def _requested_variant(variant: Variant, endpoint: str) -> quantities.Variant:
+    stated = quantities.Variant(*msgspec.structs.astuple(variant))
+    return stated if stated.region else stated._replace(region=regions.region_of(endpoint) or None)
+
+
+def quantities_of(
+    usage: Usage, variant: quantities.Variant, category: str, *, cached_included: bool, at: datetime
+) -> Quantities:
+    """The usage as costing's Quantities. `at` is in UTC."""
     return Quantities(
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
@@ -112,16 +214,9 @@ def quantities_of(usage: Usage, variant: Variant, category: str, *, cached_inclu
         web_fetches=usage.web_fetches,
         sessions=usage.sessions,
         cached_included=cached_included,
-        variant=stated,
+        variant=variant,
         category=category,
-    )
-
-
-def quantities_of_log(log: UsageLog) -> Quantities:
-    """The quantities from which the log was rated."""
-    variant = msgspec.convert(log.variant, Variant)
-    return quantities_of(
-        msgspec.convert(usage_of_log(log), Usage), variant, log.category, cached_included=log.cached_included
+        utc_minute=at.hour * 60 + at.minute,
     )
 
 
@@ -140,7 +235,7 @@ def usage_of_log(log: Any) -> dict[str, int | str]:  # noqa: ANN401 - any form o
 
 def _micro(amount: str | int | None) -> int | None:
     """Convert a decimal of up to six places to integer millionths."""
-    return None if amount is None else int(Decimal(amount) * costing.MICRO)
+    return None if amount is None else int(Decimal(amount) * quantities.MICRO)
 
 
 # Quantities with their own columns; the others are stored in `units` unless they equal their default.

@@ -34,10 +34,11 @@ COUNTED_COLUMNS = (
     *("account_id", "usage_day", "usage_period", "late_for", "timestamp", "received_at", "counts_at", *VALUE_COLUMNS),
     *("actual_provider_name", "confidence", "provider", "category", "model_used", "status_code", "response_time_ms"),
     *("tokens_input", "tokens_output", "tokens_total", "tokens_cached", "tokens_cache_write"),
-    *("units", "variant", "cached_included", "cost_source", "is_billable", "calls"),
+    *("units", "variant", "cached_included", "cost_source", "is_billable", "calls", "usage_state"),
+    *("endpoint", "reading"),
 )
 _CountedColumns: Any = namedtuple("_CountedColumns", COUNTED_COLUMNS)  # type: ignore[misc]  # names from above
-CORRECTION_COLUMNS = (*COUNTED_COLUMNS, "cost_total", "detection_rule", "evidence", "endpoint", "served_by")
+CORRECTION_COLUMNS = (*COUNTED_COLUMNS, "cost_total", "detection_rule", "evidence", "served_by")
 ARCHIVED, BEING_ARCHIVED = "its period is archived", "its period is being archived"  # reasons to skip a log
 Clock = Callable[[], datetime]  # the time of each transaction: a batch may run for hours
 _UNDETECTED: dict[str, Any] = {"actual_provider_name": None, "confidence": ""}

@@ -41,7 +41,6 @@ from billing.models import (
     UsageState,
 )
 from lib import ids, money
-from providers import costing
 from providers.costing import Cost, PricedModel
 
 __all__ = [
@@ -163,8 +162,7 @@ def run(batch: CorrectionBatch, *, size: int, clock: Clock) -> Iterator[Correcti
 
 def rate(log: UsageLog, snapshot: RatingSnapshot) -> tuple[PricedModel | None, Cost]:
     """The call's price in the price book, and its cost by that price."""
-    price = snapshot.prices.find(log.display_provider, log.model_used, log.timestamp.astimezone(UTC).date())
-    return price, costing.cost(price, rating.quantities_of_log(log)) if price else rating.NO_COST
+    return rating.rate_log(log, snapshot)
 
 
 def decide(logs: Iterable[UsageLog], snapshot: RatingSnapshot, model: str = "") -> Iterator[Decision]:

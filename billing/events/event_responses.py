@@ -14,6 +14,7 @@ from billing.events.events import Event, ReadResponse, Usage, Variant
 from billing.events.vendor_responses import reading as response_reading
 from billing.events.vendor_responses.reading import Reading
 from lib import strict_json
+from providers import price_conditions
 
 MAX_ID_LENGTH = 256
 MAX_VARIANT_LENGTH = 60
@@ -46,7 +47,8 @@ def attach(event: Event, reading: Reading, *, digest: bytes | None = None) -> Ev
         unusable.append(f"usage.{unread}")
     reading = _without_unusable_texts(reading._replace(unread=(*reading.unread, *unusable)))
     event.model = event.model or reading.model
-    event.variant = msgspec.convert({**reading.variant, **msgspec.to_builtins(event.variant)}, Variant)
+    served = {name: value for name, value in reading.variant.items() if not price_conditions.is_default(name, value)}
+    event.variant = msgspec.convert({**served, **msgspec.to_builtins(event.variant)}, Variant)
     event.response = cast("Any", ReadResponse(reading, digest))
     return event
 

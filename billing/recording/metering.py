@@ -205,7 +205,9 @@ def _rate(items: Sequence[_Submission], source: EventSource, at: datetime) -> No
     snapshot = rating.snapshot()
     for item, log_id in zip(items, ids.new_ids(len(items)), strict=True):
         try:
-            rated = rating.rate(item.event, item.at, snapshot)
+            rated = rating.rate(
+                item.event, item.at, snapshot, reading=item.event.reading, may_state_cost=source.may_state_cost
+            )
             rated = unknown_usage.with_usage_state(item.event, rated, item.reservation, answered=source.vendor_answered)
             item.log = _build_log(item, rated, log_id, at)
         except Refused as refused:

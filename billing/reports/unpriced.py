@@ -23,7 +23,7 @@ from billing.models.accounts import parse_schedule
 from lib import periods
 from lib.exact_sum import ExactSum
 from lib.periods import Schedule
-from providers.costing import UNITS
+from providers.quantities import UNITS
 
 MAX_ROWS = 2000  # listed models; a search finds the others
 MAX_ACCOUNT_PERIODS = 200  # in which one page looks for times

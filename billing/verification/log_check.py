@@ -19,9 +19,10 @@ from billing.verification.differences import CheckedPart, CheckedRow, Pairs, com
 from billing.verification.scans import Cursor
 from lib import ids, periods
 from lib.periods import Schedule
-from providers import costing, model_ids, price_book
+from providers import costing, price_book
 from providers.costing import PricedModel
 from providers.models import Price
+from providers.quantities import tokens_total
 
 PAGE_SIZE = 2_000  # logs
 TABLE = UsageLog._meta.db_table
@@ -134,8 +135,8 @@ def _cost_row(log: Any, prices: dict[tuple[int, str], PricedModel]) -> CheckedRo
         "cost_total": (log.cost_total, log.cost_input + log.cost_output + log.cost_other),
     }
     if log.cost_source != CostSource.ESTIMATE or log.price_id is not None:  # else a reservation's tokens
-        pairs["tokens_total"] = log.tokens_total, costing.tokens_total(quantities)
-    price = prices.get((log.price_id, _tier_of(log.model_used)))
+        pairs["tokens_total"] = log.tokens_total, tokens_total(quantities)
+    price = prices.get((log.price_id, price_book.tier_of(log.model_used)))
     if price is None and (log.cost_source == CostSource.PRICE_BOOK or log.price_id is not None):
         return CheckedRow(TABLE, (log.id,), pairs, complete=False)
     if price is None:
@@ -153,23 +154,7 @@ def _cost_row(log: Any, prices: dict[tuple[int, str], PricedModel]) -> CheckedRo
 def _load_prices(price_ids: Iterable[int]) -> dict[tuple[int, str], PricedModel]:
     """The prices by id and service tier; the rates of a price are never edited once it is used."""
     stored = Price.objects.filter(pk__in=price_ids).select_related("provider").prefetch_related("rates")
-    return {(price.pk, tier): _priced_model(price, tier) for price in stored for tier in ("", "batch")}
-
-
-def _priced_model(price: Price, tier: str) -> PricedModel:
-    return PricedModel(
-        id=price.pk,
-        provider=price.provider.slug,
-        pattern=price.pattern,
-        valid_from=price.valid_from,
-        source=price.source,
-        rates=price_book.rates_of(price),
-        service_tier=tier,
-    )
-
-
-def _tier_of(model: str) -> str:
-    return "batch" if model_ids.normalize(model).endswith(model_ids.BATCH) else ""
+    return {(price.pk, tier): price_book.priced_model(price, tier) for price in stored for tier in ("", "batch")}
 
 
 def compare_days(page: LogPage) -> CheckedPart:

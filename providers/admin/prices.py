@@ -20,8 +20,9 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from lib import csv_stream, money
 from lib.form_admin import FormAdmin
-from providers import costing, price_edits, price_history
+from providers import price_conditions, price_edits, price_history
 from providers.models import Price, PriceRate
+from providers.quantities import UNITS
 
 
 class LinesField(forms.CharField):
@@ -40,12 +41,30 @@ class LinesField(forms.CharField):
         return list(dict.fromkeys(line for line in lines if line))
 
 
+class KeysField(forms.MultipleChoiceField):
+    """Conditions chosen by checkboxes, stored as a sorted list of their keys."""
+
+    widget = forms.CheckboxSelectMultiple
+
+    def clean(self, value: Any) -> list[str]:  # noqa: ANN401
+        return sorted(super().clean(value))
+
+
+EDITABLE = ("provider", "pattern", "aliases", "category", "valid_from", "source", "holds_for")
+
+
 class PriceForm(forms.ModelForm):  # type: ignore[type-arg]  # cannot be subscripted at run time
     aliases = LinesField(required=False, help_text="Other ids of the same model at this provider, one per line.")
+    holds_for = KeysField(
+        label="Same price for every",
+        required=False,
+        choices=[(key, key.replace("_", " ")) for key in price_conditions.CHOSEN_KEYS],
+        help_text=Price._meta.get_field("holds_for").help_text,
+    )
 
     class Meta:
         model = Price
-        fields = ["provider", "pattern", "aliases", "category", "valid_from", "source"]
+        fields = EDITABLE
 
     def clean_pattern(self) -> str:
         return str(self.cleaned_data["pattern"]).strip().lower()
@@ -60,7 +79,7 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]  # cannot be subscri
 
 
 class RateForm(forms.ModelForm):  # type: ignore[type-arg]
-    unit = forms.ChoiceField(choices=[("", "---------"), *((unit, unit) for unit in costing.UNITS)])
+    unit = forms.ChoiceField(choices=[("", "---------"), *((unit, unit) for unit in UNITS)])
     usd_per_million = forms.DecimalField(
         label="USD per million units", min_value=Decimal(0), max_digits=18, decimal_places=9
     )
@@ -76,13 +95,10 @@ class RateForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean_variant(self) -> str:
         """The conditions in canonical form, so that no rate is stored twice."""
-        conditions = sorted(costing.parse_conditions(self.cleaned_data["variant"]))
-        keys = [key for key, _ in conditions]
-        if len(set(keys)) < len(keys) or not set(keys) <= set(costing.Variant._fields):
-            raise forms.ValidationError(
-                "Use resolution=…, quality=… and service_tier=…, each at most once, separated by commas."
-            )
-        return ",".join(f"{key}={value}" for key, value in conditions)
+        variant: str = self.cleaned_data["variant"]
+        if problem := price_conditions.problem(variant):
+            raise forms.ValidationError(problem)
+        return ",".join(f"{key}={value}" for key, value in sorted(price_conditions.parse(variant)))
 
     def clean_usd_per_million(self) -> Decimal:
         usd: Decimal = self.cleaned_data["usd_per_million"]
@@ -118,7 +134,7 @@ class RevisionFilter(admin.SimpleListFilter):
 
 CSV_COLUMNS = (
     *("provider", "model", "aliases", "category", "valid_from", "revision"),
-    *("unit", "variant", "above", "usd_per_million", "source"),
+    *("unit", "variant", "above", "usd_per_million", "source", "holds_for"),
 )
 
 
@@ -162,8 +178,7 @@ class PriceAdmin(FormAdmin):
         return csv_stream.response("prices.csv", CSV_COLUMNS, _csv_rows(prices))
 
     def get_fields(self, _request: HttpRequest, obj: Model | None = None) -> list[Any]:
-        editable = ["provider", "pattern", "aliases", "category", "valid_from", "source"]
-        return [*editable, *(self.readonly_fields if obj else [])]
+        return [*EDITABLE, *(self.readonly_fields if obj else [])]
 
     def get_inlines(self, request: HttpRequest, obj: Model | None) -> list[Any]:
         """Users without edit permission see the rates in the price history instead."""
@@ -205,7 +220,9 @@ class PriceAdmin(FormAdmin):
         previous = _previous_price(request)
         if previous is None:
             return super().get_changeform_initial_data(request)
-        initial = {name: getattr(previous, name) for name in ("provider", "pattern", "aliases", "category")}
+        initial = {
+            name: getattr(previous, name) for name in ("provider", "pattern", "aliases", "category", "holds_for")
+        }
         return initial | {"valid_from": timezone.now().date()}
 
     def get_formset_kwargs(self, request: HttpRequest, obj: Any, inline: Any, prefix: str) -> dict[str, Any]:  # noqa: ANN401
@@ -275,7 +292,7 @@ def _initial_rates(request: HttpRequest) -> list[dict[str, Any]]:
     previous = _previous_price(request)
     if previous is None:
         units = request.GET.get("units", "").split(",")
-        return [{"unit": unit} for unit in costing.UNITS if unit in units]
+        return [{"unit": unit} for unit in UNITS if unit in units]
     return [
         {
             "unit": rate.unit,
@@ -294,4 +311,4 @@ def _csv_rows(prices: QuerySet[Price]) -> Iterator[list[object]]:
         rates = sorted(price.rates.all(), key=lambda rate: (rate.above, rate.variant, rate.unit))
         cells = [[rate.unit, rate.variant, rate.above, money.exact_usd(rate.nano_per_million)] for rate in rates]
         for rate_cells in cells or [["", "", "", ""]]:
-            yield [*identity, price.valid_from, price.revision, *rate_cells, price.source]
+            yield [*identity, price.valid_from, price.revision, *rate_cells, price.source, " ".join(price.holds_for)]

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from lib import money
-from providers import costing, price_book, price_diff
+from providers import price_book, price_conditions, price_diff
 from providers.models import PriceProposal
 from providers.price_diff import RateChange
 
@@ -66,7 +66,7 @@ def change_lines(proposal: PriceProposal) -> Iterator[str]:
 
 def describe_rate(change: RateChange) -> str:
     """ "input tokens (batch, above 200,000)"."""
-    values = (value for _, value in costing.parse_conditions(change.variant))
+    values = (value for _, value in price_conditions.parse(change.variant))
     conditions = [*values, f"above {change.above:,}" if change.above else ""]
     suffix = ", ".join(condition for condition in conditions if condition)
     return change.unit.replace("_", " ") + (f" ({suffix})" if suffix else "")

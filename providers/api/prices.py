@@ -61,11 +61,16 @@ class PriceSerializer(serializers.Serializer[PricedModel]):
     valid_from = serializers.DateField()
     source = serializers.CharField(help_text="Where the price was found.")  # type: ignore[assignment] # DRF's own name
     matched_by = serializers.SerializerMethodField()
+    holds_for = serializers.SerializerMethodField()
     rates = RateSerializer(many=True)
 
     def get_matched_by(self, price: PricedModel) -> str | None:
         """exact, alias or glob; null if no model was requested."""
         return price.matched_by if self.context["model"] else None
+
+    def get_holds_for(self, price: PricedModel) -> list[str]:
+        """Conditions of a call, such as service_tier, that do not change this price."""
+        return sorted(price.holds_for)
 
 
 class PriceListSerializer(serializers.Serializer[Any]):

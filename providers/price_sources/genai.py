@@ -7,7 +7,7 @@ substrings do not become globs, because a glob would also price the model's futu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,6 +29,10 @@ UNITS = {
     "output_mtok": ("output_tokens", 1_000_000),
     "output_reasoning_mtok": ("reasoning_tokens", 1_000_000),
     "output_audio_mtok": ("output_audio_tokens", 1_000_000),
+    "output_image_mtok": ("output_image_tokens", 1_000_000),
+    "input_video_mtok": ("input_video_tokens", 1_000_000),
+    "cache_audio_read_mtok": ("cached_audio_tokens", 1_000_000),
+    "cache_image_read_mtok": ("cached_image_tokens", 1_000_000),
     "input_mchars": ("characters", 1_000_000),
     "audio_hours": ("seconds", 3600),
     "input_audio_hours": ("seconds", 3600),
@@ -36,17 +40,15 @@ UNITS = {
     "web_searches_kcount": ("searches", 1000),
     "requests_kcount": ("requests", 1000),
 }
-# Fields that events do not count and offers can omit: billed at the cached rate, or not part of the call.
+# Fields that events do not count and offers can omit, as they are not part of the call.
 OMITTED = {
-    "cache_audio_read_mtok": "proposed without: a separate rate for cached audio tokens",
-    "cache_image_read_mtok": "proposed without: a separate rate for cached image tokens",
     "input_annotated_document_kpages": "proposed without: annotated pages",
     "input_text_messages_kcount": "proposed without: text messages in audio sessions",
     "storage_searches_kcount": "proposed without: searches of stored files",
 }
 VARIANTS = {("processing", "batch"): "batch", ("speed", "fast"): "fast"}
 VARIANTS |= {("service_tier", tier): tier for tier in ("batch", "priority", "flex", "fast", "default")}
-BY_TIME_OF_DAY = "a price that depends on the time of day"
+BY_TIME_OF_DAY = "a price that depends on the time of day and on something else"
 NO_PRICE = "no price stated"
 UNCOUNTED = "a unit that events do not count"
 OUT_OF_RANGE = "a price out of range"
@@ -135,28 +137,59 @@ def _literals(clause: genai.MatchLogic) -> Iterator[str]:
 
 def _dates(model: genai.ModelInfo) -> list[date | None]:
     """Returns the dates on which the package changes the price; the first is None, meaning "always"."""
+    dates = {constraint.start_date for constraint in _constraints(model) if hasattr(constraint, "start_date")}
+    return [None, *sorted(dates)]
+
+
+def _constraints(model: genai.ModelInfo) -> list[Any]:
     prices = model.prices if isinstance(model.prices, list) else []
-    constraints = [conditional.constraint for conditional in (*prices, *(model.price_variants or ()))]
-    if any(hasattr(constraint, "start_time") for constraint in constraints):
+    return [conditional.constraint for conditional in (*prices, *(model.price_variants or ()))]
+
+
+def _windows(model: genai.ModelInfo) -> list[tuple[time, time]]:
+    """Returns the UTC windows with prices of their own, sorted. Raises _Unsupported if the price has other conditions."""
+    constraints = [constraint for constraint in _constraints(model) if hasattr(constraint, "start_time")]
+    if constraints and model.price_variants:
         raise _Unsupported(BY_TIME_OF_DAY)
-    return [None, *sorted({constraint.start_date for constraint in constraints if hasattr(constraint, "start_date")})]
+    return sorted({(constraint.start_time, constraint.end_time) for constraint in constraints})
+
+
+def _time_outside(windows: Sequence[tuple[time, time]]) -> time:
+    """Returns a time of the day in no window. Raises _Unsupported if the windows overlap or leave none."""
+    if not windows:
+        return time()
+    overlap = any(_is_within(first[0], second) for first in windows for second in windows if first != second)
+    free = [end for _, end in windows if not any(_is_within(end, window) for window in windows)]
+    if overlap or not free:
+        raise _Unsupported(BY_TIME_OF_DAY)
+    return free[0]
+
+
+def _is_within(at: time, window: tuple[time, time]) -> bool:
+    start, end = window
+    return start <= at < end if start < end else at >= start or at < end
 
 
 def _rates(model: genai.ModelInfo, day: date | None, pattern: str) -> tuple[Rate, ...]:
     """Returns the rates in force from that day on. Raises _Unsupported."""
-    at = datetime.combine(day or date.min, time(), UTC)
+    windows, day = _windows(model), day or date.min
+    at = datetime.combine(day, _time_outside(windows), UTC)
     standard = _amounts(model.get_prices(at))
     if not standard and pattern.endswith(model_ids.FREE):
         return (Rate("input_tokens", "", 0, 0), Rate("output_tokens", "", 0, 0))
     if not standard:
         raise _Unsupported(NO_PRICE)
+    special = {
+        f"hours={start:%H:%M}-{end:%H:%M}": model.get_prices(datetime.combine(day, start, UTC))
+        for start, end in windows
+    }
+    for pair in _conditions(model):
+        if tier := VARIANTS.get(pair):
+            special[f"service_tier={tier}"] = model.get_prices(at, dict([pair]))
     rates = set(_to_rates(standard, ""))
-    for key, value in _conditions(model):
-        tier = VARIANTS.get((key, value))
-        special = _amounts(model.get_prices(at, {key: value}))
-        changed = {field: amount for field, amount in special.items() if standard.get(field) != amount}
-        if tier and changed:
-            rates |= _to_rates(changed, f"service_tier={tier}")
+    for variant, prices in special.items():
+        changed = {name: amount for name, amount in _amounts(prices).items() if standard.get(name) != amount}
+        rates |= _to_rates(changed, variant)
     if len({(rate.unit, rate.variant, rate.above) for rate in rates}) < len(rates):
         raise _Unsupported(TWO_RATES)
     return sort_rates(rates)

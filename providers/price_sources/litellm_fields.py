@@ -22,9 +22,13 @@ TOKENS = {
     "cache_creation_input_token_cost_above_1hr": "cache_write_1h_tokens",
     "input_cost_per_audio_token": "input_audio_tokens",
     "input_cost_per_image_token": "image_tokens",
+    "input_cost_per_video_token": "input_video_tokens",
+    "cache_read_input_audio_token_cost": "cached_audio_tokens",
+    "cache_read_input_image_token_cost": "cached_image_tokens",
     "output_cost_per_token": "output_tokens",
     "output_cost_per_reasoning_token": "reasoning_tokens",
     "output_cost_per_audio_token": "output_audio_tokens",
+    "output_cost_per_image_token": "output_image_tokens",
 }
 MEASURES = {
     "input_cost_per_character": "characters",
@@ -52,15 +56,14 @@ SOLD_BY_MODE = {
     "video_generation": ("output_cost_per_video_per_second", "output_cost_per_second"),
 }
 SEARCHES = "search_context_cost_per_query"
+_SIZE_PREFIX = "search_context_size_"
 # Billed in addition to tokens, if an event counts it.
 ADDITIONAL = {"input_cost_per_request": "requests", SEARCHES: "searches"}
 OMITTED = {
     "annotation_cost_per_page": "proposed without: annotated pages",
-    "cache_creation_input_audio_token_cost": "proposed without: a separate rate for cached audio tokens",
-    "cache_read_input_audio_token_cost": "proposed without: a separate rate for cached audio tokens",
+    "cache_creation_input_audio_token_cost": "proposed without: a separate rate for audio tokens written to the cache",
 }
 SERVICE_TIERS = {"batches": "batch", "priority": "priority", "flex": "flex"}
-BY_CONTEXT = "proposed without: searches priced by context size"
 TWICE = "proposed per token, without: a second way to count the same usage"
 NO_PRICE = "no price above zero"
 UNCOUNTED = "a unit that events do not count"
@@ -96,8 +99,6 @@ def rates(fields: Mapping[str, Any], mode: str, size: ImageSize) -> tuple[set[Ra
     """Returns the rates of one entry, and the reasons for what is left out. Raises Unsupported."""
     figures = list(_figures(fields))
     reasons = {OMITTED[figure.field] for figure in figures if figure.field in OMITTED}
-    if _by_context(fields):
-        reasons.add(BY_CONTEXT)
     priced = [figure for figure in figures if figure.field not in OMITTED]
     if any(figure.field in TOKENS for figure in priced):
         selected, duplicates = _by_token(priced, mode)
@@ -115,7 +116,7 @@ def _figures(fields: Mapping[str, Any]) -> Iterator[_Figure]:
         if name == "tiered_pricing":
             yield from _tiered(value)
         elif name == SEARCHES:
-            yield from _figure(SEARCHES, 0 if _by_context(fields) else max(_search_prices(fields), default=0), 0)
+            yield from _search_figures(value)
         elif "cost" in name and not _IN_ANOTHER_CURRENCY.fullmatch(name):
             yield from _figure(name, value, 0)
 
@@ -147,17 +148,17 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int | Decimal) and 0 <= value < 10**12 and value == int(value)
 
 
-def _search_prices(fields: Mapping[str, Any]) -> set[Decimal]:
-    """Returns the distinct prices of one search in USD, over all context sizes. Raises Unsupported."""
-    by_size = fields.get(SEARCHES)
-    prices = list(by_size.values()) if isinstance(by_size, dict) else []
-    if not all(isinstance(usd, int | Decimal) for usd in prices):
+def _search_figures(by_size: object) -> Iterator[_Figure]:
+    """Yields the price of one search, or those by context size if they differ (medium: as usual). Raises Unsupported."""
+    prices = by_size if isinstance(by_size, dict) else {}
+    if not all(isinstance(usd, int | Decimal) for usd in prices.values()):
         raise Unsupported(OUT_OF_RANGE)
-    return {Decimal(usd) for usd in prices}
-
-
-def _by_context(fields: Mapping[str, Any]) -> bool:
-    return len(_search_prices(fields)) > 1
+    same = len(set(prices.values())) == 1
+    for name, usd in list(prices.items())[: 1 if same else None]:
+        size = name.removeprefix(_SIZE_PREFIX)
+        if usd:
+            variant = "" if same or size == "medium" else f"search_context={size}"
+            yield _Figure(SEARCHES, variant, 0, Decimal(usd))
 
 
 def _by_token(figures: Iterable[_Figure], mode: str) -> tuple[list[_Figure], list[_Figure]]:

@@ -9,17 +9,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from providers.costing import (
-    Cost,
-    CostLine,
-    PricedModel,
-    Quantities,
-    Rate,
-    Variant,
-    cost,
-    has_usage,
-    tokens_total,
-)
+from providers.costing import Cost, CostLine, PricedModel, Rate, cost
+from providers.quantities import Quantities, Variant, has_usage, tokens_total
 
 USD_PER_MTOK = 10**9  # one USD per million tokens, in nano-USD per million units
 USD_PER_UNIT = 10**15  # one USD per unit, in nano-USD per million units
@@ -210,7 +201,7 @@ class TestVariants:
 
     def test_an_unknown_variant_has_no_rate(self) -> None:
         result = cost(self.VIDEO, Quantities(seconds=5_000_000, variant=Variant(resolution="4k")))
-        assert result == Cost(0, 0, 0, 0, (), False)
+        assert result == Cost(0, 0, 0, 0, (), False, "resolution=4k")
         assert result.source == "unpriced"
 
     def test_more_conditions_win_over_fewer_and_over_a_tier(self) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from providers.costing import PricedModel, Quantities, Rate, cost, has_usage
+from providers.costing import PricedModel, Rate, cost
+from providers.quantities import Quantities, has_usage
 
 USD_PER_MTOK = 10**9
 USD_PER_UNIT = 10**15

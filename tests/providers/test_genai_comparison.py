@@ -17,23 +17,22 @@ import pytest
 
 from lib import money
 from providers import model_ids
-from providers.costing import PricedModel, Quantities, Variant, cost
+from providers.costing import PricedModel, cost
 from providers.price_book import PriceBook, PriceEntry
 from providers.price_sources import Offer, Omission, genai
+from providers.quantities import Quantities, Variant
 
 pytestmark = pytest.mark.usefixtures("genai_prices")
 SEED, USAGE_COUNT, USAGES_PER_PRICE = 20261122, 84, 5  # each price takes the next 5 of 84 usages
 PARTS_EXCEED_TOTAL = "they refuse parts that add up to more than the total; we cap the parts at the total"
 MINIMUM_AUDIO = "they bill at least ten seconds of audio per call"
 HOURLY_RATE = "an hourly rate has no exact rate per second: at most one nano-USD"
-CAUSES = {PARTS_EXCEED_TOTAL, MINIMUM_AUDIO, HOURLY_RATE, *genai.OMITTED.values()}
+UNKNOWN_TIER = "they bill the standard price on days on which a service tier has none; we leave the call unpriced"
+CAUSES = {PARTS_EXCEED_TOTAL, MINIMUM_AUDIO, HOURLY_RATE, UNKNOWN_TIER, *genai.OMITTED.values()}
 EQUAL = "equal to the nano-USD"
 DEFAULT_DAY = date(2025, 1, 1)  # for prices without a known date
 INPUT_PARTS = ("input_audio_tokens", "input_image_tokens")
-UNCOUNTED_FIELDS = (
-    *("cache_audio_read_tokens", "cache_image_read_tokens", "storage_searches"),
-    *("input_annotated_document_pages", "input_text_messages"),
-)
+UNCOUNTED_FIELDS = ("storage_searches", "input_annotated_document_pages", "input_text_messages")
 
 
 class ComparedModel(NamedTuple):
@@ -136,8 +135,11 @@ def print_lines(capsys: pytest.CaptureFixture[str], lines: list[str]) -> None:
         sys.stdout.write("".join(f"\ngenai-prices: {line}" for line in lines))
 
 
-def our_cost_nano(priced: PricedModel, usage: dict[str, int], tier: str, *, cache_excluded: bool) -> int:
-    """Our cost in nano-USD; with `cache_excluded`, the input tokens do not contain the cached ones."""
+def our_cost_nano(priced: PricedModel, usage: dict[str, int], tier: str, *, cache_excluded: bool) -> int | None:
+    """Our cost in nano-USD, None if the price does not know the tier.
+
+    With `cache_excluded`, the input tokens do not contain the cached ones.
+    """
     quantities = Quantities(
         input_tokens=usage["input_tokens"] - (cached_tokens(usage) if cache_excluded else 0),
         cached_included=not cache_excluded,
@@ -149,14 +151,18 @@ def our_cost_nano(priced: PricedModel, usage: dict[str, int], tier: str, *, cach
         input_audio_tokens=usage["input_audio_tokens"],
         output_audio_tokens=usage["output_audio_tokens"],
         image_tokens=usage["input_image_tokens"],
+        cached_audio_tokens=usage["cache_audio_read_tokens"],
+        cached_image_tokens=usage["cache_image_read_tokens"],
         seconds=usage["audio_seconds"] * 10**6,
         characters=usage["input_characters"],
         searches=usage["web_searches"],
         pages=usage["input_document_pages"],
         variant=Variant(service_tier=tier or None),
         category="text",
+        utc_minute=12 * 60,
     )
-    return cost(priced, quantities).total_nano
+    result = cost(priced, quantities)
+    return None if result.unknown_condition else result.total_nano
 
 
 def their_cost_nano(compared: ComparedModel, usage: dict[str, int], *, minimum: bool = True) -> int | None:
@@ -180,8 +186,14 @@ def their_cost_nano(compared: ComparedModel, usage: dict[str, int], *, minimum: 
         return None
 
 
-def cause_of_difference(compared: ComparedModel, usage: dict[str, int], their_nano: int | None, our_nano: int) -> str:
+def cause_of_difference(
+    compared: ComparedModel, usage: dict[str, int], their_nano: int | None, our_nano: int | None
+) -> str:
     """Why their cost differs from ours; "other" if no known cause explains it."""
+    if our_nano is None:
+        at = datetime.combine(compared.day or DEFAULT_DAY, time(12), UTC)
+        same = compared.model.get_prices(at, compared.context) == compared.model.get_prices(at)
+        return UNKNOWN_TIER if same else "other"
     if their_nano is None:
         return PARTS_EXCEED_TOTAL
     if their_cost_nano(compared, usage, minimum=False) == our_nano:

@@ -8,9 +8,10 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from providers import model_ids, price_book, price_edits
-from providers.costing import Cost, PricedModel, Quantities, Rate, cost
+from providers.costing import Cost, PricedModel, Rate, cost
 from providers.models import CatalogVersion, Price, PriceRate, Provider
 from providers.price_book import PriceBook, PriceEntry
+from providers.quantities import Quantities
 
 DAY = date(2026, 11, 22)
 FIRST_DAY = date(2025, 1, 1)
@@ -51,8 +52,6 @@ class TestIds:
             "Acme_AI/M-1-2024-07-18",
             "m-1:batch",
             "m-1-2024-07-18:batch",
-            "ft:m-1:my-org::abc123",
-            "ft:m-1-2024-07-18:my-org:suffix:abc123",
             "other-name",
             "other-name-20250514",
         ],
@@ -95,7 +94,9 @@ class TestIds:
             "m-",
             "",
             "*",
-            "ft:m-2:org::1",
+            "ft:m-1:org::1",
+            "ft:m-1-2024-07-18:org::1",
+            "acme/ft:m-1",
         ],
     )
     def test_a_similar_id_does_not_match(self, model: str) -> None:
@@ -172,12 +173,13 @@ class TestOrder:
         assert match(book(base, entry("ft:m-1*", key=2)), "ft:m-1-2024-07-18:org::a") == (2, "glob")
         assert match(book(base, entry("ft:m-1:org::a", key=2)), "ft:m-1:org::a") == (2, "exact")
 
-    def test_a_fine_tune_uses_its_base_model_before_any_glob_without_the_ft_prefix(self) -> None:
-        prices = book(entry("m-1", key=1), entry("*", key=2), entry("ft*", key=3))
-        assert match(prices, "ft:m-1:org::a") == (1, "alias")
-        assert match(prices, "ft:m-1-2024-07-18:org::a") == (1, "alias")
-        assert match(prices, "ft:m-2:org::a") == (3, "glob")
-        assert match(book(entry("m-*", key=1), entry("*", key=2)), "ft:m-1:org::a") == (1, "glob")
+    def test_no_price_of_the_base_model_is_one_of_its_fine_tune(self) -> None:
+        base = (entry("m-1", "other", key=1), entry("m-*", key=2), entry("*m-1*", key=3))
+        assert match(book(*base), "ft:m-1:org::a") is None
+        assert match(book(*base), "ft:other:org::a") is None
+        assert match(book(*base, entry("ft:*", key=4)), "ft:m-1:org::a") == (4, "glob")
+        assert match(book(*base, entry("ft*", key=4)), "ft:m-1-2024-07-18:org::a") == (4, "glob")
+        assert match(book(*base, entry("*", key=4)), "ft:m-1:org::a") == (4, "glob")
 
     def test_the_closest_glob_wins_whichever_name_it_matches(self) -> None:
         prices = book(entry("*", key=1), entry("m-1-pro*", key=2))

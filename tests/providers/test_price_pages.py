@@ -143,6 +143,7 @@ def test_the_form_for_another_date_starts_with_the_current_rates(admin_client: C
         "pattern": "gpt-4o",
         "aliases": gpt_4o.aliases,
         "category": "text",
+        "holds_for": [],
         "valid_from": TODAY,
     }
     forms = page["inline_admin_formset"].formset.forms

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from providers import model_ids
-from providers.costing import UNITS, Rate
+from providers.costing import Rate
 from providers.detection import CATEGORIES
 from providers.models import SLUG
 from providers.price_sources import Offer, Omission, genai
+from providers.quantities import UNITS
 
 USD_PER_MTOK = 10**9
 pytestmark = pytest.mark.usefixtures("genai_prices")
@@ -51,6 +52,12 @@ def always(**figures: Any) -> Any:
     from genai_prices import types
 
     return types.ConditionalPrice(prices=price(**figures))
+
+
+def between(start: time, end: time, **figures: Any) -> Any:
+    from genai_prices import types
+
+    return types.ConditionalPrice(types.TimeOfDateConstraint(start, end), prices=price(**figures))
 
 
 def when(condition: dict[str, str], day: date | None = None, **figures: Any) -> Any:
@@ -109,6 +116,10 @@ class TestRates:
             ("output_mtok", "15", "output_tokens", 15_000_000_000),
             ("output_reasoning_mtok", "3", "reasoning_tokens", 3_000_000_000),
             ("output_audio_mtok", "12", "output_audio_tokens", 12_000_000_000),
+            ("output_image_mtok", "32", "output_image_tokens", 32_000_000_000),
+            ("input_video_mtok", "2", "input_video_tokens", 2_000_000_000),
+            ("cache_audio_read_mtok", "0.4", "cached_audio_tokens", 400_000_000),
+            ("cache_image_read_mtok", "0.5", "cached_image_tokens", 500_000_000),
             ("input_mchars", "15", "characters", 15_000_000_000),
             ("audio_hours", "0.36", "seconds", 100_000_000_000),
             ("input_audio_hours", "0.111", "seconds", 30_833_333_333),  # rounded half-even: a rate cannot be finer
@@ -183,31 +194,41 @@ class TestConditions:
             (third, [("", 3_000_000_000), ("service_tier=batch", 500_000_000)]),
         ]
 
-    def test_a_price_by_time_of_day_is_omitted(self) -> None:
-        from genai_prices import types
+    def test_a_price_by_time_of_day_has_only_the_rates_that_differ(self) -> None:
+        night = between(time(16, 30), time(0, 30), input_mtok="1", output_mtok="4")
+        morning = between(time(6), time(10), input_mtok="3", output_mtok="4")
+        assert rates(model("m", prices=[always(input_mtok="2", output_mtok="4"), night, morning])) == [
+            ("input_tokens", "", 0, 2_000_000_000),
+            ("input_tokens", "hours=06:00-10:00", 0, 3_000_000_000),
+            ("input_tokens", "hours=16:30-00:30", 0, 1_000_000_000),
+            ("output_tokens", "", 0, 4_000_000_000),
+        ]
 
-        night = types.ConditionalPrice(
-            types.TimeOfDateConstraint(time(16, 30), time(0, 30)), prices=price(input_mtok="1")
-        )
-        assert statements_of(model("m", prices=[always(input_mtok="2"), night])) == [
-            Omission("acme", "m", "a price that depends on the time of day")
+    @pytest.mark.parametrize(
+        ("windows", "variants"),
+        [
+            ([(time(6), time(10)), (time(9), time(11))], []),  # which one applies at 9:30?
+            ([(time(6), time(18)), (time(18), time(6))], []),  # no hour is left for the standard price
+            ([(time(6), time(10))], [{"processing": "batch"}]),  # and for batches at night?
+        ],
+    )
+    def test_a_price_by_time_of_day_that_is_not_clear_is_omitted(self, windows: Any, variants: Any) -> None:
+        prices = [always(input_mtok="2"), *(between(*window, input_mtok="1") for window in windows)]
+        sold = model("m", prices=prices, variants=[when(condition, input_mtok="1") for condition in variants])
+        assert statements_of(sold) == [
+            Omission("acme", "m", "a price that depends on the time of day and on something else")
         ]
 
     def test_a_unit_that_events_do_not_count_omits_the_whole_price(self) -> None:
         statements = statements_of(
-            model("m", prices=price(input_mtok="0.3", output_mtok="2.5", output_image_mtok="30"))
+            model("m", prices=price(input_mtok="0.3", output_mtok="2.5", output_video_mtok="30"))
         )
         assert statements == [Omission("acme", "m", "a unit that events do not count")]
 
     def test_rates_for_extras_are_reported_as_omitted_and_the_rest_is_offered(self) -> None:
-        statements = statements_of(
-            model("m", prices=price(input_mtok="1", cache_audio_read_mtok="1", storage_searches_kcount="2.5"))
-        )
-        assert statements[:2] == [
-            Omission("acme", "m", "proposed without: a separate rate for cached audio tokens"),
-            Omission("acme", "m", "proposed without: searches of stored files"),
-        ]
-        assert [type(statement) for statement in statements[2:]] == [Offer]
+        statements = statements_of(model("m", prices=price(input_mtok="1", storage_searches_kcount="2.5")))
+        assert statements[:1] == [Omission("acme", "m", "proposed without: searches of stored files")]
+        assert [type(statement) for statement in statements[1:]] == [Offer]
 
     def test_an_amount_out_of_range_is_omitted(self) -> None:
         assert statements_of(model("m", prices=price(input_mtok="1e30")))[0] == Omission(

@@ -83,6 +83,10 @@ class TestTokens:
             ("input_cost_per_audio_token", ("input_audio_tokens", "", 0)),
             ("input_cost_per_image_token", ("image_tokens", "", 0)),
             ("output_cost_per_audio_token", ("output_audio_tokens", "", 0)),
+            ("output_cost_per_image_token", ("output_image_tokens", "", 0)),
+            ("input_cost_per_video_token", ("input_video_tokens", "", 0)),
+            ("cache_read_input_audio_token_cost", ("cached_audio_tokens", "", 0)),
+            ("cache_read_input_image_token_cost", ("cached_image_tokens", "", 0)),
             ("output_cost_per_reasoning_token", ("reasoning_tokens", "", 0)),
             ("input_cost_per_request", ("requests", "", 0)),
         ],
@@ -105,15 +109,20 @@ class TestTokens:
             ("output_tokens", "", 32_000, 4_000_000_000),
         ]
 
-    def test_a_search_is_priced_only_if_every_context_size_costs_the_same(self, read_offers: Any) -> None:
+    def test_a_search_is_priced_by_context_size_unless_every_size_costs_the_same(self, read_offers: Any) -> None:
         sizes = {f"search_context_size_{size}": "=0.01" for size in ("low", "medium", "high")}
         fields = CHAT | {"input_cost_per_token": "=1e-6", "search_context_cost_per_query": sizes}
         assert ("searches", "", 0, USD_PER_UNIT // 100) in priced(read_offers(m=fields))["acme m"]
         statements = read_offers(
             m=fields | {"search_context_cost_per_query": sizes | {"search_context_size_low": "=0.005"}}
         )
-        assert omissions(statements) == [("m", "proposed without: searches priced by context size")]
-        assert priced(statements) == {"acme m": [("input_tokens", "", 0, 1_000_000_000)]}
+        assert omissions(statements) == []
+        assert priced(statements)["acme m"] == [
+            ("input_tokens", "", 0, 1_000_000_000),
+            ("searches", "", 0, USD_PER_UNIT // 100),
+            ("searches", "search_context=high", 0, USD_PER_UNIT // 100),
+            ("searches", "search_context=low", 0, USD_PER_UNIT // 200),
+        ]
 
     def test_usage_priced_in_two_ways_bills_once(self, read_offers: Any) -> None:
         ways = {"input_cost_per_character": "=2e-7", "input_cost_per_image": "=0.0048", "input_cost_per_second": "=1"}
@@ -134,12 +143,14 @@ class TestTokens:
             ("m", "a unit that events do not count")
         ]
 
-    def test_a_rate_for_cached_audio_is_omitted(self, read_offers: Any) -> None:
+    def test_a_rate_for_audio_written_to_the_cache_is_omitted(self, read_offers: Any) -> None:
         statements = read_offers(
-            m=CHAT | {"input_cost_per_token": "=1e-6", "cache_read_input_audio_token_cost": "=1e-7"}
+            m=CHAT | {"input_cost_per_token": "=1e-6", "cache_creation_input_audio_token_cost": "=1e-7"}
         )
         assert priced(statements) == {"acme m": [("input_tokens", "", 0, 1_000_000_000)]}
-        assert omissions(statements) == [("m", "proposed without: a separate rate for cached audio tokens")]
+        assert omissions(statements) == [
+            ("m", "proposed without: a separate rate for audio tokens written to the cache")
+        ]
 
     def test_two_rates_for_one_unit_are_omitted(self, read_offers: Any) -> None:
         fields = {"input_cost_per_token": "=1e-6", "cache_read_input_token_cost": "=1e-7"}
@@ -211,13 +222,13 @@ class TestOtherModes:
         assert priced(statements) == {"openai m": [("input_tokens", "", 0, 1_000_000_000)]}
         assert omissions(statements) == [("m", "images priced by size, in addition to token prices")]
 
-    def test_a_rate_for_output_image_tokens_omits_the_token_price_but_not_the_price_by_size(
+    def test_a_rate_for_uncounted_tokens_omits_the_token_price_but_not_the_price_by_size(
         self, read_offers: Any
     ) -> None:
         image = {"litellm_provider": "openai", "mode": "image_generation"}
         statements = read_offers(
             **{
-                "m": image | {"input_cost_per_token": "=1e-6", "output_cost_per_image_token": "=4e-5"},
+                "m": image | {"input_cost_per_token": "=1e-6", "output_cost_per_video_token": "=4e-5"},
                 "low/1024-x-1024/m": image | {"input_cost_per_image": "=0.01"},
             }
         )

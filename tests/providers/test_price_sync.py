@@ -276,7 +276,7 @@ class TestOmissions:
             (offer(provider="p" * 51), "a text is too long"),
             (offer(provider_name="p" * 101), "a text is too long"),
             (offer(source="s" * 201), "a text is too long"),
-            (offer("m", rate("images", 1, variant="q" * 61)), "a text is too long"),
+            (offer("m", rate("images", 1, variant="q" * 201)), "a text is too long"),
             (offer("m\x00"), "a text is empty or contains control characters"),
             (offer(" "), "a text is empty or contains control characters"),
             (offer(provider="New Co"), "an invalid provider slug or an unknown category"),
@@ -295,12 +295,12 @@ class TestOmissions:
         assert (counts.omitted, [proposal.pattern for proposal in proposals()]) == ({reason: 1}, ["fit"])
 
     def test_the_longest_texts_that_fit_are_stored_in_full(self) -> None:
-        sync(offer("m" * 200, rate("images", 10**9, variant="q" * 60), provider="p" * 50, provider_name="N" * 100))
+        sync(offer("m" * 200, rate("images", 10**9, variant="q" * 200), provider="p" * 50, provider_name="N" * 100))
         (proposal,) = proposals()
         assert (len(proposal.pattern), len(proposal.provider), proposal.rates[0]) == (
             200,
             50,
-            ["images", "q" * 60, 0, 10**18],
+            ["images", "q" * 200, 0, 10**18],
         )
 
     def test_the_first_of_two_offers_for_one_price_wins(self) -> None:

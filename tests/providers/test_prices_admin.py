@@ -11,8 +11,9 @@ from django.test import Client
 
 from lib import money
 from providers import price_book
-from providers.costing import Quantities, Rate, cost
+from providers.costing import Rate, cost
 from providers.models import Price, PriceRate, Provider
+from providers.quantities import Quantities, Variant
 
 DAY = date(2026, 11, 22)
 
@@ -42,7 +43,7 @@ def rate_forms(*rows: dict[str, Any], stored: int = 0) -> dict[str, Any]:
     return data
 
 
-def price_form(**changed: str | int) -> dict[str, Any]:
+def price_form(**changed: str | int | list[str]) -> dict[str, Any]:
     fields: dict[str, Any] = {"aliases": "", "category": "text", "valid_from": "2025-01-01", "source": "price page"}
     return fields | changed
 
@@ -146,8 +147,11 @@ def test_provider_and_model_of_a_price_cannot_be_changed(operator: Client, gpt_4
         ({}, {"unit": "seconds", "usd_per_million": "1e30"}, "no more than 18 digits"),
         ({}, {"unit": "seconds", "usd_per_million": "NaN"}, "Enter a number"),
         ({}, {"unit": "seconds", "usd_per_million": ""}, "This field is required"),
-        ({}, {"unit": "seconds", "usd_per_million": "1", "variant": "colour=red"}, "Use resolution="),
-        ({}, {"unit": "seconds", "usd_per_million": "1", "variant": "quality=a,quality=b"}, "Use resolution="),
+        ({}, {"unit": "seconds", "usd_per_million": "1", "variant": "colour=red"}, "Use service_tier="),
+        ({}, {"unit": "seconds", "usd_per_million": "1", "variant": "quality=a,quality=b"}, "each at most once"),
+        ({}, {"unit": "seconds", "usd_per_million": "1", "variant": "context=long"}, "Use service_tier="),
+        ({}, {"unit": "seconds", "usd_per_million": "1", "variant": "hours=25:00-02:00"}, "as a UTC window"),
+        ({"holds_for": "region"}, {"unit": "seconds", "usd_per_million": "1"}, "region is not one of the available"),
         ({}, {"unit": "input_tokens", "usd_per_million": "1"}, "Please correct the duplicate data"),
     ],
 )
@@ -161,6 +165,35 @@ def test_an_invalid_value_is_refused_and_nothing_changes(
     assert response.status_code == 200
     assert message in response.content.decode()
     assert stored_state() == before
+
+
+def test_a_price_may_hold_for_every_value_of_a_condition(operator: Client, gpt_4o: Price) -> None:
+    batch = Quantities(input_tokens=1_000_000, variant=Variant(service_tier="batch"))
+    old = price_book.current().find("openai", "gpt-4o", DAY)
+    assert old is not None
+    assert cost(old, batch) == (0, 0, 0, 0, (), False, "service_tier=batch")
+    form = price_form(source="earlier system", holds_for=["speed", "service_tier"])
+    url = change_url(gpt_4o)
+    assert operator.post(url, form | rate_forms(*stored_rates(gpt_4o), stored=2)).status_code == 302
+    new = Price.objects.get(pattern="gpt-4o", revision=2)
+    assert (gpt_4o.holds_for, new.holds_for) == ([], ["service_tier", "speed"])
+    price = price_book.current().find("openai", "gpt-4o", DAY)
+    assert price is not None
+    assert (price.id, price.holds_for, cost(price, batch).total_nano) == (
+        new.pk,
+        frozenset({"service_tier", "speed"}),
+        2_500_000_000,
+    )
+    page = operator.get(change_url(new)).content.decode()
+    assert 'value="speed" id="id_holds_for_1" checked' in page
+    assert "input_tokens 2.5, output_tokens 10; for every service tier and speed" in page
+    export: Any = operator.get("/admin/providers/price/export/?q=gpt-4o")
+    listed = b"".join(export.streaming_content).decode().splitlines()
+    assert listed[0].endswith(",source,holds_for")
+    assert [line for line in listed if line.endswith("service_tier speed")] == [
+        "openai,gpt-4o,,text,2025-01-01,2,input_tokens,,0,2.5,earlier system,service_tier speed",
+        "openai,gpt-4o,,text,2025-01-01,2,output_tokens,,0,10,earlier system,service_tier speed",
+    ]
 
 
 def test_the_form_and_the_list_show_usd(operator: Client, gpt_4o: Price) -> None:

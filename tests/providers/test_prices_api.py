@@ -21,6 +21,7 @@ GPT_4O_MINI: dict[str, Any] = {
     "model": "gpt-4o-mini",
     "valid_from": "2025-01-01",
     "source": "earlier system",
+    "holds_for": [],
     "rates": [
         {"unit": "input_tokens", "variant": "", "above": 0, "rate_usd_per_million": "0.15"},
         {"unit": "output_tokens", "variant": "", "above": 0, "rate_usd_per_million": "0.6"},

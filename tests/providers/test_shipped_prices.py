@@ -11,8 +11,9 @@ import pytest
 from django.db import connection
 
 from providers import price_book, price_edits, shipped_prices
-from providers.costing import PricedModel, Quantities, Rate, Variant, cost
+from providers.costing import PricedModel, Rate, cost
 from providers.models import Price, PriceRate, Provider
+from providers.quantities import Quantities, Variant
 from tests.providers.historical_apps import apps_after
 
 DAY = date(2026, 11, 22)

@@ -16,17 +16,26 @@ from billing.corrections import repricing
 from billing.corrections.repricing import RepricingChoice
 from billing.models import CostSource, UsageLog
 from billing.reports import log_rows
-from providers import costing, price_edits
+from providers import price_edits
 from providers.models import Price, PriceRate, Provider
+from providers.quantities import CACHED_PARTS, OUTPUT_PARTS, UNITS
 from tests.billing.ledger_rows import NOON, record, run
 
 pytestmark = pytest.mark.django_db
 
 HALF_A_NANO = Fraction(1, 2 * 10**9)
 EVENT_COUNT = 250
-TOKEN_UNITS = [unit for unit in costing.UNITS if unit.endswith("tokens")]
+TOKEN_UNITS = [unit for unit in UNITS if unit.endswith("tokens")]
 COUNTED_UNITS = ("images", "searches", "pages", "characters", "web_fetches", "sessions")
-VARIANTS = ("", "resolution=720p", "resolution=", "quality=hd", "quality=hd,resolution=720p", "service_tier=batch")
+VARIANTS = (
+    "",
+    "resolution=720p",
+    "resolution=",
+    "quality=",
+    "quality=hd",
+    "quality=hd,resolution=720p",
+    "service_tier=batch",
+)
 
 
 def checked_row(log: UsageLog) -> dict[str, Any]:
@@ -65,9 +74,13 @@ def format_usd(usd: str) -> str:
 def odd_price(rng: random.Random) -> Price:
     """A price with random rates for many units, variants and tiers."""
     price = Price(
-        provider=Provider.objects.get(slug="openai"), pattern="odd-*", valid_from=date(2026, 1, 1), source="a draw"
+        provider=Provider.objects.get(slug="openai"),
+        pattern="odd-*",
+        valid_from=date(2026, 1, 1),
+        source="a draw",
+        holds_for=["service_tier"],
     )
-    keys = {(unit, variant, above) for unit in costing.UNITS for variant in VARIANTS for above in (0, 1000, 200_000)}
+    keys = {(unit, variant, above) for unit in UNITS for variant in VARIANTS for above in (0, 1000, 200_000)}
     drawn = sorted(key for key in sorted(keys) if rng.random() < 0.4)
     rates = [
         PriceRate(unit=unit, variant=variant, above=above, nano_per_million=rng.randrange(10**11))
@@ -76,12 +89,26 @@ def odd_price(rng: random.Random) -> Price:
     return price_edits.add_revision(price=price, rates=rates)
 
 
+def odd_tokens(rng: random.Random, *, included: bool) -> dict[str, int]:
+    """Random token counts, each part within its whole."""
+    drawn = {unit: rng.choice([0, 1, 7, 999, 123_457, 1_000_003]) for unit in TOKEN_UNITS if rng.random() < 0.5}
+    tokens = dict.fromkeys(TOKEN_UNITS, 0) | drawn
+    for part, whole in CACHED_PARTS.items():
+        tokens["cached_input_tokens"] += tokens[part]
+        tokens[whole] += tokens[part]
+    tokens["cache_write_tokens"] += tokens["cache_write_1h_tokens"]
+    tokens["output_image_tokens"] += 1  # a call that made images states how many of its output tokens are theirs
+    tokens["output_tokens"] += sum(tokens[part] for part in OUTPUT_PARTS)
+    cached = tokens["cached_input_tokens"] + tokens["cache_write_tokens"]
+    kinds = tokens["input_audio_tokens"] + tokens["image_tokens"] + tokens["input_video_tokens"]
+    tokens["input_tokens"] += max(cached, kinds) if included else max(0, kinds - cached)
+    return tokens
+
+
 def odd_event(rng: random.Random, number: int) -> dict[str, Any]:
     """A call with a random mixture of units, variant and cached-token convention."""
-    tokens = {unit: rng.choice([0, 1, 7, 999, 123_457, 1_000_003]) for unit in TOKEN_UNITS if rng.random() < 0.5}
     included = rng.random() < 0.5
-    if included:
-        tokens["cached_input_tokens"] = min(tokens.get("cached_input_tokens", 0), tokens.get("input_tokens", 0))
+    tokens = odd_tokens(rng, included=included)
     counts = {unit: rng.randrange(50) for unit in COUNTED_UNITS if rng.random() < 0.3}
     decimals = {unit: f"{rng.randrange(10**8)}E-6" for unit in ("seconds", "megapixels") if rng.random() < 0.3}
     usage = tokens | counts | {unit: f"{Decimal(text):f}" for unit, text in decimals.items()}
@@ -108,7 +135,7 @@ def test_any_mixture_of_units_variants_and_conventions_adds_up(odd_logs: list[Us
     lines = [lines_of(checked_row(log)) for log in odd_logs]
     assert len(lines) == EVENT_COUNT
     assert max(map(len, lines)) >= 10
-    assert {line["unit"] for lines_of_log in lines for line in lines_of_log} == set(costing.UNITS)
+    assert {line["unit"] for lines_of_log in lines for line in lines_of_log} == set(UNITS)
 
 
 def test_repriced_and_reverted_charges_add_up(odd_logs: list[UsageLog]) -> None:

@@ -147,6 +147,7 @@ class Reader:
         except Exception:  # a client's object may raise anything, and the call has already been made
             self._problems.add("response")
             return
+        self._problems.update(facts.unusable)
         if "total_usage" in facts.leaves:  # the AI SDK's sum of all steps
             facts = facts._replace(model=facts.model or self._model())
             self._responses.clear()

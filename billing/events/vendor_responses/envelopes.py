@@ -135,8 +135,11 @@ def unwrap(piece: object) -> Piece:
 def _known_fields(holder: object) -> Fields:
     """The fields that matter and are not None, by their names in snake case. Spellings are those of the vendor's JSON."""
     fields = as_mapping(holder, KNOWN_NAMES) or {}
-    known = {KNOWN[name]: fields[name] for name in fields.keys() & KNOWN.keys() if fields[name] is not None}
-    if spellings := {KNOWN[name]: name for name in fields.keys() & KNOWN.keys() if KNOWN[name] in ROOTS}:
+    keys = [
+        key for key in sorted(fields.keys() & KNOWN.keys()) if fields[key] is not None
+    ]  # of two, snake case is last
+    known = {KNOWN[key]: fields[key] for key in keys}
+    if spellings := {KNOWN[key]: key for key in keys if KNOWN[key] in ROOTS}:
         known[SPELLINGS] = spellings
     return known
 

@@ -34,7 +34,7 @@ COUNTED_COLUMNS = (
     *("account_id", "usage_day", "usage_period", "late_for", "timestamp", "received_at", "counts_at", *VALUE_COLUMNS),
     *("actual_provider_name", "confidence", "provider", "category", "model_used", "status_code", "response_time_ms"),
     *("tokens_input", "tokens_output", "tokens_total", "tokens_cached", "tokens_cache_write"),
-    *("units", "variant", "cached_included", "cost_source", "is_billable", "calls", "usage_state"),
+    *("units", "variant", "cached_included", "cost_source", "is_billable", "calls"),
     *("endpoint", "reading"),
 )
 _CountedColumns: Any = namedtuple("_CountedColumns", COUNTED_COLUMNS)  # type: ignore[misc]  # names from above

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("providers", "0006_plainer_help_texts_and_labels")]
+    dependencies = [("providers", "0007_hosts_of_priced_providers")]
 
     operations = [
         migrations.AddField(

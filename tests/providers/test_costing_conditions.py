@@ -227,11 +227,11 @@ class TestAggregatedRows:
 class TestImageOutput:
     PRICE = priced(("output_tokens", 10), ("output_image_tokens", 32))
 
-    @pytest.mark.parametrize("made", [{"images": 1}, {"category": "image"}, {"category": "image_edit"}])
-    def test_output_of_a_call_that_made_images_is_unpriced_unless_it_is_split(self, made: dict[str, Any]) -> None:
-        result = cost(self.PRICE, Quantities(output_tokens=100, **made))
+    @pytest.mark.parametrize("image_call", [{"images": 1}, {"category": "image"}, {"category": "image_edit"}])
+    def test_output_of_a_call_that_made_images_is_unpriced_unless_it_is_split(self, image_call: dict[str, Any]) -> None:
+        result = cost(self.PRICE, Quantities(output_tokens=100, **image_call))
         assert result == Cost(0, 0, 0, 0, (), False)
-        assert nano(self.PRICE, Quantities(output_tokens=100, output_image_tokens=60, **made)) == 2320
+        assert nano(self.PRICE, Quantities(output_tokens=100, output_image_tokens=60, **image_call)) == 2320
 
     def test_other_calls_and_prices_need_no_split(self) -> None:
         assert nano(self.PRICE, Quantities(output_tokens=100)) == 1000

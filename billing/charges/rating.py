@@ -126,8 +126,8 @@ def unpriced_reason(price: PricedModel | None, cost: Cost) -> str | None:
     if cost.billed:
         return None
     if price is None or not price.rates:
-        return UnpricedReason.PRICE_UNKNOWN
-    return UnpricedReason.CONDITION_UNKNOWN if cost.unknown_condition else UnpricedReason.USAGE_UNKNOWN
+        return UnpricedReason.PRICE_UNKNOWN.value
+    return (UnpricedReason.CONDITION_UNKNOWN if cost.unknown_condition else UnpricedReason.USAGE_UNKNOWN).value
 
 
 def _apply_price(inputs: RatingInputs, snapshot: RatingSnapshot) -> tuple[PricedModel | None, Cost]:

@@ -34,7 +34,6 @@ from billing.models import (
     Account,
     CorrectionBatch,
     CostSource,
-    UnpricedReason,
     UsageAdjustment,
     UsageLog,
     UsageModel,
@@ -55,7 +54,6 @@ __all__ = [
     "revert",
     "run",
     "start",
-    "unpriced_reason",
 ]
 
 REPRICEABLE_SOURCES = (CostSource.PRICE_BOOK, CostSource.FREE, CostSource.UNPRICED, CostSource.ESTIMATE)
@@ -184,7 +182,7 @@ STILL_UNPRICED = "it is still unpriced"
 
 
 def _decision(log: UsageLog, price: PricedModel | None, cost: Cost) -> Iterator[Decision]:
-    reason = None if cost.billed else unpriced_reason(price)
+    reason = rating.unpriced_reason(price, cost)
     if (cost.total_nano, cost.billed) == (log.effective_nano, log.is_priced) or _keeps_estimate(log, cost):
         if reason != log.unpriced_reason and not log.is_priced:
             yield Correction(log, "", {"unpriced_reason": reason}, {})
@@ -214,12 +212,6 @@ def _decision(log: UsageLog, price: PricedModel | None, cost: Cost) -> Iterator[
 def _keeps_estimate(log: UsageLog, cost: Cost) -> bool:
     """Whether an estimate is better than what the price says: nothing."""
     return log.is_estimated and log.usage_state == UsageState.UNKNOWN and not cost.billed
-
-
-def unpriced_reason(price: PricedModel | None) -> str:
-    """Why a call is unpriced that has this price."""
-    has_rates = price is not None and bool(price.rates)
-    return (UnpricedReason.USAGE_UNKNOWN if has_rates else UnpricedReason.PRICE_UNKNOWN).value
 
 
 def _reprice_page(

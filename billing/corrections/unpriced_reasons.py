@@ -44,7 +44,6 @@ def _backfill(account_id: int, clock: Clock) -> int:
 def _decide(snapshot: RatingSnapshot, logs: Sequence[UsageLog], _closed: Collection[date]) -> Iterator[Correction]:
     for log in logs:
         if not log.is_priced and log.unpriced_reason is None:
-            price, cost = repricing.rate(log, snapshot)
-            priced_since = cost.billed  # its price was added later, and it waits to be re-priced
-            reason = UnpricedReason.PRICE_UNKNOWN.value if priced_since else repricing.unpriced_reason(price)
+            # A call that would be priced now got its price later, and waits to be re-priced.
+            reason = rating.unpriced_reason(*repricing.rate(log, snapshot)) or UnpricedReason.PRICE_UNKNOWN.value
             yield Correction(log, "", {"unpriced_reason": reason}, {})

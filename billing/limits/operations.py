@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from billing.errors import Refused
 from billing.events import events
 from billing.events.events import Category, Event, Slug, StructType, Usage, Variant
 from billing.limits.decisions import RequestedUsage
-from billing.models import CostSource
+from billing.models import UnpricedReason
 from billing.plans.meters import requested_quantity
 from lib import money
 
@@ -91,14 +91,8 @@ def _requested_usage(operation: Operation, at: datetime, snapshot: rating.Rating
         tokens=rated.tokens_total,
         cost_nano=rated.cost.total_nano,
     )
-    priced = rated.source != CostSource.UNPRICED or _has_price(rated, event, at, snapshot)
+    priced = rated.unpriced_reason in (None, UnpricedReason.USAGE_UNKNOWN)  # an estimate may have nothing to price
     return RequestedUsage(quantity, rated.cost.total_nano * operation.count, priced)
-
-
-def _has_price(rated: rating.RatedEvent, event: Event, at: datetime, snapshot: rating.RatingSnapshot) -> bool:
-    """Whether the model has a price, although the estimate has no quantities to price."""
-    price = snapshot.prices.find(rated.profile.detection.actual_provider, event.model, at.astimezone(UTC).date())
-    return bool(price and price.rates)
 
 
 def _as_event(operation: Operation) -> Event:

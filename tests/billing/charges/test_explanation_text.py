@@ -227,3 +227,97 @@ def test_a_deleted_price_is_named_by_its_number() -> None:
     explanation = log_rows.explained_log(UsageLog.objects.get())["explanation"]
     assert explanation["text"][0] == f"This charge of $0.001 comes from price {number}, which no longer exists."
     assert (explanation["price"], explanation["lines"]) == (None, [])
+
+
+REALTIME = (
+    ("input_tokens", "", 0, 4 * 10**9),
+    ("input_audio_tokens", "", 0, 32 * 10**9),
+    ("cached_input_tokens", "", 0, 400_000_000),
+)
+
+
+def test_cached_audio_counts_as_cached_and_not_as_audio() -> None:
+    set_price(*REALTIME)
+    usage = {"input_tokens": 1000, "input_audio_tokens": 800, "cached_input_tokens": 600, "cached_audio_tokens": 500}
+    assert charge_sentences(usage=usage) == [
+        "600 cached input tokens at $0.40 per million = $0.00024",
+        "300 audio input tokens at $32.00 per million = $0.0096",
+        "100 other input tokens at $4.00 per million = $0.0004",
+        "Total: $0.01024 (exact).",
+        "The 1,000 input tokens reported by the caller include cached tokens.",
+        "500 of the 1,000 input tokens were cached audio: billed as cached tokens.",
+        "600 of the 1,000 input tokens were cached: $0.40 per million instead of $4.00.",
+        "300 of the 1,000 input tokens were audio: $32.00 per million instead of $4.00.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rates", "event", "sentence"),
+    [
+        (
+            [("input_tokens", "", 0, 1)],
+            {"variant": {"service_tier": "batch"}},
+            "Unpriced, not free: the price of odd-model has no rate for service_tier=batch.",
+        ),
+        (
+            [("input_tokens", "region=eu", 0, 1)],
+            {"variant": {"region": "us"}},
+            "Unpriced, not free: the price of odd-model has no rate for region=us.",
+        ),
+        (
+            [("input_tokens", "region=eu", 0, 1)],
+            {},
+            "Unpriced, not free: the price of odd-model has no rate for an unspecified region.",
+        ),
+        (
+            [("input_tokens", "hours=16:30-00:30", 0, 1)],
+            {"occurred_at": "2026-11-22T09:05:00Z"},
+            "Unpriced, not free: the price of odd-model has no rate for hours=09:05.",
+        ),
+        (
+            [("images", "", 0, 1)],
+            {},
+            "Unpriced, not free: the price of odd-model needs a quantity that this call does not state.",
+        ),
+        ([], {}, "Unpriced, not free: no known price covers this use of odd-model at OpenAI."),
+    ],
+)
+def test_an_unpriced_call_names_what_its_price_does_not_know(
+    rates: list[tuple[str, str, int, int]], event: dict[str, Any], sentence: str
+) -> None:
+    set_price(*rates)
+    explanation = explanation_of(usage={"input_tokens": 1000}, **event)
+    assert explanation["text"][0] == sentence
+    assert (explanation["price"], explanation["lines"]) == (None, [])
+
+
+def test_the_conditions_of_a_rate_are_named() -> None:
+    set_price(("input_tokens", "", 0, 2 * 10**9), ("input_tokens", "hours=09:00-10:00,service_tier=batch", 0, 10**9))
+    sent: dict[str, Any] = {"usage": {"input_tokens": 1000}, "variant": {"service_tier": "batch"}}
+    assert charge_sentences(**sent, occurred_at="2026-11-22T09:05:00Z") == [
+        "1,000 input tokens at $1.00 per million = $0.001",
+        "Total: $0.001 (exact).",
+        "These rates apply to calls with UTC hours 09:00-10:00 and service tier batch.",
+    ]
+
+
+def test_a_row_of_many_requests_says_whether_a_threshold_was_passed() -> None:
+    set_price(("input_tokens", "", 0, 10**9), ("input_tokens", "", 200_000, 2 * 10**9))
+    usage = {"input_tokens": 500_000, "requests": 10}
+    assert charge_sentences(usage=usage)[2:] == [
+        "No request of these 10 is known to have had more than 200,000 input tokens."
+    ]
+    assert charge_sentences(usage=usage, variant={"context": "200k-1M"}, event_id="long")[2:] == [
+        'With 10 requests with the context "200k-1M", the rates for more than 200,000 input tokens apply.'
+    ]
+
+
+def test_a_cost_that_the_vendor_stated_is_no_calculation() -> None:
+    explanation = explanation_of(usage={"input_tokens": 1000})
+    log = UsageLog.objects.latest("id")
+    log.cost_source, log.cost_total, log.cost_other = "vendor", 18_000_000, 18_000_000
+    log.is_priced, log.effective_nano = True, 18_000_000
+    assert explanation["text"][0].startswith("Unpriced")
+    assert (
+        log_rows.explained_log(log)["explanation"]["text"][0] == "The vendor stated the cost in its response: $0.018."
+    )

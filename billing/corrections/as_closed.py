@@ -5,7 +5,7 @@ A correction after closing changes the log but not the rollup. Few logs are corr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 from django.db.models import Q
@@ -43,16 +43,18 @@ def restore(logs: Sequence[UsageLog]) -> None:
     """Set the logs in memory to their state at closing: the original cost, then the adjustments made before closing."""
     by_log: dict[UUID | None, list[UsageAdjustment]] = {log.id: [] for log in logs}
     accounts = {log.account_id for log in logs}
-    adjustments = UsageAdjustment.objects.filter(account_id__in=accounts, log_id__in=by_log, late_at=None)
+    adjustments = UsageAdjustment.objects.filter(account_id__in=accounts, log_id__in=by_log)
     for adjustment in adjustments.order_by("id"):
         by_log[adjustment.log_id].append(adjustment)
     for log in logs:
         _replay(log, by_log[log.id])
 
 
-def _replay(log: UsageLog, adjustments: Iterable[UsageAdjustment]) -> None:
+def _replay(log: UsageLog, adjustments: Sequence[UsageAdjustment]) -> None:
     value = charge_history.original_value(log)
-    for effect in charge_history.correction_effects(log, adjustments):
+    for effect in charge_history.correction_effects(log, (row for row in adjustments if row.late_at is None)):
         value = effect.after
     log.effective_nano, log.is_priced = value.nano, value.priced
     log.voided_at = log.received_at if value.voided else None  # only null or not null matters here
+    late = (row.details.get("before", {}) for row in adjustments if row.late_at is not None)
+    log.usage_state = next((before["usage_state"] for before in late if "usage_state" in before), log.usage_state)

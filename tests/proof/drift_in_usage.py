@@ -1,33 +1,23 @@
-"""Kinds of drift in logs, their corrections, rollups and archives."""
+"""Kinds of drift in logs and their corrections."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db.models import F
 
 from billing.models import (
-    Account,
-    Archive,
-    ArchivedEvent,
-    ArchivedUsage,
     CorrectionBatch,
-    PlatformDay,
-    ProviderMinute,
     UsageAdjustment,
-    UsageDay,
     UsageLog,
-    UsageModel,
 )
 from billing.verification import rollup_check
 from lib import ids
 from providers.models import PriceRate
-from tests.proof.drifts import Drift, Key, account_id, change, changing, delete, log_changed, log_key
+from tests.proof.drifts import Drift, Key, account_id, change, delete, log_changed, log_key
 
 LOGS, ADJUSTMENTS, BATCHES = "api_usage_logs", "usage_adjustments", "correction_batches"
 OTHER_ID = UUID("01900000-0000-7000-8000-000000000001")
@@ -58,6 +48,12 @@ def _delete_voided_log() -> Key:
 def _move_log_with_totals() -> Key:
     """A call of another day of its period, with all totals corrected for it."""
     key = change(UsageLog, {"event_id": "october"}, usage_day=date(2026, 10, 21))
+    list(rollup_check.rebuild())
+    return key
+
+
+def _change_calls_with_totals() -> Key:
+    key = change(UsageLog, {"event_id": "aggregated"}, calls=11)
     list(rollup_check.rebuild())
     return key
 
@@ -134,6 +130,13 @@ LOG_DRIFTS = (
     Drift("timely call made late", LOGS, log_changed("october", late_for=date(2026, 9, 15))),
     Drift("instant that decides the day", LOGS, log_changed("october", counts_at=datetime(2026, 11, 20, tzinfo=UTC))),
     Drift("billable flag", LOGS, log_changed("failed", is_billable=True)),
+    Drift("calls of an aggregated row", LOGS, log_changed("aggregated", calls=9)),
+    Drift("calls of a row, with all totals", LOGS, _change_calls_with_totals),
+    Drift("no calls", LOGS, log_changed("october", calls=0)),
+    Drift("calls of an old log", LOGS, partial(_change_old_log, calls=2)),
+    Drift("reading", LOGS, log_changed("estimated", reading={"reader": "openai_chat", "ignored": [], "unread": []})),
+    Drift("reading removed", LOGS, log_changed("estimated", reading=None)),
+    Drift("reading invented", LOGS, log_changed("october", reading={"reader": "openai_chat"})),
     Drift("checksum", LOGS, log_changed("priced", checksum=F("checksum") + 1)),
     Drift("copied log, with all totals", LOGS, _copy_log),
     Drift("deleted log", "usage_days", _delete_log),
@@ -155,6 +158,14 @@ LOG_DRIFTS = (
 PROJECTION_DRIFTS = (
     Drift("current cost", LOGS, log_changed("october", effective_nano=F("effective_nano") + 1)),
     Drift("priced flag", LOGS, log_changed("october", is_priced=False)),
+    Drift("reason of a priced log", LOGS, log_changed("october", unpriced_reason="price_unknown")),
+    Drift("reason of a re-priced log", LOGS, log_changed("unpriced", unpriced_reason="price_unknown")),
+    Drift("reason removed", LOGS, log_changed("aggregated", unpriced_reason=None)),
+    Drift("reason of no kind", LOGS, log_changed("aggregated", unpriced_reason="unknown")),
+    Drift("state of a log with a price", LOGS, log_changed("priced", usage_state="incomplete")),
+    Drift("state of a re-priced log", LOGS, log_changed("unpriced", usage_state="unknown")),
+    Drift("state of no kind", LOGS, log_changed("aggregated", usage_state="partial")),
+    Drift("estimate made complete", LOGS, log_changed("estimated", usage_state="complete")),
     Drift("void without an adjustment", LOGS, log_changed("october", voided_at=F("received_at"))),
     Drift("void removed", LOGS, log_changed("voided", voided_at=None)),
     Drift("time of a void", LOGS, log_changed("voided", voided_at=F("voided_at") + SECOND)),
@@ -235,6 +246,11 @@ def _exchange_account() -> Key:
     return change(UsageAdjustment, {"id": _adjustment("voided", "void").id}, account_id=account_id("tokyo"))
 
 
+def _change_state_after() -> Key:
+    _details("unpriced", "reprice", usage_state="unknown")()
+    return log_key("unpriced")
+
+
 def _reactivate() -> Key:
     change(UsageAdjustment, {"id": _adjustment("november", "reprice").id}, reverted_by=None)
     return (_adjustment("november", "revert").id,)
@@ -282,6 +298,13 @@ CORRECTION_DRIFTS = (
         ADJUSTMENTS,
         _details("unpriced", "reprice", before={"nano": 0, "priced": True}),
     ),
+    Drift(
+        "reason before a re-pricing",
+        ADJUSTMENTS,
+        _details("unpriced", "reprice", before={"nano": 0, "priced": False, "unpriced_reason": None}),
+    ),
+    Drift("reason after a re-pricing", ADJUSTMENTS, _details("unpriced", "reprice", unpriced_reason="price_unknown")),
+    Drift("state after a re-pricing", LOGS, _change_state_after),
     Drift("provider before a redetection", LOGS, _change_provider_before),
     Drift("provider after a redetection", LOGS, _change_provider_after),
     Drift("target of a revert", ADJUSTMENTS, _details("november", "revert", reverts=str(OTHER_ID))),
@@ -295,97 +318,4 @@ CORRECTION_DRIFTS = (
     Drift("batch marked as reverted", BATCHES, partial(_change_batch, reverted_at=datetime(2026, 12, 1, tzinfo=UTC))),
 )
 
-
-def _paris_day(**values: Any) -> Key:
-    assert UsageDay.objects.filter(account_id=account_id("paris"), day=date(2026, 10, 20)).update(**values)
-    return account_id("paris"), date(2026, 10, 20)
-
-
-def _delete_days() -> Key:
-    UsageDay.objects.filter(account_id=account_id("tokyo")).delete()
-    return (account_id("tokyo"),)
-
-
-def _invent_day() -> Key:
-    key = (account_id("old"), date(2026, 10, 3), "openai", "openai", "text")
-    names = ("account_id", "day", "declared", "actual", "category")
-    UsageDay.objects.create(**dict(zip(names, key, strict=True)), calls=1)
-    return key
-
-
-def _change_model() -> Key:
-    UsageModel.objects.filter(account_id=account_id("paris"), period=date(2026, 10, 15)).update(
-        cost_nano=F("cost_nano") - 1
-    )
-    return account_id("paris"), date(2026, 10, 15)
-
-
-def _change_platform_day() -> Key:
-    PlatformDay.objects.filter(day=date(2026, 12, 20)).update(tokens_total=F("tokens_total") + 1)
-    return (date(2026, 12, 20),)
-
-
-def _change_minute() -> Key:
-    minute = ProviderMinute.objects.order_by("minute").first()
-    assert minute
-    ProviderMinute.objects.filter(pk=minute.pk).update(errors=F("calls") + 1)
-    return (minute.minute,)
-
-
-ROLLUP_DRIFTS = (
-    Drift("cost of a day", "usage_days", partial(_paris_day, cost_nano=F("cost_nano") + 1)),
-    Drift("fallback calls of a day", "usage_days", partial(_paris_day, fallback_calls=F("fallback_calls") + 1)),
-    Drift("deleted days", "usage_days", _delete_days),
-    Drift("invented day", "usage_days", _invent_day),
-    Drift("cost of a model", "usage_models", _change_model),
-    Drift("tokens of a day of the platform", "platform_days", _change_platform_day),
-    Drift("errors of a minute", "provider_minutes", _change_minute),
-)
-
-
-def _archive_key() -> Key:
-    return account_id("old"), date(2026, 7, 1)
-
-
-def _delete_archived_event() -> Key:
-    assert ArchivedEvent.objects.first().delete()  # type: ignore[union-attr]  # there are four
-    return _archive_key()
-
-
-def _change_archived_usage() -> Key:
-    ArchivedUsage.objects.filter(account_id=account_id("old")).update(cost_nano=F("cost_nano") + 1)
-    return (account_id("old"), date(2026, 7, 10))
-
-
-def _delete_archive() -> Key:
-    Archive.objects.all().delete()
-    return _archive_key()
-
-
-def _change_file(text: bytes) -> Key:
-    path = next(Path(settings.ARCHIVE_DIR).rglob("*.csv.gz"))
-    path.write_bytes(path.read_bytes()[: -len(text)] + text)
-    return _archive_key()
-
-
-def _return_archived_log() -> Key:
-    """A log that was archived, and is in the database again."""
-    log = UsageLog.objects.get(event_id="august")
-    log.pk, log.event_key, log.usage_period = ids.new_id(), OTHER_ID, date(2026, 7, 1)
-    log.save(force_insert=True)
-    return _archive_key()
-
-
-ARCHIVE_DRIFTS = (
-    Drift("deleted archived event", "archives", _delete_archived_event),
-    Drift("archived total", "usage_days", _change_archived_usage),
-    Drift("deleted archive", "archived_events", _delete_archive),
-    Drift("deleted logs of an archive", "archives", changing(Archive, {}, deleted=3)),
-    Drift("logs of an archive", "archives", changing(Archive, {}, logs=5)),
-    Drift("checksum of a file", "archives", changing(Archive, {}, sha256="0" * 64)),
-    Drift("byte of a file", "archives", partial(_change_file, b"drift")),
-    Drift("archived log in the database", "archives", _return_archived_log),
-    Drift("account without its archive", "accounts", changing(Account, {"external_id": "old"}, has_archive=False)),
-)
-
-DRIFTS = (*LOG_DRIFTS, *PROJECTION_DRIFTS, *CORRECTION_DRIFTS, *ROLLUP_DRIFTS, *ARCHIVE_DRIFTS)
+DRIFTS = (*LOG_DRIFTS, *PROJECTION_DRIFTS, *CORRECTION_DRIFTS)

@@ -35,6 +35,7 @@ from lib import periods
 from lib.money import NANO
 from providers import rulebook
 from providers.models import DetectionRule, Provider
+from tests.billing.estimates import record_with_state
 from tests.billing.ledger_rows import clear_detection, run, set_price
 from tests.billing.subscribers import create_soft_plan
 from tests.frozen_clock import Clock, utc
@@ -43,6 +44,8 @@ TODAY = "2026-12-20T12:00"
 KEEP_LOGS_DAYS = 110  # archives July alone
 HOST = "https://drift.example.com/v1"
 USAGE = {"input_tokens": 1_000, "output_tokens": 500, "cached_input_tokens": 200}
+ESTIMATED = {"account": "paris", "provider": "openai", "model": "drift-1", "cost_usd": None, "usage": USAGE}
+READING = {"reader": "openai_chat", "ignored": [], "unread": ["usage.new_tokens"]}
 SOURCE = EventSource(may_state_cost=True, may_create_accounts=True)
 
 
@@ -149,6 +152,9 @@ def _october(ledger: Ledger) -> None:
     ledger.record("paris", "late", occurred_at="2026-09-20T10:00:00Z")
     ledger.record("paris", "october", cost_usd="1")
     ledger.record("paris", "earlier-release")
+    ledger.record("paris", "aggregated", model="drift-4", usage={**USAGE, "requests": 10})
+    record_with_state({**ESTIMATED, "event_id": "estimated"}, state="incomplete", reading=READING, at=ledger.now)
+    record_with_state({**ESTIMATED, "event_id": "unknown", "model": "drift-4"}, state="unknown", at=ledger.now)
     clear_detection(event_id="earlier-release")
     at = ledger.at("2026-10-25")
     subscriptions.subscribe(account_of("paris"), plan="large", cycle="monthly", actor="ann", at=at)

@@ -10,12 +10,12 @@ from django.db import transaction
 
 from tests.billing.ledger_rows import differences
 from tests.frozen_clock import Clock
-from tests.proof import children, drift_in_statements, drift_in_usage, drift_ledger
+from tests.proof import children, drift_in_statements, drift_in_totals, drift_in_usage, drift_ledger
 from tests.proof.drifts import Drift
 
 pytestmark = [pytest.mark.django_db, pytest.mark.frozen_at(drift_ledger.TODAY)]
 
-DRIFTS = (*drift_in_usage.DRIFTS, *drift_in_statements.DRIFTS)
+DRIFTS = (*drift_in_usage.DRIFTS, *drift_in_totals.DRIFTS, *drift_in_statements.DRIFTS)
 MIN_KINDS = 60
 
 

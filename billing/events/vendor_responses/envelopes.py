@@ -1,21 +1,19 @@
 """What a response, a stream's piece or a batch line says: ids, model, conditions and numbers, without its contents. Pure.
 
 Sources: OpenAI "Streaming events", "Batch" and "Realtime server events"; Anthropic "Streaming messages" and "Message Batches";
-Google "Grounding with Google Search" and "Batch"; Bedrock ConverseStream and batch inference; Cohere "Chat stream".
+Google "Batch"; Bedrock ConverseStream and batch inference; Cohere "Chat stream".
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from billing.events.vendor_responses import beside_usage
+from billing.events.vendor_responses.beside_usage import Fields
 from billing.events.vendor_responses.fields import (
     Leaf,
-    as_list,
     as_mapping,
     camel_case,
-    exact,
     first_text,
     get,
     get_path,
@@ -23,7 +21,6 @@ from billing.events.vendor_responses.fields import (
 )
 
 Leaves = dict[str, Leaf]
-Fields = dict[str, Any]
 SPELLINGS = ""  # the key of the roots' spellings among a response's fields
 
 # Where a response stands inside a piece, and where its usage stands inside the response; the first that has numbers.
@@ -65,11 +62,7 @@ VARIANT_PATHS = {
     "search_context": ("usage.search_context_size",),
 }
 IMAGE_VARIANT = {"resolution": "size", "quality": "quality"}
-OTHER_FIELDS = {
-    *("output", "tool_usage", "svg_usage", "metrics", "text", "duration", "status", "seconds", "results", "data"),
-    *("predictions", "generated_images", "b64_json", "candidates", "server_content", "embeddings", "metadata"),
-    *("provider_metadata", "response_metadata", "request", "size", "quality", "item_id", *TOP_COUNTS, *BATCH_KEYS),
-}
+OTHER_FIELDS = {*beside_usage.FIELDS, *TOP_COUNTS, *BATCH_KEYS, *IMAGE_VARIANT.values(), "request", "item_id"}
 PATHS = (
     *WRAPPERS,
     *ROOTS,
@@ -91,7 +84,10 @@ MAX_VARIANT, MAX_MODEL, MAX_ID = 60, 200, 256
 
 
 class Piece(NamedTuple):
-    """The facts of one piece. Queries and containers are hashed: they are counted once across pieces."""
+    """The facts of one piece. Queries and containers are hashed: they are counted once across pieces.
+
+    `unusable` names the texts that no event may hold.
+    """
 
     kinds: frozenset[str]
     response_id: str
@@ -101,6 +97,7 @@ class Piece(NamedTuple):
     queries: set[int]
     containers: set[int]
     has_own_key: bool
+    unusable: list[str]
 
     @property
     def is_whole(self) -> bool:
@@ -118,40 +115,51 @@ def unwrap(piece: object) -> Piece:
         holder, leaves = next(((fields, counts) for fields, counts in found_in if counts), (outer, leaves))
     is_batch = holder is not outer and ("request" in outer or _text(outer, BATCH_KEYS, MAX_ID) != "")
     types = {first_text(place, path) for place in (holder, outer) for path in KIND_PATHS}
-    grounding = list(_grounding(holder))
     item_id = ["item_id"] if leaves else []  # of a realtime transcription; other events name items of a response
+    model = first_text(holder, *MODEL_PATHS) or first_text(outer, *MODEL_PATHS)
+    variant = _variant(holder, leaves) | ({"service_tier": "batch"} if is_batch else {})
     return Piece(
         frozenset(types | {KINDS[kind] for kind in types & KINDS.keys()}) - {""},
         _text(holder, ID_PATHS, MAX_ID) or _text(outer, (*ID_PATHS, "message.id", *BATCH_KEYS, *item_id), MAX_ID),
-        _text(holder, MODEL_PATHS, MAX_MODEL) or _text(outer, MODEL_PATHS, MAX_MODEL),
-        _variant(holder, leaves) | ({"service_tier": "batch"} if is_batch else {}),
+        model if _is_usable(model, MAX_MODEL) else "",
+        {name: text for name, text in variant.items() if _is_usable(text, MAX_VARIANT)},
         leaves,
-        {hash(query) for item in grounding for query in _queries(item)},
-        {hash(container) for item in _output(holder) if (container := _container(item))},
+        beside_usage.queries(holder),
+        beside_usage.containers(holder),
         get_path(holder, "usage.is_byok") is True,
+        ["model"] * (not _is_usable(model, MAX_MODEL))
+        + [f"variant.{name}" for name, text in variant.items() if not _is_usable(text, MAX_VARIANT)],
     )
 
 
 def _known_fields(holder: object) -> Fields:
     """The fields that matter and are not None, by their names in snake case. Spellings are those of the vendor's JSON."""
     fields = as_mapping(holder, KNOWN_NAMES) or {}
-    known = {KNOWN[name]: fields[name] for name in fields.keys() & KNOWN.keys() if fields[name] is not None}
-    if spellings := {KNOWN[name]: name for name in fields.keys() & KNOWN.keys() if KNOWN[name] in ROOTS}:
+    keys = [
+        key for key in sorted(fields.keys() & KNOWN.keys()) if fields[key] is not None
+    ]  # of two, snake case is last
+    known = {KNOWN[key]: fields[key] for key in keys}
+    if spellings := {KNOWN[key]: key for key in keys if KNOWN[key] in ROOTS}:
         known[SPELLINGS] = spellings
     return known
 
 
-def _text(holder: object, paths: tuple[str, ...], max_length: int) -> str:
+def _is_usable(text: str, max_length: int) -> bool:
+    return len(text) <= max_length and text.isprintable()
+
+
+def _text(holder: Fields, paths: tuple[str, ...], max_length: int) -> str:
     text = first_text(holder, *paths)
-    return text if len(text) <= max_length and text.isprintable() else ""
+    return text if _is_usable(text, max_length) else ""
 
 
 def _variant(holder: Fields, leaves: dict[str, Leaves]) -> dict[str, str]:
-    paths = {name: paths for name, paths in VARIANT_PATHS.items() if leaves}
+    if not leaves:
+        return {}
+    variant = {name: first_text(holder, *paths) for name, paths in VARIANT_PATHS.items()}
     if leaves.get(BESIDE, {}).keys() & {"data", "seconds"}:
-        paths |= {name: (path,) for name, path in IMAGE_VARIANT.items()}
-    variant = {name: _text(holder, places, MAX_VARIANT) for name, places in paths.items()}
-    tier = variant.get("service_tier", "").lower().removeprefix(PAY_AS_YOU_GO)
+        variant |= {name: first_text(holder, path) for name, path in IMAGE_VARIANT.items()}
+    tier = variant["service_tier"].lower().removeprefix(PAY_AS_YOU_GO)
     variant["service_tier"] = "" if "unspecified" in tier else tier
     return {name: text for name, text in variant.items() if text}
 
@@ -167,87 +175,6 @@ def _leaves(holder: Fields) -> dict[str, Leaves]:
         leaves.pop("meta", None)  # another vendor's
     top = ((name, holder[name]) for name in TOP_COUNTS if name in holder)
     leaves[TOP] = {name: leaf for name, count in top for leaf in numbers(count, name, name).values()}
-    if holder.keys() & OTHER_FIELDS:
-        leaves[BESIDE] = {path: leaf for path, leaf in _beside(holder) if leaf.value != 0}
+    if holder.keys() & beside_usage.FIELDS:
+        leaves[BESIDE] = beside_usage.numbers_of(holder)
     return {root: counts for root, counts in leaves.items() if counts}
-
-
-def _beside(holder: Fields) -> Iterator[tuple[str, Leaf]]:
-    """The numbers that are billed and stand outside the usage."""
-    yield from _images(holder)
-    for kind in ("web_search_call", "file_search_call", "image_generation_call"):
-        calls = [item for item in _output(holder) if first_text(item, "type") == kind and _is_billed(item)]
-        yield f"output.{kind}", Leaf(f"output.{kind}", Decimal(len(calls)))
-    for name in ("tool_usage", "svg_usage"):
-        yield from numbers(get(holder, name), name, name).items()
-    yield from numbers(get_path(holder, "metrics.latency_ms"), "metrics.latencyMs", "metrics.latency_ms").items()
-    if first_text(holder, "text") and get(holder, "duration") is not None:
-        yield "duration", Leaf("duration", exact(get(holder, "duration")))
-    if first_text(holder, "object") == "video" and first_text(holder, "status") == "completed":
-        yield "seconds", Leaf("seconds", exact(get(holder, "seconds")))
-    yield from _google(holder)
-    if "usage_metadata" in holder:  # LangChain's, which leaves out the tools of Anthropic
-        tools = "response_metadata.usage.server_tool_use"
-        yield from numbers(get_path(holder, tools), tools, "server_tool_use").items()
-    results = [{"token_count": get(item, "token_count")} for item in as_list(get(holder, "results"))]
-    yield from numbers(results, "results", "results").items()
-    created = "provider_metadata.anthropic.cache_creation_input_tokens"
-    yield from numbers(get_path(holder, created), created, created).items()
-
-
-def _images(holder: Fields) -> Iterator[tuple[str, Leaf]]:
-    images = [item for item in as_list(get(holder, "data")) if _is_image(item)] + [
-        item for item in as_list(get(holder, "predictions")) if get(item, "bytes_base64_encoded") is not None
-    ]
-    event = first_text(holder, "type") in WHOLE_KINDS and get(holder, "b64_json") is not None
-    count = len(images) + len(as_list(get(holder, "generated_images"))) + event
-    yield "data", Leaf("images", Decimal(count))
-
-
-def _is_image(item: object) -> bool:
-    return get(item, "b64_json") is not None or get(item, "url") is not None
-
-
-def _output(holder: Fields) -> list[object]:
-    return [item for item in as_list(get(holder, "output")) if first_text(item, "type").endswith("_call")]
-
-
-def _is_billed(item: object) -> bool:
-    """Searches are billed; opening a page, finding text in it and failed calls are not."""
-    return first_text(item, "action.type") in ("", "search") and first_text(item, "status") != "failed"
-
-
-def _container(item: object) -> str:
-    return first_text(item, "container_id", "environment.container_id")
-
-
-def _grounding(holder: Fields) -> Iterator[object]:
-    for candidate in as_list(get(holder, "candidates")):
-        if (metadata := get(candidate, "grounding_metadata")) is not None:
-            yield metadata
-    if (metadata := get_path(holder, "server_content.grounding_metadata")) is not None:
-        yield metadata
-
-
-def _queries(metadata: object) -> list[str]:
-    """The queries of web and image searches; empty ones are not billed."""
-    lists = (get(metadata, name) for name in ("web_search_queries", "image_search_queries"))
-    return [query for queries in lists for query in as_list(queries) if isinstance(query, str) and query]
-
-
-def _google(holder: Fields) -> Iterator[tuple[str, Leaf]]:
-    """Grounding other than by search, which is billed apart and counted by no unit; tokens and characters of embeddings."""
-    for metadata in _grounding(holder):
-        maps = [chunk for chunk in as_list(get(metadata, "grounding_chunks")) if get(chunk, "maps") is not None]
-        yield "groundingMetadata.groundingChunks.maps", Leaf("grounding.maps", Decimal(len(maps)))
-        retrieved = as_list(get(metadata, "retrieval_queries"))
-        yield "groundingMetadata.retrievalQueries", Leaf("grounding.retrieval", Decimal(len(retrieved)))
-    embeddings = [*as_list(get(holder, "embeddings")), *as_list(get(holder, "predictions"))]
-    counts = [
-        get_path(item, "statistics.token_count") or get_path(item, "embeddings.statistics.token_count")
-        for item in embeddings
-    ]
-    for path, leaf in numbers([count for count in counts if count is not None], "embeddings").items():
-        yield path, leaf._replace(name="embeddings.token_count")
-    characters = "metadata.billable_character_count"
-    yield from numbers(get_path(holder, characters), characters, characters).items()

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from billing.events.events import MAX_COUNT
-from billing.events.vendor_responses.fields import Leaf
+from billing.events.vendor_responses.fields import Leaf, snake_case
 from billing.events.vendor_responses.shapes import Formula, Shape, Terms, shape
 
 UNKNOWN = shape("", "", {})
@@ -52,13 +52,13 @@ class Evaluation(NamedTuple):
 def evaluate(shape: Shape | None, leaves: Mapping[str, Leaf], *, own_key: bool = False) -> Evaluation:
     """Read the numbers by the shape's table. `own_key`: the vendor was called with the caller's own key (OpenRouter)."""
     shape = shape or UNKNOWN
+    leaves, unread = _without_repetitions(leaves)
     amounts: defaultdict[str, list[Amount]] = defaultdict(list)
     for path, leaf in leaves.items():
         if leaf.value is not None:
             amounts[leaf.name].append((path, leaf.value))
     costs = (*COSTS, UPSTREAM_COST) if own_key else tuple(COSTS)
     read = {path for path, _ in _stated(costs, amounts)}
-    unread: list[str] = []
     quantities = _quantities(shape, amounts, read, unread)
     cost = _cost({name: amounts[name][0] for name in costs if name in amounts}, unread)
     unread += _different_totals(shape, amounts)
@@ -69,6 +69,15 @@ def evaluate(shape: Shape | None, leaves: Mapping[str, Leaf], *, own_key: bool =
             is_known = leaf.name in shape.names and leaf.value is not None
             (ignored if is_known or (leaf.name and shape.ignored.match(leaf.name)) else unread).append(path)
     return Evaluation(shape.name, quantities, cost, shape.excludes_cached, ignored, unread)
+
+
+def _without_repetitions(leaves: Mapping[str, Leaf]) -> tuple[dict[str, Leaf], list[str]]:
+    """The numbers without those that another spelling of the same field repeats, and the paths of repetitions that differ."""
+    first: dict[str, str] = {}
+    for path in leaves:
+        first.setdefault(snake_case(path), path)
+    unique = {path: leaves[path] for path in first.values()}
+    return unique, [path for path, leaf in leaves.items() if leaf.value != leaves[first[snake_case(path)]].value]
 
 
 def _quantities(shape: Shape, amounts: Mapping[str, list[Amount]], read: set[str], unread: list[str]) -> Quantities:
@@ -122,9 +131,9 @@ def _is_valid(value: Decimal, whole: bool) -> bool:
 def limit_parts(quantities: Quantities, excludes_cached: bool) -> list[str]:
     """Cut parts that exceed their whole, which no event may state; returns the names of these parts."""
     cut = []
-    for part, wholes in PARTS.items():
-        limit = min(_room(quantities, part, whole, excludes_cached) for whole in wholes)
-        if quantities.get(part, 0) > limit:
+    for part in [part for part in PARTS if quantities.get(part)]:
+        limit = min(_room(quantities, part, whole, excludes_cached) for whole in PARTS[part])
+        if quantities[part] > limit:
             quantities[part] = limit
             cut.append(part)
     return cut

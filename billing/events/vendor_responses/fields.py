@@ -111,15 +111,15 @@ def _numbers(value: object, path: str, name: str, depth: int) -> Iterator[tuple[
         return
     if isinstance(value, Number):
         yield path, Leaf(name, exact(value))
-    elif items := as_list(value):
-        for index, item in enumerate(items):
-            yield from _below(item, f"{path}[{index}]", f"{name}:{_label(item)}", depth)
-    elif fields := as_mapping(value):
-        for key, child in fields.items():
-            text = str(key)[:MAX_KEY_LENGTH].replace(".", "?")
-            yield from _below(
-                child, f"{path}.{text}", f"{name}.{snake_case(text)}" if name else snake_case(text), depth
-            )
+        return
+    items, fields = as_list(value), {} if isinstance(value, Sequence) else as_mapping(value) or {}
+    for index, item in enumerate(items[:MAX_NUMBERS]):
+        yield from _below(item, f"{path}[{index}]", f"{name}:{_label(item)}", depth)
+    for key, child in islice(fields.items(), MAX_NUMBERS):
+        text = str(key)[:MAX_KEY_LENGTH].replace(".", "?")
+        yield from _below(child, f"{path}.{text}", f"{name}.{snake_case(text)}" if name else snake_case(text), depth)
+    if len(items) + len(fields) > MAX_NUMBERS:
+        yield path, Leaf("", None)
 
 
 def _below(value: object, path: str, name: str, depth: int) -> Iterator[tuple[str, Leaf]]:

@@ -27,6 +27,8 @@ MAX_PATHS = 50
 MAX_PATH_LENGTH = 100
 ROOTS = (*envelopes.ROOTS, envelopes.TOP)
 QUERIES_PATH = "groundingMetadata.webSearchQueries"
+# Google's Live API counts each turn, without an id: of several, only the last is read.
+LIVE_PATHS = {"usageMetadata.responseTokenCount", "usage_metadata.response_token_count"}
 # Since version 3, Gemini's searches are billed by the query; before, by the prompt that searched.
 GEMINI_VERSION = re.compile(r"gemini-(\d+)")
 SEARCHING_MODEL = re.compile(r"search-(preview|api)")  # OpenAI's chat models that search once in every call
@@ -59,6 +61,7 @@ class Response:
         self.response_id = response_id
         self.model = ""
         self.has_own_key = False
+        self.has_turns = False
         self.kinds: frozenset[str] = frozenset()
         self.variant: dict[str, str] = {}
         self.leaves: dict[str, Leaves] = {}
@@ -75,6 +78,7 @@ class Response:
         adds = "AIMessageChunk" in piece.kinds  # LangChain's chunks state what each of them adds
         for root, leaves in piece.leaves.items():
             known = self.leaves.setdefault(root, {})
+            self.has_turns |= bool(known.keys() & leaves.keys() & LIVE_PATHS)
             known |= {path: _added(known.get(path), leaf) if adds else leaf for path, leaf in leaves.items()}
 
     def evaluate(self, containers: set[int]) -> Evaluation:
@@ -95,7 +99,9 @@ class Response:
         names |= {f"root:{root}", *(f"kind:{kind}" for kind in self.kinds)} | _flags(self, root, leaves)
         shape = next((shape for shape in client_shapes.SHAPES if any(mark <= names for mark in shape.marks)), None)
         result = evaluation.evaluate(shape, leaves, own_key=self.has_own_key)
-        if self.queries and len(self.queries) > 1 and not GEMINI_VERSION.search(self.model):
+        if self.has_turns:
+            result.unread.append("usageMetadata")
+        if len(self.queries) > 1 and not GEMINI_VERSION.search(self.model):
             result.unread.append(QUERIES_PATH)  # billed once or by the query: the model would tell
         return result
 
@@ -147,6 +153,7 @@ class Reader:
         except Exception:  # a client's object may raise anything, and the call has already been made
             self._problems.add("response")
             return
+        self._problems.update(facts.unusable)
         if "total_usage" in facts.leaves:  # the AI SDK's sum of all steps
             facts = facts._replace(model=facts.model or self._model())
             self._responses.clear()

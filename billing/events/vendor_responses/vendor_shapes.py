@@ -117,7 +117,7 @@ BEDROCK_NATIVE = (
         "input_text_token_count",
         {
             "input_tokens": "input_text_token_count",
-            "output_tokens": "total_output_text_token_count | results:.token_count",
+            "output_tokens": "total_output_text_token_count | results.token_count",
         },
     ),
 )

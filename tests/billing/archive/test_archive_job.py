@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from billing.archive import archive_file
 from billing.models import Account, Archive, ArchivedEvent, Installation, Statement, UsageLog, UsageModel
 from billing.statements import statements
 from tests.billing import archived_periods
@@ -222,3 +223,19 @@ def test_each_account_has_its_own_folder_whatever_its_name(folder: Path) -> None
     assert sorted(path.name for path in installation.iterdir()) == sorted(
         f"account-{pk}" for pk in Account.objects.values_list("pk", flat=True)
     )
+
+
+def test_a_file_of_the_previous_release_is_verified_by_its_own_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no usage state, reason, calls or reading: its logs are deleted all the same, and repeats are answered."""
+    added = {"usage_state", "unpriced_reason", "calls", "reading"}
+    archived_periods.record_october()
+    UsageLog.objects.update(unpriced_reason=None)
+    with monkeypatch.context() as patch:
+        patch.setattr(archive_file, "COLUMNS", tuple(name for name in archive_file.COLUMNS if name not in added))
+        archived_periods.run_job(DUE_AT)
+
+    assert archived_periods.run_job(DUE_AT + HOUR) == "5 logs of closed periods deleted"
+    assert set(ArchivedEvent.objects.values_list("usage_state", "unpriced_reason")) == {("complete", None)}
+    repeat = record({**OCTOBER_CALLS[1], "event_id": "e1"}, at=DUE_AT + 2 * HOUR)[0]
+    assert (repeat.status, repeat.usage_state, repeat.unpriced_reason) == ("duplicate", "complete", "price_unknown")
+    assert_ledger_consistent()

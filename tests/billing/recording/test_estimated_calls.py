@@ -11,7 +11,7 @@ from django.test import Client
 
 from billing.corrections import corrections
 from billing.models import Account, UsageAdjustment, UsageLog
-from tests.billing import members
+from tests.billing import archived_periods, members
 from tests.billing.estimates import record_with_state
 from tests.billing.ledger_rows import NOON, assert_ledger_consistent, record, run, set_price
 from tests.conftest import Api
@@ -181,4 +181,33 @@ def test_a_call_of_unknown_usage_is_complete_once_its_price_rates_what_it_has(se
     assert_nothing_to_correct()
     run("reprice", "--revert", batch)
     assert dict(UsageLog.objects.values_list("event_id", "usage_state"))["e0"] == "unknown"
+    assert_nothing_to_correct()
+
+
+@pytest.mark.parametrize("reverted", [False, True])
+def test_a_closed_period_keeps_its_estimates_when_they_are_corrected_later(service: Api, *, reverted: bool) -> None:
+    set_price(MODEL, seconds="2")
+    record_with_state({**CALL, "event_id": "unknown"}, state="unknown", at=archived_periods.IN_OCTOBER)
+    record_with_state({**CALL, "event_id": "part"}, state="incomplete", at=archived_periods.IN_OCTOBER)
+    archived_periods.close_periods()
+    set_price(MODEL, input_tokens="2")
+    batch = run("reprice").lines[-1].partition("Batch ")[2].rstrip(".")
+    if reverted:
+        run("reprice", "--revert", batch)
+
+    october = service.get("usage/summary/", account="a", period="2026-10").json()
+    assert (october["unpriced_calls"], october["estimated_calls"], october["total_cost_usd"]) == (6, 0, "0")
+    assert_nothing_to_correct()
+
+
+def test_a_late_correction_of_a_held_amount_leaves_the_closed_estimate(service: Api) -> None:
+    set_price(MODEL, input_tokens="2")
+    record_with_state({**CALL, "cost_usd": "5"}, state="unknown", at=archived_periods.IN_OCTOBER)
+    archived_periods.close_periods()
+    run("reprice", "--provider", "openai")
+
+    log = UsageLog.objects.get()
+    assert (log.effective_nano, log.usage_state) == (2 * 10**9, "complete")
+    october = service.get("usage/summary/", account="a", period="2026-10").json()
+    assert (october["estimated_calls"], october["total_cost_usd"]) == (3, "5")
     assert_nothing_to_correct()

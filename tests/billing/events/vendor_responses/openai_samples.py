@@ -213,6 +213,20 @@ OPENAI = [
         {"seconds": "8.470000"},
     ),
     sample(
+        "openai video",
+        {
+            "id": "video_1",
+            "object": "video",
+            "model": "sora-2",
+            "status": "completed",
+            "seconds": "8",
+            "size": "720x1280",
+        },
+        "openai_transcription",
+        {"seconds": "8.000000"},
+        variant={"resolution": "720x1280"},
+    ),
+    sample(
         "openai realtime",
         {
             "type": "response.done",

@@ -148,6 +148,7 @@ def test_all_numbers_are_unread_where_no_shape_fits() -> None:
             },
             "usage.cache_read_input_tokens",
         ),
+        ({"prompt_tokens": 9, "completion_tokens": 1, "promptTokens": 8}, "usage.promptTokens"),
         (
             {"input_tokens": 5, "output_tokens": 1, "iterations": [{"type": "message", "input_tokens": 4}]},
             "usage.input_tokens",

@@ -108,18 +108,46 @@ def test_the_paths_of_a_large_usage_are_limited() -> None:
     assert result.usage == {}
 
 
+@pytest.mark.parametrize("name", ["output", "data", "candidates", "embeddings", "results", "predictions"])
+def test_a_list_that_is_too_long_is_unread(name: str) -> None:
+    assert read_pieces([{name: [{}] * 100_000}]).unread == (f"{name}[20000]",)
+    assert read_pieces([{"usage": {name: [{}] * 100_000}}]).unread == (f"usage.{name}",)
+
+
+def test_the_start_of_a_long_list_is_read() -> None:
+    result = read_pieces([{"data": [{"url": "x"}] * 20_001}])
+    assert (result.usage, result.unread) == ({"images": 20_000}, ("data[20000]",))
+    result = read_pieces([{"data": [{"url": "x"}] * 20_000}])
+    assert (result.usage, result.unread) == ({"images": 20_000}, ())
+
+
 def test_a_usage_that_is_too_large_is_unread_though_the_start_is_read() -> None:
     usage = {"prompt_tokens": 5, "completion_tokens": 1} | {f"kind_{number}": 0 for number in range(1000)}
     result = read_pieces([{"usage": usage}])
     assert (result.usage, result.unread) == ({"input_tokens": 5, "output_tokens": 1}, ("usage",))
 
 
-@pytest.mark.parametrize("text", ["x" * 1000, "a\nb", "a\x00", "\ud800", 5, None])
-def test_texts_that_no_event_may_hold_are_left_out(text: object) -> None:
+@pytest.mark.parametrize("text", ["x" * 1000, "a\nb", "a\x00", "\ud800"])
+def test_texts_that_no_event_may_hold_are_unread(text: str) -> None:
     response = {"id": text, "model": text, "service_tier": text, "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
     result = read_pieces([response])
     assert (result.model, result.response_id, result.variant) == ("", "", {})
-    assert result.usage == {"input_tokens": 1, "output_tokens": 1}
+    assert (result.usage, result.unread) == (
+        {"input_tokens": 1, "output_tokens": 1},
+        ("model", "variant.service_tier"),
+    )
+
+
+@pytest.mark.parametrize("value", [5, None, [], {}, ""])
+def test_what_is_no_text_is_not_stated(value: object) -> None:
+    response = {
+        "id": value,
+        "model": value,
+        "service_tier": value,
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1},
+    }
+    result = read_pieces([response])
+    assert (result.model, result.response_id, result.variant, result.unread) == ("", "", {}, ())
 
 
 @pytest.mark.parametrize(("number", "count"), [(59200.0, 59200), (Decimal("59200.00"), 59200), (0.0, 0)])

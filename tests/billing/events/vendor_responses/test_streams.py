@@ -108,6 +108,16 @@ def test_a_gemini_stream_counts_cumulatively_and_searches_once_per_query() -> No
     assert result.unread == ()
 
 
+def test_turns_of_a_live_session_are_not_told_apart() -> None:
+    turns: list[dict[str, Any]] = [
+        {"usageMetadata": {"promptTokenCount": count, "responseTokenCount": 2, "totalTokenCount": count + 2}}
+        for count in (5, 9)
+    ]
+    assert read_pieces(turns[:1]).unread == ()
+    result = read_pieces([turns[0], {"serverContent": {"turnComplete": True}}, turns[1]])
+    assert (result.usage, result.unread) == ({"input_tokens": 9, "output_tokens": 2}, ("usageMetadata",))
+
+
 def test_queries_of_an_unknown_gemini_are_counted_once_and_unread() -> None:
     response = {
         "candidates": [{"groundingMetadata": {"webSearchQueries": ["one", "two"]}}],

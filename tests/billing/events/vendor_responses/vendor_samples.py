@@ -18,7 +18,7 @@ VENDORS = [
                 "prompt_audio_seconds": 7,
                 "num_cached_tokens": 768,
                 "prompt_tokens_details": {"cached_tokens": 768},
-                "prompt_token_details": {"cached_tokens": None},
+                "prompt_token_details": {"cached_tokens": 768},
                 "connectors": {"web_search": 1},
             },
         },

@@ -100,10 +100,6 @@ class PricedModel:
             card = self._cards[tier, terms] = self._build_card(tier, terms)
         return card
 
-    def rates_for(self, quantities: Quantities) -> Mapping[str, Rate]:
-        """Returns the rate of each unit that applies to this call, for explanations."""
-        return self.rate_card(quantities, self.request_tokens(quantities) or 0).rates
-
     def request_tokens(self, quantities: Quantities) -> int | None:
         """Returns the input tokens of a request. Of aggregated ones, the number that each had at least, None if unknown."""
         if quantities.requests <= 1 or not self._tiers:
@@ -186,23 +182,33 @@ class Cost(NamedTuple):
 
 def cost(price: PricedModel, quantities: Quantities) -> Cost:
     """Multiplies units by rates and rounds the total once, half-even; the remainder goes to the largest part."""
-    total_input = usage.input_total(quantities)
-    request_tokens = total_input if quantities.requests <= 1 else price.request_tokens(quantities)
-    if request_tokens is None:
+    tokens = price.request_tokens(quantities)
+    if tokens is None:
         return _unpriced(f"context={quantities.variant.context}")
-    card = price.rate_card(quantities, request_tokens)
-    lines: list[CostLine] = []
-    total_output = quantities.output_tokens
-    input_amount = _add_token_lines(lines, "input", total_input, card.input_parts, card.input_rate, quantities)
-    output_amount = _add_token_lines(lines, "output", total_output, card.output_parts, card.output_rate, quantities)
-    other_amount = _add_other_lines(lines, card.others, quantities) if card.others else 0
-    chosen = price.stated(quantities).chosen
-    if chosen or card.may_not_fit:
-        unknown_condition = _unknown_condition(price, card, quantities, lines)
+    card = price.rate_card(quantities, tokens)
+    result = _multiply(card, quantities)
+    if card.may_not_fit or price.stated(quantities).chosen:
+        unknown_condition = _unknown_condition(price, card, quantities, result.lines)
         if unknown_condition or ("output_image_tokens" in card.rates and usage.has_unsplit_output(quantities)):
             return _unpriced(unknown_condition)
+    return result
+
+
+def cost_by_any_rate(price: PricedModel, quantities: Quantities) -> Cost:
+    """The cost as the first releases computed it: by the plain rates under conditions that the price does not know, and
+    with all input of an aggregated row as that of one request.
+    """
+    return _multiply(price.rate_card(quantities, usage.input_total(quantities)), quantities)
+
+
+def _multiply(card: RateCard, quantities: Quantities) -> Cost:
+    lines: list[CostLine] = []
+    totals = usage.input_total(quantities), quantities.output_tokens
+    input_amount = _add_token_lines(lines, "input", totals[0], card.input_parts, card.input_rate, quantities)
+    output_amount = _add_token_lines(lines, "output", totals[1], card.output_parts, card.output_rate, quantities)
     if not card.others:
         return _round_cost(input_amount, output_amount, 0, MICRO, lines)
+    other_amount = _add_other_lines(lines, card.others, quantities)
     return _round_cost(input_amount * MICRO, output_amount * MICRO, other_amount, MICRO * MICRO, lines)
 
 

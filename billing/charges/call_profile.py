@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from billing.events.events import Event, Variant
+from providers import quantities, regions
 from providers.detection import Call, Detection
 
 
@@ -26,13 +27,17 @@ class CallSignature(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CallProfile:
-    """`row` has the log's values of COLUMNS; `declared` and `model` are normalised for the rollups."""
+    """`row` has the log's values of COLUMNS; `declared` and `model` are normalised for the rollups.
+
+    `variant` is as requested, in the region of the endpoint.
+    """
 
     detection: Detection
     category: str
     provider: str
     declared: str
     model: str
+    variant: quantities.Variant
     row: tuple[Any, ...]
 
 
@@ -59,5 +64,12 @@ def build_profile(signature: CallSignature, detection: Detection) -> CallProfile
         provider=call.declared,
         declared=call.declared.strip().lower(),
         model=call.model.strip().lower(),
+        variant=variant_at(signature.variant, call.endpoint),
         row=(*stated, signature.cached_included, *detected),
     )
+
+
+def variant_at(variant: Variant, endpoint: str) -> quantities.Variant:
+    """The variant as costing takes it, in the region that the endpoint names where none is stated."""
+    stated = quantities.Variant(*msgspec.structs.astuple(variant))
+    return stated if stated.region else stated._replace(region=regions.region_of(endpoint) or None)

@@ -13,7 +13,7 @@ from billing.models import CostSource, UsageAdjustment, UsageLog
 from lib import money
 from providers import costing, price_book
 from providers.costing import CostLine, PricedModel, Rate
-from providers.quantities import Quantities
+from providers.quantities import Quantities, input_total
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +61,17 @@ def explain(log: UsageLog, adjustments: Sequence[UsageAdjustment], snapshot: Rat
     price = _find_price(log, charge.price_id, snapshot) if charge.price_id is not None else None
     effects = tuple(charge_history.correction_effects(log, adjustments))
     gap = _find_gap(log, snapshot) if charge.source == CostSource.UNPRICED else None
-    return Explanation(charge, _calculate(log, price) if price else None, effects, gap)
+    return Explanation(charge, _calculate(log, price, charge.total_nano) if price else None, effects, gap)
 
 
-def _calculate(log: UsageLog, price: PricedModel) -> PriceCalculation:
+def _calculate(log: UsageLog, price: PricedModel, total_nano: int) -> PriceCalculation:
+    """The calculation of a charge, by the rules of the first releases where these and not today's lead to it."""
     quantities = rating.quantities_of_log(log)
-    cost = costing.cost(price, quantities)
-    return PriceCalculation(price, quantities, cost.lines, price.rates_for(quantities), cost.unrounded_usd)
+    cost, tokens = costing.cost(price, quantities), price.request_tokens(quantities)
+    if tokens is None or not cost.billed or cost.total_nano != total_nano:
+        cost, tokens = costing.cost_by_any_rate(price, quantities), input_total(quantities)
+    rates = price.rate_card(quantities, tokens).rates
+    return PriceCalculation(price, quantities, cost.lines, rates, cost.unrounded_usd)
 
 
 def _find_price(log: UsageLog, price_id: int, snapshot: RatingSnapshot) -> PricedModel | None:

@@ -161,7 +161,8 @@ def _condition_sentences(calculation: PriceCalculation) -> Iterator[str]:
     """Name the tier and the variant whose rates apply."""
     rates, quantities = [calculation.rates[line.unit] for line in calculation.lines], calculation.quantities
     context = f'{quantities.requests:,} requests with the context "{quantities.variant.context}"'
-    size = f"{input_total(quantities):,} input tokens in total" if quantities.requests <= 1 else context
+    by_context = quantities.requests > 1 and quantities.variant.context
+    size = context if by_context else f"{input_total(quantities):,} input tokens in total"
     for above in sorted({rate.above for rate in rates if rate.above}):
         yield f"With {size}, the rates for more than {above:,} input tokens apply."
     if quantities.requests > 1 and (above := _lowest_threshold(calculation)):

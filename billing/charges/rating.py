@@ -17,7 +17,7 @@ from billing.errors import Refused
 from billing.events.events import Event, Usage, Variant
 from billing.models import CostSource, UnpricedReason, UsageLog, UsageState
 from lib import money, postgres
-from providers import attribution, costing, price_book, quantities, regions, rulebook
+from providers import attribution, costing, price_book, quantities, rulebook
 from providers.costing import Cost, PricedModel
 from providers.detection import Call, Detection
 from providers.quantities import Quantities
@@ -150,7 +150,7 @@ def _limited(cost: Cost) -> Cost:
 
 
 def _inputs_of_event(event: Event, at: datetime, profile: CallProfile, reading: ServedCall | None) -> RatingInputs:
-    variant = _variant_of_call(event.variant, reading.variant if reading else {}, event.endpoint)
+    variant = _served_variant(profile.variant, reading.variant) if reading else profile.variant
     included = event.cached_tokens_included
     counted = quantities_of(event.usage, variant, profile.category, cached_included=included, at=at)
     model = reading.model if reading else ""
@@ -166,24 +166,18 @@ def inputs_of_log(log: UsageLog) -> RatingInputs:
 def quantities_of_log(log: Any) -> Quantities:  # noqa: ANN401 - any form of a log that has the columns
     """The quantities from which the log was rated."""
     served = (log.reading or {}).get("variant", {})
-    variant = _variant_of_call(msgspec.convert(log.variant, Variant), served, log.endpoint)
+    requested = call_profile.variant_at(msgspec.convert(log.variant, Variant), log.endpoint)
     usage, at = msgspec.convert(usage_of_log(log), Usage), log.timestamp.astimezone(UTC)
+    variant = _served_variant(requested, served)
     return quantities_of(usage, variant, log.category, cached_included=log.cached_included, at=at)
 
 
-def _variant_of_call(variant: Variant, served: Mapping[str, str], endpoint: str) -> quantities.Variant:
-    """The variant that was served: as requested, unless the response says otherwise, in the region of the endpoint."""
-    requested = _requested_variant(variant, endpoint)
+def _served_variant(requested: quantities.Variant, served: Mapping[str, str]) -> quantities.Variant:
+    """The variant that was served: as requested, unless the response says otherwise."""
     if not served:
         return requested
     fields = quantities.Variant._fields
     return requested._replace(**{key: value for key, value in served.items() if value and key in fields})
-
-
-@lru_cache(maxsize=MAX_CACHED_PROFILES)
-def _requested_variant(variant: Variant, endpoint: str) -> quantities.Variant:
-    stated = quantities.Variant(*msgspec.structs.astuple(variant))
-    return stated if stated.region else stated._replace(region=regions.region_of(endpoint) or None)
 
 
 def quantities_of(

@@ -144,11 +144,18 @@ def _cost_row(log: Any, prices: dict[tuple[int, str], PricedModel]) -> CheckedRo
         expected: tuple[object, ...] = (0, 0, stated, stated, log.cost_source)
     else:
         cost = costing.cost(price, quantities)
+        if (cost.total_nano, cost.source) != (log.cost_total, log.cost_source) and _is_of_first_releases(log):
+            cost = costing.cost_by_any_rate(price, quantities)
         source = CostSource.ESTIMATE if log.cost_source == CostSource.ESTIMATE and cost.billed else cost.source
         expected = (cost.input_nano, cost.output_nano, cost.other_nano, cost.total_nano, source)
     for name, value in zip(COST_COLUMNS, expected, strict=True):
         pairs[name] = (getattr(log, name), value)
     return CheckedRow(TABLE, (log.id,), pairs)
+
+
+def _is_of_first_releases(log: Any) -> bool:  # noqa: ANN401 - a StoredLog
+    """Whether the log was recorded before costs depended on conditions that a price must know."""
+    return log.checksum is None or row_checksum.version_of(log.checksum) in row_checksum.OLDER_WIDTHS
 
 
 def _load_prices(price_ids: Iterable[int]) -> dict[tuple[int, str], PricedModel]:

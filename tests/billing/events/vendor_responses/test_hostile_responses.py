@@ -73,7 +73,7 @@ def nested(depth: int) -> dict[str, Any]:
         {"id": 3, "model": 4, "type": [], "object": {}},
         {1: 2, None: 3},
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_a_response_without_valid_usage_reads_as_empty(response: object) -> None:
     result = read_pieces([response])

@@ -11,7 +11,8 @@ from msgspec import Struct
 
 MICRO = 1_000_000
 MICRO_UNITS = frozenset({"seconds", "megapixels"})  # decimals with up to six places, stored as integer millionths
-CATEGORIES_BY_UNIT = {"images": ("image", "image_edit"), "searches": ("search",), "pages": ("crawl",)}
+IMAGE_CATEGORIES = ("image", "image_edit")
+CATEGORIES_BY_UNIT = {"images": IMAGE_CATEGORIES, "searches": ("search",), "pages": ("crawl",)}
 # Parts of the cached tokens that are also a part of these.
 CACHED_PARTS = {"cached_audio_tokens": "input_audio_tokens", "cached_image_tokens": "image_tokens"}
 INPUT_PARTS = (
@@ -88,10 +89,9 @@ def has_usage(quantities: Quantities) -> bool:
 
 
 def has_unsplit_output(quantities: Quantities) -> bool:
-    """Tells whether a call made images, but does not state how many of its output tokens are image tokens."""
-    if quantities.output_image_tokens or not quantities.output_tokens:
-        return False
-    return bool(quantities.images) or quantities.category in CATEGORIES_BY_UNIT["images"]
+    """Tells whether a call made images beside text, but does not state how many of its output tokens are image tokens."""
+    is_stated = quantities.output_image_tokens or not quantities.output_tokens
+    return bool(quantities.images) and not is_stated and quantities.category not in IMAGE_CATEGORIES
 
 
 def counter_of(unit: str, rated: Container[str]) -> Callable[[Quantities], int]:
@@ -103,6 +103,8 @@ def counter_of(unit: str, rated: Container[str]) -> Callable[[Quantities], int]:
     if unit in CACHED_PARTS.values():
         part = next(part for part, whole in CACHED_PARTS.items() if whole == unit)
         return _without(unit, [part] if part in rated or "cached_input_tokens" in rated else [])
+    if unit == "output_image_tokens":
+        return _output_image_tokens
     categories = CATEGORIES_BY_UNIT.get(unit)
     if categories is None:
         stated = attrgetter(unit)
@@ -127,6 +129,12 @@ def _count_or_requests(
     if count is None and quantities.category in categories:
         return quantities.requests
     return count or 0
+
+
+def _output_image_tokens(quantities: Quantities) -> int:
+    """Returns the image tokens of the output; all of it in a call for images that does not state them apart."""
+    stated = quantities.output_image_tokens
+    return quantities.output_tokens if not stated and quantities.category in IMAGE_CATEGORIES else stated
 
 
 def _cache_writes(quantities: Quantities) -> int:

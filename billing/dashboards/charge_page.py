@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from billing.charges import charge_history, explanation, explanation_text, rating
@@ -11,6 +12,7 @@ from billing.charges.explanation import PriceCalculation
 from billing.charges.explanation_text import Labels
 from billing.models import CostSource, UsageAdjustment, UsageLog
 from billing.reports import log_rows
+from lib import money
 
 Kind = UsageAdjustment.Kind
 REVERTIBLE = (
@@ -53,8 +55,18 @@ def context_for(log: UsageLog) -> dict[str, Any]:
         "detection": explanation_text.detection_sentence(log, labels),
         "billed": [_rated_unit(line, why.calculation) for line in explained["lines"]] if why.calculation else [],
         "cost_source": CostSource(row_json["cost_source"]).label,
+        "vendor_cost_differs": _vendor_cost_differs(log),
         "corrections": correction_rows(log, row[1], labels),
     }
+
+
+def _vendor_cost_differs(log: UsageLog) -> bool:
+    """Whether the cost in the vendor's response differs from the charge as recorded by more than 1 %."""
+    stated = (log.reading or {}).get("cost_usd")
+    if stated is None or log.cost_source == CostSource.UNPRICED:
+        return False
+    vendor_nano = money.nano_from_usd(Decimal(stated))
+    return abs(log.cost_total - vendor_nano) * 100 > vendor_nano
 
 
 def correction_rows(log: UsageLog, adjustments: Sequence[UsageAdjustment], labels: Labels) -> list[CorrectionRow]:

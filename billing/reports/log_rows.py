@@ -104,7 +104,8 @@ def explained_log(log: UsageLog) -> dict[str, Any]:
     """The log as JSON, with how its usage was read and the explanation of its charge."""
     row, snapshot = load(log), rating.snapshot()
     labels, why = snapshot.rules.labels, explanation.explain(*row, snapshot)
-    return {**as_json(row, labels), "reading": log.reading, "explanation": explanation_as_json(log, why, labels)}
+    reading = None if log.reading is None else {"ignored": [], "unread": [], **log.reading}
+    return {**as_json(row, labels), "reading": reading, "explanation": explanation_as_json(log, why, labels)}
 
 
 def explanation_as_json(log: UsageLog, why: Explanation, labels: Labels) -> dict[str, Any]:

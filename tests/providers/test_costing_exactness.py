@@ -86,10 +86,11 @@ def exact_cost_nano(rates: list[Rate], sent: Quantities) -> Fraction | None:
         ("input_video_tokens", sent.input_video_tokens),
         ("input_tokens", 10**12),
     ]
+    all_are_images = sent.category in {"image", "image_edit"} and not sent.output_image_tokens
     outputs = [
         ("reasoning_tokens", sent.reasoning_tokens),
         ("output_audio_tokens", sent.output_audio_tokens),
-        ("output_image_tokens", sent.output_image_tokens),
+        ("output_image_tokens", sent.output_tokens if all_are_images else sent.output_image_tokens),
         ("output_tokens", 10**12),
     ]
     total = Fraction(0)

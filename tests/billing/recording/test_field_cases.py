@@ -107,6 +107,8 @@ EXPECTED: dict[str, tuple[object, ...]] = {
     "negative-cost": ("422 cost_usd",),
     "epoch-seconds": ("422 occurred_at",),
     "openrouter-auto-never-negative": (None,),
+    "deepseek-time-of-day": ("0.000156",),
+    "gpt-image-1-5": ("0.040257",),
 }
 
 

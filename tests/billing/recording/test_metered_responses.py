@@ -267,7 +267,7 @@ def test_a_response_without_valid_usage_reads_as_empty(response: object) -> None
     ("fields", "response", "nano"),
     [
         (OPENAI, CHAT, 1000 * 150 + 200 * 600),
-        (OPENAI, RESPONSE, 300 * 150 + 50 * 600),
+        (OPENAI, {**RESPONSE, "service_tier": "default"}, 300 * 150 + 50 * 600),
         (CLAUDE, MESSAGE, (10 + 50 + 900) * 3_000 + 40 * 15_000),
         (GEMINI, GENERATED, 1060 * 300 + 350 * 2_500),
         (GEMINI, GENERATED_JSON, 20 * 300 + 12 * 2_500),

@@ -227,11 +227,15 @@ class TestAggregatedRows:
 class TestImageOutput:
     PRICE = priced(("output_tokens", 10), ("output_image_tokens", 32))
 
-    @pytest.mark.parametrize("image_call", [{"images": 1}, {"category": "image"}, {"category": "image_edit"}])
-    def test_output_of_a_call_that_made_images_is_unpriced_unless_it_is_split(self, image_call: dict[str, Any]) -> None:
-        result = cost(self.PRICE, Quantities(output_tokens=100, **image_call))
+    def test_output_of_a_call_that_made_images_beside_text_is_unpriced_unless_it_is_split(self) -> None:
+        result = cost(self.PRICE, Quantities(output_tokens=100, images=1, category="text"))
         assert result == Cost(0, 0, 0, 0, (), False)
-        assert nano(self.PRICE, Quantities(output_tokens=100, output_image_tokens=60, **image_call)) == 2320
+        assert nano(self.PRICE, Quantities(output_tokens=100, output_image_tokens=60, images=1)) == 2320
+
+    @pytest.mark.parametrize("category", ["image", "image_edit"])
+    def test_output_of_a_call_for_images_is_image_tokens_unless_it_is_split(self, category: str) -> None:
+        assert nano(self.PRICE, Quantities(output_tokens=100, images=1, category=category)) == 3200
+        assert nano(self.PRICE, Quantities(output_tokens=100, output_image_tokens=60, category=category)) == 2320
 
     def test_other_calls_and_prices_need_no_split(self) -> None:
         assert nano(self.PRICE, Quantities(output_tokens=100)) == 1000

@@ -60,13 +60,14 @@ class TestOneProposal:
         self, operator: Client, propose: Any
     ) -> None:
         old = Price.objects.get(pattern="gpt-4o")
-        Price.objects.filter(pk=old.pk).update(aliases=["ours"])
+        Price.objects.filter(pk=old.pk).update(aliases=["ours"], holds_for=["speed"])
         price_book.invalidate()
         before = list(old.rates.values())
         (proposal,) = propose(offer("gpt-4o", category="", aliases=("theirs",)))
         decide(operator, proposal, "accept")
         new = Price.objects.exclude(pk=old.pk).get(pattern="gpt-4o")
         assert (new.aliases, new.category, new.valid_from) == (["ours", "theirs"], "text", timezone.now().date())
+        assert new.holds_for == ["speed"]
         assert list(old.rates.values()) == before
         yesterday = timezone.now().date() - timedelta(days=1)
         match = price_book.current().find("openai", "gpt-4o", yesterday)

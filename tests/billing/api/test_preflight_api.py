@@ -152,6 +152,15 @@ def test_an_unpriced_call_is_allowed_unless_the_policy_blocks_it(bound: Api, acc
     assert preflight(bound, UNKNOWN)["allowed"] is False
 
 
+def test_a_call_under_a_condition_that_its_price_does_not_know_is_unpriced(bound: Api, settings: Any) -> None:
+    settings.UNPRICED_POLICY = "block"
+    text = {**TEXT, "estimate": {"input_tokens": 1000}}
+    operation = preflight(bound, {**text, "variant": {"service_tier": "batch"}})["operations"][0]
+    assert (operation["allowed"], operation["priced"], operation["code"]) == (False, False, "unpriced_model")
+    default = preflight(bound, {**text, "variant": {"service_tier": "default"}})["operations"][0]
+    assert (default["allowed"], default["priced"]) == (True, True)
+
+
 def test_a_refusal_that_waiting_does_not_cure_is_reported_first(bound: Api, account: Account) -> None:
     set_limits({"monthly_cost": 1, "video_calls": 0})
     operation = preflight(bound, {**VIDEO, "estimate": {"cost_usd": "5"}})["operations"][0]

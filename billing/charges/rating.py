@@ -107,14 +107,19 @@ def quantities_of(usage: Usage, variant: Variant, category: str, *, cached_inclu
 
 def quantities_of_log(log: UsageLog) -> Quantities:
     """The quantities from which the log was rated."""
+    return quantities_of_usage(log, msgspec.convert(usage_of_log(log), Usage))
+
+
+def quantities_of_usage(log: UsageLog, usage: Usage) -> Quantities:
+    """The quantities of this usage of the log's call."""
     variant = msgspec.convert(log.variant, Variant)
-    return quantities_of(
-        msgspec.convert(usage_of_log(log), Usage), variant, log.category, cached_included=log.cached_included
-    )
+    return quantities_of(usage, variant, log.category, cached_included=log.cached_included)
 
 
 def usage_of_log(log: Any) -> dict[str, int | str]:  # noqa: ANN401 - any form of a log that has the columns
-    """The log's usage by the event's field names, without default values."""
+    """The log's usage by the event's field names, without default values: as stated later, else as recorded."""
+    if log.resolved and "usage" in log.resolved:
+        return dict(log.resolved["usage"])
     columns = {
         "input_tokens": log.tokens_input,
         "output_tokens": log.tokens_output,

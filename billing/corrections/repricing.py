@@ -42,7 +42,7 @@ from billing.models import (
 )
 from lib import ids, money
 from providers import costing
-from providers.costing import Cost, PricedModel
+from providers.costing import Cost, PricedModel, Quantities
 
 __all__ = [
     "BatchClosed",
@@ -161,10 +161,12 @@ def run(batch: CorrectionBatch, *, size: int, clock: Clock) -> Iterator[Correcti
     current.finish(clock())
 
 
-def rate(log: UsageLog, snapshot: RatingSnapshot) -> tuple[PricedModel | None, Cost]:
-    """The call's price in the price book, and its cost by that price."""
+def rate(
+    log: UsageLog, snapshot: RatingSnapshot, quantities: Quantities | None = None
+) -> tuple[PricedModel | None, Cost]:
+    """The call's price in the price book, and by that price the cost of these quantities, else of its own."""
     price = snapshot.prices.find(log.display_provider, log.model_used, log.timestamp.astimezone(UTC).date())
-    return price, costing.cost(price, rating.quantities_of_log(log)) if price else rating.NO_COST
+    return price, costing.cost(price, quantities or rating.quantities_of_log(log)) if price else rating.NO_COST
 
 
 def decide(logs: Iterable[UsageLog], snapshot: RatingSnapshot, model: str = "") -> Iterator[Decision]:
@@ -178,8 +180,12 @@ def decide(logs: Iterable[UsageLog], snapshot: RatingSnapshot, model: str = "") 
             yield Skipped("its provider is not detected yet")
         elif log.usage_state == UsageState.UNKNOWN and log.status_code == ABORTED_STATUS:
             yield Skipped("its usage is not known, as it was aborted")
-        elif log.cost_source in REPRICEABLE_SOURCES and log.is_billable:
+        elif log.cost_source in REPRICEABLE_SOURCES and log.is_billable and not _has_stated_cost(log):
             yield from _decision(log, *rate(log, snapshot))
+
+
+def _has_stated_cost(log: UsageLog) -> bool:
+    return log.resolved is not None and "cost_usd" in log.resolved
 
 
 STILL_UNPRICED = "it is still unpriced"

@@ -47,6 +47,8 @@ class UnknownTimezone(exceptions.APIException):
 
 
 STATUS_BY_CODE = {
+    "already_resolved": status.HTTP_409_CONFLICT,
+    "voided": status.HTTP_409_CONFLICT,
     "archived": status.HTTP_409_CONFLICT,
     "event_conflict": status.HTTP_409_CONFLICT,
     "reservation_conflict": status.HTTP_409_CONFLICT,

@@ -20,9 +20,10 @@ from rest_framework.views import APIView
 
 from billing.api import account_scope, paging, schema
 from billing.api.parsers import json_body
-from billing.corrections import corrections
+from billing.corrections import corrections, resolution
 from billing.errors import Refused
 from billing.events import events
+from billing.events.events import Usage
 from billing.ledger import log_search
 from billing.ledger.log_search import LogSearch
 from billing.models import Account, Category, Confidence, UnpricedReason, UsageLog, UsageState
@@ -129,6 +130,40 @@ class VoidView(APIView):
         body = events.convert(json_body(request), VoidBody)
         events.check_text(body.reason, "reason")
         corrections.void(log, reason=body.reason, actor=account_scope.get_caller(request).name, at=timezone.now())
+        return Response(log_rows.explained_log(get_log(account, id)))
+
+
+class ResolveBody(msgspec.Struct, forbid_unknown_fields=True):
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=corrections.MAX_REASON_LENGTH)]
+    usage: Usage | None = None
+    cost_usd: str | None = None
+
+
+class ResolveView(APIView):
+    """Gives a call whose usage is not completely known its real usage or cost, once. Repeating the request changes nothing."""
+
+    required_scope = "manage"
+    staff_permission = corrections.CORRECT_PERMISSION
+
+    @extend_schema(
+        operation_id="resolve_usage_log",
+        summary="State the real usage of a call",
+        request={"application/json": schema.from_struct(ResolveBody)},
+        responses={200: schema.LOG, 409: schema.ERROR, **schema.WRITE_ERRORS},
+    )
+    def post(self, request: Request, id: UUID) -> Response:  # noqa: A002 - the name in the URL
+        account = account_scope.resolve_account(request, request.query_params.get("account"))
+        log = get_log(account, id)
+        body = events.convert(json_body(request), ResolveBody)
+        events.check_text(body.reason, "reason")
+        resolution.resolve(
+            log,
+            usage=body.usage,
+            cost_usd=body.cost_usd,
+            reason=body.reason,
+            actor=account_scope.get_caller(request).name,
+            at=timezone.now(),
+        )
         return Response(log_rows.explained_log(get_log(account, id)))
 
 

@@ -182,7 +182,7 @@ SUMMARY = obj(
 )
 ADJUSTMENT = obj(
     id=UUID,
-    kind={"type": "string", "enum": ["void", "reprice", "redetect", "credit", "revert"]},
+    kind={"type": "string", "enum": ["void", "reprice", "redetect", "credit", "resolve", "revert"]},
     delta_usd=MONEY,
     from_usd=nullable(MONEY),
     to_usd=nullable(MONEY),

@@ -6,7 +6,7 @@ from billing.api.accounts import AccountsView, AccountView
 from billing.api.alerts import AlertsView, ReadView
 from billing.api.dashboard import DashboardView, TrendsView
 from billing.api.health import ProvidersHealthView
-from billing.api.logs import LogsView, LogView, VoidView
+from billing.api.logs import LogsView, LogView, ResolveView, VoidView
 from billing.api.plans import PlansView
 from billing.api.preflight import PreflightView
 from billing.api.reservations import ReleaseView, ReservationsView, SettleView
@@ -18,6 +18,7 @@ urlpatterns = [
     path("usage/logs/", LogsView.as_view(), name="usage-logs"),
     path("usage/logs/<uuid:id>/", LogView.as_view(), name="usage-log"),
     path("usage/logs/<uuid:id>/void/", VoidView.as_view(), name="usage-log-void"),
+    path("usage/logs/<uuid:id>/resolve/", ResolveView.as_view(), name="usage-log-resolve"),
     path("usage/summary/", SummaryView.as_view(), name="usage-summary"),
     path("usage/trends/", TrendsView.as_view(), name="usage-trends"),
     path("dashboard/", DashboardView.as_view(), name="dashboard"),

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from billing.models import CostSource, UsageAdjustment
 
 AdjustmentKind = UsageAdjustment.Kind
+RATING_KINDS = (AdjustmentKind.REPRICE, AdjustmentKind.RESOLVE)
 
 
 class Charge(NamedTuple):
@@ -74,9 +75,9 @@ def _effective_rating(log: Any, adjustments: Sequence[UsageAdjustment]) -> Charg
 
 
 def _last_repricing(adjustments: Sequence[UsageAdjustment]) -> dict[str, Any] | None:
-    """The details of the last re-pricing that was not reverted."""
+    """The details of the last re-pricing or resolution that was not reverted."""
     for adjustment in reversed(adjustments):
-        is_current = adjustment.kind == AdjustmentKind.REPRICE and adjustment.reverted_by is None
+        is_current = adjustment.kind in RATING_KINDS and adjustment.reverted_by is None
         if is_current and "source" in adjustment.details:
             return dict(adjustment.details)
     return None
@@ -95,6 +96,6 @@ def _value_after(adjustment: UsageAdjustment, value: LogValue) -> LogValue:
     reverted = details.get("kind") if kind == AdjustmentKind.REVERT else None
     if AdjustmentKind.VOID in (kind, reverted):
         return value._replace(voided=reverted is None)
-    if kind == AdjustmentKind.REPRICE:
+    if kind in RATING_KINDS:
         return value._replace(priced=details.get("source") != CostSource.UNPRICED)
     return value._replace(priced=details["priced"]) if reverted == AdjustmentKind.REPRICE else value

@@ -48,6 +48,7 @@ CORRECTION_PHRASES = {
     AdjustmentKind.REPRICE: "re-priced",
     AdjustmentKind.REDETECT: "provider redetected",
     AdjustmentKind.CREDIT: "credited",
+    AdjustmentKind.RESOLVE: "usage stated later",
     AdjustmentKind.REVERT: "correction reverted",
 }
 REVERT_PHRASES = {

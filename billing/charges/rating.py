@@ -116,9 +116,9 @@ def rate(
     return RatedEvent(profile, _limited(cost), None if reason else price, cost.source, total, billable, reason)
 
 
-def rate_log(log: UsageLog, snapshot: RatingSnapshot) -> tuple[PricedModel | None, Cost]:
-    """The stored call's price in the price book, and its cost by that price."""
-    return _apply_price(inputs_of_log(log), snapshot)
+def rate_log(log: UsageLog, snapshot: RatingSnapshot, usage: Usage | None = None) -> tuple[PricedModel | None, Cost]:
+    """The stored call's price in the price book, and by that price the cost of this usage, else of its own."""
+    return _apply_price(inputs_of_log(log, usage), snapshot)
 
 
 def unpriced_reason(price: PricedModel | None, cost: Cost) -> str | None:
@@ -157,17 +157,17 @@ def _inputs_of_event(event: Event, at: datetime, profile: CallProfile, reading: 
     return RatingInputs(profile.detection.actual_provider, event.model, model, at, counted)
 
 
-def inputs_of_log(log: UsageLog) -> RatingInputs:
-    """The inputs from which the log was rated, with its present provider."""
+def inputs_of_log(log: UsageLog, usage: Usage | None = None) -> RatingInputs:
+    """The inputs from which the log was rated, with its present provider; with this usage, if it is given."""
     at, served_model = log.timestamp.astimezone(UTC), (log.reading or {}).get("model", "")
-    return RatingInputs(log.display_provider, log.model_used, served_model, at, quantities_of_log(log))
+    return RatingInputs(log.display_provider, log.model_used, served_model, at, quantities_of_log(log, usage))
 
 
-def quantities_of_log(log: Any) -> Quantities:  # noqa: ANN401 - any form of a log that has the columns
-    """The quantities from which the log was rated."""
+def quantities_of_log(log: Any, usage: Usage | None = None) -> Quantities:  # noqa: ANN401 - any form of a log that has the columns
+    """The quantities from which the log was rated; those of this usage, if it is given."""
     served = (log.reading or {}).get("variant", {})
     requested = call_profile.variant_at(msgspec.convert(log.variant, Variant), log.endpoint)
-    usage, at = msgspec.convert(usage_of_log(log), Usage), log.timestamp.astimezone(UTC)
+    usage, at = usage or msgspec.convert(usage_of_log(log), Usage), log.timestamp.astimezone(UTC)
     variant = _served_variant(requested, served)
     return quantities_of(usage, variant, log.category, cached_included=log.cached_included, at=at)
 
@@ -215,7 +215,9 @@ def quantities_of(
 
 
 def usage_of_log(log: Any) -> dict[str, int | str]:  # noqa: ANN401 - any form of a log that has the columns
-    """The log's usage by the event's field names, without default values."""
+    """The log's usage by the event's field names, without default values: as stated later, else as recorded."""
+    if log.resolved and "usage" in log.resolved:
+        return dict(log.resolved["usage"])
     columns = {
         "input_tokens": log.tokens_input,
         "output_tokens": log.tokens_output,

@@ -8,5 +8,6 @@ __all__ = [
     "corrections",
     "redetection",
     "repricing",
+    "resolution",
     "unpriced_reasons",
 ]

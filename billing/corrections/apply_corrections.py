@@ -26,7 +26,7 @@ from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageLog
 from billing.models.usage import ProviderDisplay
 from lib import bulk_update, retry
 
-VALUE_COLUMNS = ("effective_nano", "is_priced", "voided_at", "usage_state", "unpriced_reason")
+VALUE_COLUMNS = ("effective_nano", "is_priced", "voided_at", "usage_state", "unpriced_reason", "resolved")
 PROVIDER_COLUMNS = ("actual_provider_name", "confidence", "detection_rule", "evidence")
 _value_columns, _provider_columns = attrgetter(*VALUE_COLUMNS), attrgetter(*PROVIDER_COLUMNS)
 # COUNTED_COLUMNS are what rollups and prices need of a log; CORRECTION_COLUMNS are what a correction needs.

@@ -15,15 +15,17 @@ from billing.corrections import apply_corrections
 from billing.corrections.apply_corrections import Clock, Correction, CorrectionStep, Decision, Skipped
 from billing.corrections.batch_pass import ACCOUNT_FAILED, BatchPass
 from billing.errors import Refused
-from billing.models import Account, CorrectionBatch, UnpricedReason, UsageAdjustment, UsageLog
+from billing.models import Account, CorrectionBatch, UnpricedReason, UsageAdjustment, UsageLog, UsageState
 from lib import retry
 
 AdjustmentKind = UsageAdjustment.Kind
 MAX_REASON_LENGTH = 500  # characters
 VOIDED = "the call is voided; revert the void first"  # reasons to skip a log
+RESOLVED = "the call got its real usage since"
 CORRECTED_AGAIN = "a later correction of the same kind exists; revert that one first"
 # Reasons that may pass, so that the revert of a batch is not complete.
 OPEN_REASONS = frozenset({ACCOUNT_FAILED, VOIDED, CORRECTED_AGAIN, apply_corrections.BEING_ARCHIVED})
+ARCHIVED_REFUSAL = ("archived", "The period is archived; its calls can no longer be corrected.")
 CORRECT_PERMISSION = "billing.add_usageadjustment"  # for staff; an API key needs the scope manage
 
 
@@ -37,9 +39,9 @@ def void(log: UsageLog, *, reason: str, actor: str, at: datetime) -> CorrectionS
     Raises Refused if its period is archived or being archived.
     """
     batch = CorrectionBatch(kind=AdjustmentKind.VOID, reason=reason, actor=actor, choice={"log": str(log.id)})
-    step = _correct_single(log.account_id, log.id, partial(_decide_void, at), batch=batch, at=at)
+    step = correct_single(log.account_id, log.id, partial(_decide_void, at), batch=batch, at=at)
     if step.skipped.keys() & {apply_corrections.ARCHIVED, apply_corrections.BEING_ARCHIVED}:
-        raise Refused("archived", "The period is archived; its calls can no longer be corrected.")
+        raise Refused(*ARCHIVED_REFUSAL)
     return step
 
 
@@ -49,7 +51,7 @@ def revert_adjustment(adjustment: UsageAdjustment, *, reason: str, actor: str, a
         raise NotReverted("This adjustment does not belong to a single call.")
     choice = {"adjustment": str(adjustment.id)}
     batch = CorrectionBatch(kind=AdjustmentKind.REVERT, reason=reason, actor=actor, choice=choice)
-    step = _correct_single(
+    step = correct_single(
         adjustment.account_id, adjustment.log_id, partial(_decide_reverts, {adjustment.id}), batch=batch, at=at
     )
     if step.skipped:
@@ -122,7 +124,7 @@ def _unreverted_pages(batch: CorrectionBatch, size: int) -> Iterator[tuple[Accou
             rest = of_account.filter(id__lt=last)
 
 
-def _correct_single(
+def correct_single(
     account_id: int, log_id: UUID, decide: apply_corrections.Decide, *, batch: CorrectionBatch, at: datetime
 ) -> CorrectionStep:
     """Correct one log in a finished batch of its own."""
@@ -179,6 +181,8 @@ def _revert_void(log: UsageLog, void: UsageAdjustment, _closed: Collection[date]
 def _revert_reprice(log: UsageLog, reprice: UsageAdjustment, _closed: Collection[date]) -> RevertedValues:
     if log.voided_at is not None:
         return Skipped(VOIDED)
+    if log.resolved and reprice.details.get("usage_state") != UsageState.COMPLETE:
+        return Skipped(RESOLVED)
     before = reprice.details["before"]
     reason = None if before["priced"] else before.get("unpriced_reason") or UnpricedReason.PRICE_UNKNOWN.value
     state = before.get("usage_state", log.usage_state)

@@ -174,8 +174,12 @@ def decide(logs: Iterable[UsageLog], snapshot: RatingSnapshot, model: str = "") 
             yield Skipped("its provider is not detected yet")
         elif log.usage_state == UsageState.UNKNOWN and log.status_code == ABORTED_STATUS:
             yield Skipped("its usage is not known, as it was aborted")
-        elif log.cost_source in REPRICEABLE_SOURCES and log.is_billable:
+        elif log.cost_source in REPRICEABLE_SOURCES and log.is_billable and not _has_stated_cost(log):
             yield from _decision(log, *rate(log, snapshot))
+
+
+def _has_stated_cost(log: UsageLog) -> bool:
+    return log.resolved is not None and "cost_usd" in log.resolved
 
 
 STILL_UNPRICED = "it is still unpriced"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import date, datetime
 from functools import cache, lru_cache, reduce
 from operator import attrgetter, or_
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -77,6 +77,7 @@ class NewLog(ProviderDisplay, msgspec.Struct, gc=False, kw_only=True):
     unpriced_reason: str | None = None
     calls: int = 1
     reading: dict[str, Any] | None = None
+    resolved: ClassVar[None] = None  # set by corrections only
     checksum: int | None = None
 
     @property

@@ -87,7 +87,7 @@ _COLUMNS = (
     *("actual_provider_name", "confidence", "category", "model_used", "endpoint", "method", "tokens_input"),
     *("tokens_output", "tokens_total", "tokens_cached", "tokens_cache_write", "units", "effective_nano", "is_priced"),
     *("voided_at", "cost_total", "cost_source", "response_time_ms", "status_code", "error_message", "retry_count"),
-    *("metadata", "usage_state", "unpriced_reason", "calls"),
+    *("metadata", "usage_state", "unpriced_reason", "calls", "resolved"),
 )
 _Columns: Any = namedtuple("_Columns", (*_COLUMNS, "corrected", "external_id"))  # type: ignore[misc]  # names from above
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from operator import sub
+from operator import attrgetter, sub
 from secrets import randbelow
 from typing import Any
 
@@ -56,19 +56,23 @@ def counts_of(log: AnyLog) -> list[int]:
     if log.voided_at is not None:
         return [0] * len(DAY_COUNTERS)
     calls = log.calls
+    tokens_input, tokens_output, tokens_total = log.resolved["tokens"] if log.resolved else recorded_tokens(log)
     return [
         calls,
         calls if log.failed else 0,
-        log.tokens_total,
+        tokens_total,
         log.effective_nano,
         0 if log.is_priced else calls,
         calls if log.is_estimated else 0,
         calls if log.is_billable else 0,
         calls if log.display_confidence == "fallback" else 0,
-        log.tokens_input,
-        log.tokens_output,
+        tokens_input,
+        tokens_output,
         log.response_time_ms,
     ]
+
+
+recorded_tokens = attrgetter("tokens_input", "tokens_output", "tokens_total")
 
 
 # The same as `is_estimated` of a log.

@@ -51,6 +51,32 @@ class Migration(migrations.Migration):
             name="reading",
             field=models.JSONField(help_text="How the usage was read from a vendor's response.", null=True),
         ),
+        migrations.AddField(
+            model_name="usagelog",
+            name="resolved",
+            field=models.JSONField(
+                help_text="Usage or cost that was stated later, and the tokens that count since: in, out, total.",
+                null=True,
+            ),
+        ),
+        *(
+            migrations.AlterField(
+                model_name=model,
+                name="kind",
+                field=models.CharField(
+                    choices=[
+                        ("void", "Void"),
+                        ("reprice", "Re-price"),
+                        ("redetect", "Redetect"),
+                        ("credit", "Credit"),
+                        ("resolve", "Resolve"),
+                        ("revert", "Revert"),
+                    ],
+                    max_length=10,
+                ),
+            )
+            for model in ("usageadjustment", "correctionbatch")
+        ),
         migrations.AlterField(
             model_name="usagelog",
             name="cost_source",

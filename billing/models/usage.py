@@ -154,6 +154,9 @@ class UsageLog(ProviderDisplay, models.Model):
     unpriced_reason = models.CharField(max_length=20, choices=UnpricedReason, null=True)  # noqa: DJ001 - NULL: priced
     calls = models.BigIntegerField(default=1, db_default=1, help_text="Above 1: an aggregated row of that many calls.")
     reading = models.JSONField(null=True, help_text="How the usage was read from a vendor's response.")
+    resolved = models.JSONField(
+        null=True, help_text="Usage or cost that was stated later, and the tokens that count since: in, out, total."
+    )
 
     class Meta:
         db_table = "api_usage_logs"
@@ -185,6 +188,7 @@ class UsageAdjustment(models.Model):
         REPRICE = "reprice", "Re-price"
         REDETECT = "redetect"
         CREDIT = "credit"
+        RESOLVE = "resolve"
         REVERT = "revert"
 
     id = models.UUIDField(primary_key=True, default=ids.new_id, editable=False)

@@ -14,6 +14,7 @@ import msgspec
 from billing.charges import charge_history, explanation, explanation_text, rating
 from billing.charges.charge_history import CorrectionEffect
 from billing.charges.explanation import Explanation, PriceCalculation
+from billing.ledger import rollups
 from billing.ledger.log_search import ListedLog
 from billing.models import UsageAdjustment, UsageLog
 from lib import money
@@ -75,9 +76,7 @@ def _columns(logs: Sequence[Any], adjustments: AdjustmentsByLog, labels: Labels)
         "model": column["model_used"],
         "endpoint": column["endpoint"],
         "method": column["method"],
-        "tokens_input": column["tokens_input"],
-        "tokens_output": column["tokens_output"],
-        "tokens_total": column["tokens_total"],
+        **_tokens(logs, column),
         "usage": map(rating.usage_of_log, logs),
         "cost_usd": [money.exact_usd(log.effective_nano) if log.is_priced or log.voided_at else None for log in logs],
         "original_cost_usd": [money.exact_usd_or_none(charge_history.original_value(log).known_nano) for log in logs],
@@ -94,6 +93,15 @@ def _columns(logs: Sequence[Any], adjustments: AdjustmentsByLog, labels: Labels)
         **{name: column[name] for name in ("error_message", "retry_count", "metadata")},
         **{name: column[name] for name in ("calls", "usage_state", "unpriced_reason")},
     }
+
+
+def _tokens(logs: Sequence[Any], column: Mapping[str, Any]) -> dict[str, Iterable[int]]:
+    """The tokens that count: as stated later, else as recorded."""
+    names = ("tokens_input", "tokens_output", "tokens_total")
+    if not any(column["resolved"]):
+        return {name: column[name] for name in names}
+    counted = [log.resolved["tokens"] if log.resolved else rollups.recorded_tokens(log) for log in logs]
+    return dict(zip(names, zip(*counted, strict=True), strict=True))
 
 
 def load(log: UsageLog) -> LogRow:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db.models import Count, Sum
 
+from billing.charges.charge_history import RATING_KINDS
 from billing.ledger import rollups
 from billing.models import Account, ArchivedEvent, ClosedPeriod, CorrectionBatch, UsageAdjustment, UsageLog
 from billing.verification import scans
@@ -134,7 +135,7 @@ def _delta_pairs(row: UsageAdjustment) -> Iterator[tuple[str, tuple[object, obje
     before = row.details.get("before", {}).get("nano")
     if row.kind == AdjustmentKind.VOID and before is not None:
         yield "delta_nano", (row.delta_nano, -before)
-    elif row.kind == AdjustmentKind.REPRICE and before is not None and row.details.keys() >= set(PARTS):
+    elif row.kind in RATING_KINDS and before is not None and row.details.keys() >= set(PARTS):
         yield "delta_nano", (row.delta_nano, sum(row.details[part] for part in PARTS) - before)
     elif row.kind == AdjustmentKind.REDETECT:
         yield "delta_nano", (row.delta_nano, 0)

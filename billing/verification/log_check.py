@@ -33,7 +33,7 @@ PROVIDER_COLUMNS = ("actual_provider_name", "confidence", "detection_rule", "evi
 COLUMNS = (
     *row_checksum.PROFILE_COLUMNS,
     *row_checksum.OWN_COLUMNS,
-    *("checksum", "effective_nano", "is_priced", "voided_at", "usage_state", "unpriced_reason"),
+    *("checksum", "effective_nano", "is_priced", "voided_at", "usage_state", "unpriced_reason", "resolved"),
 )
 StoredLog: Any = namedtuple("StoredLog", COLUMNS)  # type: ignore[misc]  # names from above
 _own_values = attrgetter(*row_checksum.OWN_COLUMNS)
@@ -130,7 +130,7 @@ def compare_costs(page: LogPage) -> CheckedPart:
 
 
 def _cost_row(log: Any, prices: dict[tuple[int, str], PricedModel]) -> CheckedRow:  # noqa: ANN401 - a StoredLog
-    quantities = rating.quantities_of_log(log)
+    quantities = rating.quantities_of_log(log._replace(resolved=None))
     pairs: dict[str, tuple[object, object]] = {
         "cost_total": (log.cost_total, log.cost_input + log.cost_output + log.cost_other),
     }

@@ -36,6 +36,7 @@ def _expected_values(log: Any, adjustments: Sequence[UsageAdjustment]) -> Pairs:
         "voided_at": (log.voided_at, voided_at),
         "unpriced_reason": (log.unpriced_reason, _expected_reason(log, priced=value.priced)),
         "usage_state": (log.usage_state, _expected_state(log, adjustments)),
+        "resolved": (log.resolved, _last_detail(adjustments, "resolved")),
     }
     if detected:
         pairs["actual_provider_name"] = (log.actual_provider_name, detected["to"])
@@ -54,13 +55,17 @@ def _expected_reason(log: Any, *, priced: bool) -> str | None:  # noqa: ANN401 -
 def _expected_state(log: Any, adjustments: Sequence[UsageAdjustment]) -> str:  # noqa: ANN401 - as above
     """What the last correction recorded; else complete for a cost by a price, and not complete for an estimate."""
     stored = str(log.usage_state)
-    recorded = [row.details["usage_state"] for row in adjustments if "usage_state" in row.details]
-    if recorded:
-        return str(recorded[-1])
+    if recorded := _last_detail(adjustments, "usage_state"):
+        return str(recorded)
     if log.cost_source == CostSource.PRICE_BOOK:
         return UsageState.COMPLETE.value
     possible = UsageState.values if log.cost_source != CostSource.ESTIMATE else NOT_COMPLETE
     return stored if stored in possible else UsageState.UNKNOWN.value
+
+
+def _last_detail(adjustments: Sequence[UsageAdjustment], name: str) -> object:
+    """What the last adjustment with this detail recorded; None if there is none."""
+    return next((row.details[name] for row in reversed(adjustments) if name in row.details), None)
 
 
 NOT_COMPLETE = (UsageState.INCOMPLETE.value, UsageState.UNKNOWN.value)

@@ -165,6 +165,16 @@ PROJECTION_DRIFTS = (
     Drift("state of a log with a price", LOGS, log_changed("priced", usage_state="incomplete")),
     Drift("state of a re-priced log", LOGS, log_changed("unpriced", usage_state="unknown")),
     Drift("state of no kind", LOGS, log_changed("aggregated", usage_state="partial")),
+    Drift(
+        "usage stated later",
+        LOGS,
+        log_changed("resolved", resolved={"usage": {"input_tokens": 7}, "tokens": [8, 0, 8]}),
+    ),
+    Drift("usage stated later removed", LOGS, log_changed("resolved", resolved=None)),
+    Drift(
+        "usage stated later invented", LOGS, log_changed("estimated", resolved={"cost_usd": "1", "tokens": [0, 0, 0]})
+    ),
+    Drift("resolved call made unknown again", LOGS, log_changed("resolved", usage_state="unknown")),
     Drift("estimate made complete", LOGS, log_changed("estimated", usage_state="complete")),
     Drift("void without an adjustment", LOGS, log_changed("october", voided_at=F("received_at"))),
     Drift("void removed", LOGS, log_changed("voided", voided_at=None)),
@@ -304,6 +314,7 @@ CORRECTION_DRIFTS = (
         _details("unpriced", "reprice", before={"nano": 0, "priced": False, "unpriced_reason": None}),
     ),
     Drift("reason after a re-pricing", ADJUSTMENTS, _details("unpriced", "reprice", unpriced_reason="price_unknown")),
+    Drift("part of a resolved cost", ADJUSTMENTS, _details("resolved", "resolve", input=1)),
     Drift("state after a re-pricing", LOGS, _change_state_after),
     Drift("provider before a redetection", LOGS, _change_provider_before),
     Drift("provider after a redetection", LOGS, _change_provider_after),

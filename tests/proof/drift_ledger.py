@@ -8,10 +8,11 @@ from typing import Any
 
 from billing.accounts import accounts
 from billing.archive import archive_job
-from billing.corrections import corrections, redetection, repricing
+from billing.corrections import corrections, redetection, repricing, resolution
 from billing.corrections.redetection import RedetectionChoice
 from billing.corrections.repricing import RepricingChoice
 from billing.events import events
+from billing.events.events import Usage
 from billing.limits import reservations
 from billing.limits.operations import Estimate, Operation
 from billing.limits.reservations import ReservationRequest
@@ -155,6 +156,10 @@ def _october(ledger: Ledger) -> None:
     ledger.record("paris", "aggregated", model="drift-4", usage={**USAGE, "requests": 10})
     record_with_state({**ESTIMATED, "event_id": "estimated"}, state="incomplete", reading=READING, at=ledger.now)
     record_with_state({**ESTIMATED, "event_id": "unknown", "model": "drift-4"}, state="unknown", at=ledger.now)
+    record_with_state({**ESTIMATED, "event_id": "resolved"}, state="incomplete", at=ledger.now)
+    resolution.resolve(
+        log_of("resolved"), usage=Usage(input_tokens=7), cost_usd=None, reason="r", actor="ann", at=ledger.now
+    )
     clear_detection(event_id="earlier-release")
     at = ledger.at("2026-10-25")
     subscriptions.subscribe(account_of("paris"), plan="large", cycle="monthly", actor="ann", at=at)

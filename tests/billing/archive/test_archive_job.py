@@ -227,7 +227,7 @@ def test_each_account_has_its_own_folder_whatever_its_name(folder: Path) -> None
 
 def test_a_file_of_the_previous_release_is_verified_by_its_own_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     """It has no usage state, reason, calls or reading: its logs are deleted all the same, and repeats are answered."""
-    added = {"usage_state", "unpriced_reason", "calls", "reading"}
+    added = {"usage_state", "unpriced_reason", "calls", "reading", "resolved"}
     archived_periods.record_october()
     UsageLog.objects.update(unpriced_reason=None)
     with monkeypatch.context() as patch:

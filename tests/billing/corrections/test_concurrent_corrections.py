@@ -10,10 +10,13 @@ from datetime import UTC, datetime
 import pytest
 from django.db import connection
 
-from billing.corrections import apply_corrections, corrections, repricing
+from billing.corrections import apply_corrections, corrections, repricing, resolution
 from billing.corrections.repricing import RepricingChoice
+from billing.errors import Refused
+from billing.events.events import Usage
 from billing.ledger import closed_periods
 from billing.models import Account, UsageAdjustment, UsageLog
+from tests.billing.estimates import record_with_state
 from tests.billing.ledger_rows import NOON, assert_ledger_consistent, record, run, set_price
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -52,6 +55,40 @@ def test_concurrent_voids_of_one_log_void_it_once() -> None:
     assert run_concurrently([lambda: corrections.void(log, reason="x", actor="ann", at=NOON)] * 4) == []
     assert UsageAdjustment.objects.count() == 1
     assert UsageLog.objects.get().effective_nano == 0
+    assert_ledger_consistent()
+
+
+def test_concurrent_resolutions_with_two_contents_leave_one() -> None:
+    record_with_state({"cost_usd": "5"}, state="unknown")
+    log, refusals = UsageLog.objects.get(), list[str]()
+
+    def resolve(cost_usd: str) -> None:
+        try:
+            resolution.resolve(log, usage=None, cost_usd=cost_usd, reason="x", actor="ann", at=NOON)
+        except Refused as refused:
+            refusals.append(refused.code)
+
+    assert (
+        run_concurrently([lambda: resolve("1"), lambda: resolve("1"), lambda: resolve("2"), lambda: resolve("2")]) == []
+    )
+    assert refusals == ["already_resolved"] * 2
+    adjustment, log = UsageAdjustment.objects.get(), UsageLog.objects.get()
+    assert log.resolved is not None
+    assert log.effective_nano == int(log.resolved["cost_usd"]) * 10**9 == adjustment.delta_nano + 5 * 10**9
+    assert_ledger_consistent()
+
+
+def test_a_void_and_a_resolution_at_the_same_time_agree() -> None:
+    record_with_state({"cost_usd": "5"}, state="unknown")
+    log = UsageLog.objects.get()
+
+    def resolve() -> None:
+        with contextlib.suppress(Refused):  # the void was first
+            resolution.resolve(log, usage=Usage(input_tokens=7), cost_usd=None, reason="x", actor="ann", at=NOON)
+
+    assert run_concurrently([resolve, lambda: corrections.void(log, reason="x", actor="ann", at=NOON)]) == []
+    log = UsageLog.objects.get()
+    assert (log.effective_nano, log.voided_at) == (0, NOON)
     assert_ledger_consistent()
 
 

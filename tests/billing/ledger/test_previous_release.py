@@ -12,7 +12,7 @@ from tests.conftest import Api
 
 pytestmark = pytest.mark.django_db
 
-LOG_COLUMNS = {"usage_state", "unpriced_reason", "calls", "reading"}
+LOG_COLUMNS = {"usage_state", "unpriced_reason", "calls", "reading", "resolved"}
 EVENT = {"model": "nobody-knows", "cost_usd": None, "usage": {"requests": 10}}
 
 

@@ -13,7 +13,7 @@ from tests.billing.ledger_rows import differences, record
 
 ERASED_OR_CORRECTED = {
     *("user_agent", "ip_address", "checksum", "effective_nano", "is_priced", "voided_at", "usage_state"),
-    "unpriced_reason",
+    *("unpriced_reason", "resolved"),
 }
 METADATA: tuple[dict[str, Any], ...] = (
     {"number": 1e3},

@@ -1,0 +1,118 @@
+"""Gives a call whose usage is not completely known its real usage, or its real cost. Once: it cannot be reverted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import date, datetime
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from billing.charges import rating
+from billing.charges.rating import RatingSnapshot
+from billing.corrections import apply_corrections, corrections
+from billing.corrections.apply_corrections import Correction, CorrectionStep, Decision, Skipped
+from billing.errors import Refused
+from billing.events import events
+from billing.events.events import Event, Usage
+from billing.ledger import rollups
+from billing.models import CorrectionBatch, CostSource, UsageAdjustment, UsageLog, UsageState
+from lib import money
+from providers.quantities import tokens_total
+
+COMPLETE, VOIDED = "the usage is complete", "the call is voided"  # reasons to skip a log
+SAME, OTHER = "it is resolved with the same content", "it is resolved with other content"
+REFUSALS = {
+    COMPLETE: ("not_estimated", "The usage of this call is complete."),
+    VOIDED: ("voided", "The call is voided."),
+    OTHER: ("already_resolved", "The call already has its real usage, with other content."),
+    **dict.fromkeys((apply_corrections.ARCHIVED, apply_corrections.BEING_ARCHIVED), corrections.ARCHIVED_REFUSAL),
+}
+
+
+def resolve(
+    log: UsageLog, *, usage: Usage | None, cost_usd: str | None, reason: str, actor: str, at: datetime
+) -> CorrectionStep:
+    """Set the real usage, rated by the price of the call's day, or the real cost; the usage is complete then.
+
+    Repeating it changes nothing. Raises Refused if the content is invalid, the usage is complete, the call is voided, has
+    been resolved with other content, or its period is archived.
+    """
+    event, snapshot = _parse(log, usage, cost_usd), rating.snapshot()
+    kind = UsageAdjustment.Kind.RESOLVE
+    batch = CorrectionBatch(kind=kind, reason=reason, actor=actor, choice={"log": str(log.id)})
+    decide = partial(_decide, event, snapshot)
+    step = corrections.correct_single(log.account_id, log.id, decide, batch=batch, at=at)
+    for skipped in step.skipped:
+        if skipped in REFUSALS:
+            raise Refused(*REFUSALS[skipped])
+    return step
+
+
+def _parse(log: UsageLog, usage: Usage | None, cost_usd: str | None) -> Event:
+    """The content in normal form, as the event that would have stated it."""
+    if (usage is None) == (cost_usd is None):
+        raise Refused("invalid", "Send either `usage` or `cost_usd`.", "usage")
+    fields = {"event_id": "-", "provider": log.provider, "cached_tokens_included": log.cached_included}
+    return events.parse({**fields, "usage": msgspec.to_builtins(usage or Usage()), "cost_usd": cost_usd})
+
+
+def _decide(
+    event: Event, snapshot: RatingSnapshot, logs: Sequence[UsageLog], _closed: Collection[date]
+) -> Iterator[Decision]:
+    name, value = (
+        ("usage", msgspec.to_builtins(event.usage)) if event.cost_usd is None else ("cost_usd", event.cost_usd)
+    )
+    for log in logs:
+        if log.resolved is not None:
+            yield Skipped(SAME if log.resolved.get(name) == value else OTHER)
+        elif log.voided_at is not None:
+            yield Skipped(VOIDED)
+        elif log.usage_state == UsageState.COMPLETE:
+            yield Skipped(COMPLETE)
+        else:
+            yield _correction(log, {name: value}, event.cost_nano, snapshot)
+
+
+def _correction(log: UsageLog, content: dict[str, Any], cost_nano: int | None, snapshot: RatingSnapshot) -> Correction:
+    """The correction, with the changes of the tokens that count in its details."""
+    recorded = rollups.recorded_tokens(log)
+    if cost_nano is None:
+        usage = msgspec.convert(content["usage"], Usage)
+        charge = _rated(log, usage, snapshot)
+        tokens = (usage.input_tokens, usage.output_tokens, tokens_total(rating.quantities_of_log(log, usage)))
+    else:
+        charge = {**NO_PRICE, "source": CostSource.CALLER.value, "other": cost_nano}
+        tokens = recorded
+    resolved = {**content, "tokens": list(tokens)}
+    state = {"usage_state": UsageState.COMPLETE.value, "unpriced_reason": charge["unpriced_reason"]}
+    total = charge["input"] + charge["output"] + charge["other"]
+    values = {"effective_nano": total, "is_priced": charge["unpriced_reason"] is None, "resolved": resolved, **state}
+    deltas = {name: new - old for name, new, old in zip(("input", "output", "total"), tokens, recorded, strict=True)}
+    details = {
+        **charge,
+        **state,
+        "resolved": resolved,
+        "tokens": deltas,
+        "before": apply_corrections.value_as_json(log),
+    }
+    return Correction(log, UsageAdjustment.Kind.RESOLVE, values, details)
+
+
+NO_PRICE: dict[str, Any] = {"price": None, "input": 0, "output": 0, "unpriced_reason": None}
+
+
+def _rated(log: UsageLog, usage: Usage, snapshot: RatingSnapshot) -> dict[str, Any]:
+    """Price, source and parts of the cost as an adjustment records them. Raises Refused above the maximum of a call."""
+    price, cost = rating.rate_log(log, snapshot, usage)
+    if cost.total_nano > money.MAX_EVENT_NANO:
+        raise Refused("max_value", "The call would cost more than 1,000,000 USD, the maximum for one event.", "usage")
+    return {
+        "price": price.id if price and cost.billed else None,
+        "source": cost.source,
+        "input": cost.input_nano,
+        "output": cost.output_nano,
+        "other": cost.other_nano,
+        "unpriced_reason": rating.unpriced_reason(price, cost),
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from itertools import chain
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import django_filters
@@ -22,7 +22,7 @@ from billing.api import account_scope, paging, schema
 from billing.api.parsers import json_body
 from billing.corrections import corrections, resolution
 from billing.errors import Refused
-from billing.events import events
+from billing.events import event_responses, events
 from billing.events.events import Usage
 from billing.ledger import log_search
 from billing.ledger.log_search import LogSearch
@@ -136,6 +136,7 @@ class VoidView(APIView):
 class ResolveBody(msgspec.Struct, forbid_unknown_fields=True):
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=corrections.MAX_REASON_LENGTH)]
     usage: Usage | None = None
+    response: dict[str, Any] | list[Any] | None = None
     cost_usd: str | None = None
 
 
@@ -158,13 +159,22 @@ class ResolveView(APIView):
         events.check_text(body.reason, "reason")
         resolution.resolve(
             log,
-            usage=body.usage,
+            usage=_stated_usage(body, log),
             cost_usd=body.cost_usd,
             reason=body.reason,
             actor=account_scope.get_caller(request).name,
             at=timezone.now(),
         )
         return Response(log_rows.explained_log(get_log(account, id)))
+
+
+def _stated_usage(body: ResolveBody, log: UsageLog) -> Usage | None:
+    """Returns the usage that the body states or has in a vendor's response. Raises Refused."""
+    if body.response is None:
+        return body.usage
+    if body.usage is not None:
+        raise Refused("invalid", "Send `usage` or `response`, not both.", "response")
+    return event_responses.read_whole_usage(body.response, cached_included=log.cached_included)
 
 
 def get_log(account: Account | None, id: UUID) -> UsageLog:  # noqa: A002

@@ -53,6 +53,21 @@ def attach(event: Event, reading: Reading, *, digest: bytes | None = None) -> Ev
     return event
 
 
+def read_whole_usage(response: object, *, cached_included: bool) -> Usage:
+    """The usage in a vendor's response, with input tokens in the given convention. Raises Refused if it is not read whole."""
+    event = parse({"event_id": "-", "provider": "-", "response": response})
+    reading = event.reading
+    if reading is None or not reading.usage or reading.unread:
+        unread = f"; not read: {reading.unread[0]}" if reading and reading.unread else ""
+        raise Refused(
+            "invalid", f"The response does not give the whole usage{unread}. Send `usage` instead.", "response"
+        )
+    usage = event.usage
+    writes = max(usage.cache_write_tokens, usage.cache_write_1h_tokens)
+    beside = (usage.cached_input_tokens + writes) * (cached_included - event.cached_tokens_included)
+    return msgspec.structs.replace(usage, input_tokens=usage.input_tokens + beside)
+
+
 def as_json(reading: Reading) -> dict[str, Any]:
     """The reading as a log stores it: all but the usage, which has columns of its own, without empty values."""
     fields = reading._asdict()

@@ -116,7 +116,8 @@ class Event(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
 
     @property
     def read_response(self) -> ReadResponse | None:
-        return self.response if isinstance(self.response, ReadResponse) else None
+        response: object = self.response
+        return response if isinstance(response, ReadResponse) else None
 
     @property
     def reading(self) -> Reading | None:

@@ -349,7 +349,6 @@ def _answer_accepted(result: Result, status: str, log: StoredLog) -> None:
 def _build_log(item: _Submission, rated: rating.RatedEvent, log_id: bytes, at: datetime) -> NewLog:
     """The log's columns, without account, usage day and period: the transaction sets these."""
     event, usage, cost = item.event, item.event.usage, rated.cost
-    is_priced = rated.source != CostSource.UNPRICED.value
     return NewLog(
         profile=rated.profile,
         id=log_id,
@@ -381,7 +380,7 @@ def _build_log(item: _Submission, rated: rating.RatedEvent, log_id: bytes, at: d
         metadata=event.metadata,
         is_billable=rated.billable,
         effective_nano=cost.total_nano,
-        is_priced=is_priced,
+        is_priced=rated.source != CostSource.UNPRICED.value,
         unpriced_reason=rated.unpriced_reason,
         usage_state=rated.usage_state,
         calls=max(usage.requests, 1),

@@ -234,3 +234,57 @@ def test_it_needs_the_scope_manage_and_a_log_of_the_account(service: Api, bound:
     assert resolve(service, str(uuid4())).status_code == 404
     assert resolve(bound, log).status_code in (403, 404)
     assert UsageAdjustment.objects.count() == 0
+
+
+CHAT = {
+    "id": "c1",
+    "object": "chat.completion",
+    "usage": {
+        "prompt_tokens": 2_000_000,
+        "completion_tokens": 500_000,
+        "total_tokens": 2_500_000,
+        "prompt_tokens_details": {"cached_tokens": 1_000_000},
+    },
+}
+MESSAGE = {
+    "id": "m1",
+    "type": "message",
+    "usage": {
+        "input_tokens": 1_000_000,
+        "output_tokens": 500_000,
+        "cache_read_input_tokens": 1_000_000,
+        "cache_creation_input_tokens": 0,
+    },
+}
+
+
+@pytest.mark.parametrize("response", [CHAT, [CHAT], MESSAGE], ids=["an object", "a list", "cached beside the input"])
+def test_a_vendors_response_gives_the_real_usage(service: Api, response: object) -> None:
+    log = record_call()
+    row = resolve(service, log, {"response": response, "reason": "from the vendor"}).json()
+
+    assert (row["usage"], row["usage_state"], row["cost_usd"], row["tokens_total"]) == (
+        USAGE,
+        "complete",
+        "8",
+        2_500_000,
+    )
+    assert resolve(service, log, {"response": response, "reason": "again"}).status_code == 200
+    assert_nothing_to_correct()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"response": {**CHAT, "usage": {**CHAT["usage"], "new_units": 3}}},  # type: ignore[dict-item]
+        {"response": {}},
+        {"response": CHAT, "usage": USAGE},
+        {"response": CHAT, "cost_usd": "1"},
+    ],
+    ids=["not read whole", "without usage", "with usage", "with a cost"],
+)
+def test_what_does_not_give_the_whole_usage_is_refused(service: Api, body: dict[str, Any]) -> None:
+    log = record_call()
+    before = stored()
+
+    assert_refused(resolve(service, log, {**body, "reason": "r"}), 422, "invalid", before)

@@ -210,14 +210,14 @@ def as_object(value: Any) -> Any:
     return [as_object(child) for child in value] if isinstance(value, list) else value
 
 
-def read(response: object) -> tuple[Any, str, str | None, bool]:
+def reading_of(response: object) -> tuple[Any, str, str | None, bool]:
     result = reading.read_pieces([response])
     return result.usage, result.model, result.variant.get("service_tier"), result.excludes_cached
 
 
 @pytest.mark.parametrize(("response", "used", "model", "tier", "excludes_cached"), RESPONSES)
 def test_a_dict_is_read(response: Any, used: Any, model: str, tier: str | None, excludes_cached: bool) -> None:
-    assert read(response) == (used, model, tier, excludes_cached)
+    assert reading_of(response) == (used, model, tier, excludes_cached)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_a_dict_is_read(response: Any, used: Any, model: str, tier: str | None, 
     [case for case in RESPONSES if case.id != "google as JSON"],
 )
 def test_an_object_is_read(response: Any, used: Any, model: str, tier: str | None, excludes_cached: bool) -> None:
-    assert read(as_object(response)) == (used, model, tier, excludes_cached)
+    assert reading_of(as_object(response)) == (used, model, tier, excludes_cached)
 
 
 class RaisingProperty:
@@ -259,7 +259,7 @@ class RaisingProperty:
     ],
 )
 def test_a_response_without_valid_usage_reads_as_empty(response: object) -> None:
-    assert read(response) == ({}, "", None, False)
+    assert reading_of(response) == ({}, "", None, False)
 
 
 @pytest.mark.django_db

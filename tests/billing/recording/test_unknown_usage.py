@@ -21,7 +21,13 @@ pytestmark = [pytest.mark.django_db, pytest.mark.frozen_at("2026-11-22T12:00")]
 GPT: dict[str, Any] = {"provider": "openai", "model": "gpt-4o", "category": "text"}
 ABORTED: dict[str, Any] = {**GPT, "event_id": "a1", "status_code": 499}
 ESTIMATE = {"input_tokens": 1000, "output_tokens": 500}  # $0.0075
-CHUNK = {"id": "c1", "object": "chat.completion.chunk", "model": "gpt-4o", "choices": [{}], "usage": None}
+CHUNK: dict[str, Any] = {
+    "id": "c1",
+    "object": "chat.completion.chunk",
+    "model": "gpt-4o",
+    "choices": [{}],
+    "usage": None,
+}
 START = {
     "type": "message_start",
     "message": {"id": "m1", "model": "claude-3-5-sonnet-latest", "usage": {"input_tokens": 1000, "output_tokens": 1}},

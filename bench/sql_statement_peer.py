@@ -19,14 +19,23 @@ ROLLUP_KEYS = {
     USAGE_MODELS: f"account_id, usage_period, actual_provider_name, {MODEL}",
     PLATFORM_DAYS: f"(timestamp AT TIME ZONE 'UTC')::date, {DECLARED}, actual_provider_name, category, 0",
 }
+
+
+def _calls_where(condition: str) -> str:
+    return f"coalesce(sum(calls) FILTER (WHERE {condition}), 0)"
+
+
 ROLLUP_SUMS = {
-    "calls": "count(*)",
-    "errors": "count(*) FILTER (WHERE status_code >= 400)",
+    "calls": "sum(calls)",
+    "errors": _calls_where("status_code >= 400"),
     "tokens_total": "sum(tokens_total)",
     "cost_nano": "sum(effective_nano)",
-    "unpriced_calls": "count(*) FILTER (WHERE NOT is_priced)",
-    "billable_calls": "count(*) FILTER (WHERE is_billable)",
-    "fallback_calls": "count(*) FILTER (WHERE confidence = 'fallback')",
+    "unpriced_calls": _calls_where("NOT is_priced"),
+    "estimated_calls": _calls_where(
+        "is_priced AND cost_source IN ('estimate', 'unpriced') AND usage_state <> 'complete'"
+    ),
+    "billable_calls": _calls_where("is_billable"),
+    "fallback_calls": _calls_where("confidence = 'fallback'"),
     "tokens_input": "sum(tokens_input)",
     "tokens_output": "sum(tokens_output)",
     "response_time_sum": "sum(response_time_ms)",
@@ -64,7 +73,9 @@ class SqlStatementPeer:
             list(column) for column in zip(*logs.values_list(*(field.attname for field in _fields())), strict=True)
         ]
         return [
-            [Jsonb(value) for value in column] if field.get_internal_type() == "JSONField" else column
+            [None if value is None else Jsonb(value) for value in column]
+            if field.get_internal_type() == "JSONField"
+            else column
             for field, column in zip(_fields(), columns, strict=True)
         ]
 

@@ -218,6 +218,9 @@ def _newest(model: UnpricedModel) -> list[UsageLog]:
     if not account_periods:
         return []
     last = max(account_periods, key=lambda period: period.period)
-    columns = ("category", "units", "tokens_input", "tokens_output", "tokens_cached", "tokens_cache_write", "is_priced")
+    columns = (
+        *("category", "units", "tokens_input", "tokens_output", "tokens_cached", "tokens_cache_write"),
+        *("is_priced", "resolved"),
+    )
     logs = UsageLog.objects.filter(last.logs).only(*KEY_COLUMNS, *columns).order_by("-timestamp")[:MAX_NEWEST_LOGS]
     return [log for log in logs if not log.is_priced and (log.display_provider, rollups.model_of(log)) == model.key]

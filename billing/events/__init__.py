@@ -9,5 +9,4 @@ __all__ = [
     "legacy_tables",
     "lines",
     "usage_parts",
-    "vendor_responses",
 ]

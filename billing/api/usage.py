@@ -110,6 +110,8 @@ def batch_events(body: dict[str, Any]) -> list[Any]:
         raise Refused("min_length", "A batch must have at least one event.", "events")
     if len(batch) > MAX_BATCH_EVENTS:
         raise TooLarge(f"A batch must not have more than {MAX_BATCH_EVENTS} events.")
+    if sum(map(event_responses.count_pieces, batch)) > event_responses.MAX_PIECES:
+        raise TooLarge(f"A batch must not have more than {event_responses.MAX_PIECES:,} pieces of responses.")
     return batch
 
 

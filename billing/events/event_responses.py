@@ -16,6 +16,7 @@ from billing.events.vendor_responses.reading import Reading
 from lib import strict_json
 from providers import price_conditions
 
+MAX_PIECES = 15_000  # of streams in one request: reading takes some 50 us a piece
 MAX_ID_LENGTH = 256
 MAX_VARIANT_LENGTH = 60
 
@@ -28,10 +29,18 @@ def parse(raw: object, *, depth: int = 0) -> Event:
         return event
     if isinstance(raw, Mapping) and "usage" in raw:
         raise Refused("invalid", "Send `usage` or `response`, not both.", "response")
+    if count_pieces(raw) > MAX_PIECES:
+        raise Refused("max_length", f"At most {MAX_PIECES:,} pieces; leave out those of contents.", "response")
     strict_json.check_limits(response, depth=depth + 1)
     digest = _digest(event, response)
     reading = response_reading.read_pieces(response if isinstance(response, list) else [response])
     return attach(event, reading, digest=digest)
+
+
+def count_pieces(raw: object) -> int:
+    """The number of pieces in an event's `response`."""
+    response = raw.get("response") if isinstance(raw, Mapping) else None
+    return len(response) if isinstance(response, list) else 0
 
 
 def attach(event: Event, reading: Reading, *, digest: bytes | None = None) -> Event:

@@ -16,6 +16,7 @@ from billing.events.vendor_responses.fields import Leaf, as_list, exact, first_t
 Fields = dict[str, Any]  # the fields of a response by their names in snake case
 
 LISTS = {"output", "data", "predictions", "generated_images", "candidates", "embeddings", "results"}
+LISTS_OF_TOOLS = {"output", "candidates", "server_content"}  # in which queries and containers stand
 MAX_ITEMS = 20_000  # of a list that is looked through
 IMAGE_EVENTS = ("image_generation.completed", "image_edit.completed")
 TOOL_CALLS = ("web_search_call", "file_search_call", "image_generation_call")

@@ -62,6 +62,7 @@ VARIANT_PATHS = {
     "search_context": ("usage.search_context_size",),
 }
 IMAGE_VARIANT = {"resolution": "size", "quality": "quality"}
+NUMBER_FIELDS = {*(root.split(".")[0] for root in ROOTS), *TOP_COUNTS, *beside_usage.FIELDS} - {"text", "status"}
 OTHER_FIELDS = {*beside_usage.FIELDS, *TOP_COUNTS, *BATCH_KEYS, *IMAGE_VARIANT.values(), "request", "item_id"}
 PATHS = (
     *WRAPPERS,
@@ -113,6 +114,8 @@ def unwrap(piece: object) -> Piece:
         inner = (_known_fields(get_path(outer, path)) for path in WRAPPERS if path.split(".")[0] in outer)
         found_in = ((fields, _leaves(fields)) for fields in inner)
         holder, leaves = next(((fields, counts) for fields, counts in found_in if counts), (outer, leaves))
+    if not leaves and not outer.keys() & beside_usage.LISTS_OF_TOOLS:
+        return _without_numbers(outer)
     is_batch = holder is not outer and ("request" in outer or _text(outer, BATCH_KEYS, MAX_ID) != "")
     types = {first_text(place, path) for place in (holder, outer) for path in KIND_PATHS}
     item_id = ["item_id"] if leaves else []  # of a realtime transcription; other events name items of a response
@@ -129,6 +132,18 @@ def unwrap(piece: object) -> Piece:
         get_path(holder, "usage.is_byok") is True,
         ["model"] * (not _is_usable(model, MAX_MODEL))
         + [f"variant.{name}" for name, text in variant.items() if not _is_usable(text, MAX_VARIANT)],
+    )
+
+
+def _without_numbers(outer: Fields) -> Piece:
+    """The facts of a piece of contents, of which a stream may have many thousands."""
+    kinds = frozenset({first_text(outer, path) for path in KIND_PATHS})
+    kinds |= {KINDS[kind] for kind in kinds & KINDS.keys()}
+    model = first_text(outer, *MODEL_PATHS)
+    usable = _is_usable(model, MAX_MODEL)
+    response_id = _text(outer, (*ID_PATHS, "message.id", *BATCH_KEYS), MAX_ID)
+    return Piece(
+        kinds - {""}, response_id, model if usable else "", {}, {}, set(), set(), False, [] if usable else ["model"]
     )
 
 
@@ -165,6 +180,8 @@ def _variant(holder: Fields, leaves: dict[str, Leaves]) -> dict[str, str]:
 
 
 def _leaves(holder: Fields) -> dict[str, Leaves]:
+    if not holder.keys() & NUMBER_FIELDS:
+        return {}
     spellings: dict[str, str] = holder.get(SPELLINGS, {})
     leaves = {}
     for root in ROOTS:

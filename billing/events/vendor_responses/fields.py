@@ -32,7 +32,7 @@ class Leaf(NamedTuple):
 
 def get(holder: object, name: str) -> Any:  # noqa: ANN401 - any value of a response
     """A field of an object or dict; a dict may spell it in camel case, as Google's JSON does."""
-    if isinstance(holder, Mapping):
+    if type(holder) is dict or isinstance(holder, Mapping):  # the first is faster
         value = holder.get(name)
         return holder.get(camel_case(name)) if value is None else value
     if holder is None or isinstance(holder, PLAIN):
@@ -44,11 +44,16 @@ def get(holder: object, name: str) -> Any:  # noqa: ANN401 - any value of a resp
 
 
 def get_path(holder: object, path: str) -> Any:  # noqa: ANN401
-    for name in path.split("."):
+    for name in _names(path):
         holder = get(holder, name)
         if holder is None:
             break
     return holder
+
+
+@lru_cache(maxsize=2048)
+def _names(path: str) -> tuple[str, ...]:
+    return tuple(path.split("."))
 
 
 def first_text(holder: object, *paths: str) -> str:

@@ -170,6 +170,17 @@ def test_a_body_above_five_mebibytes_is_refused(bound: Api) -> None:
     assert (response.status_code, UsageLog.objects.count()) == (413, 0)
 
 
+def test_more_pieces_than_can_be_read_in_a_second_are_refused(bound: Api) -> None:
+    longest = {**EVENT, "response": [{}] * 14_999 + [CHAT]}
+    longer = {**EVENT, "response": [{}] * 15_000 + [CHAT]}
+
+    refused = bound.post("usage/", longer)
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "max_length")
+    assert bound.post("usage/", {"events": [longest, {**EVENT, "event_id": "b", "response": [{}]}]}).status_code == 413
+    assert UsageLog.objects.count() == 0
+    assert bound.post("usage/", longest).json()["cost_usd"] == "0.0075"
+
+
 def test_the_served_tier_and_model_are_billed(bound: Api) -> None:
     served = {**CHAT, "model": "gpt-4o-mini", "service_tier": "default"}
     answer = bound.post("usage/", {**EVENT, "variant": {"service_tier": "priority"}, "response": served})

@@ -146,7 +146,7 @@ class UsageStateFilter(_Choice):
 class UnpricedReasonFilter(_Choice):
     title = "reason without a price"
     parameter_name = "unpriced_reason"
-    values = dict(UnpricedReason.choices)
+    values = {value: label.capitalize() for value, label in UnpricedReason.choices}
 
 
 class ConfidenceFilter(_Choice):

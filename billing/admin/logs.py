@@ -123,7 +123,7 @@ class UsageLogAdmin(changelist.KeysetAdmin):
             return format_html('<span class="unpriced">{}</span> <span class="declared">{}</span>', "unpriced", reason)
         exact = money.exact_usd(log.effective_nano)
         cost = format_html('<span class="num" title="${}">{}</span>', exact, money.format_usd(log.effective_nano))
-        return format_html('{} <span class="unpriced">{}</span>', cost, "estimated") if log.is_estimated else cost
+        return format_html('{}<br><span class="unpriced">{}</span>', cost, "estimated") if log.is_estimated else cost
 
     @admin.display(description="Status")
     def outcome(self, log: UsageLog) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -55,9 +55,15 @@ def context_for(log: UsageLog) -> dict[str, Any]:
         "detection": explanation_text.detection_sentence(log, labels),
         "billed": [_rated_unit(line, why.calculation) for line in explained["lines"]] if why.calculation else [],
         "cost_source": CostSource(row_json["cost_source"]).label,
+        "variant": _labelled(log.variant),
+        "served_variant": _labelled((log.reading or {}).get("variant", {})),
         "vendor_cost_differs": _vendor_cost_differs(log),
         "corrections": correction_rows(log, row[1], labels),
     }
+
+
+def _labelled(variant: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [(name.replace("_", " "), value) for name, value in variant.items()]
 
 
 def _vendor_cost_differs(log: UsageLog) -> bool:

@@ -10,7 +10,10 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from billing.events import event_responses
 from billing.models import Account, UsageLog
+from billing.recording import metering
+from billing.recording.metering import EventSource
 from tests.billing.usage import record
 
 pytestmark = pytest.mark.django_db
@@ -96,6 +99,34 @@ def test_a_log_explains_its_charge_and_its_provider(admin_client: Client, logs: 
     assert "500 output tokens at $10.00 per million = $0.005" in page
     assert "Total: $0.0075" in page
     assert "Served by OpenAI (weak)" in page
+
+
+@pytest.mark.parametrize(("cost", "differs"), [(0.00045, False), (0.000454, False), (0.000455, True)])
+def test_a_log_says_how_its_response_was_read(
+    admin_client: Client, account: Account, now: datetime, cost: float, differs: bool
+) -> None:
+    response = {
+        "id": "c1",
+        "model": "gpt-4o-mini",
+        "service_tier": "default",
+        "usage": {"prompt_tokens": 1000, "completion_tokens": 500, "total_tokens": 1500, "stars": 7, "cost": cost},
+    }
+    asked = {"model": "gpt-4o", "variant": {"service_tier": "priority"}}
+    event = event_responses.parse({"event_id": "r", "provider": "openai", **asked, "response": response})
+    metering.record([event], source=EventSource(account=account), at=now)
+    page = admin_client.get(f"/admin/billing/usagelog/{UsageLog.objects.get().pk}/change/").content.decode()
+
+    for row in (
+        "<dt>Usage</dt><dd>incomplete</dd>",
+        "<dt>Read by</dt><dd>openrouter_chat</dd>",
+        "<dt>Served model</dt><dd>gpt-4o-mini</dd>",
+        "<dt>Served service tier</dt><dd>default</dd>",
+        "<dt>Service tier</dt><dd>priority</dd>",
+        "<dt>Not counted</dt><dd>usage.total_tokens</dd>",
+        "<dt>Not read</dt><dd>usage.stars</dd>",
+    ):
+        assert row in page
+    assert ("differs by more than 1 %" in page) is differs
 
 
 def test_a_log_cannot_be_added_changed_or_deleted(admin_client: Client, logs: list[UsageLog]) -> None:

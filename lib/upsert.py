@@ -135,7 +135,8 @@ def _insert(
     for chunk in _chunks(rows, MAX_PARAMETERS // len(columns)):
         with connection.cursor() as cursor:
             sql = head + ", ".join([placeholders] * len(chunk)) + tail
-            cursor.execute(sql, [adapt(value) for row in chunk for value in row])
+            values = [value if type(value) in PLAIN_TYPES else adapt(value) for row in chunk for value in row]
+            cursor.execute(sql, values)
             inserted += cursor.rowcount
     return inserted
 

@@ -122,6 +122,8 @@ class Event(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
     @property
     def reading(self) -> Reading | None:
         """What was read of the vendor's response; None if the caller stated the usage."""
+        if self.response is None:
+            return None
         return self.read_response.reading if self.read_response else None
 
     @property
@@ -191,9 +193,10 @@ def digest(event: Event) -> bytes:
     The JSON has sorted keys and no defaults, event_id, account or reservation_id. Returns 16 bytes in the form of a version 5
     UUID, which every database's native UUID type accepts.
     """
-    if event.read_response and event.read_response.digest:
-        return event.read_response.digest
-    response = None if event.read_response else event.response
+    read = event.read_response if event.response is not None else None
+    if read and read.digest:
+        return read.digest
+    response = None if read else event.response
     content = msgspec.structs.replace(event, event_id="", account=None, reservation_id=None, response=response)
     canonical = msgspec.json.encode(content, order="sorted")
     hashed = int.from_bytes(hashlib.sha256(DIGEST_VERSION + canonical).digest()[:16], "big")

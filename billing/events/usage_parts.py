@@ -6,6 +6,7 @@ Costs are calculated from any usage, with parts cut to what is left of their who
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 
 from billing.errors import Refused
 from billing.events.events import Event, Usage
@@ -19,6 +20,7 @@ _PARTS = (
     (("cached_image_tokens",), "image_tokens"),
     (("reasoning_tokens", "output_audio_tokens", "output_image_tokens"), "output_tokens"),
 )
+_part_counts = attrgetter("cache_write_1h_tokens", *{part for parts, _ in _PARTS for part in parts})
 
 
 def check(event: Event) -> None:
@@ -27,6 +29,8 @@ def check(event: Event) -> None:
     One-hour cache writes are a part of the cache writes; alone they are the cache writes.
     """
     usage = event.usage
+    if not any(_part_counts(usage)):
+        return
     if usage.cache_write_tokens and usage.cache_write_1h_tokens > usage.cache_write_tokens:
         raise _refusal("cache_write_1h_tokens", ("cache_write_1h_tokens",), "cache_write_tokens")
     counts = _token_counts(usage, cached_included=event.cached_tokens_included)

@@ -246,9 +246,12 @@ def _adapters(vendor: str) -> list[Callable[[Any], Any] | None]:
     return [_adapter(FIELDS[column], vendor) for column in COLUMNS]
 
 
+_encode_json = json.JSONEncoder(ensure_ascii=False).encode  # created once: `json.dumps` would create one for each value
+
+
 def _adapter(field: models.Field[Any, Any], vendor: str) -> Callable[[Any], Any] | None:
     if isinstance(field, models.JSONField):
-        return lambda value: None if value is None else json.dumps(value, ensure_ascii=False)
+        return lambda value: None if value is None else _encode_json(value)
     if isinstance(field, models.UUIDField):
         native = connection.features.has_native_uuid_field
         if vendor == "postgresql":

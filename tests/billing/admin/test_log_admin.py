@@ -111,8 +111,8 @@ def test_a_log_says_how_its_response_was_read(
         "service_tier": "default",
         "usage": {"prompt_tokens": 1000, "completion_tokens": 500, "total_tokens": 1500, "stars": 7, "cost": cost},
     }
-    asked = {"model": "gpt-4o", "variant": {"service_tier": "priority"}}
-    event = event_responses.parse({"event_id": "r", "provider": "openai", **asked, "response": response})
+    requested = {"model": "gpt-4o", "variant": {"service_tier": "priority"}}
+    event = event_responses.parse({"event_id": "r", "provider": "openai", **requested, "response": response})
     metering.record([event], source=EventSource(account=account), at=now)
     page = admin_client.get(f"/admin/billing/usagelog/{UsageLog.objects.get().pk}/change/").content.decode()
 

@@ -227,7 +227,15 @@ EXPLANATION = obj(
     detection=obj(rule=TEXT, evidence=TEXT, confidence=TEXT),
     text=array(TEXT),
 )
-READING = obj(reader=TEXT, ignored=array(TEXT), unread=array(TEXT))
+READING = obj(
+    reader=TEXT,
+    model=TEXT,
+    variant={"type": "object", "additionalProperties": TEXT},
+    response_id=TEXT,
+    cost_usd=nullable(TEXT),
+    ignored=array(TEXT),
+    unread=array(TEXT),
+)
 LOG = obj(**LOG_FIELDS, reading=nullable(READING), explanation=EXPLANATION)
 ACCOUNT = obj(
     external_id=TEXT, name=TEXT, timezone=TEXT, anchor_day=INT, active=BOOL, billed_from=DATE, created_at=TIME

@@ -77,8 +77,6 @@ def charge_sentences(log: UsageLog, why: Explanation, labels: Labels) -> Iterato
     elif charge.source == CostSource.UNPRICED:
         call = f"this use of {log.model_used}" if log.model_used else "a call without a model"
         yield f"Unpriced, not free: no known price covers {call} at {_provider_label(log, labels)}."
-    elif charge.source == CostSource.VENDOR:
-        yield f"The vendor stated the cost: {format_usd(charge.total_nano)}."
     elif charge.source == CostSource.ESTIMATE and not why.calculation:
         yield f"Estimated: {format_usd(charge.total_nano)}, as the usage of this call is not known."
     elif why.calculation:

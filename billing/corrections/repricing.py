@@ -29,6 +29,7 @@ from billing.corrections.apply_corrections import (
     Skipped,
 )
 from billing.corrections.batch_pass import BatchPass
+from billing.events import call_failures
 from billing.ledger import log_search, rollups
 from billing.models import (
     Account,
@@ -57,7 +58,6 @@ __all__ = [
 ]
 
 REPRICEABLE_SOURCES = (CostSource.PRICE_BOOK, CostSource.FREE, CostSource.UNPRICED, CostSource.ESTIMATE)
-ABORTED_STATUS = 499  # the caller closed the connection, so nobody knows what the vendor did until then
 PREVIEW_PAGE_SIZE = 2_000  # logs
 MAX_PERIOD_LENGTH = timedelta(days=32)
 
@@ -172,7 +172,7 @@ def decide(logs: Iterable[UsageLog], snapshot: RatingSnapshot, model: str = "") 
             yield Skipped("the call is voided")
         elif log.actual_provider_name is None:
             yield Skipped("its provider is not detected yet")
-        elif log.usage_state == UsageState.UNKNOWN and log.status_code == ABORTED_STATUS:
+        elif log.usage_state == UsageState.UNKNOWN and log.status_code == call_failures.CANCELLED:
             yield Skipped("its usage is not known, as it was aborted")
         elif log.cost_source in REPRICEABLE_SOURCES and log.is_billable and not _has_stated_cost(log):
             yield from _decision(log, *rate(log, snapshot))

@@ -14,7 +14,7 @@ from billing.charges.rating import RatingSnapshot
 from billing.corrections import apply_corrections, corrections
 from billing.corrections.apply_corrections import Correction, CorrectionStep, Decision, Skipped
 from billing.errors import Refused
-from billing.events import events
+from billing.events import events, usage_parts
 from billing.events.events import Event, Usage
 from billing.ledger import rollups
 from billing.models import CorrectionBatch, CostSource, UsageAdjustment, UsageLog, UsageState
@@ -55,7 +55,9 @@ def _parse(log: UsageLog, usage: Usage | None, cost_usd: str | None) -> Event:
     if (usage is None) == (cost_usd is None):
         raise Refused("invalid", "Send either `usage` or `cost_usd`.", "usage")
     fields = {"event_id": "-", "provider": log.provider, "cached_tokens_included": log.cached_included}
-    return events.parse({**fields, "usage": msgspec.to_builtins(usage or Usage()), "cost_usd": cost_usd})
+    event = events.parse({**fields, "usage": msgspec.to_builtins(usage or Usage()), "cost_usd": cost_usd})
+    usage_parts.check(event)
+    return event
 
 
 def _decide(

@@ -50,7 +50,7 @@ class EventSource:
     may_create_accounts: bool = False
     any_age: bool = False  # as imports need; from MIN_TIME on
     live: bool = True  # counts for provider health
-    vendor_answered: bool = True  # False: so an aborted call used nothing
+    vendor_answered: bool = True  # False: no vendor did, so an aborted call used nothing
 
 
 class Result(msgspec.Struct, gc=False):

@@ -31,14 +31,20 @@ def with_usage_state(
         return _unknown(rated._replace(billable=True), _held_for_one_call(rated, reservation))
     if not (event.reading and event.reading.unread):
         return rated
-    source = CostSource.ESTIMATE if rated.source == CostSource.PRICE_BOOK else rated.source
+    by_price = rated.price is not None and not _is_always_free(rated)
+    source = CostSource.ESTIMATE if by_price else rated.source
     return rated._replace(usage_state=UsageState.INCOMPLETE, source=source)
+
+
+def _is_always_free(rated: RatedEvent) -> bool:
+    """Whether no usage costs anything at the call's price. What was read may be free where the rest is not."""
+    return rated.price is not None and not any(rate.nano_per_million for rate in rated.price.rates)
 
 
 def _unknown(rated: RatedEvent, held: Quantity | None) -> RatedEvent:
     rated = rated._replace(usage_state=UsageState.UNKNOWN)
-    if rated.source == CostSource.FREE and rated.price:
-        return rated  # a price of zero needs no usage
+    if _is_always_free(rated):
+        return rated
     if settings.ABORTED_CALLS == "estimate" and held and held.cost_nano > rated.cost.total_nano:
         cost = rating.NO_COST._replace(other_nano=held.cost_nano, total_nano=held.cost_nano)
         tokens = max(rated.tokens_total, held.tokens)

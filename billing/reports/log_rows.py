@@ -108,11 +108,22 @@ def load(log: UsageLog) -> LogRow:
     return with_adjustments([log])[0]
 
 
+# What a stored reading leaves out if it is empty.
+EMPTY_READING: dict[str, Any] = {
+    "model": "",
+    "variant": {},
+    "response_id": "",
+    "cost_usd": None,
+    "ignored": [],
+    "unread": [],
+}
+
+
 def explained_log(log: UsageLog) -> dict[str, Any]:
     """The log as JSON, with how its usage was read and the explanation of its charge."""
     row, snapshot = load(log), rating.snapshot()
     labels, why = snapshot.rules.labels, explanation.explain(*row, snapshot)
-    reading = None if log.reading is None else {"ignored": [], "unread": [], **log.reading}
+    reading = None if log.reading is None else {**EMPTY_READING, **log.reading}
     return {**as_json(row, labels), "reading": reading, "explanation": explanation_as_json(log, why, labels)}
 
 

@@ -281,8 +281,10 @@ def test_a_vendors_response_gives_the_real_usage(service: Api, response: object)
         {"response": {}},
         {"response": CHAT, "usage": USAGE},
         {"response": CHAT, "cost_usd": "1"},
+        {"usage": {"output_tokens": 10, "reasoning_tokens": 11}},
+        {"usage": {"input_tokens": 10, "cache_write_tokens": 11}},
     ],
-    ids=["not read whole", "without usage", "with usage", "with a cost"],
+    ids=["not read whole", "without usage", "with usage", "with a cost", "reasoning beyond", "writes beyond"],
 )
 def test_what_does_not_give_the_whole_usage_is_refused(service: Api, body: dict[str, Any]) -> None:
     log = record_call()

@@ -92,6 +92,7 @@ def test_each_metered_call_costs_what_the_vendor_bills(
         if cost_usd(answer) not in ALLOWED.get(name, (case["expected"]["cost_usd"],)):
             wrong[name] = (cost_usd(answer), case["expected"]["cost_usd"], log.reading)
     assert wrong == {}, pformat(wrong)
+    assert UsageLog.objects.count() == 17
     call_command("verify_ledger")
 
 
@@ -124,4 +125,5 @@ def test_each_event_is_priced_right_or_visibly_unpriced(
         if refused_or_cost(answer) not in expected:
             wrong[name] = (answer.json(), expected)
     assert wrong == {}, pformat(wrong)
+    assert UsageLog.objects.count() == 12  # two are refused
     call_command("verify_ledger")

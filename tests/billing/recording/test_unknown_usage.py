@@ -13,6 +13,7 @@ from django.core.management import call_command
 
 from billing.models import Account, UsageDay, UsageLog
 from billing.recording.metered_call import metered_call
+from tests.billing.ledger_rows import set_price
 from tests.billing.plan_limits import set_limits, used_and_reserved
 from tests.conftest import Api
 
@@ -102,6 +103,35 @@ def test_a_stated_cost_leaves_nothing_unknown(service: Api, account: Account) ->
     service.post("usage/", {**ABORTED, "account": "acct_42", "cost_usd": "0.5"})
 
     assert stored(UsageLog.objects.get()) == ("complete", "caller", None, 500_000_000, 0)
+
+
+CHAT = {"id": "c1", "object": "chat.completion", "usage": {"prompt_tokens": 1000, "completion_tokens": 0, "stars": 3}}
+
+
+def test_what_was_read_for_free_leaves_the_rest_unknown(bound: Api) -> None:
+    set_price("new-1", input_tokens="0", output_tokens="10")
+    aborted = {**ABORTED, "model": "new-1", "usage": {"input_tokens": 1000}}
+    half_read = {"provider": "openai", "model": "new-1", "category": "text", "response": CHAT}
+    bound.post("usage/", {"events": [aborted, {**half_read, "event_id": "r1"}]})
+
+    assert [stored(log) for log in UsageLog.objects.order_by("id")] == [
+        ("unknown", "unpriced", "usage_unknown", 0, 1000),
+        ("incomplete", "estimate", None, 0, 1000),
+    ]
+    call_command("verify_ledger")
+
+
+def test_a_model_that_is_free_in_every_unit_stays_free(bound: Api) -> None:
+    set_price("new-1", input_tokens="0", output_tokens="0")
+    aborted = {**ABORTED, "model": "new-1", "usage": {"input_tokens": 1000}}
+    half_read = {"provider": "openai", "model": "new-1", "category": "text", "response": CHAT}
+    bound.post("usage/", {"events": [aborted, {**half_read, "event_id": "r1"}]})
+
+    assert [stored(log) for log in UsageLog.objects.order_by("id")] == [
+        ("unknown", "free", None, 0, 1000),
+        ("incomplete", "free", None, 0, 1000),
+    ]
+    call_command("verify_ledger")
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])

@@ -44,13 +44,13 @@ class ConfigConfig(AppConfig):
             Plan,
             PlanLimit,
             LimitOverride,
-            Provider,
-            DetectionRule,
             Price,
             PriceRate,
             PriceProposal,
         ):
             auditlog.register(model)
+        for shipped_model in (Provider, DetectionRule):
+            auditlog.register(shipped_model, exclude_fields=["shipped_values"])
         auditlog.register(ApiKey, exclude_fields=["secret_hash", "last_used_at"])
         auditlog.register(Invitation, exclude_fields=["token_hash"])
         auditlog.register(Webhook, exclude_fields=["salt"])

@@ -19,6 +19,9 @@ class Provider(models.Model):
     aliases = models.JSONField(default=list, blank=True, help_text="Other names that callers use, in lower case.")
     is_gateway = models.BooleanField(default=False, help_text="Serves and bills other companies' models.")
     shipped = models.BooleanField(default=False, editable=False)
+    shipped_values = models.JSONField(
+        null=True, editable=False, help_text="The values as shipped. A row that differs was edited and is kept."
+    )
 
     class Meta:
         db_table = "providers"
@@ -66,6 +69,9 @@ class DetectionRule(models.Model):
     )
     active = models.BooleanField(default=True)
     shipped = models.BooleanField(default=False, editable=False)
+    shipped_values = models.JSONField(
+        null=True, editable=False, help_text="The values as shipped. A row that differs was edited and is kept."
+    )
     note = models.CharField(max_length=200, blank=True)
 
     class Meta:
@@ -144,6 +150,7 @@ class PriceProposal(models.Model):
     class Source(models.TextChoices):
         GENAI = "genai", "genai-prices"
         LITELLM = "litellm", "LiteLLM"
+        SHIPPED = "shipped", "a release of Tollgate"
 
     class Kind(models.TextChoices):
         NEW = "new", "new"

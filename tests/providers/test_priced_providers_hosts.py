@@ -86,7 +86,7 @@ def load() -> None:
 
 
 def rows() -> tuple[list[Any], list[Any]]:
-    ids = {"id", "provider_id"}
+    ids = {"id", "provider_id", "shipped_values"}
     return tuple(  # type: ignore[return-value]  # of two lists
         [
             {name: value for name, value in row.items() if name not in ids}

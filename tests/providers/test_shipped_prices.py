@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +17,7 @@ from providers.quantities import Quantities, Variant
 from tests.providers.historical_apps import apps_after
 
 DAY = date(2026, 11, 22)
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def price_of(provider: str, model: str) -> PricedModel:
@@ -102,14 +103,14 @@ class TestShipped:
 
     def test_loading_again_changes_nothing(self) -> None:
         before = (list(Price.objects.values()), list(PriceRate.objects.values()), price_book.read_version())
-        assert shipped_prices.load() == 0
+        assert shipped_prices.load(at=NOW) == (0, 0)
         assert (list(Price.objects.values()), list(PriceRate.objects.values()), price_book.read_version()) == before
 
     def test_loading_adds_missing_prices_and_keeps_an_operators_edit(self) -> None:
         Price.objects.filter(pattern="gpt-4o").delete()
         edited = Price.objects.get(pattern="gpt-4o-mini")
         price_edits.add_revision(price=edited, rates=[PriceRate(unit="input_tokens", nano_per_million=5)])
-        assert shipped_prices.load() == 1
+        assert shipped_prices.load(at=NOW) == (1, 0)
         assert cost(price_of("openai", "gpt-4o"), Quantities(input_tokens=1000)).total_nano == 2_500_000
         assert price_of("openai", "gpt-4o-mini").rates == (Rate("input_tokens", "", 0, 5),)
         assert sorted(Price.objects.filter(pattern="gpt-4o-mini").values_list("revision", "shipped")) == [
@@ -120,7 +121,7 @@ class TestShipped:
     def test_prices_of_a_removed_provider_are_not_loaded(self) -> None:
         Price.objects.filter(provider__slug="tavily").delete()
         Provider.objects.filter(slug="tavily").update(slug="tavily-old")
-        assert shipped_prices.load() == 0
+        assert shipped_prices.load(at=NOW) == (0, 0)
 
     def test_the_migration_runs_forward_twice_and_back(self, capsys: pytest.CaptureFixture[str]) -> None:
         migration, editor = (

@@ -29,7 +29,7 @@ class Command(BaseCommand):
     help = "Compare a public price list with the price book and propose the differences for an operator to accept."
 
     def add_arguments(self, parser: CommandParser | ArgumentParser) -> None:
-        parser.add_argument("--source", required=True, choices=Source.values)
+        parser.add_argument("--source", required=True, choices=[Source.GENAI.value, Source.LITELLM.value])
         parser.add_argument("file", nargs="?", metavar="FILE", help="LiteLLM's model_prices_and_context_window.json")
         parser.add_argument(
             "--valid-from", metavar="DATE", help="First day (UTC) of new prices without a date. Default: 35 days ago."

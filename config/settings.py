@@ -39,7 +39,6 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "rest_framework",
-    "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "drf_standardized_errors",
@@ -178,13 +177,13 @@ WHITENOISE_USE_FINDERS = STATIC_ROOT is None
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["billing.api.auth.KeyAuthentication", "billing.api.auth.SessionAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["billing.api.auth.HasScope"],
+    "DEFAULT_PERMISSION_CLASSES": ["billing.api.auth.HasScope", "billing.api.parameters.KnownParameters"],
     "DEFAULT_PARSER_CLASSES": ["billing.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": [
         "billing.api.renderers.FastJSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
-    "DEFAULT_SCHEMA_CLASS": "drf_standardized_errors.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "billing.api.schema.ParametersSchema",
     "EXCEPTION_HANDLER": "billing.api.errors.handler",
     "DEFAULT_THROTTLE_CLASSES": ["billing.api.throttling.CallerThrottle"],
     "DEFAULT_THROTTLE_RATES": {

@@ -20,6 +20,7 @@ class NotFoundView(APIView):
     """Answers unknown API paths with an error in the API's format."""
 
     schema = None
+    permission_classes = ()
 
     def get(self, request: Request, **_: str) -> Response:
         raise exceptions.NotFound

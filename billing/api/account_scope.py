@@ -32,6 +32,11 @@ def resolve_account(request: Request, external_id: str | None) -> Account | None
     return _or_404(_member_account(request, external_id))
 
 
+def named_account(request: Request) -> Account | None:
+    """Resolves the query parameter `account`. Raises Http404."""
+    return resolve_account(request, request.query_params.get("account"))
+
+
 def _member_account(request: Request, external_id: str) -> Account | None:
     """Returns the account if the user is a member: a customer may have several accounts, a key is bound to one."""
     user = get_caller(request).user

@@ -21,6 +21,7 @@ from billing.errors import Refused
 from billing.events import events
 from billing.limits import limits
 from billing.plans import plans
+from lib import struct_schema
 
 
 class AccountBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -38,7 +39,7 @@ class AccountsView(APIView):
     @extend_schema(
         operation_id="create_account",
         summary="Create an account",
-        request={"application/json": schema.from_struct(AccountBody)},
+        request={"application/json": struct_schema.from_struct(AccountBody)},
         responses={200: schema.ACCOUNT, 201: schema.ACCOUNT, **schema.WRITE_ERRORS},
     )
     def post(self, request: Request) -> Response:

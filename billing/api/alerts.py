@@ -6,36 +6,40 @@ from uuid import UUID
 
 from django.http import Http404
 from django.utils import timezone
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from billing.alerts import alert_text, alerts
 from billing.api import account_scope, paging, schema, schema_limits
+from billing.api.paging import PageParameters
+from billing.api.parameters import AccountParameter
 from billing.errors import Refused
+from lib import query_string
 
-FILTERS = ("account", "unread", "page_size", "cursor")
-BOOLEANS = {"": None, "true": True, "false": False}
+
+class AlertParameters(PageParameters, frozen=True):
+    unread: bool | None = None
 
 
 class AlertsView(APIView):
     """Lists alerts, newest first: limits that are nearly reached, exceeded, or projected to be exceeded."""
 
     required_scope = "read"
+    query_parameters = AlertParameters
 
     @extend_schema(
         operation_id="alerts",
         summary="List alerts",
-        parameters=[OpenApiParameter(name, OpenApiTypes.STR) for name in FILTERS],
         responses={200: schema_limits.ALERT_PAGE, **schema.READ_ERRORS},
     )
     def get(self, request: Request) -> Response:
-        query: dict[str, str] = request.query_params.dict()  # if a filter is repeated, the last value counts
-        account = account_scope.resolve_account(request, query.get("account"))
-        unread, before = _parse_unread(query), _parse_cursor(query)
-        rows, next_cursor = alerts.list_page(account, unread=unread, before=before, size=paging.page_size(query))
+        filters = query_string.parse(request.query_params, AlertParameters)
+        account = account_scope.resolve_account(request, filters.account)
+        rows, next_cursor = alerts.list_page(
+            account, unread=filters.unread, before=_parse_cursor(filters.cursor), size=filters.page_size
+        )
         return Response(
             {"next": paging.page_link(request, next_cursor), "results": [alert_text.as_json(alert) for alert in rows]}
         )
@@ -46,6 +50,7 @@ class ReadView(APIView):
 
     required_scope = "read"
     staff_permission = "billing.change_usagealert"
+    query_parameters = AccountParameter
 
     @extend_schema(
         operation_id="read_alert",
@@ -54,7 +59,7 @@ class ReadView(APIView):
         responses={200: schema_limits.ALERT, **schema.WRITE_ERRORS},
     )
     def post(self, request: Request, id: UUID) -> Response:  # noqa: A002 - the name in the URL
-        account = account_scope.resolve_account(request, request.query_params.get("account"))
+        account = account_scope.named_account(request)
         alert = alerts.find(account, id)
         if alert is None:
             raise Http404
@@ -63,17 +68,8 @@ class ReadView(APIView):
         return Response(alert_text.as_json(alert))
 
 
-def _parse_unread(query: dict[str, str]) -> bool | None:
-    """Parses the `unread` filter. Raises Refused for an invalid value or an unknown filter."""
-    if unknown := sorted(set(query) - set(FILTERS)):
-        raise Refused("unknown_field", "Unknown filter.", unknown[0])
-    if query.get("unread", "") not in BOOLEANS:
-        raise Refused("invalid", "Enter true or false.", "unread")
-    return BOOLEANS[query.get("unread", "")]
-
-
-def _parse_cursor(query: dict[str, str]) -> UUID | None:
+def _parse_cursor(text: str) -> UUID | None:
     try:
-        return UUID(query["cursor"]) if query.get("cursor") else None
+        return UUID(text) if text else None
     except ValueError as error:
         raise Refused("invalid", "Use a cursor from a previous response.", "cursor") from error

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from django.utils import timezone
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
+from msgspec import Meta
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -14,17 +14,20 @@ from rest_framework.views import APIView
 from billing.alerts import alert_text
 from billing.api import account_scope, representations, schema, schema_dashboards, subscriptions
 from billing.api import plans as plans_api
+from billing.api.parameters import AccountParameter, PeriodParameters
 from billing.api.usage import resolve_period
 from billing.dashboards import dashboards
 from billing.dashboards.dashboards import Dashboard
 from billing.errors import Refused
 from billing.reports import trends
 from billing.reports.trends import Trend
-from lib import money
+from lib import money, query_string
 from providers import rulebook
 
-ACCOUNT = OpenApiParameter("account", OpenApiTypes.STR, description="Your own id of the account.")
-PERIOD = OpenApiParameter("period", OpenApiTypes.STR, description="`2026-11`; default: the current period.")
+
+class TrendParameters(AccountParameter, frozen=True):
+    months: Annotated[int, Meta(ge=1, le=trends.MAX_MONTHS, description="Default: 6.")] | None = None
+    days: Annotated[int, Meta(ge=1, le=trends.MAX_DAYS, description="Instead of months.")] | None = None
 
 
 class TrendsView(APIView):
@@ -34,28 +37,23 @@ class TrendsView(APIView):
     """
 
     required_scope = "read"
+    query_parameters = TrendParameters
 
     @extend_schema(
         operation_id="usage_trends",
         summary="Usage over time",
-        parameters=[
-            ACCOUNT,
-            OpenApiParameter("months", OpenApiTypes.INT, description=f"1 to {trends.MAX_MONTHS}; default: 6."),
-            OpenApiParameter("days", OpenApiTypes.INT, description=f"1 to {trends.MAX_DAYS}, instead of months."),
-        ],
         responses={200: schema_dashboards.TREND, **schema.READ_ERRORS},
     )
     def get(self, request: Request) -> Response:
-        query, at = request.query_params, timezone.now()
-        account = account_scope.resolve_account(request, query.get("account"))
-        days, months = _parse_count(query, "days", trends.MAX_DAYS), _parse_count(query, "months", trends.MAX_MONTHS)
-        if days and months:
+        span, at = query_string.parse(request.query_params, TrendParameters), timezone.now()
+        account = account_scope.resolve_account(request, span.account)
+        if span.days and span.months:
             raise Refused("invalid", "Use either months or days, not both.", "days")
         labels = rulebook.current().labels
-        if days:
-            trend = trends.by_day(account, days, at, labels)
+        if span.days:
+            trend = trends.by_day(account, span.days, at, labels)
         else:
-            trend = trends.by_month(account, months or dashboards.DEFAULT_MONTHS, at, labels)
+            trend = trends.by_month(account, span.months or dashboards.DEFAULT_MONTHS, at, labels)
         return Response({"account": account.external_id if account else None, **trend_as_json(trend)})
 
 
@@ -66,16 +64,16 @@ class DashboardView(APIView):
     """
 
     required_scope = "read"
+    query_parameters = PeriodParameters
 
     @extend_schema(
         operation_id="dashboard",
         summary="Dashboard",
-        parameters=[ACCOUNT, PERIOD],
         responses={200: schema_dashboards.DASHBOARD, **schema.READ_ERRORS},
     )
     def get(self, request: Request) -> Response:
-        account, at = account_scope.resolve_account(request, request.query_params.get("account")), timezone.now()
-        return Response(_dashboard_as_json(dashboards.load(account, resolve_period(request, account), at)))
+        account, period = resolve_period(request)
+        return Response(_dashboard_as_json(dashboards.load(account, period, timezone.now())))
 
 
 def trend_as_json(trend: Trend) -> dict[str, Any]:
@@ -117,12 +115,3 @@ def _dashboard_as_json(dashboard: Dashboard) -> dict[str, Any]:
         },
         "as_of": dashboard.as_of,
     }
-
-
-def _parse_count(query: Any, name: str, maximum: int) -> int | None:  # noqa: ANN401 - Django's QueryDict
-    text = query.get(name)
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= maximum):
-        raise Refused("invalid", f"Enter a whole number from 1 to {maximum}.", name)
-    return int(text)

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from billing.errors import Refused
 from billing.ledger.rollups import TotalTooLarge
+from lib.query_string import BadParameter
 from lib.strict_json import BadJSON
 
 
@@ -57,13 +58,13 @@ STATUS_BY_CODE = {
 }
 
 
-def refusal_response(error: Refused, prefix: str = "") -> Response:
+def refusal_response(error: Refused | BadParameter, prefix: str = "") -> Response:
     """Builds the error response; `prefix` is the path of the event or object in the body."""
     code = STATUS_BY_CODE.get(error.code, status.HTTP_422_UNPROCESSABLE_ENTITY)
     return Response({"type": "validation_error", "errors": [error_as_json(error, prefix)]}, status=code)
 
 
-def error_as_json(error: Refused, prefix: str = "") -> dict[str, Any]:
+def error_as_json(error: Refused | BadParameter, prefix: str = "") -> dict[str, Any]:
     path = ".".join(part for part in (prefix, error.attr) if part)
     return {"code": error.code, "detail": error.detail, "attr": path or None}
 
@@ -72,7 +73,7 @@ def handler(error: Exception, context: Any) -> Response | None:  # noqa: ANN401 
     """DRF's exception handler: domain errors become typed responses, an unreachable database a 503."""
     from drf_standardized_errors.handler import exception_handler  # imports DRF's views, whose defaults import us
 
-    if isinstance(error, Refused):
+    if isinstance(error, Refused | BadParameter):
         return refusal_response(error)
     if isinstance(error, TotalTooLarge):
         return refusal_response(Refused("max_value", "A total would exceed 9,000,000,000 USD.", "usage"))

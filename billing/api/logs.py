@@ -7,18 +7,19 @@ from itertools import chain
 from typing import Annotated, Any
 from uuid import UUID
 
-import django_filters
 import msgspec
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponseBase, StreamingHttpResponse
 from django.utils import timezone
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
+from msgspec import Meta
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from billing.api import account_scope, paging, schema
+from billing.api.paging import PageParameters
+from billing.api.parameters import AccountParameter
 from billing.api.parsers import json_body
 from billing.corrections import corrections, resolution
 from billing.errors import Refused
@@ -28,59 +29,60 @@ from billing.ledger import log_search
 from billing.ledger.log_search import LogSearch
 from billing.models import Account, Category, Confidence, UnpricedReason, UsageLog, UsageState
 from billing.reports import log_rows
-from lib import csv_stream
+from lib import csv_stream, query_string, struct_schema
 from lib.keyset import PageCursor
+from lib.query_string import choice, text
 from providers import rulebook
 
-
-class LogFilters(django_filters.FilterSet):
-    """Parses and validates the filters of a query; log_search applies them."""
-
-    provider = django_filters.CharFilter(max_length=50)
-    actual_provider = django_filters.CharFilter(max_length=50)
-    category = django_filters.ChoiceFilter(choices=Category.choices)
-    model = django_filters.CharFilter(max_length=200, strip=False)
-    status = django_filters.ChoiceFilter(choices=[("success", "success"), ("failed", "failed")])
-    status_code = django_filters.NumberFilter(min_value=100, max_value=599, decimal_places=0)
-    priced = paging.boolean_filter()
-    estimated = paging.boolean_filter()
-    usage_state = django_filters.ChoiceFilter(choices=UsageState.choices)
-    unpriced_reason = django_filters.ChoiceFilter(choices=UnpricedReason.choices)
-    confidence = django_filters.ChoiceFilter(choices=Confidence.choices)
-    voided = paging.boolean_filter()
-    q = django_filters.CharFilter(max_length=256, strip=False)
-
-    class Meta:
-        model = UsageLog
-        fields: list[str] = []
-
-
-FORMATS = ("json", "csv")
 ALLOWED_YEARS = range(2000, 2200)  # the same as in period names
-OTHER_PARAMETERS = {"account", "from", "to", "period", "page_size", "cursor", "format"}
+Time = Annotated[str, Meta(description="A time with an offset.")]
+
+
+class LogParameters(PageParameters, frozen=True):
+    """The filters of a query by the names that log_search applies them by, its span, and the form of the answer."""
+
+    since: Time = msgspec.field(default="", name="from")
+    to: Annotated[Time, Meta(description="Exclusive.")] = ""
+    period: Annotated[str, Meta(description="`2026-11`")] = ""
+    provider: Annotated[str, text(50)] | None = None
+    actual_provider: Annotated[str, text(50)] | None = None
+    category: Annotated[str, choice(Category.values)] | None = None
+    model: Annotated[str, text(200)] | None = None
+    status: Annotated[str, choice(("success", "failed"))] | None = None
+    status_code: Annotated[int, Meta(ge=100, le=599)] | None = None
+    priced: bool | None = None
+    estimated: bool | None = None
+    usage_state: Annotated[str, choice(UsageState.values)] | None = None
+    unpriced_reason: Annotated[str, choice(UnpricedReason.values)] | None = None
+    confidence: Annotated[str, choice(Confidence.values)] | None = None
+    voided: bool | None = None
+    q: Annotated[str, text(256), Meta(description="An exact id, or the start of a model.")] | None = None
+    format: Annotated[str, choice(("json", "csv"))] = "json"
+
+    @property
+    def filters(self) -> dict[str, Any]:
+        """The filters that are stated."""
+        values = {name: getattr(self, name, None) for name in (*log_search.FILTERS, "q")}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 class LogsView(APIView):
     """Lists usage logs, newest first. `format=csv` returns all matching logs as a CSV file."""
 
     required_scope = "read"
+    query_parameters = LogParameters
 
     @extend_schema(
         operation_id="usage_logs",
         summary="List usage logs",
-        parameters=[
-            OpenApiParameter(name, OpenApiTypes.STR)
-            for name in ("account", "from", "to", "period", "page_size", "cursor", "format", *LogFilters.base_filters)
-        ],
         responses={200: schema.LOG_PAGE, **schema.READ_ERRORS},
     )
     def get(self, request: Request) -> HttpResponseBase:
-        query: dict[str, str] = request.query_params.dict()  # if a filter is repeated, the last value counts
-        logs = parse_search(query, account_scope.resolve_account(request, query.get("account")), timezone.now()).logs
-        if query.get("format") == "csv":
+        stated = query_string.parse(request.query_params, LogParameters)
+        logs = search_for(stated, account_scope.resolve_account(request, stated.account), timezone.now()).logs
+        if stated.format == "csv":
             return csv_response(logs)
-        size, cursor = paging.page_size(query), _parse_cursor(query)
-        page = log_search.fetch_page(logs, size=size, cursor=cursor)
+        page = log_search.fetch_page(logs, size=stated.page_size, cursor=_parse_cursor(stated.cursor))
         labels = rulebook.current().labels
         results = log_rows.as_json_list(log_rows.with_adjustments(page.rows), labels)
         return Response(
@@ -96,36 +98,34 @@ class LogView(APIView):
     """Returns a usage log with its cost, how the cost was calculated, and how the provider was detected."""
 
     required_scope = "read"
+    query_parameters = AccountParameter
 
     @extend_schema(
         operation_id="usage_log", summary="Show a usage log", responses={200: schema.LOG, **schema.READ_ERRORS}
     )
     def get(self, request: Request, id: UUID) -> Response:  # noqa: A002 - the name in the URL
-        return Response(
-            log_rows.explained_log(
-                get_log(account_scope.resolve_account(request, request.query_params.get("account")), id)
-            )
-        )
+        return Response(log_rows.explained_log(get_log(account_scope.named_account(request), id)))
 
 
 class VoidBody(msgspec.Struct, forbid_unknown_fields=True):
-    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=corrections.MAX_REASON_LENGTH)]
+    reason: Annotated[str, Meta(min_length=1, max_length=corrections.MAX_REASON_LENGTH)]
 
 
 class VoidView(APIView):
     """Voids a usage log: it no longer counts, but stays visible. Repeating the request changes nothing."""
 
     required_scope = "manage"
+    query_parameters = AccountParameter
     staff_permission = corrections.CORRECT_PERMISSION
 
     @extend_schema(
         operation_id="void_usage_log",
         summary="Void a usage log",
-        request={"application/json": schema.from_struct(VoidBody)},
+        request={"application/json": struct_schema.from_struct(VoidBody)},
         responses={200: schema.LOG, **schema.WRITE_ERRORS},
     )
     def post(self, request: Request, id: UUID) -> Response:  # noqa: A002 - the name in the URL
-        account = account_scope.resolve_account(request, request.query_params.get("account"))
+        account = account_scope.named_account(request)
         log = get_log(account, id)
         body = events.convert(json_body(request), VoidBody)
         events.check_text(body.reason, "reason")
@@ -134,7 +134,7 @@ class VoidView(APIView):
 
 
 class ResolveBody(msgspec.Struct, forbid_unknown_fields=True):
-    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=corrections.MAX_REASON_LENGTH)]
+    reason: Annotated[str, Meta(min_length=1, max_length=corrections.MAX_REASON_LENGTH)]
     usage: Usage | None = None
     response: dict[str, Any] | list[Any] | None = None
     cost_usd: str | None = None
@@ -144,16 +144,17 @@ class ResolveView(APIView):
     """Gives a call whose usage is not completely known its real usage or cost, once. Repeating the request changes nothing."""
 
     required_scope = "manage"
+    query_parameters = AccountParameter
     staff_permission = corrections.CORRECT_PERMISSION
 
     @extend_schema(
         operation_id="resolve_usage_log",
         summary="State the real usage of a call",
-        request={"application/json": schema.from_struct(ResolveBody)},
+        request={"application/json": struct_schema.from_struct(ResolveBody)},
         responses={200: schema.LOG, 409: schema.ERROR, **schema.WRITE_ERRORS},
     )
     def post(self, request: Request, id: UUID) -> Response:  # noqa: A002 - the name in the URL
-        account = account_scope.resolve_account(request, request.query_params.get("account"))
+        account = account_scope.named_account(request)
         log = get_log(account, id)
         body = events.convert(json_body(request), ResolveBody)
         events.check_text(body.reason, "reason")
@@ -185,45 +186,35 @@ def get_log(account: Account | None, id: UUID) -> UsageLog:  # noqa: A002
     return log
 
 
-def parse_search(query: dict[str, str], account: Account | None, at: datetime) -> LogSearch:
-    """Parses a query string into a search of usage logs. Raises Refused."""
-    filters = LogFilters(query)
-    unknown = sorted(set(query) - OTHER_PARAMETERS - set(filters.filters))
-    if unknown:
-        raise Refused("unknown_field", "Unknown filter.", unknown[0])
-    if not filters.form.is_valid():
-        name, errors = next(iter(filters.form.errors.as_data().items()))
-        raise Refused("invalid", str(errors[0].messages[0]), name)
-    values = {name: value for name, value in filters.form.cleaned_data.items() if value not in (None, "")}
-    if query.get("format", "json") not in FORMATS:
-        raise Refused("invalid", f"Use one of these formats: {', '.join(FORMATS)}.", "format")
-    since, until = _parse_span(query, account)
-    return LogSearch(account, since, until, values).bounded(at)
+def search_for(stated: LogParameters, account: Account | None, at: datetime) -> LogSearch:
+    """The search of usage logs for these parameters. Raises Refused."""
+    since, until = _parse_span(stated, account)
+    return LogSearch(account, since, until, stated.filters).bounded(at)
 
 
-def _parse_span(query: dict[str, str], account: Account | None) -> tuple[datetime | None, datetime | None]:
-    since, until = _parse_time(query, "from"), _parse_time(query, "to")
-    if not query.get("period"):
+def _parse_span(stated: LogParameters, account: Account | None) -> tuple[datetime | None, datetime | None]:
+    since, until = _parse_time(stated.since, "from"), _parse_time(stated.to, "to")
+    if not stated.period:
         return since, until
     try:
-        start, end = log_search.period_bounds(account, query["period"])
+        start, end = log_search.period_bounds(account, stated.period)
     except ValueError as error:
         raise Refused("invalid", "Enter a period such as 2026-11.", "period") from error
     return max(start, since or start), min(end, until or end)
 
 
-def _parse_time(query: dict[str, str], name: str) -> datetime | None:
-    if not query.get(name):
+def _parse_time(text: str, name: str) -> datetime | None:
+    if not text:
         return None
-    time = datetime.fromisoformat(events.normalise_time(query[name], name))
+    time = datetime.fromisoformat(events.normalise_time(text, name))
     if time.year not in ALLOWED_YEARS:
         raise Refused("out_of_range", f"The year must be from {ALLOWED_YEARS[0]} to {ALLOWED_YEARS[-1]}.", name)
     return time
 
 
-def _parse_cursor(query: dict[str, str]) -> PageCursor | None:
+def _parse_cursor(text: str) -> PageCursor | None:
     try:
-        return PageCursor.parse(query["cursor"]) if query.get("cursor") else None
+        return PageCursor.parse(text) if text else None
     except ValueError as error:
         raise Refused("invalid", "Use a cursor from a previous response.", "cursor") from error
 

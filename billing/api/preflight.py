@@ -23,6 +23,7 @@ from billing.limits import decisions, limits, operations
 from billing.limits.decisions import Refusal
 from billing.limits.operations import Operations
 from billing.models import Account
+from lib import struct_schema
 
 STATUS_BY_CODE = {
     decisions.INACTIVE: status.HTTP_402_PAYMENT_REQUIRED,
@@ -46,7 +47,7 @@ class PreflightView(APIView):
     @extend_schema(
         operation_id="preflight",
         summary="Check calls against the limits",
-        request={"application/json": schema.from_struct(PreflightBody)},
+        request={"application/json": struct_schema.from_struct(PreflightBody)},
         responses={200: schema_limits.DECISION, **schema.WRITE_ERRORS},
     )
     def post(self, request: Request) -> Response:

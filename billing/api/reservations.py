@@ -28,7 +28,7 @@ from billing.limits.operations import Operations
 from billing.limits.reservations import ReservationRequest
 from billing.models import Account, UsageReservation
 from billing.recording.metering import EventSource
-from lib import retry, strict_json
+from lib import retry, strict_json, struct_schema
 
 
 class ReservationBody(Struct, forbid_unknown_fields=True):
@@ -49,7 +49,7 @@ class ReservationsView(APIView):
     @extend_schema(
         operation_id="reserve",
         summary="Reserve calls",
-        request={"application/json": schema.from_struct(ReservationBody)},
+        request={"application/json": struct_schema.from_struct(ReservationBody)},
         responses={200: schema_limits.GRANT, 201: schema_limits.GRANT, **schema_limits.RESERVE_ERRORS},
     )
     def post(self, request: Request) -> Response:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.utils import OpenApiParameter
+from drf_standardized_errors.openapi import AutoSchema
 
+from billing.api import parameters
 from billing.events.events import Event
 from billing.models import UnpricedReason, UsageState
 from billing.reports import log_rows
+from lib import query_string, struct_schema
 
 Schema = dict[str, Any]
 
@@ -28,6 +31,19 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
 
     def get_security_definition(self, auto_schema: object) -> Schema:
         return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
+
+
+class ParametersSchema(AutoSchema):
+    """Describes the query parameters that a view declares."""
+
+    def get_override_parameters(self) -> list[Any]:
+        declared = query_string.schemas(parameters.declaration_of(self.view))
+        return [_describe_parameter(name, schema) for name, schema in declared.items()]
+
+
+def _describe_parameter(name: str, schema: Schema) -> OpenApiParameter:
+    kind = {key: value for key, value in schema.items() if key not in ("description", "default")}
+    return OpenApiParameter(name, kind, description=schema.get("description", ""), default=schema.get("default"))
 
 
 TEXT: Schema = {"type": "string"}
@@ -62,25 +78,7 @@ def nullable(schema: Schema) -> Schema:
     return {**schema, "type": [schema["type"], "null"], **values}
 
 
-def _inline(schema: Any, definitions: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
-    """Replaces references by their definitions, because drf-spectacular generates the components itself."""
-    if isinstance(schema, list):
-        return [_inline(item, definitions) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if "$ref" in schema:
-        return _inline(definitions[schema["$ref"].rsplit("/", 1)[1]], definitions)
-    return {key: _inline(value, definitions) for key, value in schema.items() if key not in ("$defs", "title")}
-
-
-def from_struct(struct: type[msgspec.Struct]) -> Schema:
-    """Returns the JSON schema of a struct."""
-    schema = msgspec.json.schema(struct)
-    inlined: Schema = _inline(schema["$defs"][struct.__name__], schema["$defs"])
-    return inlined
-
-
-EVENT = from_struct(Event)
+EVENT = struct_schema.from_struct(Event)
 EVENT_OR_BATCH = {
     "application/json": {
         "oneOf": [

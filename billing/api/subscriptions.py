@@ -24,7 +24,7 @@ from billing.plans import idempotency, plans, subscriptions
 from billing.plans.plans import Catalog, Plan
 from billing.statements import segments
 from billing.statements.segments import Segment
-from lib import money, periods
+from lib import money, periods, struct_schema
 
 MAY_CHANGE = "billing.change_subscription"
 MAX_RESULTS = 500  # events or statements per response: forty years of months
@@ -54,7 +54,7 @@ class SubscribeView(APIView):
         operation_id="subscribe",
         summary="Subscribe to a plan",
         parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
-        request={"application/json": schema.from_struct(SubscribeBody)},
+        request={"application/json": struct_schema.from_struct(SubscribeBody)},
         responses={
             200: schema_subscriptions.SUBSCRIPTION,
             201: schema_subscriptions.SUBSCRIPTION,

@@ -8,8 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -20,14 +19,16 @@ from billing.accounts.access import Caller
 from billing.accounts.usage_periods import Period
 from billing.api import account_scope, representations, schema
 from billing.api.errors import TooLarge, error_as_json, refusal_response
+from billing.api.parameters import PeriodParameters
 from billing.api.parsers import json_body
 from billing.errors import Refused
 from billing.events import event_responses
 from billing.events.events import Event
+from billing.models import Account
 from billing.recording import metering
 from billing.recording.metering import EventSource, Result
 from billing.reports import reports
-from lib import strict_json
+from lib import query_string, strict_json
 
 MAX_BATCH_EVENTS = 1000
 BATCH_NESTING = 2  # JSON levels around an event of a batch: the object and its list
@@ -61,30 +62,26 @@ class SummaryView(APIView):
     """
 
     required_scope = "read"
+    query_parameters = PeriodParameters
 
     @extend_schema(
         operation_id="usage_summary",
         summary="Summary of a period",
-        parameters=[
-            OpenApiParameter("account", OpenApiTypes.STR, description="Your own id of the account."),
-            OpenApiParameter("period", OpenApiTypes.STR, description="`2026-11`; default: the current period."),
-        ],
         responses={200: schema.SUMMARY, **schema.READ_ERRORS},
     )
     def get(self, request: Request) -> Response:
-        account = account_scope.resolve_account(request, request.query_params.get("account"))
-        return Response(
-            representations.summary_as_json(reports.summary(account, resolve_period(request, account), timezone.now()))
-        )
+        account, period = resolve_period(request)
+        return Response(representations.summary_as_json(reports.summary(account, period, timezone.now())))
 
 
-def resolve_period(request: Request, account: Any) -> Period:  # noqa: ANN401 - Account or None
-    """Returns the period named in the query, or the current one. Raises Refused."""
-    name = request.query_params.get("period")
-    if not name:
-        return usage_periods.current_period(account, timezone.now())
+def resolve_period(request: Request) -> tuple[Account | None, Period]:
+    """Returns the account and its period named in the query, or the current one. Raises Refused or Http404."""
+    named = query_string.parse(request.query_params, PeriodParameters)
+    account = account_scope.resolve_account(request, named.account)
+    if not named.period:
+        return account, usage_periods.current_period(account, timezone.now())
     try:
-        return usage_periods.named_period(account, name)
+        return account, usage_periods.named_period(account, named.period)
     except ValueError as error:
         raise Refused("invalid", "Enter a period such as 2026-11.", "period") from error
 

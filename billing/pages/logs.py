@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from billing.api import logs as log_api
+from billing.api.logs import LogParameters
 from billing.archive import archived
 from billing.dashboards import charge_page
 from billing.errors import Refused
@@ -24,8 +25,9 @@ from billing.ledger.log_search import LogSearch
 from billing.models import Account, Category, Confidence, UnpricedReason, UsageState
 from billing.pages.base import MemberRequest, member_required
 from billing.reports import reports
-from lib import periods
+from lib import periods, query_string
 from lib.keyset import Page, PageCursor
+from lib.query_string import BadParameter
 from providers import rulebook
 
 PAGE_SIZE = 50
@@ -132,16 +134,16 @@ def _search(form: FilterForm, account: Account, at: datetime) -> LogSearch | Non
         return None
     values = dict(form.cleaned_data)
     since, until, period = values.pop("since"), values.pop("until"), values.pop("period")
-    query = {name: str(value) for name, value in values.items() if value not in (None, "")}
+    texts = {name: str(value) for name, value in values.items() if value not in (None, "")}
     if since or until:
-        query |= _time_range(account, since, until)
+        texts |= _time_range(account, since, until)
     elif period not in ("", "all"):
-        query["period"] = period
+        texts["period"] = period
     elif not period:
-        query["from"] = (at - timedelta(days=DEFAULT_DAYS)).isoformat()
+        texts["from"] = (at - timedelta(days=DEFAULT_DAYS)).isoformat()
     try:
-        return log_api.parse_search(query, account, at)
-    except Refused as refused:
+        return log_api.search_for(query_string.parse(texts, LogParameters), account, at)
+    except (Refused, BadParameter) as refused:
         form.add_error(refused.attr if refused.attr in form.fields else None, refused.detail)
         return None
 

@@ -4,44 +4,28 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Annotated, Any
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
+from msgspec import Meta, Struct
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from lib import money
+from lib import money, query_string
+from lib.query_string import BadParameter, text
 from providers import price_book
 from providers.costing import PricedModel, Rate
 
 DAY_OR_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ].+)?")
 
 
-class PriceQuerySerializer(serializers.Serializer[Any]):
-    provider = serializers.CharField(max_length=50, required=False, allow_blank=True, default="")
-    model = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
-    at = serializers.CharField(
-        max_length=40,
-        required=False,
-        allow_blank=True,
-        default="",
-        help_text="A date, or a time with a UTC offset. Default: now.",
-    )
-
-    def validate_provider(self, value: str) -> str:
-        return value.lower()
-
-    def validate_at(self, value: str) -> date:
-        """Returns the UTC day."""
-        if not value:
-            return timezone.now().date()
-        try:
-            return _utc_day(value)
-        except (ValueError, OverflowError) as error:
-            raise serializers.ValidationError("Enter a date (2026-11-22) or a time with a UTC offset.") from error
+class PriceParameters(Struct, frozen=True):
+    provider: Annotated[str, text(50)] = ""
+    model: Annotated[str, text(200)] = ""
+    at: Annotated[str, Meta(max_length=40, description="A date, or a time with a UTC offset. Default: now.")] = ""
 
 
 class RateSerializer(serializers.Serializer[Rate]):
@@ -80,27 +64,31 @@ class PriceListSerializer(serializers.Serializer[Any]):
 
 class PricesView(APIView):
     required_scope = "read"
+    query_parameters = PriceParameters
 
-    @extend_schema(parameters=[PriceQuerySerializer], responses=PriceListSerializer)
+    @extend_schema(responses=PriceListSerializer)
     def get(self, request: Request) -> Response:
         """Lists the prices of a UTC day, of one provider or all, and for one model or all.
 
         With `model`, returns the price that an event of this model would get.
         """
-        serializer = PriceQuerySerializer(data=request.query_params)
-        serializer.is_valid(raise_exception=True)
-        query = serializer.validated_data
-        results = price_book.current().prices_on(query["at"], query["provider"], query["model"])
-        return Response(PriceListSerializer({"at": query["at"], "results": results}, context=query).data)
+        stated = query_string.parse(request.query_params, PriceParameters)
+        day = _utc_day(stated.at) if stated.at else timezone.now().date()
+        results = price_book.current().prices_on(day, stated.provider.lower(), stated.model)
+        return Response(PriceListSerializer({"at": day, "results": results}, context={"model": stated.model}).data)
 
 
 def _utc_day(value: str) -> date:
-    """Parses a date, or a time with an offset, to a UTC day. Raises ValueError for anything else."""
-    if not DAY_OR_TIME.fullmatch(value):
-        raise ValueError(value)
-    if len(value) == len("2026-11-22"):
-        return date.fromisoformat(value)
-    time = datetime.fromisoformat(value)
-    if time.tzinfo is None:
-        raise ValueError(value)
-    return time.astimezone(UTC).date()
+    """Parses a date, or a time with an offset, to a UTC day. Raises BadParameter for anything else."""
+    try:
+        if not DAY_OR_TIME.fullmatch(value):
+            raise ValueError(value)
+        if len(value) == len("2026-11-22"):
+            return date.fromisoformat(value)
+        time = datetime.fromisoformat(value)
+        if time.tzinfo is None:
+            raise ValueError(value)
+        return time.astimezone(UTC).date()
+    except (ValueError, OverflowError) as error:
+        detail = "Enter a date (2026-11-22) or a time with a UTC offset."
+        raise BadParameter("invalid", detail, "at") from error

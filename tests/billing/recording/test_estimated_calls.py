@@ -64,7 +64,7 @@ def test_a_row_has_its_state_and_its_page_how_it_was_read(service: Api) -> None:
         "whole": ("complete", "caller", True, "1"),
     }
     page = service.get(f"usage/logs/{rows['part']['id']}/").json()
-    empty = {"model": "", "variant": {}, "response_id": "", "cost_usd": None}
+    empty: dict[str, Any] = {"model": "", "variant": {}, "response_id": "", "cost_usd": None}
     assert (page["reading"], page["calls"]) == (empty | READING, 3)
 
 

@@ -1,0 +1,46 @@
+"""Refuses query parameters that a view does not declare by its `query_parameters`; without a declaration, it takes none.
+
+The check is a permission, so that it follows authentication in every view.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from rest_framework import exceptions, permissions
+
+from lib import query_string
+from lib.query_string import BadParameter, NoParameters
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+    from rest_framework.views import APIView
+
+
+class AccountParameter(msgspec.Struct, frozen=True):
+    account: Annotated[str, msgspec.Meta(description="Your own id of the account.")] = ""
+
+
+class PeriodParameters(AccountParameter, frozen=True):
+    period: Annotated[str, msgspec.Meta(description="`2026-11`; default: the current period.")] = ""
+
+
+class KnownParameters(permissions.BasePermission):
+    """Refuses unknown and repeated parameters with 422."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        if not request.query_params or request.method not in view.allowed_methods:
+            return True
+        try:
+            query_string.check_names(dict(request.query_params.lists()), declaration_of(view))
+        except BadParameter as error:
+            # A ValidationError, because the browsable API expects one of DRF's own exceptions of a permission.
+            detail = exceptions.ErrorDetail(error.detail, error.code)
+            raise exceptions.ValidationError({error.attr: [detail]}) from error
+        return True
+
+
+def declaration_of(view: APIView) -> type[msgspec.Struct]:
+    declared: type[msgspec.Struct] = getattr(view, "query_parameters", NoParameters)
+    return declared

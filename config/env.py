@@ -7,6 +7,8 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from lib import rate_limit
+
 ROOT = Path(__file__).resolve().parent.parent
 _environ = environ.Env()
 
@@ -63,6 +65,16 @@ def email(name: str, default: str) -> dict[str, Any]:
     """Django's e-mail settings from a server URL; settings that the URL does not give keep Django's defaults."""
     settings: dict[str, Any] = _parse(name, _environ.email_url, default)
     return {setting: value for setting, value in settings.items() if value}
+
+
+def rate(name: str, default: str) -> str:
+    """A number of requests in a unit of time, such as 60/minute."""
+    value = text(name, default)
+    try:
+        rate_limit.parse(value)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from error
+    return value
 
 
 def choice(name: str, allowed: tuple[str, ...]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from math import ceil
 
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
@@ -17,6 +18,7 @@ from django.views.decorators.http import require_safe
 import billing.reports.metrics
 import monitoring.metrics
 from billing.accounts import access
+from billing.api import throttling
 
 try:
     from prometheus_client import CollectorRegistry, generate_latest
@@ -60,6 +62,10 @@ def _authorization_error(request: HttpRequest) -> HttpResponse | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     at = timezone.now()
     key = access.find_key(token.strip(), at=at) if scheme.lower() == "bearer" else None
+    if key is None and not throttling.allow_anonymous(request):
+        response = _text_response("Too many requests without a usable key.\n", 429)
+        response["Retry-After"] = str(ceil(throttling.seconds_to_wait()))
+        return response
     if key is None:
         response = _text_response("Send a service key as a Bearer token.\n", 401)
         response["WWW-Authenticate"] = 'Bearer realm="tollgate"'

@@ -187,8 +187,8 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "billing.api.errors.handler",
     "DEFAULT_THROTTLE_CLASSES": ["billing.api.throttling.CallerThrottle"],
     "DEFAULT_THROTTLE_RATES": {
-        "caller": env.text("API_RATE", "600/second"),
-        "anonymous": env.text("ANONYMOUS_RATE", "60/minute"),
+        "caller": env.rate("API_RATE", "600/second"),
+        "anonymous": env.rate("ANONYMOUS_RATE", "60/minute"),
     },
     "DEFAULT_VERSIONING_CLASS": None,
     "UNAUTHENTICATED_USER": None,

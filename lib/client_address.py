@@ -25,6 +25,17 @@ def from_request(request: HttpRequest, *_ignored: object) -> str | None:
     return _client_behind_proxies(peer, forwarded, tuple(proxies)) if forwarded else _normalize(peer)
 
 
+def network_of(request: HttpRequest) -> str:
+    """The client as rate limits count it: its IPv4 address or its IPv6 /64, as one customer of a network has a whole /64.
+
+    "unknown" where no trusted source gives an address.
+    """
+    address = from_request(request)
+    if address is None or ":" not in address:
+        return address or "unknown"
+    return str(ip_network(f"{address}/64", strict=False))
+
+
 def parse_networks(addresses: Iterable[str]) -> tuple[Network, ...]:
     """Parse addresses and networks; an address becomes a network of one. Raises ValueError for anything else."""
     return tuple(ip_network(address, strict=False) for address in addresses)

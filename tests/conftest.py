@@ -24,6 +24,7 @@ from pytest_django.plugin import blocking_manager_key
 
 from billing.accounts import access, accounts
 from billing.models import Account, ApiKey, UsageLog
+from lib import rate_limit
 from monitoring import recorder
 from monitoring.models import ApiRequest, JobRun, RequestMinute
 from providers.models import Provider
@@ -174,6 +175,11 @@ def genai_prices() -> None:
         if (Path(sys.prefix) / ".all").exists():
             pytest.fail("requirements-all.lock is installed, but genai-prices is missing")
         pytest.skip("genai-prices is not installed: run `make venv-all` or install the extra `prices`")
+
+
+@pytest.fixture(autouse=True)
+def _rate_limits_begin_at_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limit, "_counts", {})
 
 
 @pytest.fixture

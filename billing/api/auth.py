@@ -10,6 +10,7 @@ from rest_framework import authentication, exceptions, permissions
 
 from billing.accounts import access
 from billing.accounts.access import Caller
+from billing.api import throttling
 from billing.models import ApiKey
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class KeyAuthentication(authentication.BaseAuthentication):
         now = timezone.now()
         key = access.find_key(token.strip(), at=now)
         if key is None:
-            raise exceptions.AuthenticationFailed("The API key is not valid.")
+            raise _failure(request._request)
         access.record_key_use(key, at=now)
         caller = Caller(account=key.account, scopes=frozenset(key.scopes), key=key)
         request._request.tollgate_caller = caller  # type: ignore[attr-defined]
@@ -43,6 +44,13 @@ class KeyAuthentication(authentication.BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="tollgate"'
+
+
+def _failure(request: HttpRequest) -> exceptions.APIException:
+    """Counts a request without a usable key. A usable one is never counted: others may share its address."""
+    if throttling.allow_anonymous(request):
+        return exceptions.AuthenticationFailed("The API key is not valid.")
+    return exceptions.Throttled(throttling.seconds_to_wait())
 
 
 class SessionAuthentication(authentication.SessionAuthentication):

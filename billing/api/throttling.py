@@ -1,10 +1,11 @@
-"""Limits the request rate: `API_RATE` per key or user, `ANONYMOUS_RATE` per IP address."""
+"""Limits the request rate: `API_RATE` per key or user, `ANONYMOUS_RATE` per address without a usable key."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.http import HttpRequest
 from rest_framework.throttling import BaseThrottle
 
 from billing.accounts.access import Caller
@@ -19,17 +20,27 @@ class CallerThrottle(BaseThrottle):
     """Refuses requests above the rate with 429 `throttled` and Retry-After."""
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        name, self._rate = _rate_key(request)
-        return rate_limit.allow(name, self._rate)
+        caller = request.user
+        self._rate_name = "caller" if isinstance(caller, Caller) else "anonymous"
+        if not isinstance(caller, Caller):
+            return allow_anonymous(request._request)
+        user = caller.user.pk if caller.user else None
+        return rate_limit.allow(f"{caller.key_id}/{user}", _rate("caller"))
 
     def wait(self) -> float:
-        return rate_limit.seconds_until_reset(self._rate)
+        return rate_limit.seconds_until_reset(_rate(self._rate_name))
 
 
-def _rate_key(request: Request) -> tuple[str, str]:
+def allow_anonymous(request: HttpRequest) -> bool:
+    """Counts a request without a key, or with an unusable one. Returns whether its address is within the rate."""
+    return rate_limit.allow(f"@{client_address.network_of(request)}", _rate("anonymous"))
+
+
+def seconds_to_wait() -> float:
+    """Seconds until addresses without a usable key are counted anew."""
+    return rate_limit.seconds_until_reset(_rate("anonymous"))
+
+
+def _rate(name: str) -> str:
     rates: dict[str, str] = settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]  # type: ignore[assignment]  # ours
-    caller = request.user
-    if isinstance(caller, Caller):
-        user = caller.user.pk if caller.user else None
-        return f"{caller.key_id}/{user}", rates["caller"]
-    return f"@{client_address.from_request(request._request)}", rates["anonymous"]
+    return rates[name]

@@ -45,7 +45,7 @@ class ResetView(views.PasswordResetView):
     success_url = reverse_lazy("usage:reset-sent")
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # noqa: ANN401 - Django's own types
-        if rate_limit.allow(f"resets from {client_address.from_request(request)}", RESETS_PER_CLIENT):
+        if rate_limit.allow(f"resets from {client_address.network_of(request)}", RESETS_PER_CLIENT):
             return super().post(request, *args, **kwargs)
         form = self.get_form()
         form.add_error(None, "Too many password resets were requested from your network. Try again in an hour.")

@@ -32,6 +32,18 @@ def test_an_invalid_flag_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> 
         env.boolean("SOME_FLAG", default=True)
 
 
+@pytest.mark.parametrize("value", ["600", "600/week", "0/day", "many/day"])
+def test_an_invalid_rate_names_its_variable(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("SOME_RATE", value)
+    with pytest.raises(ImproperlyConfigured, match=f"SOME_RATE: '{value}' is not a rate"):
+        env.rate("SOME_RATE", "60/minute")
+
+
+def test_a_rate_may_be_by_the_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_RATE", "600/day")
+    assert env.rate("SOME_RATE", "60/minute") == "600/day"
+
+
 def test_an_invalid_choice_lists_the_choices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_CHOICE", "maybe")
     with pytest.raises(ImproperlyConfigured, match="allow, block"):

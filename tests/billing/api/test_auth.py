@@ -11,7 +11,7 @@ from django.test import Client
 
 from billing.accounts import access, accounts
 from billing.models import Account, ApiKey, Membership, UsageLog
-from lib import rate_limit
+from config import metrics
 from tests.conftest import Api
 from tests.frozen_clock import Clock
 
@@ -26,11 +26,6 @@ REQUESTS: list[tuple[str, str, str, Any]] = [
     ("manage", "post", "accounts/", {"external_id": "acct_43"}),
 ]
 REQUEST_NAMES = [f"{method} {path}" for _, method, path, _ in REQUESTS]
-
-
-@pytest.fixture(autouse=True)
-def _no_throttle(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate_limit, "_counts", {})
 
 
 def send(client: Client, method: str, path: str, body: object) -> Any:
@@ -291,6 +286,39 @@ def test_requests_above_the_rate_are_429_with_retry_after(service: Api, settings
     assert ([error["code"] for error in body["errors"]], "limit" in body) == (["throttled"], False)
     assert 1 <= int(responses[2]["Retry-After"]) <= 3600
     assert UsageLog.objects.count() == 2
+
+
+@pytest.fixture
+def anonymous_rate(settings: Any) -> None:
+    rates = {"caller": "600/second", "anonymous": "3/hour"}
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": rates}
+
+
+@pytest.mark.usefixtures("anonymous_rate")
+@pytest.mark.parametrize("path", ["/api/v1/usage/logs/", "/api/v1/plans/", "/metrics"])
+def test_failed_keys_are_limited_and_a_usable_key_always_passes(service: Api, path: str) -> None:
+    guesses = [with_token(f"Bearer tg_12345678_{number}").get(path) for number in range(5)]
+    assert [response.status_code for response in guesses] == [401, 401, 401, 429, 429]
+    assert 1 <= int(guesses[3]["Retry-After"]) <= 3600
+    assert with_token("Bearer tg_12345678_x").get(path, REMOTE_ADDR="198.51.100.7").status_code == 401
+
+    usable = 404 if path == "/metrics" and not metrics.INSTALLED else 200
+    assert [service.client.get(path).status_code for _ in range(5)] == [usable] * 5  # behind the same address
+
+
+@pytest.mark.usefixtures("anonymous_rate")
+def test_failed_keys_of_one_ipv6_network_are_counted_together() -> None:
+    statuses = [
+        with_token("Bearer tg_12345678_x").get("/api/v1/usage/logs/", REMOTE_ADDR=f"2001:db8::{number}").status_code
+        for number in range(1, 6)
+    ]
+    assert statuses == [401, 401, 401, 429, 429]
+
+
+@pytest.mark.usefixtures("anonymous_rate")
+def test_failed_keys_and_anonymous_requests_share_the_limit() -> None:
+    assert [Client().get("/api/v1/plans/").status_code for _ in range(3)] == [200, 200, 200]
+    assert with_token("Bearer tg_12345678_x").get("/api/v1/usage/logs/").status_code == 429
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/json; indent=2", "*/*", "text/*;q=0.3, */*;q=0.1"])

@@ -11,7 +11,6 @@ from django.http import HttpResponse
 from django.test import Client
 
 from billing.models import Account
-from lib import rate_limit
 from tests.billing import members
 
 pytestmark = pytest.mark.django_db
@@ -25,11 +24,6 @@ MEMBER_PATHS = (
     "/usage/plan/",
     "/usage/plan/csv/",
 )
-
-
-@pytest.fixture(autouse=True)
-def _reset_rate_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate_limit, "_counts", {})
 
 
 def test_the_root_path_redirects_each_visitor_to_their_pages(client: Client, account: Account) -> None:
@@ -133,3 +127,12 @@ def test_password_resets_from_one_network_are_limited(client: Client, account: A
     from_other_network = Client(REMOTE_ADDR="198.51.100.7")
     assert request_reset(from_other_network).status_code == 302
     assert len(mail.outbox) == 1
+
+
+def test_an_ipv6_network_counts_as_one_client(account: Account) -> None:
+    clients = [Client(REMOTE_ADDR=f"2001:db8::{number}") for number in range(1, 22)]
+    statuses = [
+        request_reset(client, f"somebody-{number}@example.com").status_code for number, client in enumerate(clients)
+    ]
+    assert statuses == [302] * 20 + [429]
+    assert request_reset(Client(REMOTE_ADDR="2001:db8:0:1::1")).status_code == 302

@@ -31,10 +31,10 @@ test-databases: venv-all ## Run the tests on PostgreSQL and MariaDB in parallel;
 	@$(MAKE) --jobs=2 --output-sync=target test-postgresql test-mariadb
 
 test-postgresql: venv-all
-	VAR_DIR=$(or $(VAR_DIR),var)/postgresql DATABASE_URL=$(POSTGRES_URL) $(PYTEST) -q -m "not source"
+	VAR_DIR=$(or $(VAR_DIR),var)/postgresql DATABASE_URL=$(POSTGRES_URL) $(PYTEST) -q -m "not source and not no_database"
 
 test-mariadb: venv-all
-	VAR_DIR=$(or $(VAR_DIR),var)/mariadb DATABASE_URL=$(MARIADB_URL) $(PYTEST) -q -m "not source"
+	VAR_DIR=$(or $(VAR_DIR),var)/mariadb DATABASE_URL=$(MARIADB_URL) $(PYTEST) -q -m "not source and not no_database"
 
 test-browser: venv-all ## Run the page tests in Chromium; fails if it is missing
 	$(PYTEST) -q -m browser tests/browser

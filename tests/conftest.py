@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 hypothesis_settings.register_profile("suite", deadline=None)  # a slow machine is not a failure
 hypothesis_settings.load_profile("suite")
 SEPARATE_MARKERS = ("browser", "bench")  # markers of tests with make targets of their own
+DATABASE_FIXTURES = frozenset({"db", "transactional_db", "django_db_setup", "live_server"})
 pytest_plugins = ["tests.frozen_clock"]
 
 
@@ -61,11 +62,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Deselects tests that need a browser or measure speed, unless -m is given."""
     for item in items:
         _restore_migrated_rows(item)
+        _mark_without_database(item)
     if config.getoption("markexpr"):
         return
     separate = [item for item in items if any(item.get_closest_marker(name) for name in SEPARATE_MARKERS)]
     config.hook.pytest_deselected(items=separate)
     items[:] = [item for item in items if item not in separate]
+
+
+def _mark_without_database(item: pytest.Item) -> None:
+    """Marks what runs alike on every database: pytest-django lets it open no connection, and it starts no process."""
+    fixtures = getattr(item, "fixturenames", ())
+    reaching = any(map(item.get_closest_marker, ("django_db", "real_clock"))) or DATABASE_FIXTURES.intersection(fixtures)
+    if not reaching:
+        item.add_marker("no_database")
 
 
 def _restore_migrated_rows(item: pytest.Item) -> None:

@@ -21,6 +21,7 @@ from tests.frozen_clock import Clock
 
 ROOT = Path(__file__).resolve().parent.parent
 TODAY = re.compile(r"clock: frozen at (\S+)")
+pytestmark = pytest.mark.no_database
 real_clock = pytest.mark.real_clock(reason="runs pytest as a process")
 
 

@@ -99,6 +99,7 @@ def test_granian_gives_up_within_the_time_in_the_guide() -> None:
     assert "<= 5.5" in Path(common.__file__).read_text()
 
 
+@pytest.mark.no_database
 @pytest.mark.real_clock(reason="runs commands and sqlite3")
 @pytest.mark.skipif(not shutil.which("sqlite3"), reason="the sqlite3 program is not installed")
 def test_a_backup_of_sqlite_restores(tmp_path: Path) -> None:

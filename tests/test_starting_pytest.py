@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.no_database  # its suites run on SQLite
 ROOT = Path(__file__).resolve().parent.parent
 EMPTIES_ALL_TABLES = "tests/monitoring/test_recorder.py::test_a_deadlock_is_retried_at_once"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 from math import isinf
 from typing import Any
 
@@ -27,22 +28,31 @@ def loads(body: bytes, parse_float: Callable[[str], Any] | None = None) -> dict[
 
     `parse_float` converts numbers with a decimal point or an exponent, for money.
     """
-    value = _decode_fast(body) if parse_float is None else None
-    if value is None:
-        value = _decode_strict(body, parse_float)
+    value = decode(body, parse_float)
     if not isinstance(value, dict):
         raise BadJSON("The body is not a JSON object.")
     return value
 
 
-def _decode_fast(body: bytes) -> object:
+def decode(body: bytes, parse_float: Callable[[str], Any] | None = None) -> object:
+    """As `loads`, but any JSON value."""
+    value = _decode_fast(body, parse_float)
+    return _decode_strict(body, parse_float) if value is None else value
+
+
+@lru_cache(maxsize=8)
+def _decoder(parse_float: Callable[[str], Any] | None) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(float_hook=parse_float)
+
+
+def _decode_fast(body: bytes, parse_float: Callable[[str], Any] | None) -> object:
     """The value, or None if the body might break a rule: msgspec is faster than `json`, but less strict.
 
     A colon follows each key and may occur in strings. A duplicate key is read only once, so encoding the value again gives
     fewer colons than the body has; an escaped colon (003a) could hide that.
     """
     try:
-        value: object = msgspec.json.decode(body)
+        value: object = _decoder(parse_float).decode(body)
         unusual = b"\\u003" in body or msgspec.json.encode(value).count(b":") != body.count(b":")
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None

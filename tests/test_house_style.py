@@ -25,7 +25,7 @@ MEANINGLESS_NAMES = {"utils", "helpers", "services", "common", "misc"}
 # Modules with floats that measure time or that are detected in input.
 FLOAT_MODULES = {
     "billing/api/throttling.py",
-    "billing/events/event_files.py",
+    "billing/events/usage_files/row_events.py",
     "billing/events/legacy_rows.py",
     "billing/ledger/row_checksum.py",
     "billing/reports/provider_health.py",

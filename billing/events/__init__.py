@@ -2,7 +2,6 @@
 
 __all__ = [
     "call_failures",
-    "event_files",
     "event_responses",
     "events",
     "legacy_rows",

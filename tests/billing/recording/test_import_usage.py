@@ -83,7 +83,7 @@ def test_naive_times_without_a_time_zone_are_refused(csv: Path) -> None:
     assert (result.status, result.lines) == (
         1,
         [
-            "2: occurred_at: Not an RFC 3339 time with an offset, such as 2026-11-22T09:30:00Z.",
+            "2: occurred_at: Not an RFC 3339 time with an offset, such as 2026-11-22T09:30:00Z (column 'when').",
             "1 refused: invalid occurred_at",
             result.lines[2],
             "2 read: 1 imported (1 unpriced), 0 already stored, 1 refused.",
@@ -117,8 +117,8 @@ def test_bad_lines_are_refused_and_the_others_imported(tmp_path: Path) -> None:
         '{"provider": "openai", "provider": "x"}',
         "{",
         "[1]",
-        {**good, "colour": "red"},
-        {**good, "cost_usd": 0.5},
+        {**good, "status_code": "teapot"},
+        {**good, "cost_usd": "much"},
         {"provider": "openai"},
         {**good, "usage": {"input_tokens": -1}},
         good,
@@ -128,9 +128,9 @@ def test_bad_lines_are_refused_and_the_others_imported(tmp_path: Path) -> None:
     assert (result.status, result.lines[-1]) == (1, "9 read: 2 imported (2 unpriced), 0 already stored, 7 refused.")
     assert sorted(line for line in result.lines if " refused: " in line and "read" not in line) == [
         "1 refused: invalid cost_usd",
+        "1 refused: invalid status_code",
         "1 refused: min_value usage.input_tokens",
         "1 refused: required account",
-        "1 refused: unknown_field colour",
         "3 refused: invalid_json",
     ]
     assert list(UsageLog.objects.order_by("event_id").values_list("event_id", flat=True)) == [
@@ -154,7 +154,7 @@ def test_ragged_and_undecodable_csv_rows_are_refused(tmp_path: Path) -> None:
 
     assert result.lines[:2] == [
         "2: The line has 3 cells, the header 2 columns.",
-        "3: model: Control characters and lone surrogates can't be stored.",
+        "3: model: The text is not UTF-8. State the file's encoding, such as --encoding latin-1.",
     ]
     assert UsageLog.objects.get().model_used == "ok"
 

@@ -14,7 +14,14 @@ from django.utils import timezone
 
 from billing.alerts import alerts, deliveries
 from billing.archive import archive_job
-from billing.corrections import corrections, redetection, repricing, unpriced_reasons
+from billing.corrections import (
+    corrections,
+    redetection,
+    repricing,
+    unpriced_reasons,
+    unread_resolution,
+    unread_sightings,
+)
 from billing.corrections.apply_corrections import BatchClosed, Clock, CorrectionStep
 from billing.corrections.redetection import RedetectionStep
 from billing.ledger import retention, slot_compaction
@@ -53,6 +60,14 @@ def find_unpriced_reasons(_at: datetime, clock: Clock = timezone.now) -> str:
     """Find why calls are unpriced that were recorded by a release that did not store it."""
     problems: list[str] = []
     return isolation.finish(f"{unpriced_reasons.backfill(clock, problems)} reasons found", problems)
+
+
+def gather_unread_fields(at: datetime, clock: Clock = timezone.now) -> str:
+    """Gather fields that no reader knows, and complete calls that were recorded before their decision was known."""
+    fields, decided = unread_sightings.gather(at)
+    for field in decided:
+        _finish_batch(unread_resolution.start(field, actor=field.decided_by, at=at), clock)
+    return f"{fields} unread fields in new calls"
 
 
 def sweep_alerts(at: datetime) -> str:
@@ -117,9 +132,14 @@ def _finish_revert(revert: CorrectionBatch, clock: Clock) -> Iterable[AnyStep]:
     return corrections.revert(batch, actor=revert.actor, size=CORRECTION_BATCH_SIZE, clock=clock)
 
 
+def _finish_resolution(batch: CorrectionBatch, clock: Clock) -> Iterable[AnyStep]:
+    return unread_resolution.run(batch, size=CORRECTION_BATCH_SIZE, clock=clock)
+
+
 FINISHERS: dict[str, Callable[[CorrectionBatch, Clock], Iterable[AnyStep]]] = {
     UsageAdjustment.Kind.REPRICE: _finish_repricing,
     UsageAdjustment.Kind.REDETECT: _finish_redetection,
+    UsageAdjustment.Kind.RESOLVE: _finish_resolution,
     UsageAdjustment.Kind.REVERT: _finish_revert,
 }
 
@@ -137,6 +157,7 @@ def register() -> None:
     jobs.register("verify_ledger", verify_ledger, interval=timedelta(days=1), lease=timedelta(hours=3))
     jobs.register("find_undetected", find_undetected, interval=timedelta(days=1), lease=timedelta(hours=1))
     jobs.register("find_unpriced_reasons", find_unpriced_reasons, interval=timedelta(days=1), lease=timedelta(hours=1))
+    jobs.register("gather_unread_fields", gather_unread_fields, interval=timedelta(minutes=5), lease=timedelta(hours=1))
     jobs.register("sweep_alerts", sweep_alerts, interval=timedelta(seconds=30))
     jobs.register("deliver_alerts", deliver_alerts, interval=timedelta(seconds=10))
     jobs.register("expire_reservations", expire_reservations, interval=timedelta(minutes=1))

@@ -33,6 +33,7 @@ class ConfigConfig(AppConfig):
             Meter,
             Plan,
             PlanLimit,
+            UnreadField,
             Webhook,
         )
         from providers.models import DetectionRule, Price, PriceProposal, PriceRate, Provider
@@ -53,4 +54,6 @@ class ConfigConfig(AppConfig):
             auditlog.register(shipped_model, exclude_fields=["shipped_values"])
         auditlog.register(ApiKey, exclude_fields=["secret_hash", "last_used_at"])
         auditlog.register(Invitation, exclude_fields=["token_hash"])
+        gathered = ["calls", "recent_calls", "last_at", "example_value", "example_model"]
+        auditlog.register(UnreadField, exclude_fields=gathered)
         auditlog.register(Webhook, exclude_fields=["salt"])

@@ -21,6 +21,7 @@ from billing.api import account_scope, paging, schema
 from billing.api.paging import PageParameters
 from billing.api.parameters import AccountParameter
 from billing.api.parsers import json_body
+from billing.charges import unread_decisions
 from billing.corrections import corrections, resolution
 from billing.errors import Refused
 from billing.events import event_responses, events
@@ -175,7 +176,8 @@ def _stated_usage(body: ResolveBody, log: UsageLog) -> Usage | None:
         return body.usage
     if body.usage is not None:
         raise Refused("invalid", "Send `usage` or `response`, not both.", "response")
-    return event_responses.read_whole_usage(body.response, cached_included=log.cached_included)
+    decisions = unread_decisions.current().decisions
+    return event_responses.read_whole_usage(body.response, decisions, cached_included=log.cached_included)
 
 
 def get_log(account: Account | None, id: UUID) -> UsageLog:  # noqa: A002

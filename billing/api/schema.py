@@ -233,6 +233,8 @@ READING = obj(
     cost_usd=nullable(TEXT),
     ignored=array(TEXT),
     unread=array(TEXT),
+    unread_values={"type": "object", "additionalProperties": {"oneOf": [INT, TEXT]}},
+    mapped={"type": "object", "additionalProperties": TEXT},
 )
 LOG = obj(**LOG_FIELDS, reading=nullable(READING), explanation=EXPLANATION)
 ACCOUNT = obj(

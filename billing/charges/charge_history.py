@@ -98,4 +98,4 @@ def _value_after(adjustment: UsageAdjustment, value: LogValue) -> LogValue:
         return value._replace(voided=reverted is None)
     if kind in RATING_KINDS:
         return value._replace(priced=details.get("source") != CostSource.UNPRICED)
-    return value._replace(priced=details["priced"]) if reverted == AdjustmentKind.REPRICE else value
+    return value._replace(priced=details["priced"]) if reverted in RATING_KINDS else value

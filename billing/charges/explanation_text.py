@@ -55,6 +55,7 @@ REVERT_PHRASES = {
     AdjustmentKind.VOID: "void reverted",
     AdjustmentKind.REPRICE: "re-pricing reverted",
     AdjustmentKind.REDETECT: "redetection reverted",
+    AdjustmentKind.RESOLVE: "decision on unread fields reverted",
 }
 
 
@@ -206,6 +207,7 @@ def describe_correction(effect: CorrectionEffect, labels: Labels) -> str:
     kind, details = effect.adjustment.kind, effect.adjustment.details
     reverted = details.get("kind")
     phrase = REVERT_PHRASES[AdjustmentKind(reverted)] if reverted else CORRECTION_PHRASES[AdjustmentKind(kind)]
+    phrase = "unread fields decided" if "unread_fields" in details else phrase
     if AdjustmentKind.REDETECT in (kind, reverted):
         slugs = (details.get(name) or "no provider" for name in ("from", "to"))
         return f"{phrase}, from {' to '.join(labels.get(slug, slug) for slug in slugs)}; the charge is unchanged"

@@ -11,10 +11,12 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 from django.db import connection
 
-from billing.charges import call_profile
+from billing.charges import call_profile, unread_decisions
 from billing.charges.call_profile import CallProfile, CallSignature
+from billing.charges.unread_decisions import DecisionBook
 from billing.errors import Refused
 from billing.events.events import Event, Usage, Variant
+from billing.events.unread_fields import Decisions
 from billing.models import CostSource, UnpricedReason, UsageLog, UsageState
 from lib import money, postgres
 from providers import attribution, costing, price_book, quantities, rulebook
@@ -27,10 +29,10 @@ MAX_CACHED_PROFILES = 4096  # per snapshot; bounded because models and endpoints
 
 
 class RatingSnapshot:
-    """One version of the rule book and of the price book, so that a whole batch is rated consistently."""
+    """One version of the rules, prices and decisions on unread fields, so that a whole batch is rated consistently."""
 
-    def __init__(self, rules: rulebook.RuleBook, prices: price_book.PriceBook) -> None:
-        self.rules, self.prices = rules, prices
+    def __init__(self, rules: rulebook.RuleBook, prices: price_book.PriceBook, decisions: Decisions) -> None:
+        self.rules, self.prices, self.decisions = rules, prices, decisions
         self.detect: Callable[[Call], Detection]
         self.detect = detect = partial(attribution.detect, rules=rules, prices=prices)
         self.profile_of: Callable[[CallSignature], CallProfile] = lru_cache(maxsize=MAX_CACHED_PROFILES)(
@@ -80,13 +82,14 @@ def snapshot() -> RatingSnapshot:
     with postgres.prepared_cursor(connection) as cursor:
         cursor.execute("SELECT book, version FROM book_versions")
         versions: dict[str, int] = dict(cursor.fetchall())
-    return _cached_snapshot(rulebook.current(versions.get("rules", 0)), price_book.current(versions.get("prices", 0)))
+    rules, prices = rulebook.current(versions.get("rules", 0)), price_book.current(versions.get("prices", 0))
+    return _cached_snapshot(rules, prices, unread_decisions.current(versions.get(unread_decisions.CATALOG, 0)))
 
 
 @lru_cache(maxsize=1)
-def _cached_snapshot(rules: rulebook.RuleBook, prices: price_book.PriceBook) -> RatingSnapshot:
-    """Keep the snapshot with its cached profiles until either book changes."""
-    return RatingSnapshot(rules, prices)
+def _cached_snapshot(rules: rulebook.RuleBook, prices: price_book.PriceBook, fields: DecisionBook) -> RatingSnapshot:
+    """Keep the snapshot with its cached profiles until one of the books changes."""
+    return RatingSnapshot(rules, prices, fields.decisions)
 
 
 def rate(

@@ -10,4 +10,6 @@ __all__ = [
     "repricing",
     "resolution",
     "unpriced_reasons",
+    "unread_resolution",
+    "unread_sightings",
 ]

@@ -38,7 +38,10 @@ COUNTED_COLUMNS = (
     *("endpoint", "reading"),
 )
 _CountedColumns: Any = namedtuple("_CountedColumns", COUNTED_COLUMNS)  # type: ignore[misc]  # names from above
-CORRECTION_COLUMNS = (*COUNTED_COLUMNS, "cost_total", "detection_rule", "evidence", "served_by")
+CORRECTION_COLUMNS = (
+    *(*COUNTED_COLUMNS, "cost_total", "cost_input", "cost_output", "cost_other", "price_id"),
+    *("detection_rule", "evidence", "served_by"),
+)
 ARCHIVED, BEING_ARCHIVED = "its period is archived", "its period is being archived"  # reasons to skip a log
 Clock = Callable[[], datetime]  # the time of each transaction: a batch may run for hours
 _UNDETECTED: dict[str, Any] = {"actual_provider_name": None, "confidence": ""}

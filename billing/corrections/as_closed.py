@@ -51,12 +51,12 @@ def restore(logs: Sequence[UsageLog]) -> None:
 
 
 def _replay(log: UsageLog, adjustments: Sequence[UsageAdjustment]) -> None:
-    value = charge_history.original_value(log)
-    for effect in charge_history.correction_effects(log, (row for row in adjustments if row.late_at is None)):
+    value, early = charge_history.original_value(log), [row for row in adjustments if row.late_at is None]
+    for effect in charge_history.correction_effects(log, early):
         value = effect.after
     log.effective_nano, log.is_priced = value.nano, value.priced
     log.voided_at = log.received_at if value.voided else None  # only null or not null matters here
     if any(row.late_at is not None and "resolved" in row.details for row in adjustments):
-        log.resolved = None
+        log.resolved = next((row.details["resolved"] for row in reversed(early) if "resolved" in row.details), None)
     late = (row.details.get("before", {}) for row in adjustments if row.late_at is not None)
     log.usage_state = next((before["usage_state"] for before in late if "usage_state" in before), log.usage_state)

@@ -11,7 +11,7 @@ from functools import reduce
 from operator import add
 from typing import Literal
 
-from billing.corrections import corrections, repricing
+from billing.corrections import corrections, repricing, unread_resolution
 from billing.corrections.apply_corrections import Clock, CorrectionStep, CostChange
 from billing.corrections.batch_pass import ACCOUNT_FAILED
 from billing.corrections.repricing import Preview, RepricingChoice
@@ -59,7 +59,7 @@ def reverted_batch(batch: CorrectionBatch) -> CorrectionBatch | None:
 
 def may_continue(batch: CorrectionBatch) -> bool:
     """Whether a page can continue it; only the command continues a redetection."""
-    return state(batch) == "running" and (batch.kind == AdjustmentKind.REPRICE or "batch" in batch.choice)
+    return state(batch) == "running" and batch.kind != AdjustmentKind.REDETECT
 
 
 def may_revert(batch: CorrectionBatch) -> bool:
@@ -71,7 +71,8 @@ def continue_batch(batch: CorrectionBatch, *, clock: Clock) -> bool:
     reverted = reverted_batch(batch)
     if reverted is not None:
         return _run_until_deadline(corrections.revert(reverted, actor=batch.actor, size=BATCH_SIZE, clock=clock))
-    return _run_until_deadline(repricing.run(batch, size=BATCH_SIZE, clock=clock))
+    run = unread_resolution.run if batch.kind == AdjustmentKind.RESOLVE else repricing.run
+    return _run_until_deadline(run(batch, size=BATCH_SIZE, clock=clock))
 
 
 def revert(batch: CorrectionBatch, *, actor: str, clock: Clock) -> bool:
@@ -110,7 +111,7 @@ def describe(batch: CorrectionBatch) -> str:
 
 # In display order: a database need not preserve the order of the keys of `choice`.
 CONDITION_LABELS = {
-    **{name: name for name in ("log", "adjustment", "batch", "provider", "model", "account")},
+    **{name: name for name in ("log", "adjustment", "batch", "reader", "field", "provider", "model", "account")},
     "since": "from",
     "until": "before",
 }

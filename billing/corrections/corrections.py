@@ -15,12 +15,13 @@ from billing.corrections import apply_corrections
 from billing.corrections.apply_corrections import Clock, Correction, CorrectionStep, Decision, Skipped
 from billing.corrections.batch_pass import ACCOUNT_FAILED, BatchPass
 from billing.errors import Refused
-from billing.models import Account, CorrectionBatch, UnpricedReason, UsageAdjustment, UsageLog, UsageState
+from billing.models import Account, CorrectionBatch, UnpricedReason, UsageAdjustment, UsageLog
 from lib import retry
 
 AdjustmentKind = UsageAdjustment.Kind
 MAX_REASON_LENGTH = 500  # characters
 VOIDED = "the call is voided; revert the void first"  # reasons to skip a log
+FINAL = "a correction of this kind is final; correct the call again instead"
 RESOLVED = "the call got its real usage since"
 CORRECTED_AGAIN = "a later correction of the same kind exists; revert that one first"
 # Reasons that may pass, so that the revert of a batch is not complete.
@@ -160,9 +161,12 @@ def _decide_revert(
     if target is None:
         return Skipped("it is already reverted")
     if target.kind not in REVERTERS:
-        return Skipped("a correction of this kind is final; correct the call again instead")
-    if any(adjustment.kind == target.kind and adjustment.id > target.id for adjustment in active):
+        return Skipped(FINAL)
+    later = {adjustment.kind for adjustment in active if adjustment.id > target.id}
+    if target.kind in later or (target.kind == AdjustmentKind.RESOLVE and AdjustmentKind.REPRICE in later):
         return Skipped(CORRECTED_AGAIN)
+    if target.kind == AdjustmentKind.REPRICE and AdjustmentKind.RESOLVE in later:
+        return Skipped(RESOLVED)
     reverted = REVERTERS[target.kind](log, target, closed)
     if isinstance(reverted, Skipped):
         return reverted
@@ -181,8 +185,6 @@ def _revert_void(log: UsageLog, void: UsageAdjustment, _closed: Collection[date]
 def _revert_reprice(log: UsageLog, reprice: UsageAdjustment, _closed: Collection[date]) -> RevertedValues:
     if log.voided_at is not None:
         return Skipped(VOIDED)
-    if log.resolved and reprice.details.get("usage_state") != UsageState.COMPLETE:
-        return Skipped(RESOLVED)
     before = reprice.details["before"]
     reason = None if before["priced"] else before.get("unpriced_reason") or UnpricedReason.PRICE_UNKNOWN.value
     state = before.get("usage_state", log.usage_state)
@@ -194,6 +196,17 @@ def _revert_reprice(log: UsageLog, reprice: UsageAdjustment, _closed: Collection
     }
     after = {"priced": before["priced"], "unpriced_reason": reason, "usage_state": state}
     return values, {**after, "before": apply_corrections.value_as_json(log)}
+
+
+def _revert_resolve(log: UsageLog, resolve: UsageAdjustment, closed: Collection[date]) -> RevertedValues:
+    """Revert what followed from a decision on unread fields; a stated usage or cost stays."""
+    if "unread_fields" not in resolve.details:
+        return Skipped(FINAL)
+    reverted = _revert_reprice(log, resolve, closed)
+    if isinstance(reverted, Skipped) or "resolved" not in resolve.details:
+        return reverted
+    values, details = reverted
+    return {**values, "resolved": None}, {**details, "resolved": None}
 
 
 def _revert_redetect(log: UsageLog, redetect: UsageAdjustment, closed: Collection[date]) -> RevertedValues:
@@ -214,5 +227,6 @@ def _revert_redetect(log: UsageLog, redetect: UsageAdjustment, closed: Collectio
 REVERTERS: dict[str, Callable[[UsageLog, UsageAdjustment, Collection[date]], RevertedValues]] = {
     AdjustmentKind.VOID: _revert_void,
     AdjustmentKind.REPRICE: _revert_reprice,
+    AdjustmentKind.RESOLVE: _revert_resolve,
     AdjustmentKind.REDETECT: _revert_redetect,
 }

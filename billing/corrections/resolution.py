@@ -21,6 +21,7 @@ from billing.models import CorrectionBatch, CostSource, UsageAdjustment, UsageLo
 from lib import money
 from providers.quantities import tokens_total
 
+Charge = dict[str, Any]  # price, source, parts of the cost and unpriced reason, as an adjustment records them
 COMPLETE, VOIDED = "the usage is complete", "the call is voided"  # reasons to skip a log
 SAME, OTHER = "it is resolved with the same content", "it is resolved with other content"
 REFUSALS = {
@@ -39,7 +40,7 @@ def resolve(
     Repeating it changes nothing. Raises Refused if the content is invalid, the usage is complete, the call is voided, has
     been resolved with other content, or its period is archived.
     """
-    event, snapshot = _parse(log, usage, cost_usd), rating.snapshot()
+    event, snapshot = parse(log, usage, cost_usd), rating.snapshot()
     kind = UsageAdjustment.Kind.RESOLVE
     batch = CorrectionBatch(kind=kind, reason=reason, actor=actor, choice={"log": str(log.id)})
     decide = partial(_decide, event, snapshot)
@@ -50,8 +51,8 @@ def resolve(
     return step
 
 
-def _parse(log: UsageLog, usage: Usage | None, cost_usd: str | None) -> Event:
-    """The content in normal form, as the event that would have stated it."""
+def parse(log: UsageLog, usage: Usage | None, cost_usd: str | None = None) -> Event:
+    """The content in normal form, as the event that would have stated it. Raises Refused if it is invalid."""
     if (usage is None) == (cost_usd is None):
         raise Refused("invalid", "Send either `usage` or `cost_usd`.", "usage")
     fields = {"event_id": "-", "provider": log.provider, "cached_tokens_included": log.cached_included}
@@ -78,35 +79,45 @@ def _decide(
 
 
 def _correction(log: UsageLog, content: dict[str, Any], cost_nano: int | None, snapshot: RatingSnapshot) -> Correction:
-    """The correction, with the changes of the tokens that count in its details."""
-    recorded = rollups.recorded_tokens(log)
     if cost_nano is None:
         usage = msgspec.convert(content["usage"], Usage)
-        charge = _rated(log, usage, snapshot)
-        tokens = (usage.input_tokens, usage.output_tokens, tokens_total(rating.quantities_of_log(log, usage)))
-    else:
-        charge = {**NO_PRICE, "source": CostSource.CALLER.value, "other": cost_nano}
-        tokens = recorded
-    resolved = {**content, "tokens": list(tokens)}
+        return by_usage(log, usage, rate(log, usage, snapshot))
+    charge = {**NO_PRICE, "source": CostSource.CALLER.value, "other": cost_nano}
+    return _with_content(log, content, rollups.recorded_tokens(log), charge)
+
+
+def by_usage(log: UsageLog, usage: Usage, charge: Charge) -> Correction:
+    """The correction that gives the log this usage and charge."""
+    content = {"usage": msgspec.to_builtins(usage)}
+    tokens = (usage.input_tokens, usage.output_tokens, tokens_total(rating.quantities_of_log(log, usage)))
+    return _with_content(log, content, tokens, charge)
+
+
+def by_charge(log: UsageLog, charge: Charge) -> Correction:
+    """The correction that completes the log with its usage as it was read. Details are those that each rating records."""
     state = {"usage_state": UsageState.COMPLETE.value, "unpriced_reason": charge["unpriced_reason"]}
     total = charge["input"] + charge["output"] + charge["other"]
-    values = {"effective_nano": total, "is_priced": charge["unpriced_reason"] is None, "resolved": resolved, **state}
-    deltas = {name: new - old for name, new, old in zip(("input", "output", "total"), tokens, recorded, strict=True)}
-    details = {
-        **charge,
-        **state,
-        "resolved": resolved,
-        "tokens": deltas,
-        "before": apply_corrections.value_as_json(log),
-    }
+    values = {"effective_nano": total, "is_priced": charge["unpriced_reason"] is None, **state}
+    details = {**charge, **state, "before": apply_corrections.value_as_json(log)}
     return Correction(log, UsageAdjustment.Kind.RESOLVE, values, details)
 
 
-NO_PRICE: dict[str, Any] = {"price": None, "input": 0, "output": 0, "unpriced_reason": None}
+def _with_content(log: UsageLog, content: dict[str, Any], tokens: tuple[int, ...], charge: Charge) -> Correction:
+    """Adds what was stated, and the changes of the tokens that count, to the correction's details."""
+    correction, resolved = by_charge(log, charge), {**content, "tokens": list(tokens)}
+    pairs = zip(("input", "output", "total"), tokens, rollups.recorded_tokens(log), strict=True)
+    deltas = {name: new - old for name, new, old in pairs}
+    return correction._replace(
+        values={**correction.values, "resolved": resolved},
+        details={**correction.details, "resolved": resolved, "tokens": deltas},
+    )
 
 
-def _rated(log: UsageLog, usage: Usage, snapshot: RatingSnapshot) -> dict[str, Any]:
-    """Price, source and parts of the cost as an adjustment records them. Raises Refused above the maximum of a call."""
+NO_PRICE: Charge = {"price": None, "input": 0, "output": 0, "unpriced_reason": None}
+
+
+def rate(log: UsageLog, usage: Usage, snapshot: RatingSnapshot) -> Charge:
+    """The charge of this usage by the price of the call's day. Raises Refused above the maximum of a call."""
     price, cost = rating.rate_log(log, snapshot, usage)
     if cost.total_nano > money.MAX_EVENT_NANO:
         raise Refused("max_value", "The call would cost more than 1,000,000 USD, the maximum for one event.", "usage")

@@ -7,5 +7,6 @@ __all__ = [
     "legacy_rows",
     "legacy_tables",
     "lines",
+    "unread_fields",
     "usage_parts",
 ]

@@ -9,8 +9,9 @@ from typing import Any, cast
 import msgspec
 
 from billing.errors import Refused
-from billing.events import events, usage_parts
+from billing.events import events, unread_fields, usage_parts
 from billing.events.events import Event, ReadResponse, Usage, Variant
+from billing.events.unread_fields import Decisions
 from billing.events.vendor_responses import reading as response_reading
 from billing.events.vendor_responses.reading import Reading
 from lib import strict_json
@@ -62,9 +63,9 @@ def attach(event: Event, reading: Reading, *, digest: bytes | None = None) -> Ev
     return event
 
 
-def read_whole_usage(response: object, *, cached_included: bool) -> Usage:
+def read_whole_usage(response: object, decisions: Decisions, *, cached_included: bool) -> Usage:
     """The usage in a vendor's response, with input tokens in the given convention. Raises Refused if it is not read whole."""
-    event = parse({"event_id": "-", "provider": "-", "response": response})
+    event = unread_fields.apply(parse({"event_id": "-", "provider": "-", "response": response}), decisions)
     reading = event.reading
     if reading is None or not reading.usage or reading.unread:
         unread = f"; not read: {reading.unread[0]}" if reading and reading.unread else ""

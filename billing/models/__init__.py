@@ -9,6 +9,7 @@ from billing.models.plans import Meter, Per, Plan, PlanLimit
 from billing.models.rollups import PlatformDay, ProviderMinute, UsageDay, UsageModel
 from billing.models.statements import Statement
 from billing.models.subscriptions import Cycle, IdempotencyKey, Subscription, SubscriptionEvent
+from billing.models.unread_fields import UnreadField, UnreadFieldUse
 from billing.models.usage import (
     Category,
     Confidence,
@@ -53,6 +54,8 @@ __all__ = [
     "Subscription",
     "SubscriptionEvent",
     "UnpricedReason",
+    "UnreadField",
+    "UnreadFieldUse",
     "UsageAdjustment",
     "UsageAlert",
     "UsageDay",

@@ -221,9 +221,10 @@ class UsageAdjustment(models.Model):
 
 
 class ErasureCursor(models.Model):
-    """Progress of address erasure, by order of receipt: logs up to this id no longer have a client address."""
+    """Progress of jobs that read every log once, by order of receipt: they have read the logs up to this id."""
 
     ADDRESSES = "addresses"
+    UNREAD_FIELDS = "unread_fields"
 
     what = models.CharField(max_length=20, primary_key=True)
     log = models.UUIDField()

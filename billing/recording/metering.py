@@ -23,7 +23,7 @@ from billing.accounts import accounts
 from billing.accounts.accounts import AccountRow
 from billing.charges import rating
 from billing.errors import Refused
-from billing.events import event_responses, events, usage_parts
+from billing.events import event_responses, events, unread_fields, usage_parts
 from billing.events.events import Event
 from billing.ledger import ledger, rollups
 from billing.ledger.ledger import NewLog, StoredLog
@@ -204,6 +204,8 @@ def _rate(items: Sequence[_Submission], source: EventSource, at: datetime) -> No
     """Rate all events by one snapshot of rules and prices."""
     snapshot = rating.snapshot()
     for item, log_id in zip(items, ids.new_ids(len(items)), strict=True):
+        if item.event.response is not None:
+            item.event = unread_fields.apply(item.event, snapshot.decisions)
         try:
             rated = rating.rate(
                 item.event, item.at, snapshot, reading=item.event.reading, may_state_cost=source.may_state_cost

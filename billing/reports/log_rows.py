@@ -116,6 +116,8 @@ EMPTY_READING: dict[str, Any] = {
     "cost_usd": None,
     "ignored": [],
     "unread": [],
+    "unread_values": {},
+    "mapped": {},
 }
 
 

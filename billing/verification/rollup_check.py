@@ -35,6 +35,7 @@ from lib import retry
 from lib.exact_sum import ExactSum
 from providers.models import CatalogVersion
 
+RESOLVED_PAGE_SIZE = 2_000  # logs
 REBUILD_VERSION = "rollups"  # name of the CatalogVersion that each rebuild increments
 
 COUNTER_SUMS: dict[str, Aggregate] = {
@@ -151,12 +152,19 @@ def compare(rollup: Rollup, where: Q) -> CheckedPart:
 
 
 def _resolved_totals(rollup: Rollup, where: Q) -> Totals:
-    """What to add to sums of recorded tokens, for logs whose usage was stated later. Few, so read one by one."""
-    logs = list(UsageLog.objects.filter(where, resolved__isnull=False, voided_at=None).only(*CORRECTION_COLUMNS))
-    current = rollups.totals_by_rollup(logs)
-    for log in logs:
-        log.resolved = None
-    return rollups.subtract(current, rollups.totals_by_rollup(logs))[rollup]
+    """What to add to sums of recorded tokens, for logs whose usage was stated later."""
+    totals: Totals = {}
+    rest = resolved = UsageLog.objects.filter(where, resolved__isnull=False, voided_at=None).order_by("id")
+    while logs := list(rest.only(*CORRECTION_COLUMNS)[:RESOLVED_PAGE_SIZE]):
+        current = rollups.totals_for(rollup, logs)
+        for log in logs:
+            log.resolved = None
+        recorded = rollups.totals_for(rollup, logs)
+        for key, counts in current.items():
+            differences = [a - b for a, b in zip(counts, recorded[key], strict=True)]
+            totals[key] = _add(totals.get(key, [0] * len(counts)), differences)
+        rest = resolved.filter(id__gt=logs[-1].id)
+    return totals
 
 
 def _stored(rollup: Rollup, where: Q) -> Totals:

@@ -47,6 +47,7 @@ def test_every_job_is_registered_at_its_interval() -> None:
         "verify_ledger": 86_400,
         "find_undetected": 86_400,
         "find_unpriced_reasons": 86_400,
+        "gather_unread_fields": 300,
         "sweep_alerts": 30,
         "deliver_alerts": 10,
         "expire_reservations": 60,

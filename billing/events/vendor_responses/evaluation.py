@@ -39,7 +39,10 @@ Quantities = dict[str, Decimal]
 
 
 class Evaluation(NamedTuple):
-    """What one response says: quantities by unit, the vendor's cost in USD, and the paths of the other numbers."""
+    """What one response says: quantities by unit, the vendor's cost in USD, and the paths of the other numbers.
+
+    `unknown` has the numbers among the unread that no table knows; the others contradict what was read.
+    """
 
     reader: str
     quantities: Quantities
@@ -47,6 +50,7 @@ class Evaluation(NamedTuple):
     excludes_cached: bool
     ignored: list[str]
     unread: list[str]
+    unknown: Quantities  # by path
 
 
 def evaluate(shape: Shape | None, leaves: Mapping[str, Leaf], *, own_key: bool = False) -> Evaluation:
@@ -63,12 +67,22 @@ def evaluate(shape: Shape | None, leaves: Mapping[str, Leaf], *, own_key: bool =
     cost = _cost({name: amounts[name][0] for name in costs if name in amounts}, unread)
     unread += _different_totals(shape, amounts)
     read.update(unread)
-    ignored: list[str] = []
+    ignored, unknown = list[str](), Quantities()
     for path, leaf in leaves.items():
-        if leaf.value != 0 and path not in read:
-            is_known = leaf.name in shape.names and leaf.value is not None
-            (ignored if is_known or (leaf.name and shape.ignored.match(leaf.name)) else unread).append(path)
-    return Evaluation(shape.name, quantities, cost, shape.excludes_cached, ignored, unread)
+        if leaf.value == 0 or path in read:
+            continue
+        if _is_informational(leaf, shape):
+            ignored.append(path)
+            continue
+        unread.append(path)
+        if leaf.value is not None:
+            unknown[path] = leaf.value
+    return Evaluation(shape.name, quantities, cost, shape.excludes_cached, ignored, unread, unknown)
+
+
+def _is_informational(leaf: Leaf, shape: Shape) -> bool:
+    is_known = leaf.name in shape.names and leaf.value is not None
+    return is_known or bool(leaf.name and shape.ignored.match(leaf.name))
 
 
 def _without_repetitions(leaves: Mapping[str, Leaf]) -> tuple[dict[str, Leaf], list[str]]:
@@ -174,19 +188,25 @@ def merge(evaluations: Iterable[Evaluation]) -> Evaluation:
     parts = list(evaluations)
     if len({part.excludes_cached for part in parts if part.quantities}) > 1:
         parts = [_including_cached(part) for part in parts]
-    quantities: defaultdict[str, Decimal] = defaultdict(Decimal)
-    for part in parts:
-        for quantity, value in part.quantities.items():
-            quantities[quantity] += value
+    quantities = _sum(part.quantities for part in parts)
     costs = [part.cost for part in parts]
     return Evaluation(
         parts[-1].reader if parts else "",
-        dict(quantities),
+        quantities,
         None if None in costs or not costs else sum((cost for cost in costs if cost is not None), Decimal()),
         any(part.excludes_cached for part in parts if part.quantities),
         [path for part in parts for path in part.ignored],
         [path for part in parts for path in part.unread],
+        _sum(part.unknown for part in parts),
     )
+
+
+def _sum(parts: Iterable[Quantities]) -> Quantities:
+    total: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for part in parts:
+        for name, value in part.items():
+            total[name] += value
+    return dict(total)
 
 
 def _including_cached(part: Evaluation) -> Evaluation:

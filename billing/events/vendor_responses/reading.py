@@ -8,8 +8,10 @@ they are whole responses themselves. Responses of different models can't be pric
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
+from itertools import islice
 from typing import NamedTuple
 
 from billing.events.events import MAX_COUNT
@@ -25,6 +27,7 @@ MAX_COST = 10**6
 MAX_RESPONSES = 10_000
 MAX_PATHS = 50
 MAX_PATH_LENGTH = 100
+MAX_VALUE_LENGTH = 40
 ROOTS = (*envelopes.ROOTS, envelopes.TOP)
 QUERIES_PATH = "groundingMetadata.webSearchQueries"
 # Google's Live API counts each turn, without an id: of several, only the last is read.
@@ -52,6 +55,8 @@ class Reading(NamedTuple):
     reader: str  # the name of the shape, empty where none fits
     ignored: tuple[str, ...]  # paths of numbers known to be informational
     unread: tuple[str, ...]  # paths of numbers that no table knows, and of totals that differ
+    unread_values: Mapping[str, int | str] = {}  # of the numbers that no table knows
+    mapped: Mapping[str, str] = {}  # paths that an operator has mapped to a unit, and that are counted in `usage`
 
 
 class Response:
@@ -201,6 +206,7 @@ class Reader:
             merged.reader,
             _paths(merged.ignored),
             _paths(unread),
+            _values(merged.unknown),
         )
 
 
@@ -241,5 +247,22 @@ def _conflicts(read: Sequence[tuple[Response, Evaluation]]) -> list[str]:
 
 
 def _paths(paths: Iterable[str]) -> tuple[str, ...]:
-    clipped = ("".join(char for char in path if char.isprintable())[:MAX_PATH_LENGTH] for path in paths)
-    return tuple(dict.fromkeys(clipped))[:MAX_PATHS]
+    return tuple(dict.fromkeys(map(_clip, paths)))[:MAX_PATHS]
+
+
+def _clip(path: str) -> str:
+    return "".join(char for char in path if char.isprintable())[:MAX_PATH_LENGTH]
+
+
+def _values(numbers: Mapping[str, Decimal]) -> dict[str, int | str]:
+    """The numbers as JSON, whole ones as integers. Paths that are equal when they are cut have no value."""
+    paths = Counter(map(_clip, numbers))
+    texts = {_clip(path): _as_json(value) for path, value in numbers.items() if paths[_clip(path)] == 1}
+    return {path: value for path, value in islice(texts.items(), MAX_PATHS) if value is not None}
+
+
+def _as_json(value: Decimal) -> int | str | None:
+    if value == value.to_integral_value() and abs(value) <= MAX_COUNT:
+        return int(value)
+    text = f"{value:f}"
+    return text if len(text) <= MAX_VALUE_LENGTH else None

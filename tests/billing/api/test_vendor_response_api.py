@@ -91,6 +91,8 @@ def test_the_page_of_the_log_says_what_was_read(bound: Api) -> None:
         "cost_usd": None,
         "ignored": ["usage.total_tokens"],
         "unread": ["usage.cost_in_stars"],
+        "unread_values": {"usage.cost_in_stars": 3},
+        "mapped": {},
     }
 
 

@@ -47,7 +47,7 @@ def test_a_new_rule_and_a_new_price_apply_to_the_next_request(service: Api) -> N
 
 def test_the_profile_cache_has_a_maximum_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rating, "MAX_CACHED_PROFILES", 2)
-    snapshot = rating.RatingSnapshot(rulebook.current(), price_book.current())
+    snapshot = rating.RatingSnapshot(rulebook.current(), price_book.current(), {})
     cached_profile_of: Any = snapshot.profile_of
     for number in range(5):
         event = Event(event_id="e", provider="openai", model=f"m{number}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -94,6 +95,15 @@ def test_a_number_that_changes_is_noticed(sample: Sample) -> None:
         elif path not in before.unread:
             facts = (reading.usage, reading.cost_usd, reading.unread)
             assert facts != (before.usage, before.cost_usd, before.unread), path
+
+
+@each_sample
+def test_the_values_of_unread_numbers_are_kept(sample: Sample) -> None:
+    numbers = {path_of(keys): at(sample, keys) for keys in numbers_in(sample)}
+    reading = read_pieces([sample.response])
+    assert reading.unread_values.keys() <= {*reading.unread}
+    values = {path: Decimal(value) for path, value in reading.unread_values.items() if path in numbers}
+    assert values == {path: Decimal(str(numbers[path])) for path in values}
 
 
 @pytest.mark.parametrize("name", NO_COUNTS)

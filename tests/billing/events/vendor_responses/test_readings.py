@@ -29,7 +29,9 @@ def as_object(value: Any) -> Any:
 
 
 def in_order(reading: Reading) -> Reading:
-    return reading._replace(ignored=tuple(sorted(reading.ignored)), unread=tuple(sorted(reading.unread)))
+    """The reading without the values of unread numbers, which test_every_number.py has."""
+    ignored, unread = tuple(sorted(reading.ignored)), tuple(sorted(reading.unread))
+    return reading._replace(ignored=ignored, unread=unread, unread_values={})
 
 
 @each_sample

@@ -127,7 +127,7 @@ def _service_metrics(service: monitoring.metrics.ServiceFigures) -> Iterator[Met
 
 def _job_metrics(jobs: list[monitoring.metrics.JobFigures]) -> Iterator[Metric]:
     late = GaugeMetricFamily(
-        "tollgate_job_late_seconds", "Seconds since the job was due; 0 if it is on time.", labels=["job"]
+        "tollgate_job_late_seconds", "Seconds since a late job was due; 0 if it is not late.", labels=["job"]
     )
     well = GaugeMetricFamily("tollgate_job_well", "1 if the last run of the job ended well.", labels=["job"])
     runs = CounterMetricFamily("tollgate_job_runs", "Runs of the job.", labels=["job"])

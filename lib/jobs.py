@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+QUICK_LEASE = timedelta(minutes=15)
 JobFunction = Callable[[datetime], str]
 
 
@@ -18,6 +19,7 @@ class Job:
     """`run` takes the time and returns one line about what it did. It may be killed and repeated at any moment.
 
     It raises ProblemFound for bad news. `lease` must exceed any run time: after it, another process may start the job again.
+    A job that may need more than QUICK_LEASE runs in the long lane, so that no quick job waits for it.
     """
 
     name: str
@@ -25,11 +27,15 @@ class Job:
     lease: timedelta
     run: JobFunction
 
+    @property
+    def is_long(self) -> bool:
+        return self.lease > QUICK_LEASE
+
 
 _jobs: dict[str, Job] = {}
 
 
-def register(name: str, run: JobFunction, *, interval: timedelta, lease: timedelta = timedelta(minutes=15)) -> None:
+def register(name: str, run: JobFunction, *, interval: timedelta, lease: timedelta = QUICK_LEASE) -> None:
     _jobs[name] = Job(name, interval, lease, run)
 
 

@@ -6,7 +6,7 @@ A killed run leaves its lease and the due job behind; after the lease ends, anot
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -30,15 +30,35 @@ class JobResult:
     summary: str
 
 
-def run_due(clock: Clock) -> Iterator[JobResult]:
-    """Run the due jobs that no other process is running, one after another, and yield their results."""
-    existing = set(JobRun.objects.values_list("name", flat=True))
-    missing = [JobRun(name=job.name, due_at=clock()) for job in jobs.registered() if job.name not in existing]
-    JobRun.objects.bulk_create(missing, ignore_conflicts=True)
-    for job in jobs.registered():
+def run_due(clock: Clock, *, long: bool | None = None) -> Iterator[JobResult]:
+    """Run the due jobs of one lane or both that no other process is running, one after another; yield their results."""
+    lane = [job for job in jobs.registered() if long is None or job.is_long == long]
+    _add_missing_rows(lane, clock())
+    for job in lane:
         holder = _acquire(job, clock())
         if holder:
             yield _run(job, holder, clock)
+
+
+def run_now(name: str, clock: Clock) -> JobResult | None:
+    """Run one job, due or not. Returns None if another process is running it; raises KeyError for an unknown name."""
+    job = {job.name: job for job in jobs.registered()}[name]
+    _add_missing_rows([job], clock())
+    make_due(name, clock())
+    holder = _acquire(job, clock())
+    return _run(job, holder, clock) if holder else None
+
+
+def make_due(name: str, at: datetime) -> bool:
+    """Make a job due, so that `run_jobs` starts it next. Returns False if it is running, or has no row."""
+    free = Q(leased_until=None) | Q(leased_until__lte=at)
+    return bool(JobRun.objects.filter(free, name=name).update(due_at=at))
+
+
+def _add_missing_rows(lane: Sequence[Job], at: datetime) -> None:
+    existing = set(JobRun.objects.values_list("name", flat=True))
+    missing = [JobRun(name=job.name, due_at=at) for job in lane if job.name not in existing]
+    JobRun.objects.bulk_create(missing, ignore_conflicts=True)
 
 
 def _acquire(job: Job, at: datetime) -> UUID | None:

@@ -8,15 +8,15 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import Sum
 
-from lib import jobs, metric_labels
-from monitoring import traffic
+from lib import metric_labels
+from monitoring import job_states, traffic
 from monitoring.models import JobRun, RequestMinute
 from monitoring.traffic import Traffic
 
 
 @dataclass(frozen=True, slots=True)
 class JobFigures:
-    """`late_seconds`: since it was due, 0 if it is not due; `failures`: all runs that did not end well."""
+    """`late_seconds`: since it was due, 0 if it is not late; `failures`: all runs that did not end well."""
 
     name: str
     late_seconds: int
@@ -59,12 +59,10 @@ def _requests_by_class(start: datetime, end: datetime) -> dict[int, int]:
 
 
 def _jobs(at: datetime) -> list[JobFigures]:
-    """The registered jobs; a job that is running within its lease is not late."""
-    registered = {job.name for job in jobs.registered()}
-    return [_job_figures(run, at) for run in JobRun.objects.order_by("name") if run.name in registered]
+    """The registered jobs that have a row, sorted by name."""
+    states = sorted(job_states.load_states(at), key=lambda state: state.name)
+    return [_job_figures(state.run, state.late_seconds) for state in states if state.run]
 
 
-def _job_figures(run: JobRun, at: datetime) -> JobFigures:
-    is_running = run.leased_until is not None and run.leased_until > at
-    late_seconds = 0 if is_running else max(int((at - run.due_at).total_seconds()), 0)
+def _job_figures(run: JobRun, late_seconds: int) -> JobFigures:
     return JobFigures(run.name, late_seconds, run.runs, run.failures, run.outcome in ("", JobRun.Outcome.DONE))

@@ -13,12 +13,11 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
-from lib import jobs as registry
 from lib.readiness import CheckResult
-from monitoring import recorder
+from monitoring import job_states, recorder
 from monitoring.models import JobRun
 
-LATE_AFTER = timedelta(minutes=10)  # after its due time; a long job delays the others
+PROBLEMS = {"late": "late", "killed": "killed", "failed": "failed", "trouble": "problems found"}
 STALE_AFTER = timedelta(days=2)  # since the last run of a nightly check
 
 
@@ -35,20 +34,15 @@ def migrations() -> CheckResult:
 
 
 def jobs() -> CheckResult:
-    """Whether the periodic jobs run. A job that is running within its lease is not late."""
-    at = timezone.now()
-    runs = {run.name: run for run in JobRun.objects.all()}
-    started = [runs[job.name] for job in registry.registered() if job.name in runs]
-    if not started:
+    """Whether the periodic jobs run and end well."""
+    states = [state for state in job_states.load_states(timezone.now()) if state.run]
+    if not states:
         return CheckResult("warning", "no job has ever run")
-    late = [
-        run.name for run in started if run.due_at < at - LATE_AFTER and not (run.leased_until and run.leased_until > at)
-    ]
-    failed = [run.name for run in started if run.outcome == JobRun.Outcome.FAILED]
-    troubled = [run.name for run in started if run.outcome == JobRun.Outcome.TROUBLE]
-    states = (("late", late), ("failed", failed), ("problems found", troubled))
-    problems = [f"{state}: {', '.join(names)}" for state, names in states if names]
-    return CheckResult("warning", "; ".join(problems)) if problems else CheckResult("ok", f"{len(started)} on time")
+    problems = []
+    for name, text in PROBLEMS.items():
+        if names := [state.name for state in states if state.state == name]:
+            problems.append(f"{text}: {', '.join(names)}")
+    return CheckResult("warning", "; ".join(problems)) if problems else CheckResult("ok", f"{len(states)} on time")
 
 
 def last_result(job: str) -> CheckResult:

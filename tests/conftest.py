@@ -73,7 +73,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _mark_without_database(item: pytest.Item) -> None:
     """Marks what runs alike on every database: pytest-django lets it open no connection, and it starts no process."""
     fixtures = getattr(item, "fixturenames", ())
-    reaching = any(map(item.get_closest_marker, ("django_db", "real_clock"))) or DATABASE_FIXTURES.intersection(fixtures)
+    reaching = any(map(item.get_closest_marker, ("django_db", "real_clock"))) or DATABASE_FIXTURES.intersection(
+        fixtures
+    )
     if not reaching:
         item.add_marker("no_database")
 

@@ -80,7 +80,7 @@ def test_the_exact_text() -> None:
     record({"event_id": "old"}, at=AT - timedelta(days=1))
     request_rows.store(request_rows.build_batch([entry(AT, status=status) for status in (200, 200, 404)]))
     request_rows.store(request_rows.build_batch([entry(AT - timedelta(minutes=6))]))
-    JobRun.objects.create(name="prune", due_at=AT - timedelta(seconds=90), outcome="failed", runs=7, failures=2)
+    JobRun.objects.create(name="prune", due_at=AT - timedelta(seconds=301), outcome="failed", runs=7, failures=2)
     JobRun.objects.create(name="gone", due_at=AT)
 
     assert lines(Api("read").client) == [
@@ -100,7 +100,7 @@ def test_the_exact_text() -> None:
         'tollgate_http_window_ms{quantile="0.5"} 3.5',
         'tollgate_http_window_ms{quantile="0.95"} 4.8',
         'tollgate_http_window_ms{quantile="0.99"} 5.0',
-        'tollgate_job_late_seconds{job="prune"} 90.0',
+        'tollgate_job_late_seconds{job="prune"} 301.0',
         'tollgate_job_well{job="prune"} 0.0',
         'tollgate_job_runs_total{job="prune"} 7.0',
         'tollgate_job_failures_total{job="prune"} 2.0',

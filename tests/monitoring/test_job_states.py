@@ -47,6 +47,21 @@ def test_late_and_killed_come_before_the_last_outcome(run: dict[str, object], st
     assert state_of(**run) == (state, has_problem)
 
 
+def test_a_long_job_is_not_late_while_another_one_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("quick", "long", "running")
+    registered = [Job(name, timedelta(hours=1), timedelta(hours=name != "quick"), lambda _at: "") for name in names]
+    monkeypatch.setattr(jobs, "registered", lambda: registered)
+    for name in names:
+        JobRun.objects.create(name=name, due_at=AT - 6 * MINUTE, started_at=AT - MINUTE, outcome="done")
+    JobRun.objects.filter(name="running").update(leased_until=AT + MINUTE)
+    states = {state.name: (state.state, state.late_seconds) for state in job_states.load_states(AT)}
+    assert states == {"quick": ("late", 360), "long": ("ok", 0), "running": ("running", 0)}
+
+    JobRun.objects.filter(name="running").update(leased_until=None, due_at=AT + MINUTE)
+    states = {state.name: (state.state, state.late_seconds) for state in job_states.load_states(AT)}
+    assert states == {"quick": ("late", 360), "long": ("late", 360), "running": ("ok", 0)}
+
+
 def test_a_job_without_a_row_was_never_run() -> None:
     (job_state,) = job_states.load_states(AT)
     assert (job_state.name, job_state.state, job_state.has_problem, job_state.run) == ("one", "never", True, None)

@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
+from django.test import Client
 
 from lib import ids, jobs
 from lib.readiness import CheckResult
-from monitoring import readiness_checks, recorder
+from monitoring import metrics, readiness_checks, recorder
 from monitoring.models import JobRun
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 pytestmark = [pytest.mark.django_db, pytest.mark.frozen_at(NOON)]
-MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
+HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +28,10 @@ def _at_noon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def create_run(name: str, **columns: Any) -> None:
-    JobRun.objects.create(name=name, **{"due_at": NOON + MINUTE, "finished_at": NOON, "outcome": "done", **columns})
+    JobRun.objects.create(
+        name=name,
+        **{"due_at": NOON + MINUTE, "started_at": NOON - HOUR, "finished_at": NOON, "outcome": "done", **columns},
+    )
 
 
 def test_an_unapplied_migration_is_critical() -> None:
@@ -39,16 +43,25 @@ def test_an_unapplied_migration_is_critical() -> None:
 
 
 def test_jobs_on_time_are_ok_and_unregistered_ones_are_ignored() -> None:
-    create_run("sweep", due_at=NOON - 10 * MINUTE)
+    create_run("sweep", due_at=NOON - 5 * MINUTE)
     create_run("verify")
     create_run("gone", due_at=NOON - 100 * MINUTE)
     assert readiness_checks.jobs() == CheckResult("ok", "2 on time")
 
 
-@pytest.mark.parametrize("leased_until", [None, NOON])
-def test_a_job_that_is_not_run_is_late(leased_until: datetime | None) -> None:
-    create_run("sweep", due_at=NOON - 10 * MINUTE - SECOND, leased_until=leased_until)
-    assert readiness_checks.jobs() == CheckResult("warning", "late: sweep")
+@pytest.mark.parametrize(("leased_until", "state"), [(None, "late"), (NOON, "killed")])
+def test_a_job_that_is_not_run_is_late(leased_until: datetime | None, state: str) -> None:
+    create_run("sweep", due_at=NOON - 5 * MINUTE - SECOND, started_at=NOON - HOUR, leased_until=leased_until)
+    assert readiness_checks.jobs() == CheckResult("warning", f"{state}: sweep")
+
+
+@pytest.mark.parametrize("due_at", [NOON - 5 * MINUTE, NOON - 5 * MINUTE - SECOND])
+def test_readiness_service_page_and_metrics_agree_on_late(due_at: datetime, operator: Client) -> None:
+    create_run("sweep", due_at=due_at, started_at=NOON - HOUR)
+    is_late = due_at < NOON - 5 * MINUTE
+    assert (readiness_checks.jobs().detail == "late: sweep") == is_late
+    assert ('<span class="badge warning">late</span>' in operator.get("/admin/service/").content.decode()) == is_late
+    assert [job.late_seconds for job in metrics.load(NOON).jobs] == [301 if is_late else 0]
 
 
 def test_a_job_that_runs_within_its_lease_is_not_late() -> None:
@@ -58,8 +71,8 @@ def test_a_job_that_runs_within_its_lease_is_not_late() -> None:
 
 def test_failed_jobs_are_named_without_their_error() -> None:
     create_run("sweep", outcome="failed", summary="OperationalError: host db.internal")
-    create_run("verify", outcome="failed", due_at=NOON - 11 * MINUTE)
-    assert readiness_checks.jobs() == CheckResult("warning", "late: verify; failed: sweep, verify")
+    create_run("verify", outcome="failed", started_at=NOON - HOUR, due_at=NOON - 11 * MINUTE)
+    assert readiness_checks.jobs() == CheckResult("warning", "late: verify; failed: sweep")
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.conf import settings
-from django.core.management import call_command
+from django.contrib.admin.models import LogEntry
+from django.core.management import CommandError, call_command
 from django.test import Client
 
 from lib import ids, jobs
 from monitoring import leases
+from monitoring.management.commands import run_jobs
 from monitoring.models import JobRun
 from tests.proof import children
 
@@ -130,6 +132,103 @@ def test_the_command_prints_one_line_per_job(job: RecordedJob, capsys: pytest.Ca
 
 
 @pytest.mark.django_db
+def test_only_the_named_job_runs_due_or_not(job: RecordedJob, capsys: pytest.CaptureFixture[str]) -> None:
+    other = RecordedJob()
+    jobs.register("other", other, interval=HOUR)
+    call_command("run_jobs", "--only", "sweep")
+    call_command("run_jobs", "--only", "sweep")
+    assert (len(job.at), other.at) == (2, [])
+    assert capsys.readouterr().out == "sweep: done: all swept\n" * 2
+
+
+@pytest.mark.django_db
+def test_a_named_job_that_fails_or_runs_already_is_exit_status_1(
+    job: RecordedJob, capsys: pytest.CaptureFixture[str], now: datetime
+) -> None:
+    job.error = jobs.ProblemFound("3 differences")
+    with pytest.raises(SystemExit) as failed:
+        call_command("run_jobs", "--only", "sweep")
+    JobRun.objects.update(leased_until=now + HOUR, holder=ids.new_id())
+    with pytest.raises(SystemExit) as running:
+        call_command("run_jobs", "--only", "sweep")
+    assert (failed.value.code, running.value.code, len(job.at)) == (1, 1, 1)
+    assert capsys.readouterr().out == "sweep: problems found: 3 differences\nsweep: another process is running it.\n"
+
+
+@pytest.mark.django_db
+def test_an_unknown_job_is_wrong_usage(job: RecordedJob) -> None:
+    with pytest.raises(CommandError, match=r"There is no job 'swep'. The jobs are: sweep.") as error:
+        call_command("run_jobs", "--only", "swep")
+    assert error.value.returncode == 2
+    assert not JobRun.objects.exists()
+
+
+def test_quick_jobs_do_not_wait_for_a_long_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, quick_rounds = threading.Event(), []
+
+    def run_due(_clock: object, *, long: bool) -> list[leases.JobResult]:
+        if long:  # a job of three hours: it ends when the test ends
+            assert stop.wait(30)
+        else:
+            quick_rounds.append(1)
+            if len(quick_rounds) == 3:
+                stop.set()
+        return []
+
+    monkeypatch.setattr(leases, "run_due", run_due)
+    monkeypatch.setattr(run_jobs, "PAUSE_SECONDS", 0.01)
+    run_jobs.Command()._loop_lanes(stop)
+    assert len(quick_rounds) == 3
+
+
+@pytest.mark.parametrize("lane", [True, False])
+def test_an_unexpected_error_in_a_lane_ends_the_command(monkeypatch: pytest.MonkeyPatch, lane: bool) -> None:
+    def run_due(_clock: object, *, long: bool) -> list[leases.JobResult]:
+        if long == lane:
+            raise ValueError("a fault")
+        return []
+
+    monkeypatch.setattr(leases, "run_due", run_due)
+    monkeypatch.setattr(run_jobs, "PAUSE_SECONDS", 0.01)
+    with pytest.raises(ValueError, match="a fault"):
+        run_jobs.Command()._loop_lanes(threading.Event())
+
+
+@pytest.mark.django_db
+def test_each_lane_has_its_jobs(job: RecordedJob) -> None:
+    long_job = RecordedJob()
+    jobs.register("long", long_job, interval=HOUR, lease=timedelta(hours=3))
+    assert [result.name for result in leases.run_due(lambda: NOON, long=False)] == ["sweep"]
+    assert [result.name for result in leases.run_due(lambda: NOON, long=True)] == ["long"]
+
+
+def test_alerts_deliveries_and_reservations_are_quick_and_the_ledger_check_is_long() -> None:
+    quick = {job.name for job in jobs.registered() if not job.is_long}
+    assert {"sweep_alerts", "deliver_alerts", "expire_reservations"} <= quick
+    assert not {"verify_ledger", "close_periods", "finish_corrections", "archive_logs"} & quick
+
+
+@pytest.mark.django_db
+def test_an_operator_runs_a_job_now(job: RecordedJob, operator: Client, viewer: Client, now: datetime) -> None:
+    for name, leased_until in (("sweep", None), ("busy", now + HOUR)):
+        JobRun.objects.create(name=name, due_at=now + HOUR, leased_until=leased_until)
+    form = {"action": "run_now", "_selected_action": ["sweep", "busy"]}
+    page = viewer.post("/admin/monitoring/jobrun/", form, follow=True)
+    assert "Run now" not in page.content.decode()
+    assert set(JobRun.objects.values_list("due_at", flat=True)) == {now + HOUR}
+    assert not LogEntry.objects.exists()
+
+    page = operator.post("/admin/monitoring/jobrun/", form, follow=True)
+    assert "Due now: sweep. A process with run_jobs starts it within seconds." in page.content.decode()
+    assert "Already running: busy." in page.content.decode()
+    assert dict(JobRun.objects.values_list("name", "due_at")) == {"sweep": now, "busy": now + HOUR}
+    assert [(entry.object_id, entry.get_change_message()) for entry in LogEntry.objects.all()] == [
+        ("sweep", "Run now.")
+    ]
+    assert [result.name for result in run(now)] == ["sweep"]
+
+
+@pytest.mark.django_db
 def test_the_admin_shows_the_last_runs(job: RecordedJob, admin_client: Client) -> None:
     job.error = jobs.ProblemFound("3 differences")
     run(NOON)
@@ -156,4 +255,6 @@ def test_the_loop_runs_the_registered_jobs_and_stops_on_sigterm() -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait() == 0
         timeout.cancel()
-    assert line.startswith("verify_ledger: done: ")
+        lines = [line, *process.stdout]
+    results = {name: outcome for name, outcome, *_ in (line.split(": ") for line in lines)}
+    assert set(results.values()) == {"done"}

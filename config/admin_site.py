@@ -12,7 +12,16 @@ from config import dashboard, monitoring_page, service_page
 # A registered model that is in no group appears under "More", so that no model is hidden.
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Usage", ("billing.UsageLog", "billing.CorrectionBatch", "monitoring.ApiRequest")),
-    ("Providers", ("providers.Provider", "providers.DetectionRule", "providers.Price", "providers.PriceProposal")),
+    (
+        "Providers",
+        (
+            "providers.Provider",
+            "providers.DetectionRule",
+            "providers.Price",
+            "providers.PriceProposal",
+            "billing.UnreadField",
+        ),
+    ),
     (
         "Customers",
         (

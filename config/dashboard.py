@@ -38,6 +38,7 @@ def context(request: HttpRequest, at: datetime) -> dict[str, Any]:
         "near": needs_attention.near_limit(at),
         "alerts": unread,
         "subscriptions": needs_attention.subscriptions(at),
+        "unread_fields": needs_attention.unread_fields(),
         "health": health.latest(),
         "providers": provider_health.latest(),
         "api_url": request.build_absolute_uri("/api/v1/usage/"),

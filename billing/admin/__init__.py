@@ -11,6 +11,7 @@ from billing.admin import (
     repricing,
     statements,
     subscriptions,
+    unread_fields,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "repricing",
     "statements",
     "subscriptions",
+    "unread_fields",
 ]

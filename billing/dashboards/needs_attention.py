@@ -1,4 +1,4 @@
-"""What needs an operator's attention: accounts near a limit, and subscriptions that are unpaid or end soon.
+"""What needs an operator's attention: accounts near a limit, subscriptions that are unpaid or end soon, unread fields.
 
 Every account near a limit has an alert, so only accounts of recent alerts are measured: the cost does not grow with the
 number of accounts.
@@ -14,13 +14,14 @@ from django.db.models import Q, QuerySet
 
 from billing.limits import limits
 from billing.limits.decisions import LimitStatus
-from billing.models import Account, Subscription, UsageAlert
+from billing.models import Account, Subscription, UnreadField, UsageAlert
 from lib.percent import percentage
 
 NEAR_PERCENT = 80
 MAX_ALERTS = 200
 MAX_ACCOUNTS = 5
 MAX_SUBSCRIPTIONS = 5
+MAX_FIELDS = 5
 ENDING_WITHIN = timedelta(days=14)
 Status = Subscription.Status
 
@@ -56,3 +57,8 @@ def subscriptions(at: datetime) -> QuerySet[Subscription]:
         Subscription.objects.filter(unpaid | ending).select_related("account", "plan").order_by("renews_at", "pk")
     )
     return pressing[:MAX_SUBSCRIPTIONS]
+
+
+def unread_fields() -> QuerySet[UnreadField]:
+    """Fields of responses that nobody has decided on, the last seen first."""
+    return UnreadField.objects.filter(state=UnreadField.State.OPEN).order_by("-last_at", "pk")[:MAX_FIELDS]

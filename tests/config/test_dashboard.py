@@ -119,7 +119,7 @@ def test_the_number_of_queries_is_fixed(
     admin_client.get("/admin/")
     # Session, user, version of the labels, summary, its late corrections, unread alerts, previous month, days, months with
     # usage, alerts of accounts near a limit, subscriptions. The health of the service and of providers is cached.
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(12):
         admin_client.get("/admin/")
 
 

@@ -72,11 +72,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _mark_without_database(item: pytest.Item) -> None:
     """Marks what runs alike on every database: pytest-django lets it open no connection, and it starts no process."""
-    fixtures = getattr(item, "fixturenames", ())
-    reaching = any(map(item.get_closest_marker, ("django_db", "real_clock"))) or DATABASE_FIXTURES.intersection(
-        fixtures
-    )
-    if not reaching:
+    marked = item.get_closest_marker("django_db") or item.get_closest_marker("real_clock")
+    if not marked and not DATABASE_FIXTURES.intersection(getattr(item, "fixturenames", ())):
         item.add_marker("no_database")
 
 

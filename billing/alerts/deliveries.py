@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from functools import partial
 from smtplib import SMTPException
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.mail import EmailMessage
@@ -29,6 +32,7 @@ GIVE_UP_AFTER = timedelta(days=1)
 LOST_AFTER = timedelta(minutes=5)  # an attempt that has not ended by then died with its process
 RETENTION = timedelta(days=90)
 MAX_DELIVERIES = 500  # per run
+MAX_PARALLEL = 8  # attempts at the same time
 MAX_RUN_SECONDS = 60  # no attempt starts later than this in a run
 
 
@@ -40,13 +44,14 @@ class DeliveryRun(NamedTuple):
 
 
 class AttemptResult(NamedTuple):
-    """Outcome of an attempt; `final` if a retry cannot succeed."""
+    """Outcome of an attempt; `final` if a retry cannot succeed, `unreachable` if the host did not answer."""
 
     delivered: bool
     status: int | None = None
     text: str = ""
     error: str = ""
     final: bool = False
+    unreachable: bool = False
 
 
 def enqueue(account: Account, raised: Sequence[UsageAlert], at: datetime) -> None:
@@ -69,32 +74,97 @@ def _addresses(account: Account) -> list[str]:
 
 
 def deliver(at: datetime, problems: list[str] | None = None) -> DeliveryRun:
-    """Makes the attempts that are due. After a failure, other deliveries to the same target wait FIRST_RETRY_SECONDS.
+    """Makes the attempts that are due, MAX_PARALLEL at a time and one for each host, hosts that failed before last.
 
-    A delivery that cannot be attempted, because of an unexpected error, is retried later. It is added to `problems`; without
-    that list, raises ProblemFound in the end.
+    After a failure, other deliveries to the same target wait FIRST_RETRY_SECONDS; an unreachable host gets no further
+    attempt in this run. A delivery that cannot be attempted, because of an unexpected error, is retried later. It is added
+    to `problems`; without that list, raises ProblemFound in the end.
     """
-    started, failed = time.monotonic(), set[str]()
-    delivered = attempts = 0
     due = Delivery.objects.filter(state=State.PENDING, due_at__lte=at).order_by("due_at")
-    with isolation.collect(problems) as errors:
-        for delivery in list(due.select_related("account", "alert__account", "webhook")[:MAX_DELIVERIES]):
-            if time.monotonic() - started > MAX_RUN_SECONDS:
-                break
-            if delivery.target in failed or not _claim(delivery, at):
-                continue
-            name = f"{delivery.account.external_id} to {delivery.target}"
-            result = isolation.attempt(partial(_attempt, delivery, at), name=name, problems=errors)
-            attempts += 1
-            delivered += result is not None and result.delivered
-            outcome = result or AttemptResult(delivered=False, error=errors[-1])
-            isolation.attempt(partial(_save_result, delivery, outcome, at), name=name, problems=errors)
-            if result is not None and not result.delivered:
-                failed.add(delivery.target)
-                _pending_to_same_target(delivery).filter(due_at__lte=at).update(
-                    due_at=at + timedelta(seconds=FIRST_RETRY_SECONDS)
-                )
-    return DeliveryRun(delivered, attempts - delivered)
+    deliveries = list(due.select_related("account", "alert__account", "webhook")[:MAX_DELIVERIES])
+    with isolation.collect(problems) as errors, ThreadPoolExecutor(MAX_PARALLEL) as pool:
+        return _Attempts(deliveries, at, errors, pool).run()
+
+
+class _Attempts:
+    """The attempts of one run. Other threads only send; the database is used in this one."""
+
+    def __init__(self, due: Sequence[Delivery], at: datetime, errors: list[str], pool: ThreadPoolExecutor) -> None:
+        self.at, self.errors, self.pool = at, errors, pool
+        self.deadline = time.monotonic() + MAX_RUN_SECONDS
+        self.waiting: dict[str, deque[Delivery]] = {}  # by host
+        failing = _failing_hosts()
+        for delivery in sorted(due, key=lambda delivery: _host(delivery) in failing):
+            self.waiting.setdefault(_host(delivery), deque()).append(delivery)
+        self.running: dict[Future[tuple[AttemptResult | None, list[str]]], Delivery] = {}
+        self.failed_targets = set[str]()
+        self.attempts = self.delivered = 0
+
+    def run(self) -> DeliveryRun:
+        while True:
+            while len(self.running) < MAX_PARALLEL and (host := self._next_host()):
+                self._start(host)
+            if not self.running:
+                return DeliveryRun(self.delivered, self.attempts - self.delivered)
+            for future in wait(self.running, return_when=FIRST_COMPLETED).done:
+                self._finish(future)
+
+    def _next_host(self) -> str | None:
+        busy = {_host(delivery) for delivery in self.running.values()}
+        ready = (host for host in self.waiting if host not in busy)
+        return next(ready, None) if time.monotonic() < self.deadline else None
+
+    def _start(self, host: str) -> None:
+        delivery = self.waiting[host].popleft()
+        if not self.waiting[host]:
+            del self.waiting[host]
+        if delivery.target in self.failed_targets or not _claim(delivery, self.at):
+            return
+        self.running[self.pool.submit(_attempt_in_isolation, delivery, self.at)] = delivery
+        self.attempts += 1
+
+    def _finish(self, future: Future[tuple[AttemptResult | None, list[str]]]) -> None:
+        delivery = self.running.pop(future)
+        result, problems = future.result()
+        self.errors += problems
+        outcome = result or AttemptResult(delivered=False, error=problems[-1])
+        save = partial(_save_result, delivery, outcome, self.at)
+        isolation.attempt(save, name=_describe(delivery), problems=self.errors)
+        self.delivered += outcome.delivered
+        if result is None or result.delivered:
+            return
+        self.failed_targets.add(delivery.target)
+        _pending_to_same_target(delivery).filter(due_at__lte=self.at).update(
+            due_at=self.at + timedelta(seconds=FIRST_RETRY_SECONDS)
+        )
+        if result.unreachable:
+            self.waiting.pop(_host(delivery), None)
+
+
+def _attempt_in_isolation(delivery: Delivery, at: datetime) -> tuple[AttemptResult | None, list[str]]:
+    """Returns the result, or None after an unexpected error, and the errors."""
+    problems: list[str] = []
+    return isolation.attempt(partial(_attempt, delivery, at), name=_describe(delivery), problems=problems), problems
+
+
+def _describe(delivery: Delivery) -> str:
+    return f"{delivery.account.external_id} to {delivery.target}"
+
+
+def _host(delivery: Delivery) -> str:
+    return _host_of_url(delivery.webhook.url if delivery.webhook else None)
+
+
+def _host_of_url(url: str | None) -> str:
+    """The host and port of a webhook; the same text for all e-mail, as one server takes it."""
+    return urlsplit(url).netloc.lower() if url else "e-mail"
+
+
+def _failing_hosts() -> set[str]:
+    """The hosts of deliveries whose last attempt failed."""
+    pending = Delivery.objects.filter(state=State.PENDING, attempts__gt=0).order_by()
+    urls = pending.values_list("webhook__url", flat=True).distinct()
+    return {_host_of_url(url) for url in urls}
 
 
 def retry(deliveries: QuerySet[Delivery], at: datetime) -> int:
@@ -138,7 +208,8 @@ def _send_email(delivery: Delivery) -> AttemptResult:
     try:
         mail.send()
     except (OSError, SMTPException, ValueError) as error:
-        return AttemptResult(delivered=False, error=f"{type(error).__name__}: {error}")
+        unreachable = not isinstance(error, SMTPException | ValueError)
+        return AttemptResult(delivered=False, error=f"{type(error).__name__}: {error}", unreachable=unreachable)
     return AttemptResult(delivered=True)
 
 
@@ -150,7 +221,7 @@ def _send_webhook(delivery: Delivery, webhook: Webhook, at: datetime) -> Attempt
     except outbound.AddressNotAllowed as error:
         return AttemptResult(delivered=False, error=str(error), final=True)
     except outbound.NoResponse as error:
-        return AttemptResult(delivered=False, error=str(error))
+        return AttemptResult(delivered=False, error=str(error), unreachable=True)
     if 300 <= status < 400:
         reason = "Redirects are not followed. Use the final URL."
         return AttemptResult(delivered=False, status=status, text=text, error=reason, final=True)

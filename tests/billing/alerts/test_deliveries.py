@@ -7,7 +7,9 @@ import hmac
 import json
 import secrets
 import socket
+import threading
 from collections.abc import Iterator
+from concurrent import futures
 from datetime import timedelta
 from typing import Any
 
@@ -250,13 +252,12 @@ def test_an_attempt_in_progress_is_not_repeated_by_another_runner(
 ) -> None:
     enqueue_delivery(account, receiver.url)
     second_runs: list[deliveries.DeliveryRun] = []
-    send = webhooks.send
 
-    def send_with_second_runner(*args: Any) -> outbound.PostResponse:
+    def wait_with_second_runner(*args: Any, **options: Any) -> Any:
         second_runs.append(deliveries.deliver(NOON + timedelta(seconds=10)))
-        return send(*args)
+        return futures.wait(*args, **options)
 
-    monkeypatch.setattr(webhooks, "send", send_with_second_runner)
+    monkeypatch.setattr(deliveries, "wait", wait_with_second_runner)
 
     assert deliveries.deliver(NOON) == (1, 0)
     assert second_runs == [(0, 0)]
@@ -297,6 +298,65 @@ def test_a_failed_attempt_postpones_only_deliveries_to_the_same_webhook(account:
         assert (len(receiver.requests), len(working_receiver.requests)) == (1, 1)
         postponed = Delivery.objects.filter(state=State.PENDING, attempts=0)
         assert list(postponed.values_list("due_at", flat=True)) == [NOON + timedelta(seconds=30)] * 3
+
+
+class Hosts:
+    """Replaces webhooks.send: hosts named dead… do not answer until the others are served; `started` is in order."""
+
+    def __init__(self, healthy: int) -> None:
+        self.started: list[str] = []
+        self.healthy = threading.Semaphore(0)
+        self.expected = healthy
+
+    def send(self, _delivery: Delivery, webhook: Webhook, _at: object) -> outbound.PostResponse:
+        self.started.append(webhook.url.removeprefix("https://"))
+        if "dead" not in webhook.url:
+            self.healthy.release()
+            return outbound.PostResponse(200, "ok")
+        for _ in range(self.expected):  # a dead host waits for its time limit; here, for the others
+            assert self.healthy.acquire(timeout=10), "the healthy hosts waited for a dead one"
+            self.healthy.release()
+        raise outbound.NoResponse("No answer within 10 seconds.")
+
+
+def test_six_dead_webhooks_delay_no_other_delivery(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(6):
+        create_webhook(f"https://dead-{number}.example/")
+    create_webhook("https://alive.example/")
+    deliveries.enqueue(account, [create_alert(account, threshold) for threshold in (50, 80)], NOON)
+    hosts = Hosts(healthy=1)
+    monkeypatch.setattr(webhooks, "send", hosts.send)
+
+    assert deliveries.deliver(NOON) == (2, 6)
+    assert sorted(hosts.started) == ["alive.example/"] * 2 + [f"dead-{number}.example/" for number in range(6)]
+    alive = Delivery.objects.filter(webhook__url="https://alive.example/")
+    assert set(alive.values_list("state", flat=True)) == {State.DELIVERED}
+
+
+def test_a_host_that_failed_is_tried_after_the_others(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deliveries, "MAX_PARALLEL", 1)
+    for name in ("dead", "alive"):
+        create_webhook(f"https://{name}.example/")
+    deliveries.enqueue(account, [create_alert(account)], NOON)
+    hosts = Hosts(healthy=0)
+    monkeypatch.setattr(webhooks, "send", hosts.send)
+    assert deliveries.deliver(NOON) == (1, 1)
+    deliveries.enqueue(account, [create_alert(account, 100)], NOON)
+    assert deliveries.deliver(NOON + timedelta(minutes=1)) == (1, 1)
+    assert hosts.started == ["dead.example/", "alive.example/", "alive.example/", "dead.example/"]
+
+
+def test_an_unreachable_host_gets_one_attempt_for_all_its_webhooks(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        create_webhook(f"https://dead.example/{number}")
+    deliveries.enqueue(account, [create_alert(account)], NOON)
+    hosts = Hosts(healthy=0)
+    monkeypatch.setattr(webhooks, "send", hosts.send)
+    assert deliveries.deliver(NOON) == (0, 1)
+    assert hosts.started == ["dead.example/0"]
+    assert sorted(Delivery.objects.values_list("attempts", flat=True)) == [0, 0, 1]
 
 
 def test_an_inactive_webhook_receives_nothing(account: Account, receiver: Receiver) -> None:

@@ -72,7 +72,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _mark_without_database(item: pytest.Item) -> None:
     """Marks what runs alike on every database: pytest-django lets it open no connection, and it starts no process."""
-    marked = item.get_closest_marker("django_db") or item.get_closest_marker("real_clock")
+    marked = any(item.get_closest_marker(name) for name in ("django_db", "real_clock", "skipif"))
     if not marked and not DATABASE_FIXTURES.intersection(getattr(item, "fixturenames", ())):
         item.add_marker("no_database")
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import Any
 
-from django.contrib.auth.models import User
+from django.contrib.auth import get_user_model
 from django.db import connection, transaction
 
 from bench import workloads
@@ -81,7 +81,7 @@ Row = tuple[Any, ...]
 
 def fill(count: int, *, at: datetime) -> None:
     """Fill an empty database with `count` logs up to `at`, their rollups, and an operator."""
-    User.objects.create_superuser(OPERATOR)
+    get_user_model().objects.create_superuser(OPERATOR)
     create_accounts(at)
     with _without_indexes():
         create_logs(count, at=at)

@@ -9,7 +9,7 @@ from statistics import median
 from typing import NamedTuple
 from uuid import UUID
 
-from django.contrib.auth.models import User
+from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -103,7 +103,7 @@ def _api_client() -> Client:
 
 def _operator_client() -> Client:
     client = Client(headers={"host": "localhost"})
-    client.force_login(User.objects.get(username=large_data_set.OPERATOR))
+    client.force_login(get_user_model().objects.get(username=large_data_set.OPERATOR))
     return client
 
 

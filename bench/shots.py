@@ -63,13 +63,13 @@ def _create_database(folder: str) -> str:
 
 def _create_customer(password: str) -> None:
     """Create a member of two demo accounts."""
-    from django.contrib.auth.models import User
+    from django.contrib.auth import get_user_model
 
     from billing import demo
     from billing.accounts import accounts
     from billing.models import Membership
 
-    user = User.objects.create_user("customer@example.com", "customer@example.com", password)
+    user = get_user_model().objects.create_user("customer@example.com", "customer@example.com", password)
     for external_id in list(demo.ACCOUNTS)[:2]:
         Membership.objects.create(user=user, account=accounts.find([external_id])[external_id])
 

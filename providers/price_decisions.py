@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from auditlog.diff import model_instance_diff
 from auditlog.models import LogEntry
-from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 
 from lib import retry
 from providers import price_book, price_edits, price_sync, rulebook
 from providers.models import Price, PriceProposal, Provider
 from providers.price_book import PriceBook
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
 
 BATCH_SIZE = 200  # rows per SQL statement
 STATE = PriceProposal.State

@@ -65,6 +65,21 @@ def test_no_test_or_bench_file_is_too_long() -> None:
     assert {path: count for path, count in lines.items() if count > MAX_LINES} == {}
 
 
+def test_no_module_imports_the_user_model() -> None:
+    """AUTH_USER_MODEL may name another. For annotations, `if TYPE_CHECKING:` imports it."""
+    offenders = [
+        str(path)
+        for path in FILES
+        if path.parts[0] != "tests"
+        for node in ast.walk(tree_of(path))
+        if not (isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING")
+        for child in ast.iter_child_nodes(node)
+        if isinstance(child, ast.ImportFrom) and child.module == "django.contrib.auth.models"
+        if "User" in {name.name for name in child.names}
+    ]
+    assert offenders == []
+
+
 def test_no_module_has_a_meaningless_name() -> None:
     assert [str(path) for path in FILES if {path.stem, *path.parts[:-1]} & MEANINGLESS_NAMES] == []
 

@@ -6,10 +6,10 @@ import hashlib
 import secrets
 from datetime import datetime, timedelta
 from smtplib import SMTPException
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import User
 from django.core.mail import EmailMessage
 from django.db.models import Q, QuerySet
 from django.template.loader import render_to_string
@@ -18,6 +18,9 @@ from billing.accounts import accounts
 from billing.errors import Refused
 from billing.models import Account, Invitation, Membership
 from lib import retry
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
 
 MAX_OPEN_INVITATIONS = 50  # per account
 MAX_EMAIL_LENGTH = 150  # of the column
@@ -119,7 +122,7 @@ def join(invitation: Invitation, *, password: str, at: datetime) -> User:
     Invitation.objects.select_for_update().get(pk=invitation.pk)  # submitting twice creates one user
     if users_with_email(invitation.email).exists():
         raise Refused("user_exists", "A user with this address already exists. Log in to accept the invitation.")
-    user = User.objects.create_user(invitation.email, invitation.email, password)
+    user = get_user_model().objects.create_user(invitation.email, invitation.email, password)
     accept(invitation, user=user, at=at)
     return user
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import cast
 
-from django.contrib.auth.models import User
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
@@ -36,7 +35,7 @@ def member_required(view: Callable[..., HttpResponseBase]) -> Callable[..., Http
     @never_cache
     def wrapper(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
         user = request.user
-        if not isinstance(user, User):
+        if not user.is_authenticated:
             return redirect_to_login(request.get_full_path(), reverse("usage:login"))
         if user.is_staff:
             return redirect("admin:index")

@@ -5,9 +5,10 @@ The emailed link redirects at once to an address without the token, to keep it o
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django import forms
-from django.contrib.auth import login, password_validation
-from django.contrib.auth.models import User
+from django.contrib.auth import get_user_model, login, password_validation
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -20,6 +21,9 @@ from billing.accounts import invitations
 from billing.accounts.access import SESSION_ACCOUNT_KEY
 from billing.errors import Refused
 from billing.models import Invitation
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
 
 SESSION_KEY = "invitation"  # session key of the invitation's token hash
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -39,7 +43,7 @@ class PasswordForm(forms.Form):
 
     def __init__(self, email: str, *args: object) -> None:
         super().__init__(*args)  # type: ignore[arg-type]
-        self.user = User(username=email, email=email)
+        self.user = get_user_model()(username=email, email=email)
 
     def clean_again(self) -> str:
         first, again = self.cleaned_data.get("password"), str(self.cleaned_data["again"])
@@ -71,7 +75,7 @@ def invitation_page(request: HttpRequest) -> HttpResponse:
     state = invitation.state(at)
     if state != "open" or not invitation.account.active:
         return render(request, "usage/invitation_ended.html", {"state": state, "invitation": invitation}, status=410)
-    if isinstance(request.user, User):
+    if request.user.is_authenticated:
         return _accept(request, invitation, request.user)
     if invitations.users_with_email(invitation.email).exists():
         return render(request, "usage/invitation_login.html", {"invitation": invitation})

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
@@ -22,6 +21,9 @@ from providers import price_decisions, price_sync, rulebook
 from providers.admin import proposal_text
 from providers.admin.proposal_filters import FILTERS
 from providers.models import PriceProposal
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
 
 MAX_CHANGES_IN_LIST = 3  # per proposal; its page shows them all
 

@@ -6,6 +6,7 @@ __all__ = [
     "batch_pass",
     "batch_progress",
     "corrections",
+    "newly_unpriced",
     "redetection",
     "repricing",
     "resolution",

@@ -49,7 +49,9 @@ __all__ = [
     "CostChange",
     "Preview",
     "RepricingChoice",
+    "decide",
     "find_accounts",
+    "iter_pages",
     "preview",
     "rate",
     "revert",
@@ -127,7 +129,7 @@ class Preview:
 def preview(choice: RepricingChoice, *, max_logs: int | None = None) -> Preview:
     """What `start` and `run` would do now; changes nothing, locks nothing."""
     snapshot, changes, examined, complete = rating.snapshot(), dict[str, CostChange](), 0, True
-    for (_, account), logs in _pages(choice, min(PREVIEW_PAGE_SIZE, max_logs or PREVIEW_PAGE_SIZE)):
+    for (_, account), logs in iter_pages(choice, min(PREVIEW_PAGE_SIZE, max_logs or PREVIEW_PAGE_SIZE)):
         if max_logs is not None and examined >= max_logs:
             complete = False
             break
@@ -153,7 +155,7 @@ def run(batch: CorrectionBatch, *, size: int, clock: Clock) -> Iterator[Correcti
     choice, current = RepricingChoice.from_json(batch.choice), BatchPass(batch)
     if batch.finished_at is not None:
         return
-    for account, logs in _pages(choice, size, current.only):
+    for account, logs in iter_pages(choice, size, current.only):
         yield current.step(account[1], len(logs), partial(_reprice_page, batch, choice, account, logs, clock))
     current.finish(clock())
 
@@ -246,7 +248,7 @@ def _summarize(account: str, decisions: Iterable[Decision]) -> tuple[CostChange,
     return changed + unpriced, skipped
 
 
-def _pages(
+def iter_pages(
     choice: RepricingChoice, size: int, only: Collection[str] | None = None
 ) -> Iterator[tuple[tuple[int, str], list[UsageLog]]]:
     """Pages of the chosen logs, newest first, each with (id, external_id) of its account; `only` names accounts."""

@@ -30,6 +30,7 @@ class Call(NamedTuple):
     model: str
     endpoint: str
     served_by: str = ""
+    default_category: str = "other"  # if nothing else says one
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +267,7 @@ class RuleSet:
         provider, rule, evidence = attribution.provider, attribution.rule, attribution.evidence
         confidence = "fallback" if provider == UNKNOWN else attribution.confidence
         category = label.category if label.is_modality else label.matchers.category(path, model)
-        category = category or attribution.category or label.category or "other"
+        category = category or attribution.category or label.category or call.default_category
         return Detection(provider, confidence, category, rule, evidence[:MAX_EVIDENCE_LENGTH])
 
     def behind_private_host(self, call: Call) -> NamedVendors | None:
@@ -279,6 +280,10 @@ class RuleSet:
         model, matchers = call.model.strip().lower(), self._label(_NEUTRAL_LABEL).matchers
         by_name = matchers.model(model.rpartition("/")[2])
         return NamedVendors(label.provider, label.is_gateway, matchers.model(model), by_name)
+
+    def has_host(self, host: str) -> bool:
+        """Tells whether a rule for all labels matches the host, if only to ignore it."""
+        return self._label(_NEUTRAL_LABEL).matchers.host(host) is not None
 
     def considered(self, call: Call) -> list[tuple[Rule, bool]]:
         """Returns every rule that applies to the label, in order of precedence, and whether it matches the call."""

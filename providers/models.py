@@ -68,6 +68,12 @@ class DetectionRule(models.Model):
         default=1000, help_text="Rules with a lower number are tried first, within the same kind of evidence."
     )
     active = models.BooleanField(default=True)
+    proposed = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="A price source names this host, and no operator has accepted or rejected the rule yet.",
+    )
     shipped = models.BooleanField(default=False, editable=False)
     shipped_values = models.JSONField(
         null=True, editable=False, help_text="The values as shipped. A row that differs was edited and is kept."
@@ -177,11 +183,20 @@ class PriceProposal(models.Model):
     stated_from = models.DateField(null=True, help_text="The source's own date; empty if it gives none.")
     valid_from = models.DateField()
     rates = models.JSONField(default=list, help_text="A list of [unit, variant, above, nano-USD per million units].")
+    without = models.JSONField(
+        default=list, db_default=[], help_text="What the source states and these rates lack: its keys, or sentences."
+    )
+    hosts = models.JSONField(
+        default=list, db_default=[], help_text="Hosts of the provider that the source names, as patterns of rules."
+    )
     base = models.ForeignKey(
         Price, on_delete=models.PROTECT, null=True, related_name="+", help_text="The price it was compared with."
     )
     over_20 = models.BooleanField("over 20 %", default=False)
     sources_disagree = models.BooleanField(default=False)
+    drops_rates = models.BooleanField(
+        default=False, db_default=False, help_text="The price it was compared with has rates that this one lacks."
+    )
     new_provider = models.BooleanField(default=False)
     open_key = models.UUIDField(
         null=True,

@@ -13,6 +13,7 @@ from providers.price_sources import Offer
 from providers.quantities import UNITS
 
 MAX_RATE = 10**18  # nano-USD per million units, as in the price form
+MAX_TOKEN_RATE = 10**13  # $10,000 per million tokens: the dearest model has cost $600
 
 
 class OfferChecker:
@@ -31,6 +32,8 @@ class OfferChecker:
         if _too_long(offer):
             return "a text is too long"
         if not all(text.isprintable() and text.strip() for text in texts):
+            return "a text is empty or contains control characters"
+        if not all(text.isprintable() for text in (*offer.without, *offer.hosts)):
             return "a text is empty or contains control characters"
         if not _is_slug(offer.provider) or offer.category not in ("", *CATEGORIES):
             return "an invalid provider slug or an unknown category"
@@ -76,5 +79,7 @@ def _rates_problem(offer: Offer) -> str:
     if any(rate.unit not in UNITS for rate in offer.rates):
         return "an unknown unit"
     if any(not 0 <= amount <= MAX_RATE for rate in offer.rates for amount in (rate.nano_per_million, rate.above)):
+        return "a rate is out of range"
+    if any(rate.unit.endswith("_tokens") and rate.nano_per_million > MAX_TOKEN_RATE for rate in offer.rates):
         return "a rate is out of range"
     return ""

@@ -15,7 +15,8 @@ from auditlog.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 
 from lib import retry
-from providers import price_book, price_edits, price_sync, rulebook
+from providers import price_book, price_diff, price_edits, price_sync, proposed_rules, rulebook
+from providers.costing import Rate
 from providers.models import Price, PriceProposal, Provider
 from providers.price_book import PriceBook
 
@@ -27,16 +28,36 @@ STATE = PriceProposal.State
 
 
 class DecisionResult(NamedTuple):
-    """The proposals that were decided, and those left unchanged because the book or another proposal changed."""
+    """The proposals that were decided, and those left unchanged.
+
+    `stale`: the book or another proposal changed; `unconfirmed`: they would drop rates, which nobody confirmed.
+    """
 
     done: Sequence[PriceProposal]
     stale: Sequence[PriceProposal]
+    unconfirmed: Sequence[PriceProposal] = ()
+
+
+def dropped_rates(proposal: PriceProposal) -> list[Rate]:
+    """Returns the rates of its base price that the proposed price lacks; none for one that ends the price.
+
+    Prefetch `base__rates` to avoid queries.
+    """
+    if proposal.base is None or proposal.kind == PriceProposal.Kind.GONE:
+        return []
+    return price_diff.dropped(price_book.rates_of(proposal.base), proposal.proposed_rates)
 
 
 @retry.atomic
-def accept(ids: Collection[int], *, actor: User, at: datetime) -> DecisionResult:
-    """Creates a price from each open proposal; a proposal whose base price has changed is left as it is."""
-    selected = _lock(ids, STATE.OPEN)
+def accept(ids: Collection[int], *, actor: User | None, at: datetime, drop_rates: bool = False) -> DecisionResult:
+    """Creates a price from each open proposal. Leaves a proposal as it is if its base price has changed.
+
+    Also leaves one whose price lacks rates of its base price, unless `drop_rates` says that they shall go. `actor` is
+    None for a command.
+    """
+    locked = _lock(ids, STATE.OPEN)
+    unconfirmed = [] if drop_rates else [proposal for proposal in locked if dropped_rates(proposal)]
+    selected = _remaining(locked, unconfirmed)
     valid = list(_still_valid(selected, price_book.current(), at.date()))
     prices = list(_new_prices(valid))
     price_edits.add_revisions([(price, item.proposed_rates) for price, item in zip(prices, valid, strict=True)])
@@ -48,7 +69,7 @@ def accept(ids: Collection[int], *, actor: User, at: datetime) -> DecisionResult
         _audit_entry(price, LogEntry.Action.CREATE, model_instance_diff(None, price), actor, at) for price in prices
     ]
     LogEntry.objects.bulk_create(entries, batch_size=BATCH_SIZE)
-    return DecisionResult(valid, _remaining(selected, valid))
+    return DecisionResult(valid, _remaining(selected, valid), unconfirmed)
 
 
 @retry.atomic
@@ -77,7 +98,7 @@ def _lock(ids: Collection[int], state: str) -> list[PriceProposal]:
     selected = PriceProposal.objects.filter(pk__in=ids, state=state)
     slugs = set(selected.order_by().values_list("provider", flat=True))
     list(Provider.objects.select_for_update().filter(slug__in=slugs).order_by("pk"))
-    locked = selected.select_for_update().prefetch_related("base").order_by("pk")
+    locked = selected.select_for_update().prefetch_related("base__rates").order_by("pk")
     return sorted(locked, key=lambda proposal: (proposal.valid_from, proposal.pk))
 
 
@@ -104,13 +125,15 @@ def _base_unchanged(proposal: PriceProposal, book: PriceBook, today: date, sourc
 
 
 def _new_prices(accepted: Sequence[PriceProposal]) -> Iterator[Price]:
-    """Yields the prices of the proposals; creates missing providers and invalidates the rule book for them."""
+    """Yields the prices of the proposals. Creates missing providers, and proposes detection rules for their hosts."""
     names = {proposal.provider: proposal.provider_name for proposal in accepted}
     providers = {
         slug: Provider.objects.get_or_create(slug=slug, defaults={"name": name}) for slug, name in names.items()
     }
-    if any(created for _, created in providers.values()):
+    if new := {slug for slug, (_, created) in providers.items() if created}:
         rulebook.invalidate()
+        hosts = ((item.provider, host) for item in accepted if item.provider in new for host in item.hosts)
+        proposed_rules.propose(hosts, edition=accepted[0].edition)
     for proposal in accepted:
         base = proposal.base
         yield Price(
@@ -124,7 +147,9 @@ def _new_prices(accepted: Sequence[PriceProposal]) -> Iterator[Price]:
         )
 
 
-def _set_state(proposals: Sequence[PriceProposal], state: PriceProposal.State, actor: User, at: datetime) -> None:
+def _set_state(
+    proposals: Sequence[PriceProposal], state: PriceProposal.State, actor: User | None, at: datetime
+) -> None:
     """Sets the state of locked proposals and records it in the audit trail."""
     entries = []
     for proposal in proposals:
@@ -144,7 +169,7 @@ def _set_state(proposals: Sequence[PriceProposal], state: PriceProposal.State, a
 
 
 def _audit_entry(
-    subject: Price | PriceProposal, action: int, changes: dict[str, list[str]], actor: User, at: datetime
+    subject: Price | PriceProposal, action: int, changes: dict[str, list[str]], actor: User | None, at: datetime
 ) -> LogEntry:
     """Builds a row of the audit trail, because bulk writes do not create one."""
     return LogEntry(
@@ -155,7 +180,8 @@ def _audit_entry(
         action=action,
         changes=changes,
         actor=actor,
-        actor_email=actor.email,
+        actor_email=actor.email if actor else None,
+        additional_data=None if actor else {"command": "sync_prices --accept"},
         timestamp=at,
     )
 

@@ -68,6 +68,29 @@ def largest_percent(changes: Iterable[RateChange]) -> Decimal | None:
     return max(percents, key=abs, default=None)
 
 
+def dropped(current: Iterable[Rate], proposed: Iterable[Rate]) -> list[Rate]:
+    """Returns the rates of the current price that the proposed one lacks, if calls without them cost something else.
+
+    A rate that bills as much as its total does, such as reasoning tokens at the output rate, is no loss.
+    """
+    current, proposed = tuple(current), tuple(proposed)
+    new, cells = _priced_model(proposed), {_condition_cell(rate) for rate in proposed}
+    missing = [rate for rate in current if _condition_cell(rate) not in cells]
+    return [rate for rate in missing if rate.variant or not _is_redundant(rate, current, new)]
+
+
+def _is_redundant(rate: Rate, current: Iterable[Rate], new: PricedModel) -> bool:
+    """Tells whether a call costs the same without the rate: by the current price, or by the new one."""
+    others = _priced_model(remaining for remaining in current if remaining != rate)
+    return any(
+        _effective_rate(price, rate.unit, rate.variant, rate.above) == rate.nano_per_million for price in (others, new)
+    )
+
+
+def _condition_cell(rate: Rate) -> tuple[str, frozenset[tuple[str, str]], int]:
+    return rate.unit, frozenset(price_conditions.normalize(price_conditions.parse(rate.variant)).items()), rate.above
+
+
 def contradict(rates: Iterable[Rate], others: Iterable[Rate]) -> bool:
     """Tells whether two price lists have different amounts for a cell that is in both."""
     other_nano = {(rate.unit, rate.variant, rate.above): rate.nano_per_million for rate in others}

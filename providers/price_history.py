@@ -75,7 +75,9 @@ def _recorded_by(prices: Iterable[Price]) -> dict[int, str]:
     """Returns who recorded each price, according to the audit trail."""
     authors = {price.pk: "shipped with Tollgate" if price.shipped else "–" for price in prices}  # noqa: RUF001
     created = LogEntry.objects.get_for_model(Price).filter(object_id__in=authors, action=LogEntry.Action.CREATE)
-    return authors | dict(created.filter(actor__isnull=False).values_list("object_id", "actor__username"))
+    recorded = created.values_list("object_id", "actor__username", "additional_data")
+    named = {pk: username or (data or {}).get("command") for pk, username, data in recorded}
+    return authors | {pk: name for pk, name in named.items() if name}
 
 
 def describe(price: Price) -> str:

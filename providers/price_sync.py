@@ -11,22 +11,34 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from functools import reduce
+from operator import or_
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
 
 from lib import ids, retry
-from providers import price_book, price_diff
+from providers import price_book, price_diff, proposed_rules
 from providers.models import PriceProposal, Provider
 from providers.offer_checks import OfferChecker
 from providers.price_book import PriceBook
 from providers.price_sources import Offer, Omission
 
 MAX_EVENT_AGE = timedelta(days=35)  # a new price without a date applies to every event that can still arrive
-FLAGGED = Q(over_20=True) | Q(sources_disagree=True) | Q(new_provider=True)
+FLAGS = {
+    "over_20": Q(over_20=True),
+    "sources_disagree": Q(sources_disagree=True),
+    "drops_rates": Q(drops_rates=True),
+    "without": ~Q(without=[]),
+    "new_provider": Q(new_provider=True),
+}
+FLAGGED = reduce(or_, FLAGS.values())
 KIND, STATE = PriceProposal.Kind, PriceProposal.State
-REFRESHED_FIELDS = ("edition", "kind", "category", "provider_name", "valid_from", "base_id", "over_20", "new_provider")
+REFRESHED_FIELDS = (
+    *("edition", "kind", "category", "provider_name", "valid_from", "without", "hosts"),
+    *("base_id", "over_20", "drops_rates", "new_provider"),
+)
 BATCH_SIZE = 200  # rows per SQL statement
 
 StatementKey = tuple[str, str, date | None]  # provider, model, the source's own date
@@ -43,6 +55,7 @@ class SyncCounts:
     rejected: int = 0  # the same statement was rejected before
     superseded: int = 0
     omitted: Counter[str] = field(default_factory=Counter)  # by reason
+    without: Counter[str] = field(default_factory=Counter)  # offers, by what they lack
 
 
 @dataclass(slots=True)
@@ -91,6 +104,8 @@ def run(
     counts.unchanged = len(source_list.offers) - len(drafts)
     _reconcile([*drafts, *_withdrawn(source_list, sync_run)], sync_run, counts)
     _mark_disagreements()
+    hosts = ((offer.provider, host) for offer in source_list.offers.values() for host in offer.hosts)
+    proposed_rules.propose(hosts, edition=next(iter(source_list.offers.values())).source)
     counts.flagged = PriceProposal.objects.filter(FLAGGED, source=source, state=STATE.OPEN).count()
     transaction.set_rollback(dry_run)
     return counts
@@ -120,6 +135,7 @@ def _collect(statements: Iterable[Offer | Omission], counts: SyncCounts) -> _Sou
             counts.omitted[reason] += 1
         else:
             source_list.offers[key] = statement
+            counts.without.update(statement.without)
     return source_list
 
 
@@ -154,10 +170,13 @@ def _draft(offer: Offer, run: _SyncRun) -> PriceProposal | None:
         stated_from=offer.valid_from,
         valid_from=offer.valid_from or (run.today if base else run.default_start),
         rates=sorted([rate.unit, rate.variant, rate.above, rate.nano_per_million] for rate in offer.rates),
+        without=list(offer.without),
+        hosts=list(offer.hosts),
         base_id=base.price.id if base else None,
         over_20=bool(
             base and any(change.is_large for change in price_diff.rate_changes(base.price.rates, offer.rates))
         ),
+        drops_rates=bool(base and price_diff.dropped(base.price.rates, offer.rates)),
         new_provider=offer.provider not in run.providers,
         created_at=run.at,
     )

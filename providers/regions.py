@@ -1,4 +1,4 @@
-"""The region that an endpoint's host names: of Vertex AI, Bedrock and Azure. Pure."""
+"""The region that an endpoint's host names: of Vertex AI, Bedrock, Azure and OpenAI. Pure."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ _HOSTS = tuple(
         rf"(?:.+\.)?bedrock(?:-[a-z]+)*\.{_REGION}\.(?:vpce\.)?(?:amazonaws\.com(?:\.cn)?|api\.aws)",
         rf"{_REGION}\.api\.cognitive\.microsoft\.com",
         rf"{_REGION}\.(?:stt|tts)\.speech\.microsoft\.com",
+        r"(eu|us|gov)\.api\.openai\.com",
         rf"[^.]+\.{_REGION}\.(?:models\.ai|inference\.ml|inference\.ai)\.azure\.com",
     )
 )

@@ -50,7 +50,7 @@ class FlagFilter(admin.SimpleListFilter):
             return queryset.filter(price_sync.FLAGGED)
         if flag == "none":
             return queryset.exclude(price_sync.FLAGGED)
-        return queryset.filter(**{flag: True}) if flag in dict(self.lookup_choices) else queryset
+        return queryset.filter(price_sync.FLAGS[flag]) if flag in price_sync.FLAGS else queryset
 
 
 FILTERS: tuple[Any, ...] = (StateFilter, "kind", "source", FlagFilter, "provider")

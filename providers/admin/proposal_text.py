@@ -7,11 +7,18 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from lib import money
-from providers import price_book, price_conditions, price_diff
+from providers import price_book, price_conditions, price_decisions, price_diff
+from providers.costing import Rate
 from providers.models import PriceProposal
 from providers.price_diff import RateChange
 
-FLAGS = {"over_20": "over 20 %", "sources_disagree": "sources disagree", "new_provider": "new provider"}
+FLAGS = {
+    "over_20": "over 20 %",
+    "sources_disagree": "sources disagree",
+    "drops_rates": "drops rates",
+    "without": "incomplete",
+    "new_provider": "new provider",
+}
 MAX_LISTED = 5  # proposals in a message
 CSV_COLUMNS = (
     *("provider", "model", "kind", "now_and_proposed_usd_per_million", "change_percent", "flags"),
@@ -22,6 +29,11 @@ CSV_COLUMNS = (
 def rate_changes(proposal: PriceProposal) -> list[RateChange]:
     """Each rate of the price, now and as proposed. Prefetch `base__rates` to avoid queries."""
     return price_diff.rate_changes(price_book.rates_of(proposal.base) if proposal.base else (), proposal.proposed_rates)
+
+
+def dropped_rates(proposal: PriceProposal) -> list[str]:
+    """The rates that accepting the proposal would drop: "input tokens (batch)"."""
+    return [describe_rate(rate) for rate in price_decisions.dropped_rates(proposal)]
 
 
 class RateRow(NamedTuple):
@@ -56,7 +68,9 @@ def new_aliases(proposal: PriceProposal) -> list[str]:
 
 
 def change_lines(proposal: PriceProposal) -> Iterator[str]:
-    """One line for each rate that would change, and one for new aliases of an existing price."""
+    """One line for what the price lacks, one for each rate that would change, and one for new aliases."""
+    if proposal.without:
+        yield f"offered without {', '.join(proposal.without)}"
     for change in rate_changes(proposal):
         if change.current_nano != change.proposed_nano:
             yield f"{describe_rate(change)} {format_amounts(change, new=proposal.base is None)}"
@@ -64,7 +78,7 @@ def change_lines(proposal: PriceProposal) -> Iterator[str]:
         yield f"aliases: {', '.join(names)}"
 
 
-def describe_rate(change: RateChange) -> str:
+def describe_rate(change: RateChange | Rate) -> str:
     """ "input tokens (batch, above 200,000)"."""
     values = (value for _, value in price_conditions.parse(change.variant))
     conditions = [*values, f"above {change.above:,}" if change.above else ""]
@@ -129,9 +143,21 @@ def csv_row(proposal: PriceProposal) -> list[object]:
 
 def stale_message(proposals: Sequence[PriceProposal]) -> str:
     """Explains why these proposals were not changed."""
+    return (
+        f"Not changed: {list_models(proposals)}. The price book or another proposal has changed since they were "
+        "proposed. Run sync_prices again to compare the source with the current prices."
+    )
+
+
+def unconfirmed_message(proposals: Sequence[PriceProposal]) -> str:
+    """Explains why these proposals need a confirmation."""
+    return (
+        f"Not accepted: {list_models(proposals)}. The current price has rates that the proposed one lacks. "
+        "To drop these rates, tick the box before you accept."
+    )
+
+
+def list_models(proposals: Sequence[PriceProposal]) -> str:
     models = ", ".join(f"{proposal.provider} {proposal.pattern}" for proposal in proposals[:MAX_LISTED])
     more = f" and {len(proposals) - MAX_LISTED:,} more" if len(proposals) > MAX_LISTED else ""
-    return (
-        f"Not changed: {models}{more}. The price book or another proposal has changed since they were proposed. "
-        "Run sync_prices again to compare the source with the current prices."
-    )
+    return f"{models}{more}"

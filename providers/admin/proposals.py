@@ -202,13 +202,14 @@ class PriceProposalAdmin(changelist.ReadOnlyAdmin):
             all=Count("pk"),
             flagged=Count("pk", filter=price_sync.FLAGGED),
             **{kind: Count("pk", filter=Q(kind=kind)) for kind in PriceProposal.Kind.values},
-            **{flag: Count("pk", filter=Q(**{flag: True})) for flag in proposal_text.FLAGS},
+            **{flag: Count("pk", filter=condition) for flag, condition in price_sync.FLAGS.items()},
         )
         context = self.admin_site.each_context(request) | {
             "opts": self.opts,
             "title": f"{decision.verb} price proposals",
             "decision": decision,
             "counts": counts,
+            "flag_counts": [(label.capitalize(), counts[flag]) for flag, label in proposal_text.FLAGS.items()],
             "unflagged": counts["all"] - counts["flagged"],
             "confirmed": _fingerprint(selected),
             **extra,
@@ -217,12 +218,15 @@ class PriceProposalAdmin(changelist.ReadOnlyAdmin):
 
     def _apply(self, request: HttpRequest, decision: Decision, selected: QuerySet[PriceProposal]) -> None:
         ids = list(selected.order_by().values_list("pk", flat=True))
-        outcome = decision.apply(ids, actor=cast("User", request.user), at=timezone.now())
+        options = {"drop_rates": request.POST.get("drop_rates") == "on"} if decision is DECISIONS["accept"] else {}
+        outcome = decision.apply(ids, actor=cast("User", request.user), at=timezone.now(), **options)
         if outcome.done:
             noun = "proposal" if len(outcome.done) == 1 else "proposals"
             messages.success(request, f"{len(outcome.done):,} {noun} {decision.result}.")
         if outcome.stale:
             messages.error(request, proposal_text.stale_message(outcome.stale))
+        if outcome.unconfirmed:
+            messages.error(request, proposal_text.unconfirmed_message(outcome.unconfirmed))
 
     # A proposal's page
 
@@ -241,6 +245,7 @@ def _context(proposal: PriceProposal, *, may_decide: bool) -> dict[str, Any]:
         "proposal": proposal,
         "rows": proposal_text.rate_rows(proposal),
         "flags": proposal_text.flags(proposal),
+        "dropped": proposal_text.dropped_rates(proposal) if proposal.state == STATE.OPEN else [],
         "new_aliases": proposal_text.new_aliases(proposal),
         "buttons": [(name, decision.verb) for name, decision in decisions] if may_decide else [],
         "title": proposal.pattern,

@@ -107,7 +107,11 @@ class _RulebookAdmin(FormAdmin):
         return super().has_delete_permission(request, obj) and not (obj and obj.shipped)
 
     def save_model(self, request: HttpRequest, obj: Model, form: forms.ModelForm[Any], change: bool) -> None:
-        obj.save(update_fields=form.changed_data if change else None)
+        changed = list(form.changed_data)
+        if isinstance(obj, DetectionRule) and obj.proposed and obj.active:
+            obj.proposed = False
+            changed.append("proposed")
+        obj.save(update_fields=changed if change else None)
         _apply_change(request)
 
     def delete_model(self, request: HttpRequest, obj: Model) -> None:
@@ -143,10 +147,32 @@ class ProviderAdmin(_RulebookAdmin):
 @admin.register(DetectionRule)
 class DetectionRuleAdmin(_RulebookAdmin):
     form = RuleForm
-    list_display = ["pattern", "evidence", "provider", "labels", "category", "order", "active", "shipped"]
-    list_filter = ["evidence", "active", "shipped", "provider"]
+    list_display = ["pattern", "evidence", "provider", "labels", "category", "order", "active", "proposed", "shipped"]
+    list_filter = ["proposed", "evidence", "active", "shipped", "provider"]
     list_select_related = ["provider"]
     search_fields = ["slug", "pattern", "provider__slug"]
+    actions = ["accept_proposed", "reject_proposed"]
+
+    @admin.action(description="Accept selected proposed rules", permissions=["change"])
+    def accept_proposed(self, request: HttpRequest, queryset: QuerySet[DetectionRule]) -> None:
+        if self._decide(request, queryset, active=True):
+            _apply_change(request)
+
+    @admin.action(description="Reject selected proposed rules", permissions=["change"])
+    def reject_proposed(self, request: HttpRequest, queryset: QuerySet[DetectionRule]) -> None:
+        """A rejected rule stays, inactive, so that it is not proposed again."""
+        self._decide(request, queryset, active=False)
+
+    def _decide(self, request: HttpRequest, queryset: QuerySet[DetectionRule], *, active: bool) -> int:
+        """Decides on the proposed ones of the rules and says how many. Each is saved, for the audit trail."""
+        rules = queryset.filter(proposed=True)
+        for rule in (decided := list(rules)):
+            rule.active, rule.proposed = active, False
+            rule.save(update_fields=["active", "proposed"])
+        verb = "accepted" if active else "rejected"
+        level = messages.SUCCESS if decided else messages.WARNING
+        self.message_user(request, f"{len(decided):,} proposed rule{'s'[: len(decided) != 1]} {verb}.", level)
+        return len(decided)
 
     @admin.display(description="Declared labels")
     def labels(self, rule: DetectionRule) -> str:

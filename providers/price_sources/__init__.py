@@ -53,6 +53,7 @@ class Offer:
 
     `provider` is our slug, or one made from the source's id of an unknown company. `pattern` is a model id, or a glob
     for the fine-tunes of a model, whose ids end with the customer's own text. `valid_from` is None if not stated.
+    `without` names what the source states and the rates lack; `hosts` are the provider's, as patterns of rules.
     """
 
     provider: str
@@ -63,14 +64,13 @@ class Offer:
     valid_from: date | None
     rates: tuple[Rate, ...]
     source: str
+    without: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Omission:
-    """A price in a source that cannot be imported. `reason` is a constant text, so that it can be counted.
-
-    If only a part of the price is left out and the rest is offered, the reason begins with "proposed".
-    """
+    """A price in a source that cannot be imported. `reason` is a constant text, so that it can be counted."""
 
     provider: str
     model: str

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from providers import model_ids
 from providers.costing import Rate
-from providers.price_sources import Offer, Omission, nano_per_million, provider_slug, sort_rates
+from providers.price_sources import Offer, Omission, api_hosts, nano_per_million, provider_slug, sort_rates
 
 if TYPE_CHECKING:
     from genai_prices import types as genai
@@ -40,20 +41,16 @@ UNITS = {
     "web_searches_kcount": ("searches", 1000),
     "requests_kcount": ("requests", 1000),
 }
-# Fields that events do not count and offers can omit, as they are not part of the call.
-OMITTED = {
-    "input_annotated_document_kpages": "proposed without: annotated pages",
-    "input_text_messages_kcount": "proposed without: text messages in audio sessions",
-    "storage_searches_kcount": "proposed without: searches of stored files",
-}
+# Attributes of a model that are no price; any other one with a number is a key that the offer lacks.
+MODEL_KEYS = frozenset(
+    {"id", "match", "name", "description", "context_window", "price_comments", "deprecated", "prices", "price_variants"}
+)
 VARIANTS = {("processing", "batch"): "batch", ("speed", "fast"): "fast"}
 VARIANTS |= {("service_tier", tier): tier for tier in ("batch", "priority", "flex", "fast", "default")}
 BY_TIME_OF_DAY = "a price that depends on the time of day and on something else"
 NO_PRICE = "no price stated"
-UNCOUNTED = "a unit that events do not count"
 OUT_OF_RANGE = "a price out of range"
 TWO_RATES = "two rates for one unit"
-OMITTED_CONDITION = "proposed without: a price for a condition that events do not state"
 REGIONAL = "regional."  # in their Bedrock ids: "any region but global"; never part of a real id
 REGIONS = ("", "us.", "eu.", "apac.", "jp.", "au.", "in.", "us-gov.")
 FINE_TUNES = ("ft:", ".ft-")
@@ -96,20 +93,20 @@ def _list_offers(providers: Iterable[genai.Provider], source: str) -> Iterator[O
 
 
 def _model_offers(provider: genai.Provider, model: genai.ModelInfo, source: str) -> Iterator[Offer | Omission]:
-    """Yields an offer for each date on which the price changes, and each omission once."""
+    """Yields an offer for each date on which the price changes, or one omission."""
     slug, name, suffix = seller(provider)
+    hosts = api_hosts.hosts_of(provider.api_pattern)
     pattern, *aliases = (f"{text}{suffix}" for text in offered_ids(provider, model))
     try:
         dated = [(day, _rates(model, day, pattern)) for day in _dates(model)]
     except _Unsupported as error:
         yield Omission(slug, pattern, str(error))
         return
-    for reason in sorted(set(_omissions(model))):
-        yield Omission(slug, pattern, reason)
+    without = tuple(sorted(set(_without(model))))
     previous: tuple[Rate, ...] | None = None
     for day, rates in dated:
         if rates != previous:
-            yield Offer(slug, name, pattern, tuple(sorted(aliases)), "", day, rates, source)
+            yield Offer(slug, name, pattern, tuple(sorted(aliases)), "", day, rates, source, without, hosts)
         previous = rates
 
 
@@ -199,26 +196,28 @@ def _conditions(model: genai.ModelInfo) -> list[tuple[str, str]]:
     return sorted({pair for variant in model.price_variants or () for pair in variant.when.items()})
 
 
-def _omissions(model: genai.ModelInfo) -> Iterator[str]:
-    """Yields the reasons for what is left out, at any date."""
+def _without(model: genai.ModelInfo) -> Iterator[str]:
+    """Yields the keys and conditions, at any date, that rates cannot express."""
     prices = model.prices if isinstance(model.prices, list) else [model]
     for conditional in (*prices, *(model.price_variants or ())):
-        yield from (OMITTED[key] for key in vars(conditional.prices) if key in OMITTED)
-    if any(pair not in VARIANTS for pair in _conditions(model)):
-        yield OMITTED_CONDITION
+        yield from (key for key, amount in vars(conditional.prices).items() if key not in UNITS and amount is not None)
+    yield from (f"{key}={value}" for key, value in _conditions(model) if (key, value) not in VARIANTS)
+    yield from (key for key, value in vars(model).items() if key not in MODEL_KEYS and _is_number(value))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | Decimal) and not isinstance(value, bool)
 
 
 def _amounts(prices: genai.ModelPrice) -> dict[str, Any]:
-    """Returns the package's fields and amounts, without those that offers omit."""
-    return {field: amount for field, amount in vars(prices).items() if amount is not None and field not in OMITTED}
+    """Returns the package's fields and amounts, without those that no unit of ours counts."""
+    return {field: amount for field, amount in vars(prices).items() if amount is not None and field in UNITS}
 
 
 def _to_rates(amounts: dict[str, Any], variant: str) -> set[Rate]:
-    """Converts fields to rates. Raises _Unsupported for an unknown unit or an amount out of range."""
+    """Converts fields to rates. Raises _Unsupported for an amount out of range."""
     rates = set()
     for field, amount in amounts.items():
-        if field not in UNITS:
-            raise _Unsupported(UNCOUNTED)
         unit, per = UNITS[field]
         tiers = [(0, amount)]
         if hasattr(amount, "tiers"):

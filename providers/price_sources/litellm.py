@@ -44,6 +44,7 @@ UNSTATED_VARIANT = "quality=,resolution="
 SECOND_PRICE = "a second price for the same model"
 SECOND_WAY = "images priced by size, in addition to token prices"
 MAX_ID_LENGTH = 200  # the size of the database column
+MAX_NAME_LENGTH = 100  # of a key that a price is offered without
 
 _SIZED = re.compile(r"(?:([a-z]{1,20})/)?(\d{1,5})-x-(\d{1,5})/(?:((?:\d+|max)-steps)/)?(.+)")
 
@@ -56,6 +57,7 @@ class _ParsedEntry(NamedTuple):
     category: str
     by_size: bool
     rates: frozenset[Rate]
+    without: frozenset[str]
 
 
 def offers(path: Path) -> Iterator[Offer | Omission]:
@@ -95,19 +97,19 @@ def _list_offers(entries: dict[str, Any], source: str) -> Iterator[Offer | Omiss
         company = _company(fields)
         slug = provider_slug(company)
         try:
-            parsed, reasons = _parse_entry(key, company, fields)
+            parsed = _parse_entry(key, company, fields)
         except Unsupported as error:
             omissions[Omission(slug or "unknown", model_ids.normalize(key)[:MAX_ID_LENGTH], str(error))] = None
             continue
         by_model[slug, parsed.pattern].append(parsed)
-        omissions.update(dict.fromkeys(Omission(slug, parsed.pattern, reason) for reason in sorted(reasons)))
     offers: list[Offer] = []
     for (slug, pattern), parsed_entries in by_model.items():
-        rates, conflicts = _merge(parsed_entries)
-        omissions.update(dict.fromkeys(Omission(slug, pattern, reason) for reason in conflicts))
+        rates, without = _merge(parsed_entries)
         first = parsed_entries[0]
         name = first.company.replace("_", " ").title()
-        offers.append(Offer(slug, name, pattern, (), first.category, None, sort_rates(rates), source))
+        offers.append(
+            Offer(slug, name, pattern, (), first.category, None, sort_rates(rates), source, tuple(sorted(without)))
+        )
     yield from omissions
     yield from _without_derived(offers)
 
@@ -120,8 +122,8 @@ def _company(fields: object) -> str:
     return re.sub(r"-\w+[-_]models$", "", name).removeprefix("text-completion-")
 
 
-def _parse_entry(key: str, company: str, fields: dict[str, Any]) -> tuple[_ParsedEntry, set[str]]:
-    """Returns the parsed entry and the reasons for what is left out. Raises Unsupported."""
+def _parse_entry(key: str, company: str, fields: dict[str, Any]) -> _ParsedEntry:
+    """Raises Unsupported."""
     mode = fields.get("mode") if company else None
     if not provider_slug(company) or not isinstance(mode, str) or mode not in CATEGORIES:
         raise Unsupported(NO_MODEL)
@@ -129,12 +131,19 @@ def _parse_entry(key: str, company: str, fields: dict[str, Any]) -> tuple[_Parse
     if not 0 < len(model) <= MAX_ID_LENGTH or "*" in model:
         raise Unsupported(NO_MODEL)
     try:
-        rates, reasons = litellm_fields.rates(fields, mode, size)
+        rates, without = litellm_fields.rates(fields, mode, size)
     except Unsupported as error:
         if str(error) != NO_PRICE or not model.endswith(model_ids.FREE):
             raise
-        rates, reasons = {Rate("input_tokens", "", 0, 0), Rate("output_tokens", "", 0, 0)}, set()
-    return _ParsedEntry(company, model, CATEGORIES[mode], bool(size.pixels), frozenset(rates)), reasons
+        rates, without = {Rate("input_tokens", "", 0, 0), Rate("output_tokens", "", 0, 0)}, set()
+    return _ParsedEntry(
+        company, model, CATEGORIES[mode], bool(size.pixels), frozenset(rates), frozenset(map(_as_name, without))
+    )
+
+
+def _as_name(key: str) -> str:
+    """Returns the key as a short printable text: it may be anything."""
+    return "".join(sign if sign.isprintable() else "?" for sign in key[:MAX_NAME_LENGTH])
 
 
 def _own_id(key: str, company: str) -> str:
@@ -158,26 +167,27 @@ def _split_size(model: str) -> tuple[str, ImageSize]:
     return bare, ImageSize(",".join([*terms, f"resolution={width}x{height}"]), int(width) * int(height))
 
 
-def _merge(entries: list[_ParsedEntry]) -> tuple[set[Rate], list[str]]:
-    """Merges the entries of one model. Returns the rates, and the reasons for the entries left out.
+def _merge(entries: list[_ParsedEntry]) -> tuple[set[Rate], set[str]]:
+    """Merges the entries of one model. Returns the rates, and what they lack.
 
     The first entry without a size wins. For images it then applies to calls that state neither size nor quality, and
     the other entries to calls with their size; a size without an entry has no price.
     """
     entries.sort(key=lambda entry: (entry.by_size, provider_slug(entry.company) != entry.company))
-    rates, reasons = set(entries[0].rates), []
+    rates, without = set(entries[0].rates), set(entries[0].without)
     if entries[-1].by_size and not entries[0].by_size and {rate.unit for rate in rates} == {"images"}:
         rates = {replace(rate, variant=UNSTATED_VARIANT) for rate in rates}
     for entry in entries[1:]:
         if not entry.by_size and entry.rates != entries[0].rates:
-            reasons.append(SECOND_PRICE)
+            without.add(SECOND_PRICE)
         elif entry.by_size and {rate.unit for rate in rates} != {"images"}:
-            reasons.append(SECOND_WAY)
+            without.add(SECOND_WAY)
         elif entry.by_size and _variants(rates - entry.rates) & _variants(entry.rates):
-            reasons.append(SECOND_PRICE)
+            without.add(SECOND_PRICE)
         elif entry.by_size:
             rates |= entry.rates
-    return rates, reasons
+            without |= entry.without
+    return rates, without
 
 
 def _variants(rates: Set[Rate]) -> set[str]:
@@ -186,10 +196,10 @@ def _variants(rates: Set[Rate]) -> set[str]:
 
 def _without_derived(offers: list[Offer]) -> Iterator[Offer]:
     """Drops ids that model_ids derives from another offered model with the same price (dated, regional, prefixed)."""
-    priced = {(offer.provider, offer.pattern): (offer.rates, offer.category) for offer in offers}
+    priced = {(offer.provider, offer.pattern): (offer.rates, offer.category, offer.without) for offer in offers}
     for offer in offers:
         vendor = model_ids.vendor_names(offer.provider, [offer.provider_name])
         forms = [form for form in model_ids.own_forms(offer.pattern, vendor) if form != offer.pattern]
         closest = next((priced[offer.provider, form] for form in forms if (offer.provider, form) in priced), None)
-        if closest != (offer.rates, offer.category):
+        if closest != (offer.rates, offer.category, offer.without):
             yield offer

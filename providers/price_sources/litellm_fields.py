@@ -6,42 +6,14 @@ that the model's mode is sold by. Zero may also mean "not known" there, so a zer
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from providers.costing import Rate
-from providers.price_sources import nano_per_million
+from providers.price_sources import litellm_conditions, litellm_keys, nano_per_million
+from providers.price_sources.litellm_keys import ADDITIONAL, DUPLICATE, SEARCHES, TOKENS, Figure, is_price
 
-TOKENS = {
-    "input_cost_per_token": "input_tokens",
-    "cache_read_input_token_cost": "cached_input_tokens",
-    "input_cost_per_token_cache_hit": "cached_input_tokens",
-    "cache_creation_input_token_cost": "cache_write_tokens",
-    "cache_creation_input_token_cost_above_1hr": "cache_write_1h_tokens",
-    "input_cost_per_audio_token": "input_audio_tokens",
-    "input_cost_per_image_token": "image_tokens",
-    "input_cost_per_video_token": "input_video_tokens",
-    "cache_read_input_audio_token_cost": "cached_audio_tokens",
-    "cache_read_input_image_token_cost": "cached_image_tokens",
-    "output_cost_per_token": "output_tokens",
-    "output_cost_per_reasoning_token": "reasoning_tokens",
-    "output_cost_per_audio_token": "output_audio_tokens",
-    "output_cost_per_image_token": "output_image_tokens",
-}
-MEASURES = {
-    "input_cost_per_character": "characters",
-    "input_cost_per_image": "images",
-    "input_cost_per_pixel": "megapixels",
-    "input_cost_per_query": "searches",
-    "input_cost_per_second": "seconds",
-    "ocr_cost_per_page": "pages",
-    "output_cost_per_image": "images",
-    "output_cost_per_pixel": "megapixels",
-    "output_cost_per_second": "seconds",
-    "output_cost_per_video_per_second": "seconds",
-}
 _IMAGE_FIELDS = ("output_cost_per_image", "input_cost_per_image", "input_cost_per_pixel", "output_cost_per_pixel")
 # Fields to use for a mode without token prices: the first one that has a price.
 SOLD_BY_MODE = {
@@ -55,24 +27,12 @@ SOLD_BY_MODE = {
     "search": ("input_cost_per_query",),
     "video_generation": ("output_cost_per_video_per_second", "output_cost_per_second"),
 }
-SEARCHES = "search_context_cost_per_query"
 _SIZE_PREFIX = "search_context_size_"
-# Billed in addition to tokens, if an event counts it.
-ADDITIONAL = {"input_cost_per_request": "requests", SEARCHES: "searches"}
-OMITTED = {
-    "annotation_cost_per_page": "proposed without: annotated pages",
-    "cache_creation_input_audio_token_cost": "proposed without: a separate rate for audio tokens written to the cache",
-}
-SERVICE_TIERS = {"batches": "batch", "priority": "priority", "flex": "flex"}
-TWICE = "proposed per token, without: a second way to count the same usage"
+_SEARCH_UNIT, _BY_QUERY = "web_search_billing_unit", "per_query"
 NO_PRICE = "no price above zero"
 UNCOUNTED = "a unit that events do not count"
 OUT_OF_RANGE = "a price out of range"
 TWO_RATES = "two rates for one unit"
-
-_FIELD = re.compile(r"(.+?)(?:_above_(\d{1,9})k_tokens)?(?:_(\d{3,4}p))?(?:_(batches|priority|flex))?")
-_DUPLICATE_FIELD = re.compile(r"(in|out)put_cost_per_(?:audio_per_|video_per_)?(?:second|character|image|pixel)")
-_IN_ANOTHER_CURRENCY = re.compile(r"(?:in|out)put_dbu_cost_per_token")
 
 
 class Unsupported(Exception):
@@ -86,69 +46,66 @@ class ImageSize(NamedTuple):
     pixels: int = 0
 
 
-class _Figure(NamedTuple):
-    """A price above zero; `field` is the name without threshold, resolution and service tier."""
-
-    field: str
-    variant: str
-    above: int
-    usd: Decimal
-
-
 def rates(fields: Mapping[str, Any], mode: str, size: ImageSize) -> tuple[set[Rate], set[str]]:
-    """Returns the rates of one entry, and the reasons for what is left out. Raises Unsupported."""
-    figures = list(_figures(fields))
-    reasons = {OMITTED[figure.field] for figure in figures if figure.field in OMITTED}
-    priced = [figure for figure in figures if figure.field not in OMITTED]
-    if any(figure.field in TOKENS for figure in priced):
-        selected, duplicates = _by_token(priced, mode)
-        reasons |= {TWICE} if duplicates else set()
+    """Returns the rates of one entry, and the keys that they lack. Raises Unsupported."""
+    figures, without = _parse_fields(fields)
+    if any(figure.field in TOKENS for figure in figures):
+        selected, unused = _by_token(figures, mode)
     else:
-        selected = _by_mode(priced, mode)
+        selected, unused = _by_mode(figures, mode)
+    try:
+        selected, unexpressed = litellm_conditions.extend(selected, fields)
+    except ArithmeticError as error:
+        raise Unsupported(OUT_OF_RANGE) from error
     rates = {_rate(figure, size) for figure in selected}
     if len({(rate.unit, rate.variant, rate.above) for rate in rates}) < len(rates):
         raise Unsupported(TWO_RATES)
-    return rates, reasons
+    return rates, without | unused | unexpressed
 
 
-def _figures(fields: Mapping[str, Any]) -> Iterator[_Figure]:
-    for name, value in fields.items():
-        if name == "tiered_pricing":
-            yield from _tiered(value)
-        elif name == SEARCHES:
-            yield from _search_figures(value)
-        elif "cost" in name and not _IN_ANOTHER_CURRENCY.fullmatch(name):
-            yield from _figure(name, value, 0)
+def _parse_fields(fields: Mapping[str, Any]) -> tuple[list[Figure], set[str]]:
+    """Returns the prices above zero, and the keys that hold a number which no rate can express."""
+    figures: list[Figure] = []
+    without: set[str] = set()
+    for key, value in fields.items():
+        if key == "tiered_pricing":
+            for above, amounts in _tiers(value):
+                tier_figures, unknown = _parse_fields(amounts)
+                figures += [figure._replace(above=above or figure.above) for figure in tier_figures]
+                without |= unknown | (amounts.keys() & litellm_conditions.KEYS)
+        elif key == SEARCHES:
+            figures += _search_figures(value)
+        elif is_price(litellm_keys.parse(key).field):
+            figures += _figure(key, value)
+        elif key == _SEARCH_UNIT and value != _BY_QUERY:
+            without.add(key)
+        elif key not in litellm_conditions.KEYS and not litellm_keys.is_informational(key, value):
+            without.add(litellm_keys.parse(key).field)
+    return figures, without
 
 
-def _figure(name: str, value: object, above: int) -> Iterator[_Figure]:
+def _figure(key: str, value: object) -> Iterator[Figure]:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise Unsupported(OUT_OF_RANGE)
-    match = _FIELD.fullmatch(name)
-    if value and match:
-        field, thousands, resolution, tier = match.groups()
-        terms = [f"resolution={resolution}"] if resolution else []
-        terms += [f"service_tier={SERVICE_TIERS[tier]}"] if tier else []
-        yield _Figure(field, ",".join(terms), above or int(thousands or 0) * 1000, Decimal(value))
+    if value:
+        yield litellm_keys.parse(key)._replace(usd=Decimal(value))
 
 
-def _tiered(tiers: object) -> Iterator[_Figure]:
-    """Yields the prices of a list of tiers, each with a range of input tokens; it applies above the lower bound."""
+def _tiers(tiers: object) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields the lower bound and the prices of each tier; each has a range of input tokens and applies above its bound."""
     for tier in tiers if isinstance(tiers, list) else [tiers]:
         if not isinstance(tier, dict) or not isinstance(bounds := tier.get("range"), list):
             raise Unsupported(UNCOUNTED)
         if not bounds or not _is_count(bounds[0]):
             raise Unsupported(UNCOUNTED)
-        for name, value in tier.items():
-            if name != "range":
-                yield from _figure(name, value, int(bounds[0]))
+        yield int(bounds[0]), {name: value for name, value in tier.items() if name != "range"}
 
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int | Decimal) and 0 <= value < 10**12 and value == int(value)
 
 
-def _search_figures(by_size: object) -> Iterator[_Figure]:
+def _search_figures(by_size: object) -> Iterator[Figure]:
     """Yields the price of one search, or those by context size if they differ (medium: as usual). Raises Unsupported."""
     prices = by_size if isinstance(by_size, dict) else {}
     if not all(isinstance(usd, int | Decimal) for usd in prices.values()):
@@ -158,39 +115,49 @@ def _search_figures(by_size: object) -> Iterator[_Figure]:
         size = name.removeprefix(_SIZE_PREFIX)
         if usd:
             variant = "" if same or size == "medium" else f"search_context={size}"
-            yield _Figure(SEARCHES, variant, 0, Decimal(usd))
+            yield Figure(SEARCHES, variant, 0, Decimal(usd))
 
 
-def _by_token(figures: Iterable[_Figure], mode: str) -> tuple[list[_Figure], list[_Figure]]:
-    """Splits the figures into those to bill, and those that count the same usage again. Raises Unsupported."""
-    selected: list[_Figure] = []
-    duplicates: list[_Figure] = []
+def _by_token(figures: Iterable[Figure], mode: str) -> tuple[list[Figure], set[str]]:
+    """Returns the figures to bill, and the keys of usage that they do not bill. Raises Unsupported.
+
+    Leaves out the figures that count the same usage again.
+    """
+    selected: list[Figure] = []
+    others: list[Figure] = []
     for figure in figures:
         is_image = mode == "embedding" and figure.field == "input_cost_per_image"
         billed = figure.field in TOKENS or figure.field in ADDITIONAL or is_image
-        (selected if billed else duplicates).append(figure)
+        (selected if billed else others).append(figure)
     sides = {figure.field.partition("_")[0] for figure in selected if figure.field in TOKENS}
-    for figure in duplicates:
-        match = _DUPLICATE_FIELD.fullmatch(figure.field)
-        if not match or f"{match[1]}put" not in sides or (mode == "embedding" and "character" not in figure.field):
+    without = set()
+    for figure in others:
+        match = DUPLICATE.fullmatch(figure.field)
+        if match and f"{match[1]}put" not in sides:
             raise Unsupported(UNCOUNTED)
-    return selected, duplicates
+        if not match or (mode == "embedding" and "character" not in figure.field):
+            without.add(figure.field)
+    return selected, without
 
 
-def _by_mode(figures: Iterable[_Figure], mode: str) -> list[_Figure]:
-    """Returns the figures of the first field that the mode is sold by. Raises Unsupported."""
+def _by_mode(figures: Iterable[Figure], mode: str) -> tuple[list[Figure], set[str]]:
+    """Returns the figures of the first field that the mode is sold by, and the keys that are no such field.
+
+    Raises Unsupported.
+    """
     by_field = {figure.field for figure in figures} - ADDITIONAL.keys()
     if not by_field:
         raise Unsupported(NO_PRICE)
-    field = next((field for field in SOLD_BY_MODE.get(mode, ()) if field in by_field), None)
-    if field is None or not by_field <= set(SOLD_BY_MODE[mode]):
+    sold_by = SOLD_BY_MODE.get(mode, ())
+    field = next((field for field in sold_by if field in by_field), None)
+    if field is None:
         raise Unsupported(UNCOUNTED)
-    return [figure for figure in figures if figure.field in (field, *ADDITIONAL)]
+    return [figure for figure in figures if figure.field in (field, *ADDITIONAL)], by_field - set(sold_by)
 
 
-def _rate(figure: _Figure, size: ImageSize) -> Rate:
+def _rate(figure: Figure, size: ImageSize) -> Rate:
     """Converts a figure to a rate. Raises Unsupported if it is out of range."""
-    unit = (TOKENS | MEASURES | ADDITIONAL)[figure.field]
+    unit = litellm_keys.UNITS[figure.field]
     times = 1
     if unit == "megapixels":
         unit, times = ("images", size.pixels) if size.pixels else (unit, 1_000_000)

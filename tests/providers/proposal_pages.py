@@ -23,8 +23,8 @@ def change_url(proposal: PriceProposal) -> str:
     return f"{LIST_URL}{proposal.pk}/change/"
 
 
-def decide(client: Client, proposal: PriceProposal, decision: str) -> Any:
-    return client.post(f"{LIST_URL}{proposal.pk}/decide/", {"decision": decision}, follow=True)
+def decide(client: Client, proposal: PriceProposal, decision: str, **fields: str) -> Any:
+    return client.post(f"{LIST_URL}{proposal.pk}/decide/", {"decision": decision} | fields, follow=True)
 
 
 def hidden_fields(response: Any) -> dict[str, Any]:

@@ -28,7 +28,8 @@ PARTS_EXCEED_TOTAL = "they refuse parts that add up to more than the total; we c
 MINIMUM_AUDIO = "they bill at least ten seconds of audio per call"
 HOURLY_RATE = "an hourly rate has no exact rate per second: at most one nano-USD"
 UNKNOWN_TIER = "they bill the standard price on days on which a service tier has none; we leave the call unpriced"
-CAUSES = {PARTS_EXCEED_TOTAL, MINIMUM_AUDIO, HOURLY_RATE, UNKNOWN_TIER, *genai.OMITTED.values()}
+OFFERED_WITHOUT = "they bill a unit that the offer names as lacking"
+CAUSES = {PARTS_EXCEED_TOTAL, MINIMUM_AUDIO, HOURLY_RATE, UNKNOWN_TIER, OFFERED_WITHOUT}
 EQUAL = "equal to the nano-USD"
 DEFAULT_DAY = date(2025, 1, 1)  # for prices without a known date
 INPUT_PARTS = ("input_audio_tokens", "input_image_tokens")
@@ -201,9 +202,9 @@ def cause_of_difference(
     figures = vars(
         compared.model.get_prices(datetime.combine(compared.day or DEFAULT_DAY, time(12), UTC), compared.context)
     )
-    reasons = [reason for key, reason in genai.OMITTED.items() if key in figures]
-    if reasons and their_cost_nano(compared, usage | dict.fromkeys(UNCOUNTED_FIELDS, 0)) in (our_nano, None):
-        return reasons[0]
+    lacking = any(key not in genai.UNITS for key, amount in figures.items() if amount is not None)
+    if lacking and their_cost_nano(compared, usage | dict.fromkeys(UNCOUNTED_FIELDS, 0)) in (our_nano, None):
+        return OFFERED_WITHOUT
     return HOURLY_RATE if "audio_hours" in figures and abs(their_nano - our_nano) <= 1 else "other"
 
 
@@ -231,11 +232,10 @@ def test_every_model_costs_the_same_except_for_known_causes(capsys: pytest.Captu
 
 def test_every_omission_has_a_known_reason(capsys: pytest.CaptureFixture[str]) -> None:
     counts = Counter(omission.reason for omission in statements() if isinstance(omission, Omission))
-    print_lines(
-        capsys, [f"{count:7,} prices omitted or incomplete: {reason}" for reason, count in counts.most_common()]
-    )
-    reasons = {genai.BY_TIME_OF_DAY, genai.NO_PRICE, genai.UNCOUNTED, genai.OMITTED_CONDITION}
-    assert counts.keys() <= {*genai.OMITTED.values(), *reasons}
+    without = Counter(key for offer in statements() if isinstance(offer, Offer) for key in offer.without)
+    lines = [f"{count:7,} prices left out: {reason}" for reason, count in counts.most_common()]
+    print_lines(capsys, [*lines, *(f"{count:7,} offered without {key}" for key, count in without.most_common())])
+    assert counts.keys() <= {genai.BY_TIME_OF_DAY, genai.NO_PRICE}
 
 
 def test_every_offered_id_is_the_same_model_in_their_package_and_in_our_book() -> None:

@@ -99,3 +99,41 @@ def test_prices_contradict_only_in_rates_that_both_have() -> None:
     assert not price_diff.contradict([INPUT, batch], [INPUT, Rate("output_tokens", "", 0, 7)])
     assert price_diff.contradict([INPUT, batch], [Rate("input_tokens", "", 0, 1001)])
     assert not price_diff.contradict([], [INPUT])
+
+
+OUTPUT, CACHED = Rate("output_tokens", "", 0, 5000), Rate("cached_input_tokens", "", 0, 100)
+BATCH = Rate("input_tokens", "service_tier=batch", 0, 500)
+
+
+@pytest.mark.parametrize(
+    ("rate", "proposed"),
+    [
+        (OUTPUT, [INPUT]),
+        (CACHED, [INPUT, OUTPUT]),
+        (BATCH, [INPUT, Rate("input_tokens", "service_tier=flex", 0, 500)]),
+        (Rate("input_tokens", "service_tier=batch", 0, 1000), [INPUT]),  # such a call is unpriced without it
+        (Rate("input_tokens", "", 200_000, 2000), [INPUT]),
+        (Rate("searches", "", 0, 1), [INPUT]),
+    ],
+)
+def test_a_rate_that_the_proposed_price_lacks_is_dropped(rate: Rate, proposed: list[Rate]) -> None:
+    assert price_diff.dropped([INPUT, rate], proposed) == [rate]
+
+
+@pytest.mark.parametrize(
+    ("current", "proposed"),
+    [
+        ([], [INPUT]),
+        ([INPUT], [Rate("input_tokens", "", 0, 1)]),
+        ([INPUT, CACHED], [INPUT, CACHED, OUTPUT]),
+        ([OUTPUT, Rate("reasoning_tokens", "", 0, 5000)], [Rate("output_tokens", "", 0, 4000)]),
+        ([INPUT, CACHED], [Rate("input_tokens", "", 0, 100)]),  # cached tokens cost the same
+        ([Rate("input_tokens", "service_tier=fast", 0, 9)], [Rate("input_tokens", "speed=fast", 0, 9)]),
+        (
+            [Rate("input_tokens", "inference_geo=us,speed=fast", 0, 9)],
+            [Rate("input_tokens", "speed=fast,inference_geo=us", 0, 9)],
+        ),
+    ],
+)
+def test_a_changed_or_redundant_rate_is_not_dropped(current: list[Rate], proposed: list[Rate]) -> None:
+    assert price_diff.dropped(current, proposed) == []

@@ -172,11 +172,10 @@ class TestConditions:
             ("output_tokens", "service_tier=fast", 0, 16_000_000_000),
         ]
 
-    def test_an_unknown_condition_is_omitted_and_the_rest_is_offered(self) -> None:
-        statements = statements_of(model("m", variants=[when({"route": "eu"}, input_mtok="2")]))
-        assert statements[0] == Omission("acme", "m", genai.OMITTED_CONDITION)
-        assert [offer.rates for offer in statements[1:] if isinstance(offer, Offer)] == [
-            (Rate("input_tokens", "", 0, USD_PER_MTOK),)
+    def test_an_unknown_condition_is_named_as_lacking_and_the_rest_is_offered(self) -> None:
+        offers = offered(model("m", variants=[when({"route": "eu"}, input_mtok="2")]))
+        assert [(offer.rates, offer.without) for offer in offers] == [
+            ((Rate("input_tokens", "", 0, USD_PER_MTOK),), ("route=eu",))
         ]
 
     def test_each_date_on_which_the_price_changes_has_an_offer(self) -> None:
@@ -219,16 +218,20 @@ class TestConditions:
             Omission("acme", "m", "a price that depends on the time of day and on something else")
         ]
 
-    def test_a_unit_that_events_do_not_count_omits_the_whole_price(self) -> None:
-        statements = statements_of(
-            model("m", prices=price(input_mtok="0.3", output_mtok="2.5", output_video_mtok="30"))
-        )
-        assert statements == [Omission("acme", "m", "a unit that events do not count")]
+    @pytest.mark.parametrize("key", ["output_video_mtok", "storage_searches_kcount", "a_new_mtok"])
+    def test_a_unit_that_events_do_not_count_is_named_as_lacking_and_the_rest_is_offered(self, key: str) -> None:
+        (offer,) = offered(model("m", prices=price(input_mtok="0.3", **{key: "30"})))
+        assert (offer.rates, offer.without) == ((Rate("input_tokens", "", 0, 300_000_000),), (key,))
 
-    def test_rates_for_extras_are_reported_as_omitted_and_the_rest_is_offered(self) -> None:
-        statements = statements_of(model("m", prices=price(input_mtok="1", storage_searches_kcount="2.5")))
-        assert statements[:1] == [Omission("acme", "m", "proposed without: searches of stored files")]
-        assert [type(statement) for statement in statements[1:]] == [Offer]
+    def test_a_price_only_of_a_unit_that_events_do_not_count_is_omitted(self) -> None:
+        assert statements_of(model("m", prices=price(output_video_mtok="30"))) == [
+            Omission("acme", "m", "no price stated")
+        ]
+
+    def test_an_attribute_of_a_later_package_that_holds_a_number_is_named_as_lacking(self) -> None:
+        sold = model("m")
+        vars(sold).update(off_peak_discount=Decimal("0.5"), is_new=True, family="m")
+        assert offered(sold)[0].without == ("off_peak_discount",)
 
     def test_an_amount_out_of_range_is_omitted(self) -> None:
         assert statements_of(model("m", prices=price(input_mtok="1e30")))[0] == Omission(
@@ -298,9 +301,7 @@ class TestTheInstalledPackage:
             (statement.provider, statement.pattern) for statement in offers if statement.valid_from is None
         )
         omitted = Counter(
-            (statement.provider, statement.model)
-            for statement in statements()
-            if isinstance(statement, Omission) and "without" not in statement.reason
+            (statement.provider, statement.model) for statement in statements() if isinstance(statement, Omission)
         )
         assert set((models + omitted).values()) == {1}
         assert len(models + omitted) == sum(len(provider.models) for provider in providers)

@@ -48,6 +48,11 @@ def priced(statements: list[Offer | Omission]) -> dict[str, list[tuple[str, str,
     }
 
 
+def lacking(statements: list[Offer | Omission]) -> dict[str, tuple[str, ...]]:
+    """What each offer of a model is offered without."""
+    return {offer.pattern: offer.without for offer in statements if isinstance(offer, Offer)}
+
+
 def omissions(statements: list[Offer | Omission]) -> list[tuple[str, str]]:
     return [(statement.model, statement.reason) for statement in statements if isinstance(statement, Omission)]
 
@@ -128,7 +133,7 @@ class TestTokens:
         ways = {"input_cost_per_character": "=2e-7", "input_cost_per_image": "=0.0048", "input_cost_per_second": "=1"}
         statements = read_offers(m=CHAT | ways | {"input_cost_per_token": "=1e-6"})
         assert priced(statements) == {"acme m": [("input_tokens", "", 0, 1_000_000_000)]}
-        assert omissions(statements) == [("m", "proposed per token, without: a second way to count the same usage")]
+        assert (omissions(statements), lacking(statements)) == ([], {"m": ()})
 
     def test_input_by_the_second_with_output_by_the_token_is_omitted(self, read_offers: Any) -> None:
         fields = {"input_cost_per_video_per_second": "=0.0005", "output_cost_per_token": "=7.5e-6"}
@@ -139,18 +144,9 @@ class TestTokens:
         assert priced(read_offers(m=CHAT | fields)) == {
             "acme m": [("images", "", 0, 60_000_000_000), ("input_tokens", "", 0, 800_000_000)]
         }
-        assert omissions(read_offers(m=CHAT | fields | {"input_cost_per_audio_per_second": "=1e-4"})) == [
-            ("m", "a unit that events do not count")
-        ]
-
-    def test_a_rate_for_audio_written_to_the_cache_is_omitted(self, read_offers: Any) -> None:
-        statements = read_offers(
-            m=CHAT | {"input_cost_per_token": "=1e-6", "cache_creation_input_audio_token_cost": "=1e-7"}
-        )
-        assert priced(statements) == {"acme m": [("input_tokens", "", 0, 1_000_000_000)]}
-        assert omissions(statements) == [
-            ("m", "proposed without: a separate rate for audio tokens written to the cache")
-        ]
+        assert lacking(read_offers(m=CHAT | fields | {"input_cost_per_audio_per_second": "=1e-4"})) == {
+            "m": ("input_cost_per_audio_per_second",)
+        }
 
     def test_two_rates_for_one_unit_are_omitted(self, read_offers: Any) -> None:
         fields = {"input_cost_per_token": "=1e-6", "cache_read_input_token_cost": "=1e-7"}
@@ -186,9 +182,11 @@ class TestOtherModes:
 
     def test_a_resolution_in_the_field_name_becomes_a_variant(self, read_offers: Any) -> None:
         fields = {"output_cost_per_second": "=0.05", "output_cost_per_second_1080p": "=0.08"}
+        fields |= {"output_cost_per_second_4K": "=0.1"}
         assert priced(read_offers(m=fields | {"litellm_provider": "acme", "mode": "video_generation"}))["acme m"] == [
             ("seconds", "", 0, USD_PER_UNIT // 20),
             ("seconds", "resolution=1080p", 0, 2 * USD_PER_UNIT // 25),
+            ("seconds", "resolution=4k", 0, USD_PER_UNIT // 10),
         ]
 
     def test_size_and_quality_in_the_id_become_variants_and_pixels_become_images(self, read_offers: Any) -> None:
@@ -211,7 +209,7 @@ class TestOtherModes:
         }
         assert omissions(statements) == [("1024-x-1024/50-steps/m", "a price that depends on the number of steps")]
 
-    def test_images_priced_by_size_are_omitted_if_tokens_are_priced(self, read_offers: Any) -> None:
+    def test_images_priced_by_size_are_named_as_lacking_if_tokens_are_priced(self, read_offers: Any) -> None:
         image = {"litellm_provider": "openai", "mode": "image_generation"}
         statements = read_offers(
             **{
@@ -220,22 +218,7 @@ class TestOtherModes:
             }
         )
         assert priced(statements) == {"openai m": [("input_tokens", "", 0, 1_000_000_000)]}
-        assert omissions(statements) == [("m", "images priced by size, in addition to token prices")]
-
-    def test_a_rate_for_uncounted_tokens_omits_the_token_price_but_not_the_price_by_size(
-        self, read_offers: Any
-    ) -> None:
-        image = {"litellm_provider": "openai", "mode": "image_generation"}
-        statements = read_offers(
-            **{
-                "m": image | {"input_cost_per_token": "=1e-6", "output_cost_per_video_token": "=4e-5"},
-                "low/1024-x-1024/m": image | {"input_cost_per_image": "=0.01"},
-            }
-        )
-        assert priced(statements) == {
-            "openai m": [("images", "quality=low,resolution=1024x1024", 0, USD_PER_UNIT // 100)]
-        }
-        assert omissions(statements) == [("m", "a unit that events do not count")]
+        assert lacking(statements) == {"m": ("images priced by size, in addition to token prices",)}
 
 
 class TestZero:
@@ -289,7 +272,7 @@ class TestIds:
         )
         assert list(priced(statements)) == ["acme m-1", "acme m-1-20250601", "acme m-2-20250601"]
 
-    def test_an_id_has_one_offer_and_a_second_price_is_omitted(self, read_offers: Any) -> None:
+    def test_an_id_has_one_offer_and_a_second_price_is_named_as_lacking(self, read_offers: Any) -> None:
         cheaper, dearer = ({"mode": "chat", "input_cost_per_token": figure} for figure in ("=1e-6", "=2e-6"))
         statements = read_offers(
             **{
@@ -303,7 +286,7 @@ class TestIds:
             "azure m": [("input_tokens", "", 0, 1_000_000_000)],
             "google g": [("input_tokens", "", 0, 1_000_000_000)],
         }
-        assert omissions(statements) == [("m", "a second price for the same model")]
+        assert lacking(statements) == {"m": ("a second price for the same model",), "g": ()}
 
     @pytest.mark.parametrize(
         "fields",

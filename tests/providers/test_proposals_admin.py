@@ -64,7 +64,7 @@ class TestOneProposal:
         price_book.invalidate()
         before = list(old.rates.values())
         (proposal,) = propose(offer("gpt-4o", category="", aliases=("theirs",)))
-        decide(operator, proposal, "accept")
+        decide(operator, proposal, "accept", drop_rates="on")
         new = Price.objects.exclude(pk=old.pk).get(pattern="gpt-4o")
         assert (new.aliases, new.category, new.valid_from) == (["ours", "theirs"], "text", timezone.now().date())
         assert new.holds_for == ["speed"]
@@ -77,7 +77,7 @@ class TestOneProposal:
     def test_a_change_from_the_day_of_a_price_is_its_next_revision(self, operator: Client, propose: Any) -> None:
         day = Price.objects.get(pattern="gpt-4o").valid_from
         (proposal,) = propose(offer("gpt-4o", valid_from=day))
-        decide(operator, proposal, "accept")
+        decide(operator, proposal, "accept", drop_rates="on")
         assert list(
             Price.objects.filter(pattern="gpt-4o").values_list("valid_from", "revision").order_by("revision")
         ) == [
@@ -155,7 +155,7 @@ class TestStale:
         (proposal,) = propose(offer(pattern))
         self.edit_by_hand(pattern)
         before = stored_state()
-        response = decide(operator, proposal, "accept")
+        response = decide(operator, proposal, "accept", drop_rates="on")
         assert f"Not changed: openai {pattern}." in visible_text(response)
         assert stored_state() == before
         propose(offer(pattern))
@@ -173,7 +173,7 @@ class TestStale:
     def test_only_one_of_two_sources_for_the_same_model_is_accepted(self, operator: Client, propose: Any) -> None:
         propose(offer())
         first, second = propose(offer("m-1", rate("input_tokens", 3)), source="litellm")
-        assert [len(group) for group in accept(first, second, at=timezone.now())] == [1, 1]
+        assert [len(group) for group in accept(first, second, at=timezone.now())] == [1, 1, 0]
         before = stored_state()
         decide(operator, second, "accept")
         assert stored_state() == before
@@ -212,9 +212,10 @@ class TestSelection:
         before = stored_state()
         confirmation = run_action(operator, "accept_chosen", first, third)
         assert "2 proposals" in visible_text(confirmation)
-        assert "New 1 Changed 1 Gone 0 Over 20 % 1" in visible_text(confirmation)
+        assert "New 1 Changed 1 Gone 0 Over 20 % 1 Sources disagree 0 Drops rates 1" in visible_text(confirmation)
         assert stored_state() == before
-        assert "2 proposals accepted" in visible_text(operator.post(LIST_URL, hidden_fields(confirmation), follow=True))
+        fields = hidden_fields(confirmation) | {"drop_rates": "on"}
+        assert "2 proposals accepted" in visible_text(operator.post(LIST_URL, fields, follow=True))
         assert [proposal.pk for proposal in proposals()] == [second.pk]
 
     def test_select_all_covers_every_filtered_proposal(self, operator: Client, propose: Any) -> None:
@@ -254,7 +255,7 @@ class TestAllNew:
         assert "Accept new prices from genai-prices (3)" in visible_text(operator.get(LIST_URL))
         confirmation = operator.get(ALL_NEW_URL)
         assert "2 new prices without flags" in visible_text(confirmation)
-        assert "Over 20 % 0 Sources disagree 0 New provider 1" in visible_text(confirmation)
+        assert "Over 20 % 0 Sources disagree 0 Drops rates 0 Incomplete 0 New provider 1" in visible_text(confirmation)
         assert "2 proposals accepted" in visible_text(
             operator.post(ALL_NEW_URL, hidden_fields(confirmation), follow=True)
         )

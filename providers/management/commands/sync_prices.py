@@ -1,10 +1,13 @@
-"""`manage.py sync_prices`: creates price proposals from a public price list. No price changes until one is accepted."""
+"""`manage.py sync_prices`: creates price proposals from a public price list, and accepts them if asked to.
+
+Without --accept no price changes until an operator accepts a proposal in the admin.
+"""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +16,13 @@ from django.db import IntegrityError
 from django.utils import timezone
 
 from lib import commands
-from providers import price_sync
-from providers.models import PriceProposal
+from providers import price_decisions, price_sync
+from providers.models import DetectionRule, PriceProposal
 from providers.price_sources import Offer, Omission
 
 PROGRESS_STEP = 500  # statements between progress updates
+MAX_REASONS = 40  # lines about what is left out
+ACCEPT_NEW, ACCEPT_ALL = "new", "all"
 Source = PriceProposal.Source
 
 
@@ -35,10 +40,21 @@ class Command(BaseCommand):
             "--valid-from", metavar="DATE", help="First day (UTC) of new prices without a date. Default: 35 days ago."
         )
         parser.add_argument("--dry-run", action="store_true", help="Show what would be proposed, store nothing.")
+        parser.add_argument(
+            "--accept",
+            choices=[ACCEPT_NEW, ACCEPT_ALL],
+            help="Then accept this source's open proposals: new prices without a flag, or all.",
+        )
+        parser.add_argument(
+            "--drop-rates",
+            action="store_true",
+            help="With --accept all: also accept prices that lack rates of the current price. Default: they stay open.",
+        )
 
-    def handle(self, *, source: str, file: str | None, valid_from: str | None, dry_run: bool, **_options: Any) -> None:  # noqa: ANN401 - argparse
-        at = timezone.now()
+    def handle(self, *, source: str, file: str | None, valid_from: str | None, dry_run: bool, **options: Any) -> None:  # noqa: ANN401 - argparse
+        at, accepted = timezone.now(), options["accept"]
         try:
+            _check_options(accepted, dry_run=dry_run, drop_rates=options["drop_rates"])
             new_from = _parse_day(valid_from, at.date())
             with commands.Progress(self, "statements") as progress:
                 statements = list(_with_progress(_read_source(source, file), progress))
@@ -50,9 +66,40 @@ class Command(BaseCommand):
         except IntegrityError:
             commands.finish(self, "Another run stored the same proposals. Nothing was stored by this one.", failed=True)
         else:
-            for reason, count in sorted(counts.omitted.items()):
-                self.stdout.write(f"left out {count}: {reason}")
-            commands.finish(self, _summary(counts, dry_run=dry_run))
+            for line in _left_out(counts):
+                self.stdout.write(line)
+            if not accepted:
+                commands.finish(self, f"{_summary(counts)} {_effect(dry_run=dry_run)}")
+                return
+            self.stdout.write(_summary(counts))
+            self._accept(source, accepted, drop_rates=options["drop_rates"], at=at)
+
+    def _accept(self, source: str, choice: str, *, drop_rates: bool, at: datetime) -> None:
+        """Accepts the proposals and says how many stay open. Exit status 1 if --accept all left any."""
+        proposals = PriceProposal.objects.filter(source=source, state=PriceProposal.State.OPEN)
+        selected = proposals
+        if choice == ACCEPT_NEW:
+            selected = proposals.filter(kind=PriceProposal.Kind.NEW).exclude(price_sync.FLAGGED)
+        ids = list(selected.order_by().values_list("pk", flat=True))
+        result = price_decisions.accept(ids, actor=None, at=at, drop_rates=drop_rates)
+        flagged = proposals.filter(price_sync.FLAGGED).count()
+        left = proposals.count()
+        line = f"{len(result.done)} accepted, in force from now on; {left} still open: {flagged} flagged"
+        if result.unconfirmed:
+            line += f", {len(result.unconfirmed)} would drop rates (--drop-rates)"
+        if result.stale:
+            line += f", {len(result.stale)} because the price book has changed meanwhile"
+        commands.finish(
+            self, f"{line}.{_waiting_rules()}", failed=bool(result.stale or (choice == ACCEPT_ALL and left))
+        )
+
+
+def _check_options(accepted: str | None, *, dry_run: bool, drop_rates: bool) -> None:
+    """Raises ValueError for options that exclude each other."""
+    if accepted and dry_run:
+        raise ValueError("--accept stores prices and --dry-run stores nothing: use one of them.")
+    if drop_rates and accepted != ACCEPT_ALL:
+        raise ValueError("--drop-rates needs --accept all.")
 
 
 def _read_source(source: str, file: str | None) -> Iterator[Offer | Omission]:
@@ -91,10 +138,28 @@ def _parse_day(text: str | None, today: date) -> date | None:
     return day
 
 
-def _summary(counts: price_sync.SyncCounts, *, dry_run: bool) -> str:
+def _left_out(counts: price_sync.SyncCounts) -> list[str]:
+    """Returns a line for each reason: prices that are left out, then what others are offered without."""
+    lines = [f"left out {count}: {reason}" for reason, count in sorted(counts.omitted.items())]
+    lines += [f"{count} offered without {name}" for name, count in sorted(counts.without.items())]
+    more = len(lines) - MAX_REASONS
+    return [*lines[:MAX_REASONS], *([f"and {more} more reasons"] if more > 0 else [])]
+
+
+def _summary(counts: price_sync.SyncCounts) -> str:
     kinds = ", ".join(f"{counts.proposed[kind]} {kind}" for kind in PriceProposal.Kind.values)
     return (
         f"{counts.read} statements read: {counts.unchanged} unchanged, {kinds}; {counts.flagged} flagged, "
         f"{counts.rejected} rejected before, {counts.superseded} superseded, {counts.omitted.total()} left out."
-        + (" Nothing was stored." if dry_run else " Proposals have no effect until an operator accepts them.")
     )
+
+
+def _effect(*, dry_run: bool) -> str:
+    if dry_run:
+        return "Nothing was stored."
+    return f"Proposals have no effect until an operator accepts them.{_waiting_rules()}"
+
+
+def _waiting_rules() -> str:
+    waiting = DetectionRule.objects.filter(proposed=True).count()
+    return f" Proposed detection rules to review: {waiting}." if waiting else ""

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from billing.events.events import Event, Variant
+from billing.events.events import Event, Usage, Variant
 from providers import quantities, regions
 from providers.detection import Call, Detection
+
+TEXT, OTHER = "text", "other"  # categories
 
 
 class CallSignature(NamedTuple):
@@ -48,8 +50,14 @@ COLUMNS = (
 
 
 def signature_of(event: Event) -> CallSignature:
-    call = Call(event.provider, event.model, event.endpoint, event.served_by or "")
+    default = TEXT if not event.endpoint and _has_only_tokens(event.usage) else OTHER
+    call = Call(event.provider, event.model, event.endpoint, event.served_by or "", default)
     return CallSignature(call, event.category, event.method, event.variant, event.cached_tokens_included)
+
+
+def _has_only_tokens(usage: Usage) -> bool:
+    measured = usage.images or usage.megapixels or usage.seconds or usage.characters or usage.pages
+    return bool(usage.input_tokens or usage.output_tokens) and not measured
 
 
 def build_profile(signature: CallSignature, detection: Detection) -> CallProfile:

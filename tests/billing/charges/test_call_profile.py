@@ -9,6 +9,7 @@ import pytest
 
 from billing.charges import call_profile, rating
 from billing.events.events import Event
+from billing.models import UsageLog
 from providers import price_book, rulebook
 from providers.models import DetectionRule, Price, PriceRate, Provider
 from tests.conftest import Api
@@ -62,3 +63,32 @@ def test_calls_of_one_signature_share_a_profile(service: Api) -> None:
     at = datetime(2026, 11, 22, tzinfo=UTC)
 
     assert rating.rate(first, at, snapshot).profile is rating.rate(second, at, rating.snapshot()).profile
+
+
+@pytest.mark.parametrize(
+    ("event", "category"),
+    [
+        ({"usage": {"input_tokens": 3}}, "text"),
+        ({"usage": {"output_tokens": 3, "searches": 1}}, "text"),
+        ({"usage": {"input_tokens": 3}, "category": "audio"}, "audio"),
+        ({"usage": {"input_tokens": 3}, "model": "text-embedding-3-small"}, "embedding"),
+        ({"usage": {"input_tokens": 3}, "endpoint": "https://llm.newco.ai/v9/something"}, "other"),
+        ({"usage": {"input_tokens": 3, "images": 1}}, "other"),
+        ({"usage": {"images": 1}}, "other"),
+        ({"usage": {}}, "other"),
+    ],
+)
+def test_a_call_without_endpoint_but_with_tokens_is_text_unless_something_says_otherwise(
+    service: Api, event: dict[str, Any], category: str
+) -> None:
+    sent = {"event_id": "e1", "account": "acct_42", "provider": "newco", "model": "n-1"} | event
+    assert service.post("usage/", sent).status_code == 201
+    assert UsageLog.objects.get().category == category
+
+
+def test_a_rule_of_an_operator_that_says_other_stands(service: Api) -> None:
+    DetectionRule.objects.create(slug="newco", evidence="declared", pattern="newco", category="other", ignore_host=True)
+    rulebook.invalidate()
+    event = {"event_id": "e1", "account": "acct_42", "provider": "newco", "usage": {"input_tokens": 3}}
+    assert service.post("usage/", event).status_code == 201
+    assert UsageLog.objects.get().category == "other"

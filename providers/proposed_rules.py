@@ -42,4 +42,5 @@ def propose(hosts: Iterable[tuple[str, str]], *, edition: str) -> int:
 
 
 def _slug(host: str) -> str:
-    return f"host-{host.replace('*', 'any')}"
+    """Never the slug of a rule that a later release ships."""
+    return f"listed-host-{host.replace('*', 'any')}"

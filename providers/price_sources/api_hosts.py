@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 MAX_HOSTS = 20
-MAX_LENGTH = 90  # a rule is named after its host, in at most 100 characters
+MAX_LENGTH = 80  # a rule is named after its host, in at most 100 characters
 _SCHEME = re.compile(r"\^?(?:\(\?:|\()?https\??:\\?/\\?/\)?\??|\^?\(https\?://\)\?")
 _ANY = re.compile(r"(?:\[[^\]]*\]|(?<!\\)\.)[*+]\??")
 _GROUP = re.compile(r"\((?:\?:)?([^()]*)\)(\?)?")

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
-
 import pytest
-from django.db import connection
 
-from providers import rulebook
-from providers.models import DetectionRule
-from tests.providers.historical_apps import apps_after
 from tests.providers.rulesets import detect
 
-migration: Any = import_module("providers.migrations.0010_pass_through_hosts")
-BEFORE = "0009_proposals_say_what_they_lack"
 HOSTS = (
     "https://oai.helicone.ai/v1/chat/completions",
     "https://gateway.helicone.ai/v1/chat/completions",
@@ -57,22 +48,3 @@ def test_the_path_names_the_vendor_before_the_label(path: str, provider: str) ->
 def test_what_the_caller_states_comes_first() -> None:
     detection = detect("openai", "gpt-4o", HOSTS[0], served_by="azure")
     assert (detection.actual_provider, detection.confidence) == ("azure", "exact")
-
-
-@pytest.mark.django_db
-def test_the_migration_adds_the_rules_once_and_its_reverse_removes_them(capsys: pytest.CaptureFixture[str]) -> None:
-    rules = list(
-        DetectionRule.objects.order_by("slug").values_list("slug", "pattern", "ignore_host", "shipped", "note")
-    )
-    migration.unload(apps_after(BEFORE), connection.schema_editor())
-    assert DetectionRule.objects.count() == len(rules) - 4
-    own = DetectionRule.objects.create(slug="host-portkey.ai", evidence="host", pattern="portkey.ai", ignore_host=True)
-    version = rulebook.read_version()
-    migration.load(apps_after(BEFORE), connection.schema_editor())
-    assert rulebook.read_version() > version
-    migration.load(apps_after(BEFORE), connection.schema_editor())
-    printed = capsys.readouterr().out
-    assert printed == "  3 detection rules added  0 detection rules added"
-    own.refresh_from_db()
-    assert (own.shipped, own.note) == (False, "")
-    assert DetectionRule.objects.count() == len(rules)

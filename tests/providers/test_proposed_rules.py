@@ -111,7 +111,7 @@ class TestDeciding:
         assert (detection.actual_provider, detection.confidence, detection.rule) == (
             "newco",
             "exact",
-            "host-api.newco.ai",
+            "listed-host-api.newco.ai",
         )
         assert [rule for _, rule, _, _ in proposed()] == ["newco.eu"]
         entry = LogEntry.objects.get_for_object(rules[0]).latest("pk")

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("providers", "0008_conditions_of_prices"),
+        ("providers", "0013_unedited_shipped_rows"),
     ]
 
     operations = [

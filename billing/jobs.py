@@ -16,6 +16,7 @@ from billing.alerts import alerts, deliveries
 from billing.archive import archive_job
 from billing.corrections import (
     corrections,
+    import_voids,
     redetection,
     repricing,
     unpriced_reasons,
@@ -24,6 +25,7 @@ from billing.corrections import (
 )
 from billing.corrections.apply_corrections import BatchClosed, Clock, CorrectionStep
 from billing.corrections.redetection import RedetectionStep
+from billing.imports import import_job
 from billing.ledger import retention, slot_compaction
 from billing.limits import reservations
 from billing.models import CorrectionBatch, UsageAdjustment, UsageLog
@@ -136,11 +138,16 @@ def _finish_resolution(batch: CorrectionBatch, clock: Clock) -> Iterable[AnyStep
     return unread_resolution.run(batch, size=CORRECTION_BATCH_SIZE, clock=clock)
 
 
+def _finish_import_void(batch: CorrectionBatch, clock: Clock) -> Iterable[AnyStep]:
+    return import_voids.run(batch, size=CORRECTION_BATCH_SIZE, clock=clock)
+
+
 FINISHERS: dict[str, Callable[[CorrectionBatch, Clock], Iterable[AnyStep]]] = {
     UsageAdjustment.Kind.REPRICE: _finish_repricing,
     UsageAdjustment.Kind.REDETECT: _finish_redetection,
     UsageAdjustment.Kind.RESOLVE: _finish_resolution,
     UsageAdjustment.Kind.REVERT: _finish_revert,
+    UsageAdjustment.Kind.VOID: _finish_import_void,  # the void of a single call is never unfinished
 }
 
 
@@ -167,4 +174,5 @@ def register() -> None:
     jobs.register("gather_days", compact_platform_days, interval=timedelta(days=1), lease=timedelta(hours=1))
     jobs.register("prune", prune, interval=timedelta(days=1), lease=timedelta(hours=1))
     jobs.register("erase_addresses", retention.prune, interval=timedelta(minutes=10))
+    jobs.register("import_files", import_job.run, interval=timedelta(seconds=5), lease=timedelta(minutes=5))
     jobs.register("archive_logs", archive_job.run, interval=timedelta(minutes=10), lease=timedelta(hours=3))

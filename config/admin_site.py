@@ -11,7 +11,7 @@ from config import dashboard, monitoring_page, service_page
 
 # A registered model that is in no group appears under "More", so that no model is hidden.
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Usage", ("billing.UsageLog", "billing.CorrectionBatch", "monitoring.ApiRequest")),
+    ("Usage", ("billing.UsageLog", "billing.UsageImport", "billing.CorrectionBatch", "monitoring.ApiRequest")),
     (
         "Providers",
         (

@@ -235,6 +235,9 @@ KEEP_MINUTES_DAYS = env.integer("KEEP_MINUTES_DAYS", 90)  # counts by minute, of
 KEEP_ADDRESSES_DAYS = env.integer("KEEP_ADDRESSES_DAYS", 90)  # client addresses and user agents in the usage log
 KEEP_LOGS_DAYS = env.integer("KEEP_LOGS_DAYS", 0)  # usage logs after their period's end; then archived
 ARCHIVE_DIR = env.text("ARCHIVE_DIR", str(VAR_DIR / "archive"))
+IMPORT_DIR = env.text("IMPORT_DIR", str(VAR_DIR / "imports"))  # files uploaded in the admin, until they are imported
+IMPORT_MAX_MIB = env.integer("IMPORT_MAX_MIB", 200, minimum=1)  # of one such file
+FILE_UPLOAD_HANDLERS = ["billing.imports.uploads.ImportUploadHandler"]  # accepts a file on the import page only
 MAX_BODY_BYTES = 5 * 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 

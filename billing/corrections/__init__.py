@@ -6,6 +6,7 @@ __all__ = [
     "batch_pass",
     "batch_progress",
     "corrections",
+    "import_voids",
     "newly_unpriced",
     "redetection",
     "repricing",

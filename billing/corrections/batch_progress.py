@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
 from operator import add
 from typing import Literal
 
-from billing.corrections import corrections, repricing, unread_resolution
+from billing.corrections import corrections, import_voids, repricing, unread_resolution
 from billing.corrections.apply_corrections import Clock, CorrectionStep, CostChange
 from billing.corrections.batch_pass import ACCOUNT_FAILED
 from billing.corrections.repricing import Preview, RepricingChoice
@@ -20,6 +20,10 @@ from billing.models import CorrectionBatch, UsageAdjustment
 MAX_SECONDS = 4  # of work in one request
 BATCH_SIZE = 500  # logs per transaction
 AdjustmentKind = UsageAdjustment.Kind
+RUNS: dict[str, Callable[..., Iterator[CorrectionStep]]] = {
+    AdjustmentKind.RESOLVE: unread_resolution.run,
+    AdjustmentKind.VOID: import_voids.run,
+}
 BatchState = Literal["running", "finished", "reverted"]
 MAX_ACCOUNTS = 100  # in a preview
 
@@ -71,7 +75,7 @@ def continue_batch(batch: CorrectionBatch, *, clock: Clock) -> bool:
     reverted = reverted_batch(batch)
     if reverted is not None:
         return _run_until_deadline(corrections.revert(reverted, actor=batch.actor, size=BATCH_SIZE, clock=clock))
-    run = unread_resolution.run if batch.kind == AdjustmentKind.RESOLVE else repricing.run
+    run = RUNS.get(batch.kind, repricing.run)
     return _run_until_deadline(run(batch, size=BATCH_SIZE, clock=clock))
 
 
@@ -111,7 +115,10 @@ def describe(batch: CorrectionBatch) -> str:
 
 # In display order: a database need not preserve the order of the keys of `choice`.
 CONDITION_LABELS = {
-    **{name: name for name in ("log", "adjustment", "batch", "reader", "field", "provider", "model", "account")},
+    **{
+        name: name
+        for name in ("log", "adjustment", "batch", "import", "reader", "field", "provider", "model", "account")
+    },
     "since": "from",
     "until": "before",
 }

@@ -46,6 +46,11 @@ def void(log: UsageLog, *, reason: str, actor: str, at: datetime) -> CorrectionS
     return step
 
 
+def void_logs(account_id: int, ids: Collection[UUID], *, batch: CorrectionBatch, clock: Clock) -> CorrectionStep:
+    """Void logs of one account as a part of `batch`, and commit. Voided logs are skipped. Raises BatchClosed."""
+    return apply_corrections.apply(account_id, ids, partial(_decide_void, clock()), batch=batch, clock=clock)
+
+
 def revert_adjustment(adjustment: UsageAdjustment, *, reason: str, actor: str, at: datetime) -> CorrectionStep:
     """Revert one correction by a new one. Raises NotReverted unless it is the last active one of its kind."""
     if adjustment.log_id is None:

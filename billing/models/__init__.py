@@ -4,6 +4,7 @@ from billing.models.accounts import Account, ApiKey, Invitation, Membership
 from billing.models.alerts import AlertSweepState, Delivery, UsageAlert, Webhook
 from billing.models.archives import Archive, ArchivedEvent, ArchivedUsage, Installation
 from billing.models.corrections import ClosedPeriod, CorrectionBatch
+from billing.models.imports import ImportedRange, UsageImport
 from billing.models.limits import EndedOverride, LimitOverride, UsageHold, UsageReservation
 from billing.models.plans import Meter, Per, Plan, PlanLimit
 from billing.models.rollups import PlatformDay, ProviderMinute, UsageDay, UsageModel
@@ -39,6 +40,7 @@ __all__ = [
     "EndedOverride",
     "ErasureCursor",
     "IdempotencyKey",
+    "ImportedRange",
     "Installation",
     "Invitation",
     "LedgerCheckProgress",
@@ -60,6 +62,7 @@ __all__ = [
     "UsageAlert",
     "UsageDay",
     "UsageHold",
+    "UsageImport",
     "UsageLog",
     "UsageModel",
     "UsageReservation",

@@ -84,13 +84,14 @@ def import_lines(
     """
     remaining = iter(lines)
     while batch := list(islice(remaining, BATCH_SIZE)):
-        with_results = list(zip(batch, _record(batch, clock(), dry_run=dry_run), strict=True))
+        with_results = list(zip(batch, record_batch(batch, clock(), dry_run=dry_run), strict=True))
         for line, result in with_results:
             counts.add(line, result)
         yield with_results
 
 
-def _record(batch: list[ImportLine], at: datetime, *, dry_run: bool) -> list[Result]:
+def record_batch(batch: list[ImportLine], at: datetime, *, dry_run: bool = False) -> list[Result]:
+    """Record the lines as one batch; a dry run rolls it back. Returns one Result per line, in order."""
     events = [line.event for line in batch]
     try:
         if not dry_run:

@@ -281,7 +281,7 @@ REPEATED_ELSEWHERE = {
     "billing/corrections/redetection.py:_assign_providers": "part of _detect_range",
     "billing/ledger/ledger.py:_copy": "part of the transaction that records",
     "billing/ledger/rollups.py:apply": "a savepoint of the transaction that corrects",
-    "billing/recording/bulk_import.py:_record": "a dry run",
+    "billing/recording/bulk_import.py:record_batch": "a dry run",
     "billing/recording/metering.py:_store": "part of _attempt",
     "billing/verification/rollup_check.py:database_snapshot": "reads only",
     "billing/alerts/alerts.py:_store_new": "part of _check_account",

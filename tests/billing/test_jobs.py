@@ -57,6 +57,7 @@ def test_every_job_is_registered_at_its_interval() -> None:
         "gather_days": 86_400,
         "prune": 86_400,
         "erase_addresses": 600,
+        "import_files": 5,
         "archive_logs": 600,
         "prune_requests": 600,
     }

@@ -70,7 +70,7 @@ def test_an_empty_list_says_what_to_do_unless_a_search_emptied_it(admin_client: 
         for model, admin_class in admin.site._registry.items()
         if hasattr(admin_class, "empty_state")
     }
-    assert len(texts) == 15
+    assert len(texts) == 16
     for meta, text in texts.items():
         path = f"/admin/{meta.app_label}/{meta.model_name}/"
         assert text in unescape(admin_client.get(path).content.decode()), path

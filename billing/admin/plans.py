@@ -7,8 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 from django import forms
-from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.db import IntegrityError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils import timezone
 
 from billing.admin.limit_forms import LimitInline, PlanLimitForm
@@ -79,6 +81,20 @@ class PlanAdmin(FormAdmin):
     def get_fields(self, request: HttpRequest, obj: Plan | None = None) -> tuple[str, ...]:
         version = ("version",) if obj else ()
         return ("slug", *version, "name", "price_monthly", "price_yearly", "active", "position")
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Refuses a version that somebody else has stored since the form was opened, and stores nothing."""
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except IntegrityError:
+            messages.error(request, "Somebody else saved this plan at the same time. Check it, then save again.")
+            return redirect("admin:billing_plan_changelist")
 
     def has_change_permission(self, request: HttpRequest, obj: Plan | None = None) -> bool:
         """Only the latest version can be changed."""

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from billing.limits import limits
@@ -227,3 +228,27 @@ def test_a_viewer_sees_the_pages_but_changes_nothing(viewer: Client, account: Ac
     assert viewer.post(f"{PLANS}{plan.pk}/change/", change_form(plan, name="Changed")).status_code == 403
     assert viewer.post(f"{METERS}add/", meter_form()).status_code == 403
     assert (Plan.objects.count(), Meter.objects.count()) == (4, 20)
+
+
+@pytest.mark.parametrize("page", ["add/", "change/"])
+def test_saving_one_plan_twice_at_once_stores_one_version(
+    operator: Client, monkeypatch: pytest.MonkeyPatch, page: str, now: datetime
+) -> None:
+    """The other operator's version is committed after this one has read the newest version."""
+    plan = Plan.objects.get(slug="basic")
+    slug, version = ("team", 1) if page == "add/" else ("basic", 2)
+    path, form = (page, plan_form(slug=slug)) if page == "add/" else (f"{plan.pk}/change/", plan_form())
+    save = Plan.save
+
+    def save_after_the_other(self: Plan, *args: Any, **options: Any) -> None:
+        Plan.objects.bulk_create([Plan(slug=slug, version=version, name="Theirs", created_at=now)])
+        save(self, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Plan, "save", save_after_the_other)
+        response = operator.post(PLANS + path, form | inline_form("limits"), follow=True)
+
+    assert response.status_code == 200
+    assert "Somebody else saved this plan at the same time. Check it, then save again." in response.content.decode()
+    assert not Plan.objects.filter(name="Team").exists()
+    assert not LogEntry.objects.exists()

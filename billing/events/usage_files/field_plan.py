@@ -35,7 +35,11 @@ class Step:
         return tuple(column for addends in self.alternatives for column in addends)
 
     def value(self, row: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a JSON value
-        """The field's value before conversion; None if the row has none. Raises Refused."""
+        """The field's value before conversion; None if there is none. Raises Refused."""
+        value = self._stated(row)
+        return self.source.default if value is None and self.source else value
+
+    def _stated(self, row: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a JSON value
         if self.source and not all(
             matches(_as_text(lookup(row, column)), tuple(patterns)) for column, patterns in self.source.when.items()
         ):
@@ -153,7 +157,7 @@ def _make_step(field: str, source: Source, layout: Layout, options: Options, col
             values |= options.values.get(column, {})
     if field not in _NUMERIC and any(len(addends) > 1 for addends in alternatives):
         raise BadMapping(f"{source.column}: only numbers can be added up, and {field} is none.")
-    extra = source if source.when or source.times or source.unit else None
+    extra = source if source.when or source.times or source.unit or source.default is not None else None
     return Step(field, alternatives, values, extra, frozenset(layout.blank))
 
 

@@ -99,8 +99,9 @@ class RowReader:
 
     def _event(self, name: str, row: dict[str, Any]) -> Event | None:
         """The event; None for a row that is skipped. Raises Refused."""
-        row = self._with_derived(_flattened(row)) if not self._layout.fields else self._with_derived(row)
+        row = row if self._layout.fields else _flattened(row)
         plan = self.plan_for(tuple(row))
+        self._derive(row)
         if reason := self._skip_reason(row):
             self.counts.skipped[reason] += 1
             return None
@@ -114,11 +115,12 @@ class RowReader:
             self._count_credits(row, plan)
         return self._parse({"event_id": self._event_id(name, row), **fields, **self._constants}, plan)
 
-    def _with_derived(self, row: dict[str, Any]) -> dict[str, Any]:
+    def _derive(self, row: dict[str, Any]) -> None:
+        """Add the named groups of the layout's patterns as columns; the first pattern that matches gives a group."""
         for column, pattern in self._patterns.items():
             match = pattern.search(str(lookup(row, column) or ""))
-            row |= match.groupdict() if match else dict.fromkeys(pattern.groupindex)
-        return row
+            for name, text in (match.groupdict() if match else {}).items():
+                row.setdefault(name, text)
 
     def _skip_reason(self, row: Mapping[str, Any]) -> str:
         for column, patterns in self._layout.only.items():
@@ -194,13 +196,12 @@ class RowReader:
     def _event_id(self, name: str, row: Mapping[str, Any]) -> str:
         """The row's own id, a hash of the columns that identify it, or its line."""
         values = [lookup(row, column) for column in self._layout.id]
-        if not any(value not in {None, ""} for value in values):
+        if all(value is None or value == "" for value in values):
             return f"{self._line_prefix}:{name}"
         own = str(values[0])
         if len(values) > 1 or len(own) > MAX_ID_LENGTH:
-            own = hashlib.sha256(
-                json.dumps([None if value == "" else str(value) for value in values]).encode()
-            ).hexdigest()[:32]
+            canonical = json.dumps([None if value == "" else value for value in values], sort_keys=True, default=str)
+            own = hashlib.sha256(canonical.encode()).hexdigest()[:32]
         return f"{self._prefix}:{own}"
 
     def _parse(self, fields: dict[str, Any], plan: Plan) -> Event:

@@ -101,8 +101,11 @@ class PricedModel:
         return card
 
     def request_tokens(self, quantities: Quantities) -> int | None:
-        """Returns the input tokens of a request. Of aggregated ones, the number that each had at least, None if unknown."""
-        if quantities.requests <= 1 or not self._tiers:
+        """Returns the input tokens of a request. Of aggregated ones, the number that each had at least, None if unknown.
+
+        No requests stand for aggregated ones whose number is not known.
+        """
+        if quantities.requests == 1 or not self._tiers:
             return usage.input_total(quantities)
         context = (quantities.variant.context or "").strip().lower()
         if context == price_conditions.LONG_CONTEXT:

@@ -38,7 +38,7 @@ class Source(Struct, forbid_unknown_fields=True, frozen=True):
 
     `column`: a column or nested key (`a.b`), a sum (`a + b`), or alternatives (`a | b`): the first with a value.
     `values`: a column's text or pattern (`gpt-*`) -> value; "" leaves the field out; text that is not named stays.
-    `default`: the value if there is none. `times`: factor. `unit`: column whose text is named in `units`, with the factor of each.
+    `default`: the value if there is none. `times`: factor. `unit`: column whose text is a key of `units`, the factors.
     `when`: column -> the texts or patterns that it must have; otherwise the field is left out.
     """
 

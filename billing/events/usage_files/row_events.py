@@ -28,6 +28,7 @@ NO_USAGE = "no usage"
 USD = "USD"
 MAX_ID_LENGTH = 200
 MAX_COLUMN_SETS = 1000  # whose plans are cached
+MAX_DIGITS = 40  # of a number in metadata, before it keeps its exponent
 MAX_LEFT_OUT = 200  # columns that are named
 
 
@@ -157,6 +158,8 @@ class RowReader:
             return conversions.convert_number(name, value)
         if name == conversions.COST or isinstance(value, bool):
             return value
+        if isinstance(value, Decimal) and field_plan.is_metadata(name):
+            return conversions.plain(value) if abs(value.adjusted()) < MAX_DIGITS else str(value)
         if isinstance(value, int | Decimal) and not field_plan.is_metadata(name):
             return str(value)
         return _without_decimals(value)

@@ -12,13 +12,13 @@ from billing.errors import Refused
 from billing.events.lines import ImportLine
 from billing.events.usage_files import field_plan, shipped_formats
 from billing.events.usage_files.file_text import FileText
-from billing.events.usage_files.formats import BadMapping, Format, Layout, matches
+from billing.events.usage_files.formats import BadMapping, Format, Layout, field_of, matches
 from billing.events.usage_files.options import Options
 from billing.events.usage_files.row_events import CreditSum, RowCounts, RowReader
 from billing.events.usage_files.rows import Document, JSONLines, Row, Table, lookup, open_rows
 
 FIELDS_FORMAT = "fields"  # the name of no format: columns and keys are fields of an event, or mapped by hand
-_NO_LAYOUT = Layout()
+_NO_LAYOUT = Layout(rows=["[]", "data[]", "rows[]", "items[]"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,8 @@ def open_stream(stream: BinaryIO, name: str, options: Options, format_name: str 
             raise BadMapping(_other_format(contents, named))
     elif format_name is None and not options.columns:
         match, recognised = recognise(contents), True
+        if match is None and isinstance(contents, Document) and not _has_fields(contents):
+            raise BadMapping(f"The file's format is not known; name it with --format, one of {_names()}, or PATH.toml.")
     shape, layout, rows = match or (None, _NO_LAYOUT, _rows_of(contents, _NO_LAYOUT))
     reader = RowReader(
         layout,
@@ -122,6 +124,16 @@ def _rows_of(contents: Table | JSONLines | Document, layout: Layout) -> Iterator
     default = "[]" if isinstance(contents.value, list) else ""
     paths = (path for path in layout.rows if next(contents.rows(path), None))
     return contents.rows(next(paths, default))
+
+
+def _has_fields(contents: Document) -> bool:
+    """Tells whether a document's first row has keys of an event."""
+    row = _first_row(contents, _NO_LAYOUT) or {}
+    return any(field_of(key) for key in row)
+
+
+def _names() -> str:
+    return ", ".join(shipped_formats.load())
 
 
 def _other_format(contents: Table | JSONLines | Document, named: Format) -> str:

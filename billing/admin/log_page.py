@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from billing.charges import charge_history, explanation_text
 from billing.charges.explanation_text import Labels
-from billing.corrections import corrections
+from billing.corrections import corrections, resolution
 from billing.dashboards import charge_page
 from billing.dashboards.charge_page import CorrectionRow
 from billing.errors import Refused
@@ -52,6 +52,7 @@ def context_for(request: HttpRequest, log: UsageLog) -> dict[str, Any]:
         "title": "Usage log",
         "may_correct": may_correct,
         "may_void": may_correct and not context["row"]["voided"],
+        "may_resolve": may_correct and resolution.is_open(log),
     }
 
 

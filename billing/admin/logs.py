@@ -12,7 +12,7 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 
 from billing.accounts import accounts
-from billing.admin import log_page
+from billing.admin import log_page, resolve_page
 from billing.admin.filters import FILTERS, AccountFilter
 from billing.api import logs as log_api
 from billing.archive import archived
@@ -50,6 +50,7 @@ class UsageLogAdmin(changelist.KeysetAdmin):
         return [
             path("export/", view(self.export), name="billing_usagelog_export"),
             path("<uuid:log_id>/void/", view(self.correct), name="billing_usagelog_void"),
+            path("<uuid:log_id>/resolve/", view(self.resolve), name="billing_usagelog_resolve"),
             path("<uuid:log_id>/revert/<uuid:adjustment_id>/", view(self.correct), name="billing_usagelog_revert"),
             *super().get_urls(),
         ]
@@ -90,6 +91,9 @@ class UsageLogAdmin(changelist.KeysetAdmin):
 
     def correct(self, request: HttpRequest, **ids: UUID) -> HttpResponse:
         return log_page.correct(request, self.admin_site.each_context(request), **ids)
+
+    def resolve(self, request: HttpRequest, log_id: UUID) -> HttpResponse:
+        return resolve_page.resolve(request, self.admin_site.each_context(request), log_id)
 
     @admin.display(description="Time (UTC)")
     def time(self, log: UsageLog) -> str:

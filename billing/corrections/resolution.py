@@ -1,8 +1,8 @@
-"""Gives a call whose usage is not completely known its real usage, or its real cost. Once: it cannot be reverted."""
+"""Gives a call that is unpriced or not completely known its real usage, or its real cost. Once: it cannot be reverted."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from functools import partial
 from typing import Any
@@ -22,10 +22,10 @@ from lib import money
 from providers.quantities import tokens_total
 
 Charge = dict[str, Any]  # price, source, parts of the cost and unpriced reason, as an adjustment records them
-COMPLETE, VOIDED = "the usage is complete", "the call is voided"  # reasons to skip a log
+COMPLETE, VOIDED = "the usage is complete and priced", "the call is voided"  # reasons to skip a log
 SAME, OTHER = "it is resolved with the same content", "it is resolved with other content"
 REFUSALS = {
-    COMPLETE: ("not_estimated", "The usage of this call is complete."),
+    COMPLETE: ("not_estimated", "The usage of this call is complete, and it has a price."),
     VOIDED: ("voided", "The call is voided."),
     OTHER: ("already_resolved", "The call already has its real usage, with other content."),
     **dict.fromkeys((apply_corrections.ARCHIVED, apply_corrections.BEING_ARCHIVED), corrections.ARCHIVED_REFUSAL),
@@ -40,15 +40,34 @@ def resolve(
     Repeating it changes nothing. Raises Refused if the content is invalid, the usage is complete, the call is voided, has
     been resolved with other content, or its period is archived.
     """
-    event, snapshot = parse(log, usage, cost_usd), rating.snapshot()
     kind = UsageAdjustment.Kind.RESOLVE
     batch = CorrectionBatch(kind=kind, reason=reason, actor=actor, choice={"log": str(log.id)})
-    decide = partial(_decide, event, snapshot)
+    decide = partial(_decide, parse(log, usage, cost_usd), rating.snapshot())
     step = corrections.correct_single(log.account_id, log.id, decide, batch=batch, at=at)
-    for skipped in step.skipped:
-        if skipped in REFUSALS:
-            raise Refused(*REFUSALS[skipped])
+    _check_skips(step.skipped)
     return step
+
+
+def preview(log: UsageLog, *, usage: Usage | None, cost_usd: str | None) -> Correction:
+    """What `resolve` would change; changes nothing. Raises Refused as it does, also where it would change nothing."""
+    decisions = list(_decide(parse(log, usage, cost_usd), rating.snapshot(), [log], ()))
+    _check_skips([item.reason for item in decisions if isinstance(item, Skipped)])
+    for decision in decisions:
+        if isinstance(decision, Correction):
+            return decision
+    raise Refused(*REFUSALS[OTHER])
+
+
+def is_open(log: UsageLog) -> bool:
+    """Whether the call can be resolved: its usage is not completely known or it has no price, and it was not before."""
+    is_complete = log.usage_state == UsageState.COMPLETE and log.is_priced
+    return log.resolved is None and log.voided_at is None and not is_complete
+
+
+def _check_skips(reasons: Iterable[str]) -> None:
+    for reason in reasons:
+        if reason in REFUSALS:
+            raise Refused(*REFUSALS[reason])
 
 
 def parse(log: UsageLog, usage: Usage | None, cost_usd: str | None = None) -> Event:
@@ -72,7 +91,7 @@ def _decide(
             yield Skipped(SAME if log.resolved.get(name) == value else OTHER)
         elif log.voided_at is not None:
             yield Skipped(VOIDED)
-        elif log.usage_state == UsageState.COMPLETE:
+        elif not is_open(log):
             yield Skipped(COMPLETE)
         else:
             yield _correction(log, {name: value}, event.cost_nano, snapshot)

@@ -57,6 +57,7 @@ def context_for(log: UsageLog) -> dict[str, Any]:
         "cost_source": CostSource(row_json["cost_source"]).label,
         "variant": _labelled(log.variant),
         "served_variant": _labelled((log.reading or {}).get("variant", {})),
+        **_unread_fields(log.reading or {}),
         "vendor_cost_differs": _vendor_cost_differs(log),
         "corrections": correction_rows(log, row[1], labels),
     }
@@ -64,6 +65,17 @@ def context_for(log: UsageLog) -> dict[str, Any]:
 
 def _labelled(variant: Mapping[str, str]) -> list[tuple[str, str]]:
     return [(name.replace("_", " "), value) for name, value in variant.items()]
+
+
+def _unread_fields(reading: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The unread fields with their values, and those that are counted as a unit."""
+    values: Mapping[str, int | str] = reading.get("unread_values", {})
+    named = {path: f"{path} = {value}" for path, value in values.items()}
+    counted = [
+        f"{named.get(path, path)} as {explanation_text.unit_label(unit)}"
+        for path, unit in reading.get("mapped", {}).items()
+    ]
+    return {"unread": [named.get(path, path) for path in reading.get("unread", ())], "counted": counted}
 
 
 def _vendor_cost_differs(log: UsageLog) -> bool:

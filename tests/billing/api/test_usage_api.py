@@ -36,6 +36,17 @@ def test_one_event_is_accepted(bound: Api) -> None:
     }
 
 
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_the_cost_of_an_unpriced_event_is_null_and_never_zero(bound: Api, repeats: int) -> None:
+    for _ in range(repeats):
+        body = bound.post("usage/", {**EVENT, "model": "gpt-unknown"}).json()
+    batch = bound.post("usage/", {"events": [{**EVENT, "event_id": "e2", "model": "gpt-unknown"}]}).json()
+
+    for result in (body, batch["results"][0]):
+        assert [result[name] for name in ("cost_usd", "priced", "unpriced_reason")] == [None, False, "price_unknown"]
+    assert set(UsageLog.objects.values_list("cost_total", "is_priced")) == {(0, False)}
+
+
 def test_a_duplicate_gets_the_first_result(bound: Api) -> None:
     first = bound.post("usage/", EVENT).json()
     repeated = bound.post("usage/", {**EVENT, "method": "POST", "metadata": {}})

@@ -152,6 +152,16 @@ def test_another_user_cannot_accept(account: Account, now: datetime) -> None:
     assert_nobody_joined(users=1)
 
 
+def test_accepting_for_another_address_is_refused_by_the_rule_itself(account: Account, now: datetime) -> None:
+    """Whatever page calls it."""
+    invitation, _ = create_invitation(account, now)
+    other = members.create_user(name="other@example.com")
+    with pytest.raises(Refused) as refused:
+        invitations.accept(invitation, user=other, at=now)
+    assert refused.value.code == "another_address"
+    assert_nobody_joined(users=1)
+
+
 def test_nobody_joins_an_inactive_account(account: Account, now: datetime) -> None:
     client, _ = open_invitation(create_invitation(account, now)[1])
     Account.objects.update(active=False)

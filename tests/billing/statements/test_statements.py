@@ -307,7 +307,11 @@ def test_a_second_overdue_statement_keeps_the_subscription_past_due(
     (december,) = Statement.objects.filter(period="2026-12-01")
     assert december.due_at
     assert status_after_jobs(account, december.due_at)[0] == "past_due"
-    statements.mark_paid(open_statement, actor="", note="", at=december.due_at)
+    assert statements.mark_paid(open_statement, actor="", note="", at=december.due_at)
+    subscription = subscriptions.for_account(account)
+    assert subscription
+    assert subscription.status == "past_due"  # also before any job
+    assert not SubscriptionEvent.objects.filter(kind=SubscriptionEvent.Kind.PAID).exists()
     assert status_after_jobs(account, december.due_at)[0] == "past_due"
     statements.mark_paid(december, actor="", note="", at=december.due_at)
     assert status_after_jobs(account, december.due_at)[0] == "active"

@@ -13,7 +13,6 @@ from lib import money
 from lib.percent import percentage
 
 COST = "cost"
-CRITICAL_PERCENT, WARNING_PERCENT = 100, 80
 
 
 def as_json(alert: UsageAlert) -> dict[str, Any]:
@@ -71,9 +70,7 @@ def format_amount(alert: UsageAlert, amount: int) -> str:
 
 def badge(alert: UsageAlert) -> str:
     """CSS class of the alert's badge."""
-    if alert.threshold >= CRITICAL_PERCENT:
-        return "critical"
-    return "warning" if alert.threshold >= WARNING_PERCENT or alert.threshold == PROJECTED else "ok"
+    return "warning" if alert.threshold == PROJECTED else meters.usage_tone(alert.threshold) or "ok"
 
 
 def threshold_label(alert: UsageAlert) -> str:

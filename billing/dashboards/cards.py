@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponseBase
 
 from billing.limits.decisions import LimitStatus, format_amount
 from billing.models import Per
+from billing.plans import meters
 from billing.plans.meters import Limit
 from billing.reports.reports import BreakdownRow, ModelUsage, Summary
 from billing.reports.trends import BY_MONTH, Trend
@@ -19,7 +20,6 @@ from lib import csv_stream, money
 from lib.percent import percentage
 
 MAX_SERIES = 8  # of a stacked chart; the last one sums up the rest. cards.css has as many colours
-RING_STATES = ((100, "critical"), (80, "warning"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +106,8 @@ def _limit_ring(status: LimitStatus) -> Ring:
     if limit.amount == 0 and limit.hard:
         return Ring(label, NOT_ALLOWED, None, 0, "")
     percent = percentage(status.used, limit.amount) or Decimal(0)  # a soft limit of 0 has a ring, too
-    state = next((name for minimum, name in RING_STATES if percent >= minimum), "")
     text = f"{_format_amount(limit, status.used)} of {_format_amount(limit, limit.amount)}"
-    return Ring(label, text, percent, min(int(percent), 100), state)
+    return Ring(label, text, percent, min(int(percent), 100), meters.usage_tone(percent))
 
 
 def _format_amount(limit: Limit, amount: int) -> str:

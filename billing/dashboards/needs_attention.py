@@ -15,9 +15,9 @@ from django.db.models import Q, QuerySet
 from billing.limits import limits
 from billing.limits.decisions import LimitStatus
 from billing.models import Account, Subscription, UnreadField, UsageAlert
+from billing.plans import meters
 from lib.percent import percentage
 
-NEAR_PERCENT = 80
 MAX_ALERTS = 200
 MAX_ACCOUNTS = 5
 MAX_SUBSCRIPTIONS = 5
@@ -33,13 +33,17 @@ class NearLimit(NamedTuple):
     status: LimitStatus
     percent: Decimal
 
+    @property
+    def tone(self) -> str:
+        return meters.usage_tone(self.percent)
+
 
 def near_limit(at: datetime) -> list[NearLimit]:
     """Accounts of recent alerts that are near a limit now, fullest first."""
-    alerts = UsageAlert.objects.filter(threshold__gte=NEAR_PERCENT).select_related("account").order_by("-id")
+    alerts = UsageAlert.objects.filter(threshold__gte=meters.NEAR_PERCENT).select_related("account").order_by("-id")
     accounts = {alert.account_id: alert.account for alert in alerts[:MAX_ALERTS] if alert.account.active}
     fullest = [(account, _fullest_limit(account, at)) for account in list(accounts.values())[:MAX_ACCOUNTS]]
-    near = [NearLimit(account, *limit) for account, limit in fullest if limit and limit[1] >= NEAR_PERCENT]
+    near = [NearLimit(account, *limit) for account, limit in fullest if limit and limit[1] >= meters.NEAR_PERCENT]
     return sorted(near, key=lambda row: (-row.percent, row.account.external_id))
 
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from billing.limits import limits
 from billing.limits.decisions import format_amount
 from billing.models import Account, Meter
+from billing.plans import meters
 from billing.plans.meters import Limit
 from lib.percent import percentage
 
@@ -26,6 +27,10 @@ class LimitRow:
     cap: str
     percent: Decimal | None
     resets_at: datetime
+
+    @property
+    def tone(self) -> str:
+        return "" if self.percent is None else meters.usage_tone(self.percent)
 
 
 def limit_rows(account: Account, at: datetime) -> list[LimitRow]:

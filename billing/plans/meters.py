@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import NamedTuple
 
 from billing.ledger.quantities import Quantity
@@ -11,7 +12,14 @@ from lib import money
 DAILY_SUFFIX = "_per_day"  # appended to a meter's slug: the key of its daily limit in the API and in alerts
 MONTHLY_COST = "monthly_cost"  # the meter of the budget
 
+NEAR_PERCENT, FULL_PERCENT = 80, 100  # of a limit: pages warn from NEAR_PERCENT on
+
 MIN_REQUESTED = 1  # tokens and nano-USD of calls without an estimate
+
+
+def usage_tone(percent: Decimal | int) -> str:
+    """The CSS class for a share of a limit: "critical" at the limit, "warning" near it, else ""."""
+    return "critical" if percent >= FULL_PERCENT else "warning" if percent >= NEAR_PERCENT else ""
 
 
 class Meter(NamedTuple):

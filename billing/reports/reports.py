@@ -18,6 +18,7 @@ from billing.ledger import rollups
 from billing.limits import limits
 from billing.limits.decisions import LimitStatus
 from billing.models import Account, Category, UsageAdjustment, UsageModel
+from billing.plans.meters import FULL_PERCENT, NEAR_PERCENT
 from lib import periods
 from lib.exact_sum import ExactSum
 from lib.percent import percentage
@@ -82,7 +83,7 @@ class Budget:
         return next(reached, "ok")
 
 
-BUDGET_THRESHOLDS = ((100, "exceeded"), (95, "critical"), (80, "warning"), (50, "notice"))
+BUDGET_THRESHOLDS = ((FULL_PERCENT, "exceeded"), (95, "critical"), (NEAR_PERCENT, "warning"), (50, "notice"))
 
 
 @dataclass(frozen=True, slots=True)

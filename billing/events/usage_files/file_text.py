@@ -55,10 +55,10 @@ class FileText:
         stream.seek(0)
         self._max_characters: int | None = None
         if stream.read(len(_GZIP)) == _GZIP:
-            size = stream.seek(0, io.SEEK_END)
-            self._max_characters = max(FREE_EXPANSION, size * MAX_EXPANSION)
+            self._max_characters = max(FREE_EXPANSION, stream.seek(0, io.SEEK_END) * MAX_EXPANSION)
             stream.seek(0)
             stream = cast("BinaryIO", gzip.GzipFile(fileobj=stream, mode="rb"))
+        stream.seek(0)
         start = _first_bytes(stream)
         stream.seek(0)
         self.encoding = encoding or _guess_encoding(start)

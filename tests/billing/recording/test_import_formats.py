@@ -17,7 +17,7 @@ from tests.billing.recording.usage_files import UsageFileExample
 
 pytestmark = [pytest.mark.django_db, pytest.mark.frozen_at("2026-12-01T12:00")]
 EXAMPLES = [*usage_files.EXAMPLES, *cloud_cost_files.EXAMPLES]
-each_example = pytest.mark.parametrize("example", EXAMPLES, ids=[f"{one.format}-{one.name}" for one in EXAMPLES])
+each_example = pytest.mark.parametrize("example", EXAMPLES, ids=[f"{row.format}-{row.name}" for row in EXAMPLES])
 
 
 def open_example(example: UsageFileExample) -> usage_file.UsageFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Literal
 
 from django.conf import settings
@@ -17,3 +18,8 @@ def classify(requests: int, errors: int) -> HealthStatus:
     if 100 * errors > settings.HEALTH_CRITICAL_PERCENT * requests:
         return "critical"
     return "warning" if 100 * errors > settings.HEALTH_WARNING_PERCENT * requests else "healthy"
+
+
+def window_start(at: datetime) -> datetime:
+    """The start of the health window: HEALTH_WINDOW_MINUTES full minutes before the minute of `at`, which counts too."""
+    return at.replace(second=0, microsecond=0) - timedelta(minutes=settings.HEALTH_WINDOW_MINUTES)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 
 from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.utils import timezone
 
+from lib import health_status
 from lib.health_status import HealthReason, HealthStatus
 from monitoring import traffic
 from monitoring.traffic import RouteTraffic, Traffic
@@ -50,11 +51,10 @@ class SystemHealth:
 
 def measure(at: datetime) -> SystemHealth:
     """Measure the HEALTH_WINDOW_MINUTES full minutes before `at`, and the minute of `at` so far."""
-    minute = at.replace(second=0, microsecond=0)
-    start = minute - timedelta(minutes=settings.HEALTH_WINDOW_MINUTES)
+    start = health_status.window_start(at)
     seconds = int((at - start).total_seconds())
     try:
-        total, routes = traffic.route_traffic(start, minute)
+        total, routes = traffic.route_traffic(start, at)
     except DatabaseFailure:
         logger.exception("System health could not be measured")
         return _unmeasured(seconds, at)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from django.conf import settings
 from django.db.models import Sum
 
-from lib import metric_labels
+from lib import health_status, metric_labels
 from monitoring import job_states, traffic
 from monitoring.models import JobRun, RequestMinute
 from monitoring.traffic import Traffic
@@ -40,7 +39,7 @@ class ServiceFigures:
 
 def load(at: datetime) -> ServiceFigures:
     """Load the figures of the health window before `at`, of all processes, with the current minute as health does."""
-    start = at.replace(second=0, microsecond=0) - timedelta(minutes=settings.HEALTH_WINDOW_MINUTES)
+    start = health_status.window_start(at)
     total, routes = traffic.route_traffic(start, at)
     counts = [
         (route.name, [route.traffic.requests, route.traffic.errors, route.traffic.duration_us]) for route in routes

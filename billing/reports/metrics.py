@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Count, QuerySet
 
 from billing.models import Delivery, PlatformDay, ProviderMinute
-from lib import metric_labels
+from lib import health_status, metric_labels
 from lib.exact_sum import ExactSum
 
 DAY_COUNTERS = ("calls", "errors", "tokens_total", "cost_nano", "unpriced_calls", "fallback_calls")
@@ -35,7 +34,7 @@ class UsageFigures:
 
 def load(at: datetime) -> UsageFigures:
     """Read the UTC day of `at` and the HEALTH_WINDOW_MINUTES before it; the time does not depend on the log's size."""
-    start = at.replace(second=0, microsecond=0) - timedelta(minutes=settings.HEALTH_WINDOW_MINUTES)
+    start = health_status.window_start(at)
     minutes = ProviderMinute.objects.filter(minute__gte=start, minute__lte=at)
     day = PlatformDay.objects.filter(day=at.astimezone(UTC).date())
     return UsageFigures(_by_provider(day, DAY_COUNTERS), _by_provider(minutes, MINUTE_COUNTERS), _deliveries(at))

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from django.conf import settings
 from django.db import Error as DatabaseFailure
 from django.db.models import Max, Q
 from django.utils import timezone
@@ -71,11 +70,10 @@ class ProviderHealthReport:
 
 def measure(at: datetime) -> ProviderHealthReport:
     """Measure the providers of the last hour over the HEALTH_WINDOW_MINUTES full minutes before `at` and the current one."""
-    minute = at.replace(second=0, microsecond=0)
-    start = minute - timedelta(minutes=settings.HEALTH_WINDOW_MINUTES)
+    start = health_status.window_start(at)
     seconds = int((at - start).total_seconds())
     try:
-        rows = list(_rows(start, minute))
+        rows = list(_rows(start, at))
         errors = {row["actual"]: _last_error(row["actual"], row["failed_at"]) for row in rows if row["failed_at"]}
     except DatabaseFailure:
         logger.exception("Provider health could not be measured")
@@ -101,9 +99,9 @@ def providers_used_by(account_id: int, at: datetime) -> Collection[str]:
     return set(days.order_by().values_list("actual", flat=True).distinct())
 
 
-def _rows(start: datetime, minute: datetime) -> Any:  # noqa: ANN401 - a values queryset
+def _rows(start: datetime, at: datetime) -> Any:  # noqa: ANN401 - a values queryset
     """The sums of the window and the last minute with an error, by provider with a live call in the last hour."""
-    recent = ProviderMinute.objects.filter(minute__gt=minute - LISTED_FOR, minute__lte=minute)
+    recent = ProviderMinute.objects.filter(minute__gt=at.replace(second=0, microsecond=0) - LISTED_FOR, minute__lte=at)
     sums = {f"{name}_sum": ExactSum(name, filter=Q(minute__gte=start)) for name in ("calls", "errors", *COLUMNS)}
     by_provider = recent.order_by().values("actual").annotate(failed_at=Max("minute", filter=Q(errors__gt=0)), **sums)
     return by_provider.order_by("actual")[:MAX_PROVIDERS]

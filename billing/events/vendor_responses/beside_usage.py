@@ -2,7 +2,7 @@
 
 Sources: OpenAI "Web search" (opening a page is free), "Code Interpreter" (billed by the container), `tool_usage`, images and
 verbose transcriptions; Google "Grounding with Google Search" (empty queries are free) and "with Google Maps", embedContent;
-Bedrock's Titan models; Vercel AI SDK `providerMetadata`.
+Bedrock's Titan models and watsonx; Vercel AI SDK `providerMetadata`; Groq "Compound" (`usage_breakdown`, `executed_tools`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ LISTS_OF_TOOLS = {"output", "candidates", "server_content"}  # in which queries 
 MAX_ITEMS = 20_000  # of a list that is looked through
 IMAGE_EVENTS = ("image_generation.completed", "image_edit.completed")
 TOOL_CALLS = ("web_search_call", "file_search_call", "image_generation_call")
+WATSONX_COUNTS = ("input_token_count", "generated_token_count")
 CHARACTERS = "metadata.billable_character_count"
 CACHE_CREATION = "provider_metadata.anthropic.cache_creation_input_tokens"
 LANGCHAIN_TOOLS = "response_metadata.usage.server_tool_use"  # its usage metadata leaves them out
@@ -30,17 +31,19 @@ NUMBERS = {
     "metrics.latency_ms": ("metrics.latencyMs", "metrics.latency_ms"),
     CHARACTERS: (CHARACTERS, CHARACTERS),
     CACHE_CREATION: (CACHE_CREATION, CACHE_CREATION),
+    "usage_breakdown.models": ("usage_breakdown.models", "usage_breakdown.models"),
 }
 FIELDS = {
     *LISTS,
     *(place.split(".")[0] for place in (*NUMBERS, LANGCHAIN_TOOLS)),
-    *("text", "duration", "status", "seconds", "b64_json", "server_content"),
+    *("text", "duration", "status", "seconds", "b64_json", "server_content", "choices"),
 }
 
 
 def numbers_of(holder: Fields) -> dict[str, Leaf]:
     """The numbers by their paths, but those that are 0."""
-    leaves = dict([*_images(holder), *_tool_calls(holder), *_durations(holder), *_google(holder), *_titan(holder)])
+    readers = (_images, _tool_calls, _durations, _google, _results, _executed_tools)
+    leaves = dict(leaf for reader in readers for leaf in reader(holder))
     for place, (path, name) in NUMBERS.items():
         leaves |= numbers(get_path(holder, place), path, name)
     if "usage_metadata" in holder:
@@ -63,6 +66,20 @@ def containers(holder: Fields) -> set[int]:
     """Hashes of the containers in which OpenAI ran code."""
     ids = (first_text(item, "container_id", "environment.container_id") for item in _calls(holder))
     return {hash(container) for container in ids if container}
+
+
+def breakdown_models(holder: Fields) -> set[str]:
+    """The models that took part in a system of Groq's."""
+    models = as_list(get_path(holder, "usage_breakdown.models"))
+    return {name for item in models[:MAX_ITEMS] if (name := first_text(item, "model"))}
+
+
+def _executed_tools(holder: Fields) -> Iterator[tuple[str, Leaf]]:
+    """The tools that a system of Groq's ran, which are billed apart: by depth of the search, which it does not state."""
+    if "usage_breakdown" in holder:
+        messages = [get(choice, "message") or get(choice, "delta") for choice in _items(holder, "choices")]
+        tools = [tool for message in messages for tool in as_list(get(message, "executed_tools"))]
+        yield "choices.message.executed_tools", Leaf("executed_tools", Decimal(len(tools)))
 
 
 def _images(holder: Fields) -> Iterator[tuple[str, Leaf]]:
@@ -117,12 +134,16 @@ def _google(holder: Fields) -> Iterator[tuple[str, Leaf]]:
     yield "embeddings", _sum("embeddings.token_count", statistics)
 
 
-def _titan(holder: Fields) -> Iterator[tuple[str, Leaf]]:
-    yield "results", _sum("results.token_count", _items(holder, "results"))
+def _results(holder: Fields) -> Iterator[tuple[str, Leaf]]:
+    results = _items(holder, "results")
+    yield "results", _sum("results.token_count", results)
+    for name in WATSONX_COUNTS if results else ():
+        yield f"results.{name}", _sum(f"results.{name}", results)
 
 
-def _sum(name: str, items: Sequence[object]) -> Leaf:
-    """The sum of the items' token counts; without a value if some count is none."""
-    counts = [exact(count) for item in items if (count := get(item, "token_count")) is not None]
+def _sum(path: str, items: Sequence[object]) -> Leaf:
+    """The sum of the items' counts, named by the last part of `path`; without a value if some count is none."""
+    field = path.rpartition(".")[2]
+    counts = [exact(count) for item in items if (count := get(item, field)) is not None]
     valid = [count for count in counts if count is not None and count >= 0]
-    return Leaf(name, sum(valid, Decimal()) if len(valid) == len(counts) else None)
+    return Leaf(path, sum(valid, Decimal()) if len(valid) == len(counts) else None)

@@ -2,7 +2,8 @@
 
 Sources: OpenAI API reference (chat completion, response, embedding, image, transcription, realtime and speech objects);
 DeepSeek "Context Caching"; Groq "API Reference"; Mistral "Chat Completion API" and "Prompt caching"; OpenRouter "Usage
-Accounting"; Perplexity "Chat Completions" and "Pricing"; xAI "REST API Reference" and "Cost Tracking"; LiteLLM `Usage`.
+Accounting"; Perplexity "Chat Completions", "Agent API" and "Pricing"; xAI "REST API Reference" and "Cost Tracking"; LiteLLM
+`Usage`.
 """
 
 from __future__ import annotations
@@ -31,20 +32,27 @@ CHAT_IGNORED = """
     prompt_tokens_details.cache_creation.ephemeral_5m_input_tokens completion_tokens_details.rejected_prediction_tokens
 """
 
+MISTRAL = CHAT | {
+    "cached_input_tokens": "num_cached_tokens | prompt_tokens_details.cached_tokens",
+    "seconds": "prompt_audio_seconds",
+    "searches": "connectors.web_search",
+}
+
 TOKENS = {
     "input_tokens": "input_tokens",
     "output_tokens": "output_tokens",
-    "cached_input_tokens": "input_tokens_details.cached_tokens | input_tokens_details.cache_read_input_tokens",
+    "cached_input_tokens": "input_tokens_details.cached_tokens | input_tokens_details.cache_read_input_tokens"
+    " | prompt_tokens_details.cached_tokens",
     "cache_write_tokens": "input_tokens_details.cache_write_tokens | input_tokens_details.cache_creation_input_tokens",
     "reasoning_tokens": "output_tokens_details.reasoning_tokens",
     "input_audio_tokens": "input_tokens_details.audio_tokens",
-    "image_tokens": "input_tokens_details.image_tokens",
+    "image_tokens": "input_tokens_details.image_tokens | image_tokens",
     "cached_audio_tokens": "input_tokens_details.cached_tokens_details.audio_tokens",
     "cached_image_tokens": "input_tokens_details.cached_tokens_details.image_tokens",
     "output_audio_tokens": "output_tokens_details.audio_tokens",
     "output_image_tokens": "output_tokens_details.image_tokens",
     "seconds": "seconds / duration",
-    "images": "images",
+    "images": "images | generated_images",
     "searches": "tool_usage.web_search.num_requests / output.web_search_call",
     "sessions": "output.containers",
 }
@@ -138,16 +146,24 @@ CHAT_SHAPES = (
         totals=CHAT_TOTALS | {"prompt_tokens": "prompt_cache_hit_tokens + prompt_cache_miss_tokens"},
         ignored=CHAT_IGNORED,
     ),
-    shape("groq_chat", "queue_time total_time root:x_groq.usage", CHAT, totals=CHAT_TOTALS, ignored=CHAT_IGNORED),
+    # Of a system of several models, the usage is the sum of what each of them used.
+    shape(
+        "groq_chat",
+        "queue_time total_time root:x_groq.usage",
+        CHAT,
+        totals=CHAT_TOTALS,
+        ignored=CHAT_IGNORED + "usage_breakdown.*",
+    ),
     shape(
         "mistral_chat",
-        "num_cached_tokens prompt_audio_seconds connector_tokens connectors.web_search",
-        CHAT
-        | {
-            "cached_input_tokens": "num_cached_tokens | prompt_tokens_details.cached_tokens",
-            "seconds": "prompt_audio_seconds",
-            "searches": "connectors.web_search",
-        },
+        "prompt_audio_seconds",
+        MISTRAL,
+        ignored=CHAT_IGNORED + "total_tokens",  # with tokens of the audio, which is billed by the second
+    ),
+    shape(
+        "mistral_chat",
+        "num_cached_tokens connector_tokens connectors.web_search",
+        MISTRAL,
         totals=CHAT_TOTALS,
         ignored=CHAT_IGNORED,
     ),
@@ -171,6 +187,17 @@ TOKEN_SHAPES = (
         TOKENS | {name: text for name, text in XAI.items() if name in ("searches", "sessions")},
         totals=COUNTS_TOTALS,
         ignored=COUNTS_IGNORED + XAI_IGNORED,
+    ),
+    shape(
+        "perplexity_responses",
+        "input_tokens&tool_calls_details.search_web.invocation input_tokens&tool_calls_details.fetch_url.invocation",
+        TOKENS
+        | {
+            "searches": "tool_calls_details.search_web.invocation",
+            "web_fetches": "tool_calls_details.fetch_url.invocation",
+        },
+        totals=COUNTS_TOTALS,
+        ignored=COUNTS_IGNORED,
     ),
     # The output of gpt-image and of speech models is pictures or audio where no detail says otherwise.
     shape(

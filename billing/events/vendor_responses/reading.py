@@ -28,9 +28,10 @@ MAX_RESPONSES = 10_000
 MAX_PATHS = 50
 MAX_PATH_LENGTH = 100
 MAX_VALUE_LENGTH = 40
-ROOTS = (*envelopes.ROOTS, envelopes.TOP)
+ROOTS = (*envelopes.ROOTS, envelopes.TOP, envelopes.HEADERS)
 QUERIES_PATH = "groundingMetadata.webSearchQueries"
-# Google's Live API counts each turn, without an id: of several, only the last is read.
+# Google's Live API counts each turn, with all that was said before, and bills each: turns add up. They have no id: of several
+# counts between which no turn ends, only the last is read.
 LIVE_PATHS = {"usageMetadata.responseTokenCount", "usage_metadata.response_token_count"}
 # Since version 3, Gemini's searches are billed by the query; before, by the prompt that searched.
 GEMINI_VERSION = re.compile(r"gemini-(\d+)")
@@ -67,6 +68,7 @@ class Response:
         self.model = ""
         self.has_own_key = False
         self.has_turns = False
+        self.is_complete_turn = False
         self.kinds: frozenset[str] = frozenset()
         self.variant: dict[str, str] = {}
         self.leaves: dict[str, Leaves] = {}
@@ -80,6 +82,7 @@ class Response:
         self.queries |= piece.queries
         self.containers |= piece.containers
         self.has_own_key |= piece.has_own_key
+        self.is_complete_turn |= piece.ends_turn
         adds = "AIMessageChunk" in piece.kinds  # LangChain's chunks state what each of them adds
         for root, leaves in piece.leaves.items():
             known = self.leaves.setdefault(root, {})
@@ -113,6 +116,11 @@ class Response:
     def _searches(self) -> int:
         version = GEMINI_VERSION.search(self.model)
         return len(self.queries) if version and int(version[1]) >= 3 else 1
+
+
+def _is_live(facts: Piece | Response) -> bool:
+    """Whether they have the counts of a turn of Google's Live API."""
+    return any(LIVE_PATHS & leaves.keys() for leaves in facts.leaves.values())
 
 
 def _added(known: Leaf | None, leaf: Leaf) -> Leaf:
@@ -154,10 +162,14 @@ class Reader:
     def add(self, piece: object) -> None:
         """Take a response or a piece of a stream; any value is accepted."""
         try:
-            facts = envelopes.unwrap(piece)
+            responses = envelopes.unwrap_all(piece)
         except Exception:  # a client's object may raise anything, and the call has already been made
             self._problems.add("response")
             return
+        for facts in responses:
+            self._add(facts)
+
+    def _add(self, facts: Piece) -> None:
         self._problems.update(facts.unusable)
         if "total_usage" in facts.leaves:  # the AI SDK's sum of all steps
             facts = facts._replace(model=facts.model or self._model())
@@ -177,7 +189,8 @@ class Reader:
                 last.response_id = facts.response_id  # the stream's first pieces had no id
                 self._responses[facts.response_id] = self._responses.pop(self._last_key)
             return facts.response_id
-        return f"\0{len(self._responses)}" if last is None or facts.is_whole else self._last_key
+        is_new = last is None or facts.is_whole or (last.is_complete_turn and _is_live(last) and _is_live(facts))
+        return f"\0{len(self._responses)}" if is_new else self._last_key
 
     def _model(self) -> str:
         return next((response.model for response in reversed(self._responses.values()) if response.model), "")

@@ -11,8 +11,11 @@ from collections.abc import Mapping
 from fnmatch import translate
 from typing import NamedTuple
 
-# Durations and rates beside the counts, by which no vendor of tokens bills, and the parts of a stated cost.
-INFORMATIONAL = "*_time *_time_* *_latency *_ms *_per_sec* *_duration time_to_* cost.* cost_details.*"
+# Durations and rates beside the counts, by which no vendor of tokens bills, the parts of a stated cost, and estimates of it.
+INFORMATIONAL = (
+    "*_time *_time_* *_latency *_ms *_per_sec* *_duration time_to_* acceptance_rate cost.* cost_details.* *cost_estimate"
+    " estimated_cost"
+)
 
 Terms = tuple[str, ...]
 Formula = tuple[tuple[Terms, ...], ...]  # fallbacks of alternatives of terms

@@ -1,9 +1,10 @@
-"""Shapes of Anthropic, Google, Amazon Bedrock, Cohere, Mistral OCR and Ollama. Pure.
+"""Shapes of Anthropic, Google, Amazon Bedrock, Cohere, Mistral OCR, Ollama, Alibaba's media and IBM watsonx. Pure.
 
 Sources: Anthropic "Messages" (Usage), "Compaction", "Prompt caching", "Fast mode" and "Pricing" (web fetches cost tokens
 alone; code execution is billed by container hours, which no response states); Google `UsageMetadata` of generateContent,
-Live API and embedContent; Bedrock `TokenUsage`, `CacheDetail` and the native bodies of InvokeModel; Cohere `ApiMeta` and
-`Usage`; Mistral "OCR" (usage_info); Ollama "Generate a chat completion".
+Live API and embedContent, and `Usage` of interactions; Bedrock `TokenUsage`, `CacheDetail`, and bodies and headers of
+InvokeModel; Cohere `ApiMeta` and `Usage`; Mistral "OCR" (usage_info); Ollama "Generate a chat completion";
+Alibaba Model Studio "Wan"; watsonx "Text generation".
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ def _messages(name: str) -> str:
 
 def _modality(modality: str, *lists: str) -> str:
     return " + ".join(f"{name}:{modality}.token_count" for name in lists)
+
+
+def _in_modality(modality: str, *lists: str) -> str:
+    return " + ".join(f"{name}:{modality}.tokens" for name in lists)
 
 
 GOOGLE_INPUTS = ("prompt_tokens_details", "tool_use_prompt_tokens_details")
@@ -56,7 +61,8 @@ GOOGLE = shape(
         "total_token_count": "prompt_token_count + tool_use_prompt_token_count + candidates_token_count"
         " + response_token_count + thoughts_token_count"
     },
-    ignored="*_details:TEXT.token_count *_details:DOCUMENT.token_count",
+    # Cached video has no unit of its own: it is a part of the cached tokens.
+    ignored="*_details:TEXT.token_count *_details:DOCUMENT.token_count cache_tokens_details:VIDEO.token_count",
 )
 
 ANTHROPIC = shape(
@@ -100,7 +106,8 @@ BEDROCK = shape(
     },
     totals={
         "total_tokens": "input_tokens + output_tokens + cache_read_input_tokens + cache_write_input_tokens"
-        " + cache_read_input_token_count + cache_write_input_token_count | input_tokens + output_tokens"
+        " | input_tokens + output_tokens + cache_read_input_token_count + cache_write_input_token_count"
+        " | input_tokens + output_tokens"
     },
     ignored="cache_details:5m.input_tokens",
     excludes_cached=True,
@@ -127,27 +134,67 @@ OLLAMA = shape(
 )
 
 COHERE_UNITS = {
-    "cached_input_tokens": "cached_tokens",
     "searches": "billed_units.search_units",
     "images": "billed_units.images",
     "pages": "billed_units.pages",
 }
 COHERE = (
-    # What is billed differs from what was processed, where both are stated.
+    # What is billed differs from what was processed, where both are stated; cached tokens are a part of what was processed.
     shape(
         "cohere",
         "billed_units.input_tokens billed_units.output_tokens billed_units.search_units billed_units.images billed_units.pages",
         COHERE_UNITS | {"input_tokens": "billed_units.input_tokens", "output_tokens": "billed_units.output_tokens"},
-        ignored="tokens.input_tokens tokens.output_tokens billed_units.text_tokens",
+        ignored="tokens.input_tokens tokens.output_tokens billed_units.text_tokens cached_tokens",
     ),
     shape(
         "cohere",
         "tokens.input_tokens tokens.output_tokens",
-        COHERE_UNITS | {"input_tokens": "tokens.input_tokens", "output_tokens": "tokens.output_tokens"},
+        COHERE_UNITS
+        | {
+            "input_tokens": "tokens.input_tokens",
+            "output_tokens": "tokens.output_tokens",
+            "cached_input_tokens": "cached_tokens",
+        },
     ),
 )
 
 MISTRAL_OCR = shape("mistral_ocr", "pages_processed", {"pages": "pages_processed"}, ignored="doc_size_bytes")
+
+MODALITIES = ("input_tokens_by_modality", "tool_use_tokens_by_modality")
+
+GOOGLE_INTERACTIONS = shape(
+    "gemini_interactions",
+    "total_input_tokens total_output_tokens",
+    {
+        "input_tokens": "total_input_tokens + total_tool_use_tokens",
+        "output_tokens": "total_output_tokens + total_thought_tokens",
+        "reasoning_tokens": "total_thought_tokens",
+        "cached_input_tokens": "total_cached_tokens",
+        "input_audio_tokens": _in_modality("audio", *MODALITIES),
+        "image_tokens": _in_modality("image", *MODALITIES),
+        "input_video_tokens": _in_modality("video", *MODALITIES),
+        "cached_audio_tokens": _in_modality("audio", "cached_tokens_by_modality"),
+        "cached_image_tokens": _in_modality("image", "cached_tokens_by_modality"),
+        "output_audio_tokens": _in_modality("audio", "output_tokens_by_modality"),
+        "output_image_tokens": _in_modality("image", "output_tokens_by_modality"),
+        "searches": "grounding_tool_count:google_search.count",
+    },
+    totals={"total_tokens": "total_input_tokens + total_tool_use_tokens + total_output_tokens + total_thought_tokens"},
+    ignored="*_by_modality:text.tokens *_by_modality:document.tokens cached_tokens_by_modality:video.tokens",
+)
+
+ALIBABA_MEDIA = shape(
+    "alibaba_media",
+    "video_duration image_count",
+    {"seconds": "video_duration", "images": "image_count"},
+    ignored="video_count",
+)
+
+WATSONX = shape(
+    "watsonx",
+    "results.generated_token_count",
+    {"input_tokens": "results.input_token_count", "output_tokens": "results.generated_token_count"},
+)
 
 GOOGLE_EMBEDDINGS = shape(
     "google_embeddings",

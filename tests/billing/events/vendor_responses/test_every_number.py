@@ -111,7 +111,7 @@ def test_the_values_of_unread_numbers_are_kept(sample: Sample) -> None:
 def test_a_number_that_is_no_count_is_unread(sample: Sample, name: str) -> None:
     for keys in numbers_in(sample):
         reading, path = changed(sample, keys, NO_COUNTS[name]), path_of(keys)
-        is_decimal = name == "a fraction" and any(unit in path for unit in ("seconds", "cost", "pixels"))
+        is_decimal = name == "a fraction" and any(unit in path for unit in ("seconds", "duration", "cost", "pixels"))
         if path not in reading.ignored and not is_decimal:  # it is unread, or the total that it is a part of
             assert path in reading.unread or {*reading.unread} - {*sample.expected.unread}, path
 

@@ -13,11 +13,14 @@ from billing.events.vendor_responses.reading import Reading, read_pieces
 from tests.billing.events.vendor_responses.anthropic_samples import ANTHROPIC
 from tests.billing.events.vendor_responses.client_samples import CLIENTS
 from tests.billing.events.vendor_responses.cloud_samples import BEDROCK, GOOGLE
+from tests.billing.events.vendor_responses.documented_cloud_samples import CLOUDS
+from tests.billing.events.vendor_responses.documented_media_samples import MEDIA
+from tests.billing.events.vendor_responses.documented_samples import CHAT_VENDORS
 from tests.billing.events.vendor_responses.openai_samples import OPENAI
 from tests.billing.events.vendor_responses.samples import Sample
 from tests.billing.events.vendor_responses.vendor_samples import VENDORS
 
-SAMPLES = [*OPENAI, *ANTHROPIC, *GOOGLE, *BEDROCK, *VENDORS, *CLIENTS]
+SAMPLES = [*OPENAI, *ANTHROPIC, *GOOGLE, *BEDROCK, *VENDORS, *CLIENTS, *CHAT_VENDORS, *CLOUDS, *MEDIA]
 each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 
 

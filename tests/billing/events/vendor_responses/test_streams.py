@@ -108,14 +108,77 @@ def test_a_gemini_stream_counts_cumulatively_and_searches_once_per_query() -> No
     assert result.unread == ()
 
 
-def test_turns_of_a_live_session_are_not_told_apart() -> None:
-    turns: list[dict[str, Any]] = [
-        {"usageMetadata": {"promptTokenCount": count, "responseTokenCount": 2, "totalTokenCount": count + 2}}
-        for count in (5, 9)
-    ]
-    assert read_pieces(turns[:1]).unread == ()
-    result = read_pieces([turns[0], {"serverContent": {"turnComplete": True}}, turns[1]])
-    assert (result.usage, result.unread) == ({"input_tokens": 9, "output_tokens": 2}, ("usageMetadata",))
+def turn(prompt: int, output: int) -> dict[str, Any]:
+    return {
+        "usageMetadata": {
+            "promptTokenCount": prompt,
+            "responseTokenCount": output,
+            "totalTokenCount": prompt + output,
+            "responseTokensDetails": [{"modality": "AUDIO", "tokenCount": output}],
+        }
+    }
+
+
+END_OF_TURN = {"serverContent": {"turnComplete": True}}
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [turn(143, 19), END_OF_TURN, turn(181, 24), END_OF_TURN, turn(224, 24), END_OF_TURN],
+        [END_OF_TURN, turn(143, 19), END_OF_TURN, turn(181, 24), END_OF_TURN, turn(224, 24)],
+        [turn(143, 19) | END_OF_TURN, turn(181, 24) | END_OF_TURN, turn(224, 24) | END_OF_TURN],
+    ],
+    ids=["counts before the end of a turn", "after it", "with it"],
+)
+def test_turns_of_a_live_session_add_up(pieces: list[dict[str, Any]]) -> None:
+    result = read_pieces(pieces)
+    assert (result.usage, result.unread) == (
+        {"input_tokens": 548, "output_tokens": 67, "output_audio_tokens": 67},
+        (),
+    )
+
+
+def test_counts_of_a_live_session_without_an_end_of_turn_between_them_are_not_told_apart() -> None:
+    assert read_pieces([turn(5, 2)]).unread == ()
+    result = read_pieces([turn(5, 2), turn(9, 2), END_OF_TURN])
+    assert (result.usage["input_tokens"], result.unread) == (9, ("usageMetadata",))
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda items: {
+            "name": "batches/1",
+            "done": True,
+            "response": {"inlinedResponses": {"inlinedResponses": items}},
+        },
+        lambda items: {"name": "batches/1", "metadata": {"output": {"inlinedResponses": {"inlinedResponses": items}}}},
+        lambda items: {"name": "batches/1", "dest": {"inlined_responses": items}},
+        lambda items: {"inlinedResponses": items},
+    ],
+)
+def test_the_inlined_responses_of_a_gemini_batch_add_up(place: Any) -> None:
+    def answer(prompt: int, output: int) -> dict[str, Any]:
+        usage = {"promptTokenCount": prompt, "candidatesTokenCount": output, "totalTokenCount": prompt + output}
+        return {
+            "metadata": {"key": "a"},
+            "response": {"modelVersion": "gemini-2.5-flash", "candidates": [], "usageMetadata": usage},
+        }
+
+    failed = {"metadata": {"key": "b"}, "error": {"code": 3, "message": "x"}}
+    result = read_pieces([place([answer(6, 1), failed, answer(8, 2), answer(8, 2)])])
+    assert facts(result) == ({"input_tokens": 22, "output_tokens": 5}, "gemini-2.5-flash", "")
+    assert (result.variant, result.unread) == ({"service_tier": "batch"}, ())
+
+
+def test_a_headers_count_that_is_none_is_unread() -> None:
+    headers = {"x-amzn-bedrock-input-token-count": "many", "x-amzn-bedrock-output-token-count": "3"}
+    result = read_pieces([{"ResponseMetadata": {"HTTPHeaders": headers}, "body": {}}])
+    assert (result.usage, result.unread) == (
+        {"output_tokens": 3},
+        ("ResponseMetadata.HTTPHeaders.x-amzn-bedrock-input-token-count",),
+    )
 
 
 def test_queries_of_an_unknown_gemini_are_counted_once_and_unread() -> None:

@@ -122,6 +122,8 @@ def _from_parts(match: re.Match[str], zone: ZoneInfo | None) -> str | None:
     if (offset and not clock) or (offset is None and zone is None):
         return None
     plain_time = f"{day}T{clock or '00:00'}{seconds or ':00'}"
+    if offset is None and zone is not None and zone.key == "UTC":
+        return f"{plain_time}.{fraction or 0}Z"
     if offset:
         digits = offset.replace(":", "")
         offset = "Z" if offset in {"Z", "z", "UTC", "GMT"} else f"{digits[:3]}:{digits[3:] or '00'}"

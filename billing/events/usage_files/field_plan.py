@@ -22,13 +22,17 @@ _NUMERIC = conversions.COUNT_FIELDS | {*conversions.DECIMAL_FIELDS, conversions.
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One field and where its value comes from. `alternatives`: the columns to add up, for each alternative."""
+    """One field and where its value comes from. `alternatives`: the columns to add up, for each alternative.
+
+    `column`: the only column, if its value is taken as it is.
+    """
 
     field: str
     alternatives: tuple[tuple[str, ...], ...]
     values: Mapping[str, str | int | bool]
     source: Source | None = None  # if it has more than columns and values
     blank: frozenset[str] = frozenset()
+    column: str | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -36,6 +40,9 @@ class Step:
 
     def value(self, row: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a JSON value
         """The field's value before conversion; None if there is none. Raises Refused."""
+        if self.column in row:
+            value = row[self.column]
+            return None if value.__class__ is str and (not value.strip() or value in self.blank) else value
         value = self._stated(row)
         return self.source.default if value is None and self.source else value
 
@@ -158,7 +165,8 @@ def _make_step(field: str, source: Source, layout: Layout, options: Options, col
     if field not in _NUMERIC and any(len(addends) > 1 for addends in alternatives):
         raise BadMapping(f"{source.column}: only numbers can be added up, and {field} is none.")
     extra = source if source.when or source.times or source.unit or source.default is not None else None
-    return Step(field, alternatives, values, extra, frozenset(layout.blank))
+    is_plain = alternatives == ((source.column,),) and not values and extra is None
+    return Step(field, alternatives, values, extra, frozenset(layout.blank), source.column if is_plain else None)
 
 
 def _currency_step(columns: list[str], layout: Layout, options: Options, steps: Mapping[str, Step]) -> Step | None:

@@ -17,6 +17,7 @@ from billing.events import event_responses
 from billing.events.events import Event
 from billing.events.lines import ImportLine
 from billing.events.usage_files import conversions, field_plan
+from billing.events.usage_files.conversions import COUNT_FIELDS
 from billing.events.usage_files.field_plan import EXACT, Plan
 from billing.events.usage_files.formats import CURRENCY, Layout, field_of, matches
 from billing.events.usage_files.options import Options
@@ -139,6 +140,9 @@ class RowReader:
             value = step.value(row)
             if value is None:
                 continue
+            if step.field in COUNT_FIELDS and value.__class__ is str and value.isascii() and value.isdigit():
+                fields[step.field] = conversions.convert_number(step.field, value)
+                continue
             if self._formulas and isinstance(value, str) and value.startswith("="):
                 raise _named(Refused("invalid", "A formula; export its value.", step.field), plan)
             if isinstance(value, str) and not value.isascii() and _UNDECODED.search(value):
@@ -257,10 +261,11 @@ def _nested(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Turn dotted names into nested objects."""
     raw: dict[str, Any] = {}
     for name, value in fields.items():
-        outer, dot, inner = name.partition(".")
-        if not dot:
+        if "." not in name:
             raw[name] = value
-        elif isinstance(raw.setdefault(outer, {}), dict):
+            continue
+        outer, _, inner = name.partition(".")
+        if isinstance(raw.setdefault(outer, {}), dict):
             raw[outer][inner] = value
     return raw
 

@@ -78,8 +78,9 @@ def test_a_cost_has_at_most_18_places_and_rounds_as_the_exact_one(amount: str, t
         ("2026-11-02T10:00Z", "2026-11-02T10:00:00Z"),
         ("2026-11-02 10:00:00+00", "2026-11-02T10:00:00+00:00"),
         ("2026-11-02 10:00:00+0530", "2026-11-02T10:00:00+05:30"),
-        ("2026-11-02 10:00", "2026-11-02T10:00:00+00:00"),
-        ("2026-11-02", "2026-11-02T00:00:00+00:00"),
+        ("2026-11-02 10:00", "2026-11-02T10:00:00.0Z"),
+        ("2026-11-02", "2026-11-02T00:00:00.0Z"),
+        ("2026-11-02 10:00:01.1234567", "2026-11-02T10:00:01.1234567Z"),
         ("02.11.2026", "2026-11-02T00:00:00+00:00"),
     ],
 )
@@ -94,5 +95,7 @@ def test_what_is_no_time_without_a_zone_stays(value: object) -> None:
     assert conversions.convert_time(value, None) == value
 
 
-def test_an_invalid_day_stays() -> None:
-    assert conversions.convert_time("2026-02-30 10:00", UTC) == "2026-02-30 10:00"
+def test_times_in_another_zone() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    assert conversions.convert_time("2026-07-01 00:30:00.1234567", berlin) == "2026-07-01T00:30:00.123456+02:00"
+    assert conversions.convert_time("2026-02-30 10:00", berlin) == "2026-02-30 10:00"

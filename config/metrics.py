@@ -35,6 +35,7 @@ DAY_GAUGES = {
     "tokens": "Tokens of this UTC day.",
     "cost_nano_usd": "Cost of the priced calls of this UTC day, in nano-USD (10^-9 USD).",
     "unpriced_calls": "Calls of this UTC day without a known price.",
+    "estimated_calls": "Calls of this UTC day whose cost is an estimate.",
     "fallback_calls": "Calls of this UTC day whose provider was not detected.",
 }
 PROVIDER_GAUGES = {

@@ -1,4 +1,4 @@
-"""The demonstration's reservations, alerts, failed delivery, invitation and price proposals."""
+"""The demonstration's reservations, calls of unknown usage, alerts, failed delivery, invitation and price proposals."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from django.conf import settings
 
 from billing.accounts import accounts, invitations
 from billing.alerts import alerts, deliveries
+from billing.corrections import unread_sightings
 from billing.demo.calls import ACME, LATE_MODEL, OPENAI, ORBIT, SOLO, UNPRICED_MODEL
-from billing.events import events
+from billing.events import call_failures, event_responses
 from billing.limits import reservations
 from billing.limits.operations import Estimate, Operation
 from billing.limits.reservations import ReservationRequest
@@ -33,6 +34,7 @@ def create(at: datetime, *, since: date) -> None:
     """Add them to the demonstration's accounts at the time `at`; `since` is the day of the first calls."""
     by_id = accounts.find([ACME, ORBIT, SOLO])
     _reserve(by_id[ACME], at)
+    _record_unknown(by_id[ACME], at)
     _alert(by_id[ORBIT], at)
     invitations.invite(by_id[SOLO], email="solo@demo.example", role=Membership.Role.OWNER, by=ACTOR, at=at)
     _propose_prices(at, since)
@@ -57,17 +59,26 @@ def _reservation(account: Account, name: str, *, count: int, ttl_seconds: int, a
 
 def _settle(account: Account, name: str, at: datetime) -> None:
     """Record the call of a reservation."""
-    event = {
-        **MODEL,
-        "event_id": "demo-settled",
-        "occurred_at": at.isoformat(),
-        "reservation_id": name,
-        "usage": {"input_tokens": 1820, "output_tokens": 344},
-        "response_time_ms": 1240,
-        "status_code": 200,
-        "metadata": {"demo": True},
-    }
-    metering.record([events.parse(event)], source=EventSource(account=account), at=at)
+    usage = {"input_tokens": 1820, "output_tokens": 344}
+    event = {"event_id": "demo-settled", "reservation_id": name, "usage": usage, "response_time_ms": 1240}
+    _record(account, {**event, "status_code": 200}, at)
+
+
+def _record_unknown(account: Account, at: datetime) -> None:
+    """Record a call with a number that no reader knows, and two aborted ones: with a reservation and without."""
+    usage = {"prompt_tokens": 1200, "completion_tokens": 300, "total_tokens": 1500, "demo_units": 42}
+    response = {"id": "demo-response", "object": "chat.completion", "model": "gpt-4o", "usage": usage}
+    _record(account, {"event_id": "demo-unread", "response": response}, at)
+    _reservation(account, "demo-reservation-aborted", count=1, ttl_seconds=900, at=at)
+    aborted = {"status_code": call_failures.CANCELLED, "error_message": "demo: the client went away"}
+    _record(account, {"event_id": "demo-estimated", "reservation_id": "demo-reservation-aborted", **aborted}, at)
+    _record(account, {"event_id": "demo-aborted", **aborted}, at)
+    unread_sightings.gather(at)
+
+
+def _record(account: Account, raw: dict[str, Any], at: datetime) -> None:
+    event = {**MODEL, "occurred_at": at.isoformat(), "metadata": {"demo": True}, **raw}
+    metering.record([event_responses.parse(event)], source=EventSource(account=account, live=False), at=at)
 
 
 def _alert(account: Account, at: datetime) -> None:

@@ -16,7 +16,7 @@ from billing.models import Delivery, PlatformDay, ProviderMinute
 from lib import health_status, metric_labels
 from lib.exact_sum import ExactSum
 
-DAY_COUNTERS = ("calls", "errors", "tokens_total", "cost_nano", "unpriced_calls", "fallback_calls")
+DAY_COUNTERS = ("calls", "errors", "tokens_total", "cost_nano", "unpriced_calls", "estimated_calls", "fallback_calls")
 MINUTE_COUNTERS = ("calls", "errors", "response_time_sum")
 
 

@@ -16,6 +16,7 @@ from config import metrics
 from lib import metric_labels
 from monitoring import request_rows
 from monitoring.models import JobRun
+from tests.billing.estimates import record_with_state
 from tests.billing.ledger_rows import record
 from tests.conftest import Api
 from tests.monitoring.conftest import entry
@@ -89,6 +90,7 @@ def test_the_exact_text() -> None:
         'tollgate_usage_day_tokens{provider="openai"} 6.0',
         'tollgate_usage_day_cost_nano_usd{provider="openai"} 1.000000005e+09',
         'tollgate_usage_day_unpriced_calls{provider="openai"} 0.0',
+        'tollgate_usage_day_estimated_calls{provider="openai"} 0.0',
         'tollgate_usage_day_fallback_calls{provider="openai"} 0.0',
         'tollgate_deliveries{state="waiting"} 0.0',
         'tollgate_deliveries{state="failed"} 0.0',
@@ -106,6 +108,15 @@ def test_the_exact_text() -> None:
         'tollgate_job_failures_total{job="prune"} 2.0',
         "tollgate_http_window_dropped 0.0",
     ]
+
+
+@pytest.mark.usefixtures("_installed")
+def test_estimated_calls_are_counted() -> None:
+    call = {"model": "gpt-4o", "cost_usd": None, "usage": {"input_tokens": 3}}
+    record_with_state({**call, "event_id": "x"}, {**call, "event_id": "y"}, state="incomplete", at=AT)
+    exported = lines(Api("read").client)
+    assert 'tollgate_usage_day_calls{provider="openai"} 2.0' in exported
+    assert 'tollgate_usage_day_estimated_calls{provider="openai"} 2.0' in exported
 
 
 @pytest.mark.usefixtures("_installed")

@@ -27,6 +27,7 @@ from billing.models import (
     LimitOverride,
     Statement,
     Subscription,
+    UnreadField,
     UsageAdjustment,
     UsageAlert,
     UsageLog,
@@ -74,31 +75,31 @@ def first_month_of_statements(first: str, acme: int, orbit: int) -> list[tuple[s
 DATES = {
     "the middle of a month": (
         MID_NOVEMBER,
-        Expected((481, 1013), (231, 769), two_months_of_statements("2026-09", "2026-10", 7607, 28841, "open")),
+        Expected((481, 1013), (234, 770), two_months_of_statements("2026-09", "2026-10", 7607, 28841, "open")),
     ),
     "the first instant of a year": (
         datetime(2027, 1, 1, tzinfo=UTC),
-        Expected((482, 1014), (60, 359), first_month_of_statements("2026-11", 7607, 28841)),
+        Expected((482, 1014), (63, 360), first_month_of_statements("2026-11", 7607, 28841)),
     ),
     "two minutes after a month began": (
         datetime(2026, 12, 1, 0, 2, tzinfo=UTC),
-        Expected((482, 1014), (60, 303), first_month_of_statements("2026-10", 7624, 28841)),
+        Expected((482, 1014), (63, 304), first_month_of_statements("2026-10", 7624, 28841)),
     ),
     "the 3rd": (
         datetime(2026, 12, 3, 18, 0, tzinfo=UTC),
-        Expected((481, 1013), (61, 304), first_month_of_statements("2026-10", 7624, 28841)),
+        Expected((481, 1013), (64, 305), first_month_of_statements("2026-10", 7624, 28841)),
     ),
     "the last minute of a month": (
         datetime(2026, 10, 31, 23, 59, tzinfo=UTC),
-        Expected((481, 1013), (480, 1418), two_months_of_statements("2026-08", "2026-09", 7624, 28841, "paid")),
+        Expected((481, 1013), (483, 1419), two_months_of_statements("2026-08", "2026-09", 7624, 28841, "paid")),
     ),
     "a leap day": (
         datetime(2028, 2, 29, 12, 0, tzinfo=UTC),
-        Expected((481, 1013), (472, 1261), two_months_of_statements("2027-12", "2028-01", 7624, 28842, "paid")),
+        Expected((481, 1013), (475, 1262), two_months_of_statements("2027-12", "2028-01", 7624, 28842, "paid")),
     ),
     "the day on which summer time ends": (
         datetime(2026, 10, 25, 1, 30, tzinfo=UTC),
-        Expected((481, 1013), (373, 1132), two_months_of_statements("2026-08", "2026-09", 7624, 28841, "paid")),
+        Expected((481, 1013), (376, 1134), two_months_of_statements("2026-08", "2026-09", 7624, 28841, "paid")),
     ),
 }
 
@@ -164,7 +165,9 @@ def assert_accounts_are_near_their_budgets(at: datetime) -> None:
 def assert_states(at: datetime) -> None:
     states = {row.reservation_id: reservations.state_at(row, at) for row in UsageReservation.objects.all()}
     prefix = "demo-reservation-"
-    assert states == {prefix + state: state for state in ("held", "expired", "settled", "released")}
+    assert states == {prefix + state: state for state in ("held", "expired", "settled", "released")} | {
+        "demo-reservation-aborted": "settled"
+    }
     reservation = UsageReservation.objects.get(state="held")
     assert (reservation.created_at, reservation.expires_at) == (at, at + timedelta(days=1))
     assert limits.budget(limits.statuses(reservation.account, at))[1] > 0
@@ -182,12 +185,12 @@ def assert_states(at: datetime) -> None:
 
 def test_the_demo_is_labelled_and_created_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timezone, "now", lambda: MID_NOVEMBER)
-    assert run() == "1094 demo calls created for demo-acme, demo-orbit, demo-solo.\n"
+    assert run() == "1097 demo calls created for demo-acme, demo-orbit, demo-solo.\n"
     created = counts()
     assert run() == "The demo data already exists: demo-acme, demo-orbit, demo-solo.\n"
 
     assert counts() == created
-    assert UsageLog.objects.count() == 1094
+    assert UsageLog.objects.count() == 1097
     assert all(log.metadata == {"demo": True} for log in UsageLog.objects.only("metadata"))
     assert all(account.name.startswith("Demo: ") for account in Account.objects.all())
     assert all(batch.reason.startswith("Demo: ") for batch in CorrectionBatch.objects.all())
@@ -239,15 +242,33 @@ def test_it_has_every_category_and_cost_source() -> None:
     by_source = UsageLog.objects.order_by("cost_source").values_list("cost_source")
     assert list(by_source.annotate(Count("id"), Sum("cost_total"))) == [
         ("caller", 13, 6_110_000_000),
+        ("estimate", 2, 16_000_000),
         ("free", 33, 0),
         ("price_book", 1011, 22_620_190_850),
-        ("unpriced", 37, 0),
+        ("unpriced", 38, 0),
     ]
-    assert UsageLog.objects.filter(is_priced=False).count() == 32
+    assert UsageLog.objects.filter(is_priced=False).count() == 33
     assert UsageLog.objects.filter(tokens_cached__gt=0).count() == 128
     assert UsageLog.objects.filter(status_code=503, error_message="demo: upstream unavailable").count() == 33
     tiered = UsageLog.objects.filter(model_used="gemini-2.5-pro", status_code=200).order_by("tokens_input")
     assert {tokens > 200_000 for tokens in tiered.values_list("tokens_input", flat=True)} == {False, True}
+
+
+def test_some_calls_are_not_completely_known() -> None:
+    demo.seed(MID_NOVEMBER)
+    calls_by_state = UsageLog.objects.exclude(usage_state="complete").order_by("event_id")
+    assert [
+        (log.event_id, log.usage_state, log.is_estimated, log.effective_nano, log.unpriced_reason)
+        for log in calls_by_state
+    ] == [
+        ("demo-aborted", "unknown", False, 0, "usage_unknown"),
+        ("demo-estimated", "unknown", True, 10_000_000, None),
+        ("demo-unread", "incomplete", True, 6_000_000, None),
+    ]
+    field = UnreadField.objects.get()
+    assert (field.path, field.state, field.total_calls, field.example_value) == ("usage.demo_units", "open", 1, "42")
+    summary = reports.summary(None, reports.list_periods(None, MID_NOVEMBER)[0], MID_NOVEMBER)
+    assert summary.estimated_calls == 2
 
 
 def test_some_calls_are_corrected() -> None:
@@ -261,7 +282,7 @@ def test_some_calls_are_corrected() -> None:
     assert UsageAdjustment.objects.filter(late_at=MID_NOVEMBER).count() == 1  # of a closed month
     assert UsageLog.objects.exclude(voided_at=None).count() == 2
     (total_nano,) = UsageLog.objects.aggregate(Sum("effective_nano")).values()
-    assert total_nano == 6_110_000_000 + 22_620_190_850 + 86_977_200 - 500_000_000
+    assert total_nano == 6_110_000_000 + 22_620_190_850 + 16_000_000 + 86_977_200 - 500_000_000
 
 
 def test_a_statement_charges_usage_above_the_included_amount() -> None:

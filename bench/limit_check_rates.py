@@ -12,13 +12,13 @@ from django.urls import path as url_path
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from bench import reserve_worker, timing, workloads
 from bench.benchmarks import Sizes
 from bench.measurement import Measurement, compare_rates, compare_times
 from billing.accounts import access, accounts
 from billing.api import urls
+from billing.api.api_view import ApiView
 from billing.events import events
 from billing.models import Account, Plan, UsageReservation
 from billing.plans.plans import supersede
@@ -30,7 +30,7 @@ PROCESSES, PAIRS_PER_PROCESS = 16, 60
 CALL = {"operations": [{"provider": "gemini", "model": "gemini-2.5-flash", "estimate": {"input_tokens": 900}}]}
 
 
-class OneQueryView(APIView):
+class OneQueryView(ApiView):
     """The peer: key authentication, one query, a small response."""
 
     required_scope = "limits"

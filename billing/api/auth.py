@@ -15,7 +15,8 @@ from billing.models import ApiKey
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
-    from rest_framework.views import APIView
+
+    from billing.api.api_view import ApiView
 
 # The permission that gives staff each scope; the groups Viewer and Operator have them.
 STAFF_PERMISSIONS = {
@@ -66,20 +67,17 @@ class SessionAuthentication(authentication.SessionAuthentication):
 
 
 class HasScope(permissions.BasePermission):
-    """Requires the view's `required_scope`; a view without one (plans, documentation) is public.
+    """Requires the view's `required_scope`, and of staff its `staff_permission` too. A scope of None is public."""
 
-    A view's `staff_permission` is required of staff in addition to the scope.
-    """
-
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        scope = getattr(view, "required_scope", None)
+    def has_permission(self, request: Request, view: ApiView) -> bool:  # type: ignore[override]  # the view has a scope
+        scope = view.required_scope
         if scope is None:
             return True
         if not isinstance(request.user, Caller):
             raise exceptions.NotAuthenticated
         if scope not in request.user.scopes:
             raise exceptions.PermissionDenied(f"This request needs the scope {scope!r}.")
-        permission = getattr(view, "staff_permission", None)
+        permission = view.staff_permission
         user: Any = request.user.user if request.user.account is None else None  # staff only: customers have an account
         if permission and user and not user.has_perm(permission):
             raise exceptions.PermissionDenied(f"This request needs the permission {permission!r}.")

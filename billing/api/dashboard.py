@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from django.utils import timezone
-from drf_spectacular.utils import extend_schema
 from msgspec import Meta
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from billing.alerts import alert_text
-from billing.api import account_scope, representations, schema, schema_dashboards, subscriptions
 from billing.api import plans as plans_api
+from billing.api import representations, schema, schema_dashboards, subscriptions
+from billing.api.api_view import ApiView
 from billing.api.parameters import AccountParameter, PeriodParameters
 from billing.api.usage import resolve_period
 from billing.dashboards import dashboards
@@ -30,7 +28,7 @@ class TrendParameters(AccountParameter, frozen=True):
     days: Annotated[int, Meta(ge=1, le=trends.MAX_DAYS, description="Instead of months.")] | None = None
 
 
-class TrendsView(APIView):
+class TrendsView(ApiView):
     """Returns usage by usage period or by local day.
 
     Without `account`, a service key gets the whole platform by UTC month or day.
@@ -39,14 +37,13 @@ class TrendsView(APIView):
     required_scope = "read"
     query_parameters = TrendParameters
 
-    @extend_schema(
+    @schema.operation(
         operation_id="usage_trends",
         summary="Usage over time",
         responses={200: schema_dashboards.TREND, **schema.READ_ERRORS},
     )
     def get(self, request: Request) -> Response:
-        span, at = query_string.parse(request.query_params, TrendParameters), timezone.now()
-        account = account_scope.resolve_account(request, span.account)
+        span, account, at = query_string.parse(request.query_params, TrendParameters), self.account, self.at
         if span.days and span.months:
             raise Refused("invalid", "Use either months or days, not both.", "days")
         labels = rulebook.current().labels
@@ -57,7 +54,7 @@ class TrendsView(APIView):
         return Response({"account": account.external_id if account else None, **trend_as_json(trend)})
 
 
-class DashboardView(APIView):
+class DashboardView(ApiView):
     """Returns all dashboard figures of an account's usage period in one response.
 
     Without `account`, a service key gets the whole platform.
@@ -66,14 +63,14 @@ class DashboardView(APIView):
     required_scope = "read"
     query_parameters = PeriodParameters
 
-    @extend_schema(
+    @schema.operation(
         operation_id="dashboard",
         summary="Dashboard",
         responses={200: schema_dashboards.DASHBOARD, **schema.READ_ERRORS},
     )
     def get(self, request: Request) -> Response:
-        account, period = resolve_period(request)
-        return Response(_dashboard_as_json(dashboards.load(account, period, timezone.now())))
+        period = resolve_period(request, self.account, self.at)
+        return Response(_dashboard_as_json(dashboards.load(self.account, period, self.at)))
 
 
 def trend_as_json(trend: Trend) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfoNotFoundError
 
 from django.db import InterfaceError, OperationalError
+from drf_standardized_errors.handler import exception_handler
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
@@ -71,8 +72,6 @@ def error_as_json(error: Refused | BadParameter, prefix: str = "") -> dict[str, 
 
 def handler(error: Exception, context: Any) -> Response | None:  # noqa: ANN401 - DRF's type
     """DRF's exception handler: domain errors become typed responses, an unreachable database a 503."""
-    from drf_standardized_errors.handler import exception_handler  # imports DRF's views, whose defaults import us
-
     if isinstance(error, Refused | BadParameter):
         return refusal_response(error)
     if isinstance(error, TotalTooLarge):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.utils import timezone
-from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from billing.api import account_scope, schema
+from billing.api import schema
+from billing.api.api_view import ApiView
 from billing.reports import provider_health
 from billing.reports.provider_health import LastError, ProviderHealth, ProviderHealthReport
 
@@ -39,7 +37,7 @@ ANSWER = schema.obj(
 )
 
 
-class ProvidersHealthView(APIView):
+class ProvidersHealthView(ApiView):
     """Lists providers with their health, worst first.
 
     A caller of one account gets the providers it used in the last 31 days. Request counts and the last error are null
@@ -48,14 +46,14 @@ class ProvidersHealthView(APIView):
 
     required_scope = "read"
 
-    @extend_schema(
+    @schema.operation(
         operation_id="provider_health",
         summary="Health of each actual provider in the last minutes",
         tags=["health"],
         responses={200: ANSWER, **schema.READ_ERRORS},
     )
     def get(self, request: Request) -> Response:
-        account, at = account_scope.get_caller(request).account, timezone.now()
+        account, at = self.caller.account, self.at
         report = provider_health.measure(at)
         providers = report.providers
         if account:

@@ -10,14 +10,12 @@ from uuid import UUID
 import msgspec
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponseBase, StreamingHttpResponse
-from django.utils import timezone
-from drf_spectacular.utils import extend_schema
 from msgspec import Meta
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from billing.api import account_scope, paging, schema
+from billing.api import paging, schema
+from billing.api.api_view import ApiView
 from billing.api.paging import PageParameters
 from billing.api.parameters import AccountParameter
 from billing.api.parsers import json_body
@@ -67,20 +65,20 @@ class LogParameters(PageParameters, frozen=True):
         return {name: value for name, value in values.items() if value is not None}
 
 
-class LogsView(APIView):
+class LogsView(ApiView):
     """Lists usage logs, newest first. `format=csv` returns all matching logs as a CSV file."""
 
     required_scope = "read"
     query_parameters = LogParameters
 
-    @extend_schema(
+    @schema.operation(
         operation_id="usage_logs",
         summary="List usage logs",
         responses={200: schema.LOG_PAGE, **schema.READ_ERRORS},
     )
     def get(self, request: Request) -> HttpResponseBase:
         stated = query_string.parse(request.query_params, LogParameters)
-        logs = search_for(stated, account_scope.resolve_account(request, stated.account), timezone.now()).logs
+        logs = search_for(stated, self.account, self.at).logs
         if stated.format == "csv":
             return csv_response(logs)
         page = log_search.fetch_page(logs, size=stated.page_size, cursor=_parse_cursor(stated.cursor))
@@ -95,43 +93,42 @@ class LogsView(APIView):
         )
 
 
-class LogView(APIView):
+class LogView(ApiView):
     """Returns a usage log with its cost, how the cost was calculated, and how the provider was detected."""
 
     required_scope = "read"
     query_parameters = AccountParameter
 
-    @extend_schema(
+    @schema.operation(
         operation_id="usage_log", summary="Show a usage log", responses={200: schema.LOG, **schema.READ_ERRORS}
     )
     def get(self, request: Request, id: UUID) -> Response:  # noqa: A002 - the name in the URL
-        return Response(log_rows.explained_log(get_log(account_scope.named_account(request), id)))
+        return Response(log_rows.explained_log(get_log(self.account, id)))
 
 
 class VoidBody(msgspec.Struct, forbid_unknown_fields=True):
     reason: Annotated[str, Meta(min_length=1, max_length=corrections.MAX_REASON_LENGTH)]
 
 
-class VoidView(APIView):
+class VoidView(ApiView):
     """Voids a usage log: it no longer counts, but stays visible. Repeating the request changes nothing."""
 
     required_scope = "manage"
     query_parameters = AccountParameter
     staff_permission = corrections.CORRECT_PERMISSION
 
-    @extend_schema(
+    @schema.operation(
         operation_id="void_usage_log",
         summary="Void a usage log",
         request={"application/json": struct_schema.from_struct(VoidBody)},
         responses={200: schema.LOG, **schema.WRITE_ERRORS},
     )
     def post(self, request: Request, id: UUID) -> Response:  # noqa: A002 - the name in the URL
-        account = account_scope.named_account(request)
-        log = get_log(account, id)
+        log = get_log(self.account, id)
         body = events.convert(json_body(request), VoidBody)
         events.check_text(body.reason, "reason")
-        corrections.void(log, reason=body.reason, actor=account_scope.get_caller(request).name, at=timezone.now())
-        return Response(log_rows.explained_log(get_log(account, id)))
+        corrections.void(log, reason=body.reason, actor=self.caller.name, at=self.at)
+        return Response(log_rows.explained_log(get_log(self.account, id)))
 
 
 class ResolveBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -141,22 +138,21 @@ class ResolveBody(msgspec.Struct, forbid_unknown_fields=True):
     cost_usd: str | None = None
 
 
-class ResolveView(APIView):
+class ResolveView(ApiView):
     """Gives a call whose usage is not completely known its real usage or cost, once. Repeating the request changes nothing."""
 
     required_scope = "manage"
     query_parameters = AccountParameter
     staff_permission = corrections.CORRECT_PERMISSION
 
-    @extend_schema(
+    @schema.operation(
         operation_id="resolve_usage_log",
         summary="State the real usage of a call",
         request={"application/json": struct_schema.from_struct(ResolveBody)},
         responses={200: schema.LOG, 409: schema.ERROR, **schema.WRITE_ERRORS},
     )
     def post(self, request: Request, id: UUID) -> Response:  # noqa: A002 - the name in the URL
-        account = account_scope.named_account(request)
-        log = get_log(account, id)
+        log = get_log(self.account, id)
         body = events.convert(json_body(request), ResolveBody)
         events.check_text(body.reason, "reason")
         resolution.resolve(
@@ -164,10 +160,10 @@ class ResolveView(APIView):
             usage=_stated_usage(body, log),
             cost_usd=body.cost_usd,
             reason=body.reason,
-            actor=account_scope.get_caller(request).name,
-            at=timezone.now(),
+            actor=self.caller.name,
+            at=self.at,
         )
-        return Response(log_rows.explained_log(get_log(account, id)))
+        return Response(log_rows.explained_log(get_log(self.account, id)))
 
 
 def _stated_usage(body: ResolveBody, log: UsageLog) -> Usage | None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from billing.api import schema, schema_limits
+from billing.api.api_view import ApiView
 from billing.limits.decisions import LimitStatus
 from billing.models import Per
 from billing.plans import plans
@@ -20,10 +19,12 @@ from lib import money
 from lib.percent import percentage
 
 
-class PlansView(APIView):
+class PlansView(ApiView):
     """Lists the offered plans in their latest version, with limits. No authentication is needed."""
 
-    @extend_schema(
+    required_scope = None
+
+    @schema.operation(
         operation_id="plans",
         summary="List the plans",
         auth=[],

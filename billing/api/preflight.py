@@ -6,16 +6,14 @@ from datetime import datetime
 from typing import Annotated
 
 from django.conf import settings
-from django.utils import timezone
-from drf_spectacular.utils import extend_schema
 from msgspec import Meta, Struct
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from billing.accounts import accounts
-from billing.api import account_scope, schema, schema_limits
+from billing.api import schema, schema_limits
+from billing.api.api_view import ApiView
 from billing.api.parsers import json_body
 from billing.errors import Refused
 from billing.events import events
@@ -39,12 +37,12 @@ class PreflightBody(Struct, forbid_unknown_fields=True):
     account: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
 
 
-class PreflightView(APIView):
+class PreflightView(ApiView):
     """Tells whether these calls, together, would be allowed by every limit of an account. Nothing is reserved."""
 
     required_scope = "limits"
 
-    @extend_schema(
+    @schema.operation(
         operation_id="preflight",
         summary="Check calls against the limits",
         request={"application/json": struct_schema.from_struct(PreflightBody)},
@@ -52,15 +50,12 @@ class PreflightView(APIView):
     )
     def post(self, request: Request) -> Response:
         body = operations.convert(json_body(request), PreflightBody)
-        at = timezone.now()
-        return Response(
-            decisions.as_json(limits.preflight(resolve_account(request, body.account, at), body.operations, at))
-        )
+        account = resolve_account(self.caller.account, body.account, self.at)
+        return Response(decisions.as_json(limits.preflight(account, body.operations, self.at)))
 
 
-def resolve_account(request: Request, external_id: str | None, at: datetime) -> Account:
-    """Returns the account; unsaved if the first event would create it. Raises Refused."""
-    own = account_scope.get_caller(request).account
+def resolve_account(own: Account | None, external_id: str | None, at: datetime) -> Account:
+    """Returns the account that a body names, or the caller's own; unsaved if an event would create it. Raises Refused."""
     if own is not None and external_id in (None, own.external_id):
         return own
     if external_id is None:

@@ -9,15 +9,14 @@ from uuid import UUID
 from django.db import transaction
 from django.http import Http404
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
 from msgspec import Meta, Struct
 from rest_framework import exceptions, status
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from billing.accounts import accounts
-from billing.api import account_scope, preflight, schema, schema_limits, usage
+from billing.api import preflight, schema, schema_limits, usage
+from billing.api.api_view import ApiView
 from billing.api.parsers import json_body
 from billing.errors import Refused
 from billing.events import events
@@ -38,7 +37,7 @@ class ReservationBody(Struct, forbid_unknown_fields=True):
     ttl_seconds: Annotated[int, Meta(ge=1, le=reservations.MAX_TTL_SECONDS)] = reservations.DEFAULT_TTL_SECONDS
 
 
-class ReservationsView(APIView):
+class ReservationsView(ApiView):
     """Reserves calls that are about to run against the limits: all of them or none.
 
     Repeating the request with the same `reservation_id` returns the first result.
@@ -46,7 +45,7 @@ class ReservationsView(APIView):
 
     required_scope = "limits"
 
-    @extend_schema(
+    @schema.operation(
         operation_id="reserve",
         summary="Reserve calls",
         request={"application/json": struct_schema.from_struct(ReservationBody)},
@@ -55,8 +54,8 @@ class ReservationsView(APIView):
     def post(self, request: Request) -> Response:
         body = operations.convert(json_body(request), ReservationBody)
         events.check_text(body.reservation_id, "reservation_id")
-        at = timezone.now()
-        account = _get_or_create(preflight.resolve_account(request, body.account, at), at)
+        at = self.at
+        account = _get_or_create(preflight.resolve_account(self.caller.account, body.account, at), at)
         try:
             reservation, created = reservations.reserve(
                 account, ReservationRequest(body.reservation_id, body.operations, body.ttl_seconds), at
@@ -69,41 +68,40 @@ class ReservationsView(APIView):
         )
 
 
-class SettleView(APIView):
+class SettleView(ApiView):
     """Records the actual usage and settles the reservation, in one transaction."""
 
     required_scope = "limits"
 
-    @extend_schema(
+    @schema.operation(
         operation_id="settle",
         summary="Record usage and settle the reservation",
         request=schema_limits.EVENT_OR_EVENTS,
         responses={200: schema_limits.SETTLED, 201: schema_limits.SETTLED, **schema.USAGE_ERRORS},
     )
     def post(self, request: Request, id: UUID) -> Response:  # noqa: A002 - the name in the URL
-        caller = account_scope.get_caller(request)
-        if "ingest" not in caller.scopes:
+        if "ingest" not in self.caller.scopes:
             raise exceptions.PermissionDenied("This request also needs the scope 'ingest'.")
-        reservation = _get_reservation(request, id)
-        source = EventSource(account=reservation.account, may_state_cost=caller.may_state_cost)
+        reservation = _get_reservation(self.caller.account, id)
+        source = EventSource(account=reservation.account, may_state_cost=self.caller.may_state_cost)
         body = json_body(request)
         return retry.on_deadlock(lambda: _settle(body, reservation, source))
 
 
-class ReleaseView(APIView):
+class ReleaseView(ApiView):
     """Releases a reservation. On one that is already released, settled or expired it changes nothing."""
 
     required_scope = "limits"
 
-    @extend_schema(
+    @schema.operation(
         operation_id="release",
         summary="Release a reservation",
         request=None,
         responses={200: schema_limits.RESERVATION, **schema.READ_ERRORS},
     )
     def post(self, request: Request, id: UUID) -> Response:  # noqa: A002
-        at = timezone.now()
-        return Response(_reservation_as_json(reservations.release(_get_reservation(request, id), at), at))
+        reservation = reservations.release(_get_reservation(self.caller.account, id), self.at)
+        return Response(_reservation_as_json(reservation, self.at))
 
 
 def _get_or_create(account: Account, at: datetime) -> Account:
@@ -112,8 +110,8 @@ def _get_or_create(account: Account, at: datetime) -> Account:
     return accounts.ensure_account(account.external_id, at=at) if adding else account
 
 
-def _get_reservation(request: Request, id: UUID) -> UsageReservation:  # noqa: A002 - the name in the URL
-    reservation = reservations.find(id, account_scope.get_caller(request).account)
+def _get_reservation(account: Account | None, id: UUID) -> UsageReservation:  # noqa: A002 - the name in the URL
+    reservation = reservations.find(id, account)
     if reservation is None:
         raise Http404
     return reservation

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.utils import OpenApiParameter
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from drf_standardized_errors.openapi import AutoSchema
 
-from billing.api import parameters
 from billing.events.events import Event
 from billing.models import UnpricedReason, UsageState
 from billing.reports import log_rows
@@ -37,13 +37,26 @@ class ParametersSchema(AutoSchema):
     """Describes the query parameters that a view declares."""
 
     def get_override_parameters(self) -> list[Any]:
-        declared = query_string.schemas(parameters.declaration_of(self.view))
+        declared = query_string.schemas(self.view.query_parameters)  # type: ignore[attr-defined]  # an ApiView
         return [_describe_parameter(name, schema) for name, schema in declared.items()]
 
 
 def _describe_parameter(name: str, schema: Schema) -> OpenApiParameter:
     kind = {key: value for key, value in schema.items() if key not in ("description", "default")}
     return OpenApiParameter(name, kind, description=schema.get("description", ""), default=schema.get("default"))
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def operation(**options: Any) -> Callable[[Method], Method]:  # noqa: ANN401 - extend_schema's own
+    """Documents a view's method. Unlike extend_schema alone, needs no schema class in the settings."""
+
+    def document(method: Method) -> Method:
+        method.schema = ParametersSchema  # type: ignore[attr-defined]  # what extend_schema extends
+        return extend_schema(**options)(method)
+
+    return document
 
 
 TEXT: Schema = {"type": "string"}

@@ -6,14 +6,13 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from django.utils import timezone
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from billing.api import account_scope, schema, schema_subscriptions
 from billing.api import plans as plans_api
+from billing.api import schema, schema_subscriptions
+from billing.api.api_view import ApiView
 from billing.api.parsers import json_body
 from billing.api.renderers import FastJSONRenderer
 from billing.errors import Refused
@@ -39,7 +38,7 @@ class EmptyBody(msgspec.Struct, forbid_unknown_fields=True):
     """A body without fields."""
 
 
-class SubscribeView(APIView):
+class SubscribeView(ApiView):
     """Subscribes an account to a plan or changes its plan. Upgrades take effect immediately, downgrades when the cycle ends.
 
     Fees are prorated by day and rounded half-even to cents; days that are already paid are credited. Subscribing to the
@@ -50,7 +49,7 @@ class SubscribeView(APIView):
     required_scope = "manage"
     staff_permission = MAY_CHANGE
 
-    @extend_schema(
+    @schema.operation(
         operation_id="subscribe",
         summary="Subscribe to a plan",
         parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
@@ -64,10 +63,10 @@ class SubscribeView(APIView):
         },
     )
     def post(self, request: Request, external_id: str) -> Response:
-        account = get_account(request, external_id)
+        account = named(self.account)
         body = events.convert(json_body(request), SubscribeBody)
         events.check_text(body.plan, "plan")
-        at, actor = timezone.now(), account_scope.get_caller(request).name
+        at, actor = self.at, self.caller.name
 
         def subscribe() -> dict[str, Any]:
             _, created = subscriptions.subscribe(account, plan=body.plan, cycle=body.cycle, actor=actor, at=at)
@@ -78,45 +77,45 @@ class SubscribeView(APIView):
         return Response(response["body"], status=response["status"])
 
 
-class CancelView(APIView):
+class CancelView(ApiView):
     """Cancels a subscription at the end of its cycle. The account then has the default plan. There is no refund."""
 
     required_scope = "manage"
     staff_permission = MAY_CHANGE
 
-    @extend_schema(
+    @schema.operation(
         operation_id="cancel_subscription",
         summary="Cancel the subscription",
         request=None,
         responses={200: schema_subscriptions.SUBSCRIPTION, **schema.WRITE_ERRORS},
     )
     def post(self, request: Request, external_id: str) -> Response:
-        account, at = get_account(request, external_id), timezone.now()
+        account, at = named(self.account), self.at
         events.convert(dict(request.data), EmptyBody)
-        subscriptions.cancel(account, actor=account_scope.get_caller(request).name, at=at)
+        subscriptions.cancel(account, actor=self.caller.name, at=at)
         return Response(_detail(account, at))
 
 
-class SubscriptionView(APIView):
+class SubscriptionView(ApiView):
     """Returns an account's subscription; without one, the default plan with monthly periods."""
 
     required_scope = "read"
 
-    @extend_schema(
+    @schema.operation(
         operation_id="subscription",
         summary="Show the subscription",
         responses={200: schema_subscriptions.SUBSCRIPTION, **schema.READ_ERRORS},
     )
     def get(self, request: Request, external_id: str) -> Response:
-        return Response(_detail(get_account(request, external_id), timezone.now()))
+        return Response(_detail(named(self.account), self.at))
 
 
-class RenewalsView(APIView):
+class RenewalsView(ApiView):
     """Lists all changes and renewals of an account's subscription, newest first, with fee and usage so far."""
 
     required_scope = "read"
 
-    @extend_schema(
+    @schema.operation(
         operation_id="renewals",
         summary="List subscription changes and renewals",
         responses={
@@ -125,31 +124,30 @@ class RenewalsView(APIView):
         },
     )
     def get(self, request: Request, external_id: str) -> Response:
-        account = get_account(request, external_id)
+        account = named(self.account)
         history = subscriptions.history(account)[:MAX_RESULTS]
         return Response({"results": [_event_as_json(event) for event in history]})
 
 
-class StatementsView(APIView):
+class StatementsView(ApiView):
     """Lists the statements of an account's closed usage periods, newest first."""
 
     required_scope = "read"
 
-    @extend_schema(
+    @schema.operation(
         operation_id="statements",
         summary="List statements",
         responses={200: schema.obj(results=schema.array(schema_subscriptions.STATEMENT)), **schema.READ_ERRORS},
     )
     def get(self, request: Request, external_id: str) -> Response:
-        account = get_account(request, external_id)
+        account = named(self.account)
         newest = Statement.objects.filter(account=account).select_related("account").order_by("-period")[:MAX_RESULTS]
         catalog = plans.current()
         return Response({"results": [_statement_as_json(statement, catalog) for statement in newest]})
 
 
-def get_account(request: Request, external_id: str) -> Account:
-    """Returns the account in the path. Raises Http404 if the caller may not see it."""
-    account = account_scope.resolve_account(request, external_id)
+def named(account: Account | None) -> Account:
+    """Returns the account of a view whose path names one."""
     if account is None:
         raise LookupError("the path always names an account")
     return account

@@ -42,5 +42,5 @@ def seconds_to_wait() -> float:
 
 
 def _rate(name: str) -> str:
-    rates: dict[str, str] = settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]  # type: ignore[assignment]  # ours
+    rates: dict[str, str] = {"caller": settings.API_RATE, "anonymous": settings.ANONYMOUS_RATE}
     return rates[name]

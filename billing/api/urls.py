@@ -9,6 +9,8 @@ from billing.api.health import ProvidersHealthView
 from billing.api.logs import LogsView, LogView, ResolveView, VoidView
 from billing.api.plans import PlansView
 from billing.api.preflight import PreflightView
+from billing.api.prices import PricesView
+from billing.api.providers import DetectView, ProvidersView
 from billing.api.reservations import ReleaseView, ReservationsView, SettleView
 from billing.api.subscriptions import CancelView, RenewalsView, StatementsView, SubscribeView, SubscriptionView
 from billing.api.usage import SummaryView, UsageView
@@ -29,6 +31,9 @@ urlpatterns = [
     path("reservations/<uuid:id>/release/", ReleaseView.as_view(), name="reservation-release"),
     path("alerts/", AlertsView.as_view(), name="alerts"),
     path("alerts/<uuid:id>/read/", ReadView.as_view(), name="alert-read"),
+    path("providers/", ProvidersView.as_view(), name="providers"),
+    path("providers/detect/", DetectView.as_view(), name="providers-detect"),
+    path("prices/", PricesView.as_view(), name="prices"),
     path("plans/", PlansView.as_view(), name="plans"),
     path("accounts/", AccountsView.as_view(), name="accounts"),
     path("accounts/<str:external_id>/", AccountView.as_view(), name="account"),

@@ -7,17 +7,16 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.utils import timezone
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from billing.accounts import usage_periods
 from billing.accounts.access import Caller
 from billing.accounts.usage_periods import Period
-from billing.api import account_scope, representations, schema
+from billing.api import representations, schema
+from billing.api.api_view import ApiView
 from billing.api.errors import TooLarge, error_as_json, refusal_response
 from billing.api.parameters import PeriodParameters
 from billing.api.parsers import json_body
@@ -34,12 +33,12 @@ MAX_BATCH_EVENTS = 1000
 BATCH_NESTING = 2  # JSON levels around an event of a batch: the object and its list
 
 
-class UsageView(APIView):
+class UsageView(ApiView):
     """Records usage events: one, or `{"events": [...]}` with up to 1,000. A 2xx response means the events are stored."""
 
     required_scope = "ingest"
 
-    @extend_schema(
+    @schema.operation(
         operation_id="record_usage",
         summary="Record usage",
         request=schema.EVENT_OR_BATCH,
@@ -48,14 +47,14 @@ class UsageView(APIView):
     )
     def post(self, request: Request) -> Response:
         body = json_body(request)
-        source, at = _source(account_scope.get_caller(request)), timezone.now()
+        source, at = _source(self.caller), self.at
         if "events" not in body:
             return record_single(parse_event(body), source, at)
         raw = batch_events(body)
         return record_batch(raw, [parse_event(item, depth=BATCH_NESTING) for item in raw], source, at)
 
 
-class SummaryView(APIView):
+class SummaryView(ApiView):
     """Returns the cost of a usage period by provider and by category.
 
     Without `account`, a service key gets the whole platform.
@@ -64,24 +63,23 @@ class SummaryView(APIView):
     required_scope = "read"
     query_parameters = PeriodParameters
 
-    @extend_schema(
+    @schema.operation(
         operation_id="usage_summary",
         summary="Summary of a period",
         responses={200: schema.SUMMARY, **schema.READ_ERRORS},
     )
     def get(self, request: Request) -> Response:
-        account, period = resolve_period(request)
-        return Response(representations.summary_as_json(reports.summary(account, period, timezone.now())))
+        period = resolve_period(request, self.account, self.at)
+        return Response(representations.summary_as_json(reports.summary(self.account, period, self.at)))
 
 
-def resolve_period(request: Request) -> tuple[Account | None, Period]:
-    """Returns the account and its period named in the query, or the current one. Raises Refused or Http404."""
+def resolve_period(request: Request, account: Account | None, at: datetime) -> Period:
+    """Returns the account's period that the query names, or its current one. Raises Refused."""
     named = query_string.parse(request.query_params, PeriodParameters)
-    account = account_scope.resolve_account(request, named.account)
     if not named.period:
-        return account, usage_periods.current_period(account, timezone.now())
+        return usage_periods.current_period(account, at)
     try:
-        return account, usage_periods.named_period(account, named.period)
+        return usage_periods.named_period(account, named.period)
     except ValueError as error:
         raise Refused("invalid", "Enter a period such as 2026-11.", "period") from error
 

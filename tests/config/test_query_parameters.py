@@ -11,20 +11,19 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import URLPattern, URLResolver
-from rest_framework.views import APIView
 
+from billing.api.api_view import ApiView
 from billing.models import Account
 from config.urls import NotFoundView, api_urls
 from lib import query_string
-from lib.query_string import NoParameters
 from tests.conftest import Api
 
 ARGUMENTS = {"id": str(UUID(int=7)), "external_id": "acct_42"}
 DOCUMENTATION = {"schema", "docs"}  # drf-spectacular's own views
-Endpoint = tuple[str, str, type[APIView]]  # method, path, view
+Endpoint = tuple[str, str, type[ApiView]]  # method, path, view
 
 
-def views(patterns: list[URLPattern | URLResolver]) -> Iterator[tuple[str, type[APIView]]]:
+def views(patterns: list[URLPattern | URLResolver]) -> Iterator[tuple[str, type[ApiView]]]:
     for pattern in patterns:
         if isinstance(pattern, URLResolver):
             yield from views(pattern.url_patterns)
@@ -48,8 +47,8 @@ each_endpoint = pytest.mark.parametrize(
 )
 
 
-def declared_by(view: type[APIView]) -> list[str]:
-    return list(query_string.schemas(getattr(view, "query_parameters", NoParameters)))
+def declared_by(view: type[ApiView]) -> list[str]:
+    return list(query_string.schemas(view.query_parameters))
 
 
 def send(endpoint: Endpoint, query: str) -> Any:

@@ -8,6 +8,7 @@ from django.http.response import HttpResponseBase
 from django.urls import include, path
 
 from config import probes
+from config.system_health import SystemHealthView
 
 
 def plain(_request: HttpRequest) -> HttpResponse:
@@ -37,7 +38,7 @@ urlpatterns = [
     path("things/<str:name>/", missing),
     path("streamed/", streamed),
     path("with-caller/", with_caller),
-    path("api/v1/", include("monitoring.urls")),
+    path("api/v1/", include([path("health/system/", SystemHealthView.as_view())])),
     path("admin/", admin.site.urls),
     path("livez", probes.livez),
     path("readyz", probes.readyz),

@@ -277,8 +277,7 @@ def test_an_unknown_path_is_404_with_an_api_error(service: Api, path: str) -> No
 
 
 def test_requests_above_the_rate_are_429_with_retry_after(service: Api, settings: Any) -> None:
-    rates = {"caller": "2/hour", "anonymous": "1/hour"}
-    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": rates}
+    settings.API_RATE, settings.ANONYMOUS_RATE = "2/hour", "1/hour"
     responses = [service.post("usage/", {**EVENT, "event_id": f"e{index}"}) for index in range(3)]
 
     assert [response.status_code for response in responses] == [201, 201, 429]
@@ -290,8 +289,7 @@ def test_requests_above_the_rate_are_429_with_retry_after(service: Api, settings
 
 @pytest.fixture
 def anonymous_rate(settings: Any) -> None:
-    rates = {"caller": "600/second", "anonymous": "3/hour"}
-    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": rates}
+    settings.ANONYMOUS_RATE = "3/hour"
 
 
 @pytest.mark.usefixtures("anonymous_rate")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from billing.api import schema
+from billing.api.api_view import ApiView
 from providers import attribution
 from providers.detection import Call
 from providers.models import Provider
@@ -75,19 +75,19 @@ class ProviderListSerializer(serializers.Serializer[Any]):
     results = ProviderSerializer(many=True)
 
 
-class ProvidersView(APIView):
+class ProvidersView(ApiView):
     required_scope = "read"
 
-    @extend_schema(responses=ProviderListSerializer)
+    @schema.operation(responses=ProviderListSerializer)
     def get(self, _request: Request) -> Response:
         """Lists all providers that calls can be attributed to."""
         return Response(ProviderListSerializer({"results": Provider.objects.all()}).data)
 
 
-class DetectView(APIView):
+class DetectView(ApiView):
     required_scope = "read"
 
-    @extend_schema(request=DetectionRequestSerializer, responses=DetectionSerializer)
+    @schema.operation(request=DetectionRequestSerializer, responses=DetectionSerializer)
     def post(self, request: Request) -> Response:
         """Returns the actual provider that such a call would be attributed to, and why. Nothing is stored."""
         serializer = DetectionRequestSerializer(data=request.data)

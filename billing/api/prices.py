@@ -6,14 +6,13 @@ import re
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
-from django.utils import timezone
-from drf_spectacular.utils import extend_schema
 from msgspec import Meta, Struct
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from billing.api import schema
+from billing.api.api_view import ApiView
 from lib import money, query_string
 from lib.query_string import BadParameter, text
 from providers import price_book
@@ -62,18 +61,18 @@ class PriceListSerializer(serializers.Serializer[Any]):
     results = PriceSerializer(many=True)
 
 
-class PricesView(APIView):
+class PricesView(ApiView):
     required_scope = "read"
     query_parameters = PriceParameters
 
-    @extend_schema(responses=PriceListSerializer)
+    @schema.operation(responses=PriceListSerializer)
     def get(self, request: Request) -> Response:
         """Lists the prices of a UTC day, of one provider or all, and for one model or all.
 
         With `model`, returns the price that an event of this model would get.
         """
         stated = query_string.parse(request.query_params, PriceParameters)
-        day = _utc_day(stated.at) if stated.at else timezone.now().date()
+        day = _utc_day(stated.at) if stated.at else self.at.date()
         results = price_book.current().prices_on(day, stated.provider.lower(), stated.model)
         return Response(PriceListSerializer({"at": day, "results": results}, context={"model": stated.model}).data)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from django.utils.timezone import now
-from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from billing.api import schema
+from billing.api.api_view import ApiView
 from monitoring import health
 from monitoring.traffic import RouteTraffic
 
@@ -43,9 +42,9 @@ class SystemHealthSerializer(serializers.Serializer[health.SystemHealth]):
     worst_routes = RouteSerializer(many=True, help_text="Routes with errors, most errors first.")
 
 
-class SystemHealthView(APIView):
+class SystemHealthView(ApiView):
     required_scope = "read"
 
-    @extend_schema(summary="System health of the last minutes", responses=SystemHealthSerializer, tags=["health"])
+    @schema.operation(summary="System health of the last minutes", responses=SystemHealthSerializer, tags=["health"])
     def get(self, _request: Request) -> Response:
-        return Response(SystemHealthSerializer(health.measure(now())).data)
+        return Response(SystemHealthSerializer(health.measure(self.at)).data)

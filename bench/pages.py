@@ -37,6 +37,7 @@ OPERATOR = {
     "app": "/admin/auth/",
     "unpriced": "/admin/billing/unpriced/",
     "reprice": "/admin/billing/correctionbatch/reprice/?unpriced=on",
+    "import-file": "/admin/billing/usageimport/upload/",
     "price-begun": "/admin/providers/price/add/?units=input_tokens,output_tokens",
     "price-proposals-all-new": "/admin/providers/priceproposal/all-new/genai/",
     "api": "/api/v1/providers/",

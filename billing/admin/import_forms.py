@@ -10,6 +10,7 @@ from billing.admin.log_page import ReasonForm
 from billing.imports import import_source, stored_files, uploads
 
 MAX_LINES = 200  # of one mapping
+FIRST_FIELDS = ("file", "format", "account")
 LIST_FIELDS = ("maps", "constants", "values", "rates")
 
 
@@ -68,6 +69,15 @@ class OptionsForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields["format"].choices = import_source.format_choices()  # type: ignore[attr-defined]  # a ChoiceField
 
+    def first_fields(self) -> list[forms.BoundField]:
+        return [field for field in self if field.name in FIRST_FIELDS]
+
+    def mapping_fields(self) -> list[forms.BoundField]:
+        return [field for field in self if field.name not in FIRST_FIELDS]
+
+    def has_mapping(self) -> bool:
+        return any(field.value() for field in self.mapping_fields())
+
     @classmethod
     def from_options(cls, options: dict[str, Any]) -> OptionsForm:
         texts = {name: "\n".join(options.get(name, [])) for name in LIST_FIELDS}
@@ -98,7 +108,7 @@ class UploadForm(OptionsForm):
         required=False,
         widget=forms.ClearableFileInput(attrs={"accept": ",".join((*stored_files.SUFFIXES, ".gz"))}),
     )
-    field_order = ("file", "format", "account")
+    field_order = FIRST_FIELDS
 
     def __init__(self, *args: Any, too_large: bool = False, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
         super().__init__(*args, **kwargs)

@@ -81,6 +81,7 @@ def context_for(request: HttpRequest, usage_import: UsageImport) -> dict[str, An
         "may_discard": state in import_steps.DISCARDABLE,
         "may_see_logs": totals.counts.statuses["accepted"] > 0 and imported,
         "void_batch": batch,
+        "void_running": batch is not None and batch_progress.state(batch) == "running",
         "void_reverted": batch is not None and batch_progress.state(batch) == "reverted",
         "may_void": may_void
         and imported

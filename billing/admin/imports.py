@@ -249,7 +249,7 @@ def _void(request: HttpRequest, usage_import: UsageImport, reason: str) -> str:
         return "Someone else finished or reverted this void in the meantime."
     batch.refresh_from_db()
     calls = f"{batch.logs:,} call{'s' if batch.logs != 1 else ''} voided."
-    return calls if done else f"{calls} The rest follows in the background."
+    return calls if done else f"{calls} The rest follows within minutes."
 
 
 @retry.atomic

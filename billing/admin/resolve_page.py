@@ -98,15 +98,11 @@ def resolve(request: HttpRequest, site: dict[str, Any], log_id: UUID) -> HttpRes
             if request.POST.get("previewed") == key and "again" not in request.POST:
                 messages.success(request, _store(request, log, content, form.cleaned_data["reason"], timezone.now()))
                 return HttpResponseRedirect(page)
-            context = {"previewed": key, "sentences": _sentences(log, correction)}
+            context |= {"previewed": key, "sentences": _sentences(log, correction)}
         except (Refused, strict_json.BadJSON) as error:
             form.add_error(None, _describe(error))
     value = explanation_text.format_value(charge_history.current_value(log))
     context |= {"title": "Resolve call", "log": log, "current_charge": value, "form": form}
-    context |= {
-        "main_fields": [form["kind"]],
-        "other_fields": [form[name] for name in ("response", "cost_usd", "reason")],
-    }
     context["other_errors"] = any(field.errors for field in form.other_units)
     return TemplateResponse(request, "admin/billing/usagelog/resolve.html", {**site, **context})
 

@@ -159,14 +159,15 @@ def _meaning(unit: str) -> list[str]:
     is_part = unit in quantities.INPUT_PARTS or unit in quantities.OUTPUT_PARTS
     whole = "output" if unit in quantities.OUTPUT_PARTS else "input"
     part = f" It is taken as a part of the {whole} tokens that are already read, and not added to these."
-    return [f"{added} unread fields, at the price of its day.{part if is_part else ''}"]
+    return [f"{added} unread fields, at the price of the day.{part if is_part else ''}"]
 
 
 def _effect(preview: Preview) -> list[str]:
     change = preview.change
     count = f"{'' if preview.complete else 'More than '}{change.calls:,} past call{'' if change.calls == 1 else 's'}"
     before, after, delta = map(money.exact_usd, (change.old_nano, change.new_nano, change.delta_nano))
-    difference = f" Their cost changes from ${before} to ${after}, by ${delta}."
+    changed = f"changes from ${before} to ${after}, by ${delta}" if change.delta_nano else f"stays ${before}"
+    difference = f" The cost {changed}."
     unpriced = f" {change.unpriced:,} of them stay unpriced." if change.unpriced else ""
     lines = [f"{count} will be complete.{difference if change.calls else ''}{unpriced}"]
     if change.calls:

@@ -59,10 +59,11 @@ def test_fields_are_listed_with_their_figures(admin_client: Client) -> None:
 def test_the_preview_tells_what_changes_and_changes_nothing(admin_client: Client) -> None:
     before = stored()
     page = text_of(admin_client.get(f"{page_of(THINKING)}decide/", {"decision": "output_tokens"}))
-    assert "1 past call will be complete. Their cost changes from $0.007 to $0.0082, by $0.0012." in page
+    assert "1 past call will be complete. The cost changes from $0.007 to $0.0082, by $0.0012." in page
     assert "1 skipped: another of its fields is not decided, or the number is not stored" in page
     assert "not added to these" not in page
     part = text_of(admin_client.get(f"{page_of(THINKING)}decide/", {"decision": "reasoning_tokens"}))
+    assert "The cost stays $0.007." in part
     assert "a part of the output tokens that are already read, and not added to these" in part
     assert stored() == before
 

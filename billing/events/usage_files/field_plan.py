@@ -15,7 +15,6 @@ from billing.events.usage_files.options import Options
 from billing.events.usage_files.rows import lookup
 
 EXACT = Context(prec=100)
-_NESTED = ("usage", "variant")
 _ALTERNATIVES, _ADDENDS = re.compile(r"\s*\|\s*"), re.compile(r"\s*\+\s*")
 _NUMERIC = conversions.COUNT_FIELDS | {*conversions.DECIMAL_FIELDS, conversions.COST}
 
@@ -40,7 +39,7 @@ class Step:
 
     def value(self, row: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a JSON value
         """The field's value before conversion; None if there is none. Raises Refused."""
-        if self.column in row:
+        if self.column is not None and self.column in row:
             value = row[self.column]
             return None if value.__class__ is str and (not value.strip() or value in self.blank) else value
         value = self._stated(row)
@@ -115,7 +114,8 @@ def make_plan(columns: Iterable[str], layout: Layout, options: Options) -> tuple
     currency = _currency_step(columns, layout, options, steps)
     used = {column for step in (*steps.values(), currency) if step for column in step.columns}
     used |= {layout.currency, *layout.id, *layout.only, *layout.skip, *layout.patterns} | _referenced(sources.values())
-    used |= {column.partition(".")[0] for column in used} | {layout.credits.partition("[")[0].partition(".")[0]}
+    used |= {layout.credits.partition("[")[0]}
+    used |= {column[: dot.start()] for column in used for dot in re.finditer(r"\.", column)}
     steps.pop(CURRENCY, None)
     plan = Plan(
         tuple(steps.values()),
@@ -124,11 +124,6 @@ def make_plan(columns: Iterable[str], layout: Layout, options: Options) -> tuple
         conversions.COST in steps,
     )
     return plan, [column for column in columns if column not in used]
-
-
-def is_nested(column: str) -> bool:
-    """Tells whether the keys in an object are fields, as those of `usage`."""
-    return column in _NESTED
 
 
 def _sources(layout: Layout, options: Options) -> dict[str, Source]:

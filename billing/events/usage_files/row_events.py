@@ -17,7 +17,6 @@ from billing.events import event_responses
 from billing.events.events import Event
 from billing.events.lines import ImportLine
 from billing.events.usage_files import conversions, field_plan
-from billing.events.usage_files.conversions import COUNT_FIELDS
 from billing.events.usage_files.field_plan import EXACT, Plan
 from billing.events.usage_files.formats import CURRENCY, Layout, field_of, matches
 from billing.events.usage_files.options import Options
@@ -101,8 +100,7 @@ class RowReader:
 
     def _event(self, name: str, row: dict[str, Any]) -> Event | None:
         """The event; None for a row that is skipped. Raises Refused."""
-        row = row if self._layout.fields else _flattened(row)
-        plan = self.plan_for(tuple(row))
+        plan = self.plan_for(tuple(row) if self._layout.fields else _columns(row))
         self._derive(row)
         if reason := self._skip_reason(row):
             self.counts.skipped[reason] += 1
@@ -137,18 +135,10 @@ class RowReader:
         """The converted values, by dotted field. Raises Refused."""
         fields = {}
         for step in plan.steps:
-            value = step.value(row)
-            if value is None:
-                continue
-            if step.field in COUNT_FIELDS and value.__class__ is str and value.isascii() and value.isdigit():
-                fields[step.field] = conversions.convert_number(step.field, value)
-                continue
-            if self._formulas and isinstance(value, str) and value.startswith("="):
-                raise _named(Refused("invalid", "A formula; export its value.", step.field), plan)
-            if isinstance(value, str) and not value.isascii() and _UNDECODED.search(value):
-                raise _named(Refused("invalid", _UNDECODED_TEXT, step.field), plan)
             try:
-                fields[step.field] = self._convert(step.field, value)
+                value = step.value(row)
+                if value is not None:
+                    fields[step.field] = self._convert(step.field, value)
             except Refused as refused:
                 raise _named(refused, plan) from refused
         return fields
@@ -157,6 +147,10 @@ class RowReader:
         if name == conversions.TIME:
             return conversions.convert_time(value, self._zone, self._layout.time_forms)
         if isinstance(value, str):
+            if self._formulas and value.startswith("="):
+                raise Refused("invalid", "A formula; export its value.", name)
+            if not value.isascii() and _UNDECODED.search(value):
+                raise Refused("invalid", _UNDECODED_TEXT, name)
             return conversions.convert_cell(name, value)
         if name in conversions.COUNT_FIELDS or name in conversions.DECIMAL_FIELDS:
             return conversions.convert_number(name, value)
@@ -244,17 +238,13 @@ def _has_usage(fields: Mapping[str, Any], plan: Plan, constants: Mapping[str, An
     return any(value not in {0, "0"} for value in stated) if requests == 0 else bool(stated)
 
 
-def _flattened(row: dict[str, Any]) -> dict[str, Any]:
-    """The keys of `usage` and `variant` as dotted keys."""
-    if not any(field_plan.is_nested(key) and isinstance(row[key], dict) for key in row):
-        return row
-    flat: dict[str, Any] = {}
-    for key, value in row.items():
-        if field_plan.is_nested(key) and isinstance(value, dict):
-            flat |= {f"{key}.{inner}": child for inner, child in value.items()}
-        else:
-            flat[key] = value
-    return flat
+def _columns(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """The row's keys, with those of `usage` and `variant` as dotted names."""
+    nested = [key for key in ("usage", "variant") if isinstance(row.get(key), dict)]
+    if not nested:
+        return tuple(row)
+    inner = (f"{key}.{name}" for key in nested for name in row[key])
+    return (*(key for key in row if key not in nested), *inner)
 
 
 def _nested(fields: Mapping[str, Any]) -> dict[str, Any]:

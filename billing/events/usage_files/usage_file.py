@@ -150,7 +150,11 @@ def _check_header(header: list[str], layout: Layout, options: Options) -> None:
         missing = [name for name in addends if name not in header and name.split(".")[0] not in header]
         if missing and "|" not in mapping:
             raise BadMapping(f"The file has no column {missing[0]!r}; it has {', '.join(header) or 'none'}.")
-    _, unused = field_plan.make_plan(header, layout, options)
+    plan, unused = field_plan.make_plan(header, layout, options)
+    sources = {column for step in plan.steps for column in step.columns}
+    for column in options.values:
+        if column not in sources:
+            raise BadMapping(f"--values {column}: no field comes from this column. Map it with --map.")
     for column in set(header) - set(unused):
         if header.count(column) > 1:
             raise BadMapping(f"The file has {header.count(column)} columns {column!r}; rename or remove all but one.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.billing.events.vendor_responses.samples import TOTAL, sample
+from tests.billing.events.vendor_responses.samples import sample
 
 CLOUDS = [
     sample(

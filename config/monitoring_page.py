@@ -5,7 +5,6 @@ The figures come from monitoring and billing.reports.provider_health.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,7 +19,7 @@ from django.urls import path, reverse
 from django.utils import timezone
 
 from billing.reports import provider_health
-from monitoring import charts, filters, health, history, request_log, traffic
+from monitoring import filters, health, history, request_log, traffic
 from monitoring.history import TrafficInterval
 
 MAX_ROUTES = 50
@@ -75,7 +74,7 @@ def _history(at: datetime, span: str) -> dict[str, Any]:
     steps = history.last_24_hours(at) if span == "24h" else history.last_30_days(at)
     total, routes = traffic.route_traffic_from_hours(steps[0].start, at)
     return {
-        "charts": _charts(steps, "per hour" if span == "24h" else "per day"),
+        "requests_unit": "per hour" if span == "24h" else "per day",
         "history": [_history_row(step) for step in reversed(steps)],
         "total": total,
         "routes": routes[:MAX_ROUTES],
@@ -83,14 +82,6 @@ def _history(at: datetime, span: str) -> dict[str, Any]:
     }
 
 
-def _charts(steps: Sequence[TrafficInterval], rate_unit: str) -> list[charts.Chart]:
-    return [
-        charts.bar_chart("Error rate", "%", steps, lambda step: step.traffic.error_rate, toned=True),
-        charts.bar_chart("Requests", rate_unit, steps, lambda step: step.traffic.requests),
-        charts.bar_chart("p95 response time", "ms", steps, lambda step: step.traffic.p95_ms),
-    ]
-
-
 def _history_row(step: TrafficInterval) -> HistoryRow:
     query = urlencode({"time": filters.format_range(step.start, step.end)})
-    return HistoryRow(step, charts.interval_label(step), f"{reverse('admin:monitoring_apirequest_changelist')}?{query}")
+    return HistoryRow(step, step.label, f"{reverse('admin:monitoring_apirequest_changelist')}?{query}")

@@ -20,6 +20,11 @@ class TrafficInterval:
     end: datetime
     traffic: Traffic
 
+    @property
+    def label(self) -> str:
+        """The interval's day, or its day and hour."""
+        return f"{self.start:%b %d}" if self.end - self.start >= DAY else f"{self.start:%b %d %H:%M}"
+
 
 def last_24_hours(at: datetime) -> list[TrafficInterval]:
     """The last 24 full hours and the current one, oldest first, none missing."""

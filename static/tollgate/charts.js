@@ -1,24 +1,42 @@
 /*
-Draws each <figure data-chart> with Chart.js from the table inside it, so that the chart and its numbers cannot differ.
-templates/usage/cards/chart.html has the markup; the legend sets the colours.
+Draws each <figure data-chart> with Chart.js from a table, so that the chart and its numbers cannot differ.
+The table is inside the figure, or data-table names it; data-chart names the attribute of the cells ("usd" if empty);
+data-unit is the unit of values that are no dollars; data-order="newest-first" says how the rows are sorted. A cell's
+data-series is its place in the legend where a row has one cell for all series. The legend sets the colours.
+templates/usage/cards/chart.html and templates/admin/monitoring/chart.html have the markup.
 */
 "use strict";
 {
   const dollars = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });
+  const numbers = new Intl.NumberFormat("en-US", { maximumFractionDigits: 2 });
 
   const formatUsd = (amount) => (amount > 0 && amount < 0.01 ? "<$0.01" : dollars.format(amount));
 
+  const formatOf = ({ unit }) => (unit ? (value) => `${numbers.format(value)} ${unit}` : formatUsd);
+
+  function valuesOf(row, name) {
+    const values = [];
+    row.querySelectorAll(`[data-${name}]`).forEach((cell, index) => {
+      const value = cell.dataset[name];
+      values[cell.dataset.series ?? index] = value === "" ? null : Number(value);
+    });
+    return values;
+  }
+
   function rows(figure) {
-    return Array.from(figure.querySelectorAll("tbody tr"), (row) => ({
-      name: row.cells[0].textContent,
-      costs: Array.from(row.querySelectorAll("[data-usd]"), (cell) => Number(cell.dataset.usd)),
+    const { chart, table, order } = figure.dataset;
+    const source = table ? document.getElementById(table) : figure;
+    const list = Array.from(source.querySelectorAll("tbody tr"), (row) => ({
+      name: row.cells[0].textContent.trim(),
+      values: valuesOf(row, chart || "usd"),
     }));
+    return order === "newest-first" ? list.reverse() : list;
   }
 
   function datasets(figure, data) {
     return Array.from(figure.querySelectorAll(".legend li"), (item, index) => ({
       label: item.textContent,
-      data: data.map((row) => row.costs[index]),
+      data: data.map((row) => row.values[index] ?? null),
       backgroundColor: getComputedStyle(item, "::before").backgroundColor,
     }));
   }
@@ -26,6 +44,8 @@ templates/usage/cards/chart.html has the markup; the legend sets the colours.
   function options(figure) {
     const ink = getComputedStyle(figure.querySelector(".legend")).color;
     const line = getComputedStyle(figure).borderTopColor;
+    const { unit } = figure.dataset;
+    const format = formatOf(figure.dataset);
     return {
       animation: false,
       maintainAspectRatio: false,
@@ -35,7 +55,7 @@ templates/usage/cards/chart.html has the markup; the legend sets the colours.
         y: {
           stacked: true,
           beginAtZero: true,
-          ticks: { color: ink, maxTicksLimit: 6, callback: (amount) => dollars.format(amount) },
+          ticks: { color: ink, maxTicksLimit: 6, callback: (value) => (unit ? numbers : dollars).format(value) },
           grid: { color: line },
           border: { display: false },
         },
@@ -44,10 +64,10 @@ templates/usage/cards/chart.html has the markup; the legend sets the colours.
         legend: { display: false },
         tooltip: {
           itemSort: (a, b) => b.parsed.y - a.parsed.y,
-          filter: (item) => item.parsed.y !== 0,
+          filter: (item) => item.parsed.y !== 0 && item.parsed.y !== null,
           callbacks: {
-            label: (item) => ` ${item.dataset.label}: ${formatUsd(item.parsed.y)}`,
-            footer: (items) => `Total: ${formatUsd(items.reduce((sum, item) => sum + item.parsed.y, 0))}`,
+            label: (item) => ` ${item.dataset.label}: ${format(item.parsed.y)}`,
+            footer: (items) => (unit ? "" : `Total: ${format(items.reduce((sum, item) => sum + item.parsed.y, 0))}`),
           },
         },
       },

@@ -12,10 +12,12 @@ from django.utils import timezone
 from billing.accounts import accounts
 from billing.alerts import alerts
 from billing.models import Account
+from monitoring import request_rows
 from tests.billing.usage import record
 from tests.browser.conftest import Visitor
 from tests.browser.test_accessibility import page_problems
 from tests.conftest import Api
+from tests.monitoring.conftest import entry
 
 pytestmark = pytest.mark.browser
 
@@ -28,6 +30,7 @@ CANVAS_COLOURS = """(canvas) => {
   return [...colours];
 }"""
 INDIGO, TEAL = "99 102 241", "13 148 136"  # the first two colours of the legend
+RED = "220 38 38"  # of the state critical
 
 
 @pytest.fixture
@@ -75,6 +78,20 @@ def test_the_chart_uses_the_colours_of_the_legend_and_follows_the_theme(operator
     assert figure["height"] > canvas["height"] > 200  # the canvas fits into its card
     assert operator.page.locator("[data-usd]").count() == 2 * timezone.now().day
     assert page_problems(operator.page) == []
+    assert operator.console_errors == []
+
+
+def test_the_monitoring_charts_have_the_colours_of_the_tables_states(operator: Visitor) -> None:
+    now = timezone.now()
+    requests = [entry(at=now, status=503), *(entry(at=now - timedelta(hours=1), status=200) for _ in range(9))]
+    request_rows.store(request_rows.build_batch(requests))
+    operator.open("/admin/monitoring/")
+    operator.page.wait_for_timeout(300)
+    rate, requests_chart, p95 = (
+        set(canvas.evaluate(CANVAS_COLOURS)) for canvas in operator.page.locator("canvas").all()
+    )
+    assert RED in rate
+    assert [INDIGO in colours for colours in (rate, requests_chart, p95)] == [False, True, True]
     assert operator.console_errors == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -77,13 +78,16 @@ def test_the_live_fragment_is_served_alone(viewer: Client, at: datetime) -> None
     assert "<html" not in fragment
 
 
-def test_every_hour_has_a_bar_and_a_row_with_a_link_to_its_requests(viewer: Client, at: datetime) -> None:
+def test_every_hour_has_a_row_with_a_link_and_the_numbers_of_the_charts(viewer: Client, at: datetime) -> None:
     page, hour = get_page(viewer), at.replace(minute=0, second=0, microsecond=0)
-    assert (
-        f'<rect class="critical" x="241" y="0.0" width="8" height="60.0"><title>{hour:%b %d %H:%M}: 15 %</title>'
-        in page
-    )
-    assert page.count('<svg class="chart"') == 3
+    for cell in ('data-requests="20"', 'data-rate="15.0" data-series="2"'):
+        assert page.count(cell) == 1
+    p95 = health.latest().p95_ms
+    assert page.count(f'data-p95="{p95}">49 ms</td>') == 1
+    for cell in ('data-requests="0"', 'data-rate="" data-series="0"', 'data-p95=""'):
+        assert page.count(cell) == 24  # no value is no bar
+    charts = re.findall(r'<figure class="stacked" data-chart="(\w+)" data-table="history" data-unit="(.*?)"', page)
+    assert charts == [("rate", "%"), ("requests", "per hour"), ("p95", "ms")]
     assert page.count('<th scope="row" class="when" data-label="Hour (UTC)">') == 25
     range_name = filters.format_range(hour, hour + timedelta(hours=1))
     assert f'<a href="{LOG}?time={range_name}">{hour:%b %d %H:%M}</a>' in page

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from monitoring import charts, history, traffic
+from monitoring import history, traffic
 from monitoring.history import TrafficInterval
 from monitoring.recorder import Recorder
 from tests.monitoring.conftest import entry
@@ -70,24 +70,3 @@ def test_routes_from_hours_equal_those_from_minutes(request_log: Recorder) -> No
     assert traffic.route_traffic_from_hours(NINE - timedelta(hours=24), AT) == traffic.route_traffic(
         NINE - timedelta(hours=24), AT
     )
-
-
-def test_a_chart_has_a_bar_for_each_known_value(request_log: Recorder) -> None:
-    log_requests(request_log, AT, 20, errors=3)
-    log_requests(request_log, AT - timedelta(hours=1), 20, errors=2)
-    log_requests(request_log, AT - timedelta(hours=2), 20)
-    chart = charts.bar_chart(
-        "Error rate", "%", history.last_24_hours(AT), lambda hour: hour.traffic.error_rate, toned=True
-    )
-    assert (chart.title, chart.unit, chart.peak, chart.width) == ("Error rate", "%", 15.0, 250)
-    assert chart.bars == (
-        charts.Bar(231, 20.0, 40.0, "warning", "Nov 22 08:00: 10 %"),
-        charts.Bar(241, 0.0, 60.0, "critical", "Nov 22 09:00: 15 %"),
-    )
-
-
-def test_a_small_value_has_a_visible_bar(request_log: Recorder) -> None:
-    log_requests(request_log, AT, 200)
-    log_requests(request_log, AT - timedelta(hours=1), 1)
-    chart = charts.bar_chart("Requests", "per hour", history.last_24_hours(AT), lambda hour: hour.traffic.requests)
-    assert [(bar.height, bar.tone) for bar in chart.bars] == [(1.5, ""), (60.0, "")]

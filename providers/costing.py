@@ -77,6 +77,7 @@ class PricedModel:
     _plain_cards: tuple[RateCard, ...] | None = field(
         init=False, repr=False, compare=False
     )  # None: there are conditions
+    is_free: bool = field(init=False, repr=False, compare=False)  # every rate is zero
 
     def __post_init__(self) -> None:
         conditions = [price_conditions.normalize(price_conditions.parse(rate.variant)) for rate in self.rates]
@@ -85,6 +86,7 @@ class PricedModel:
         object.__setattr__(self, "_conditional_rates", tuple(zip(self.rates, conditions, strict=True)))
         object.__setattr__(self, "_values", values)
         object.__setattr__(self, "_tiers", tuple(sorted({rate.above for rate in self.rates if rate.above})))
+        object.__setattr__(self, "is_free", bool(self.rates) and not any(rate.nano_per_million for rate in self.rates))
         object.__setattr__(self, "_cards", {})
         plain = None if values else tuple(self._build_card(tier, ()) for tier in range(len(self._tiers) + 1))
         object.__setattr__(self, "_plain_cards", plain)
@@ -157,7 +159,8 @@ class CostLine(Struct, frozen=True):
 
 
 class Cost(NamedTuple):
-    """A cost in nano-USD; input + output + other = total. `billed` is False if the call used no rated unit (unpriced).
+    """A cost in nano-USD; input + output + other = total. `billed` is False (unpriced) if the call used no rated unit, unless
+    every rate of the price is zero.
 
     `unknown_condition` is set if it is unpriced because the price does not know a condition of the call: "service_tier=batch".
     """
@@ -194,7 +197,7 @@ def cost(price: PricedModel, quantities: Quantities) -> Cost:
         unknown_condition = _unknown_condition(price, card, quantities, result.lines)
         if unknown_condition or ("output_image_tokens" in card.rates and usage.has_unsplit_output(quantities)):
             return _unpriced(unknown_condition)
-    return result
+    return result._replace(billed=True) if price.is_free else result
 
 
 def cost_by_any_rate(price: PricedModel, quantities: Quantities) -> Cost:

@@ -99,10 +99,12 @@ def rate(
     *,
     reading: ServedCall | None = None,
     may_state_cost: bool = False,
+    aborted: bool = False,
 ) -> RatedEvent:
     """Rate one event that happened `at` (UTC). Raises Refused if the cost exceeds the maximum per event.
 
-    `reading` is what the vendor's response says; its cost counts where the source `may_state_cost`.
+    `reading` is what the vendor's response says; its cost counts where the source `may_state_cost`. A failed call without
+    usage is free and not looked up in the price book, unless it was `aborted` and may have used something.
     """
     profile = snapshot.profile_of(call_profile.signature_of(event))
     inputs = _inputs_of_event(event, at, profile, reading)
@@ -112,7 +114,7 @@ def rate(
     if stated is not None:
         cost = NO_COST._replace(other_nano=stated, total_nano=stated)
         return RatedEvent(profile, _limited(cost), None, source, total, billable)
-    if not billable:
+    if not billable and not (aborted and _is_free(inputs, snapshot)):
         return RatedEvent(profile, NO_COST, None, CostSource.FREE, total, billable)
     price, cost = _apply_price(inputs, snapshot)
     reason = unpriced_reason(price, cost)
@@ -131,6 +133,11 @@ def unpriced_reason(price: PricedModel | None, cost: Cost) -> str | None:
     if price is None or not price.rates:
         return UnpricedReason.PRICE_UNKNOWN.value
     return (UnpricedReason.CONDITION_UNKNOWN if cost.unknown_condition else UnpricedReason.USAGE_UNKNOWN).value
+
+
+def _is_free(inputs: RatingInputs, snapshot: RatingSnapshot) -> bool:
+    price = inputs.price(snapshot.prices)
+    return price is not None and price.is_free
 
 
 def _apply_price(inputs: RatingInputs, snapshot: RatingSnapshot) -> tuple[PricedModel | None, Cost]:

@@ -207,10 +207,16 @@ def _rate(items: Sequence[_Submission], source: EventSource, at: datetime) -> No
         if item.event.response is not None:
             item.event = unread_fields.apply(item.event, snapshot.decisions)
         try:
+            aborted = unknown_usage.is_aborted(item.event, answered=source.vendor_answered)
             rated = rating.rate(
-                item.event, item.at, snapshot, reading=item.event.reading, may_state_cost=source.may_state_cost
+                item.event,
+                item.at,
+                snapshot,
+                reading=item.event.reading,
+                may_state_cost=source.may_state_cost,
+                aborted=aborted,
             )
-            rated = unknown_usage.with_usage_state(item.event, rated, item.reservation, answered=source.vendor_answered)
+            rated = unknown_usage.with_usage_state(item.event, rated, item.reservation, aborted=aborted)
             item.log = _build_log(item, rated, log_id, at)
         except Refused as refused:
             item.result.refused = refused

@@ -17,17 +17,22 @@ from lib import money
 STATED = (CostSource.CALLER, CostSource.VENDOR)  # costs that no usage can change
 
 
+def is_aborted(event: Event, *, answered: bool) -> bool:
+    """Whether the call may have used what nobody knows; `answered`: whether a vendor answered before it was aborted."""
+    return answered and event.status_code == call_failures.CANCELLED
+
+
 def with_usage_state(
-    event: Event, rated: RatedEvent, reservation: HeldReservation | None, *, answered: bool
+    event: Event, rated: RatedEvent, reservation: HeldReservation | None, *, aborted: bool
 ) -> RatedEvent:
     """The rated event with its `usage_state`.
 
     What was read in part is an estimate: at least this much was used. A call whose usage is unknown is billed what was read
-    or what its reservation holds for one call, whichever is more, as an estimate; without either it is unpriced.
-    `answered`: whether the vendor answered before the call was aborted.
+    or what its reservation holds for one call, whichever is more, as an estimate; without either it is unpriced. At a price
+    of zero for everything it is free.
     """
-    aborted = answered and event.status_code == call_failures.CANCELLED and rated.source not in STATED
-    if aborted or rated.unpriced_reason == UnpricedReason.USAGE_UNKNOWN:
+    is_unknown = rated.unpriced_reason == UnpricedReason.USAGE_UNKNOWN or (rated.price and not rated.cost.lines)
+    if is_unknown or (aborted and rated.source not in STATED):
         return _unknown(rated._replace(billable=True), _held_for_one_call(rated, reservation))
     if not (event.reading and event.reading.unread):
         return rated
@@ -38,7 +43,7 @@ def with_usage_state(
 
 def _is_always_free(rated: RatedEvent) -> bool:
     """Whether no usage costs anything at the call's price. What was read may be free where the rest is not."""
-    return rated.price is not None and not any(rate.nano_per_million for rate in rated.price.rates)
+    return rated.price is not None and rated.price.is_free
 
 
 def _unknown(rated: RatedEvent, held: Quantity | None) -> RatedEvent:

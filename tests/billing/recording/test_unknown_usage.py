@@ -134,6 +134,51 @@ def test_a_model_that_is_free_in_every_unit_stays_free(bound: Api) -> None:
     call_command("verify_ledger")
 
 
+LOCAL: dict[str, Any] = {
+    "provider": "openai",
+    "model": "gpt-oss-120b",
+    "category": "text",
+    "endpoint": "http://10.0.0.7:8000/v1/chat/completions",
+}
+
+
+def test_an_aborted_call_to_a_model_of_ones_own_is_free(bound: Api, account: Account, now: datetime) -> None:
+    answer = bound.post("usage/", {**LOCAL, "event_id": "l1", "status_code": 499})
+
+    assert (answer.json()["actual_provider"], answer.json()["cost_usd"]) == ("local", "0")
+    log = UsageLog.objects.get()
+    assert (*stored(log), log.is_priced, log.is_billable) == ("unknown", "free", None, 0, 0, True, True)
+    assert (UsageDay.objects.get().unpriced_calls, used_and_reserved(account, now, "openai_calls")) == (0, (1, 0))
+    call_command("verify_ledger")
+    call_command("reprice", model="gpt-oss-120b")
+    log.refresh_from_db()
+    assert (log.is_priced, log.effective_nano) == (True, 0)
+
+
+def test_an_aborted_stream_of_a_model_of_ones_own_is_free(account: Account) -> None:
+    abandon_stream({**CHUNK, "model": "gpt-oss-120b"}, **LOCAL, estimate=ESTIMATE)
+
+    assert stored(UsageLog.objects.get()) == ("unknown", "free", None, 0, 0)
+    call_command("verify_ledger")
+
+
+def test_a_call_without_usage_to_a_model_that_is_free_in_every_unit_is_free(bound: Api) -> None:
+    set_price("new-1", input_tokens="0", output_tokens="0")
+    success = {**GPT, "model": "new-1"}
+    bound.post("usage/", {"events": [{**success, "event_id": "s1"}, {**ABORTED, "model": "new-1"}]})
+
+    assert [stored(log) for log in UsageLog.objects.order_by("id")] == [("unknown", "free", None, 0, 0)] * 2
+    call_command("verify_ledger")
+
+
+def test_a_call_that_no_vendor_answered_used_nothing(account: Account) -> None:
+    with pytest.raises(KeyboardInterrupt), metered_call(account="acct_42", **GPT, reserve=False):
+        raise KeyboardInterrupt
+
+    log = UsageLog.objects.get()
+    assert (*stored(log), log.is_billable, log.price_id) == ("complete", "free", None, 0, 0, False, None)
+
+
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503])
 def test_a_refusal_by_the_vendor_is_free(bound: Api, status: int) -> None:
     bound.post("usage/", {**ABORTED, "status_code": status})

@@ -25,9 +25,10 @@ class RuleBook:
     def __post_init__(self) -> None:
         object.__setattr__(self, "detect", lru_cache(maxsize=DETECTION_CACHE_SIZE)(self.rules.detect))
 
-    def label(self, slug: str) -> str:
-        """Returns the display name; the slug for a provider without a row (not reviewed yet)."""
-        return self.labels.get(slug, slug)
+
+def provider_label(slug: str, labels: Mapping[str, str]) -> str:
+    """Returns a provider's display name; the slug for a provider without a row (not reviewed yet)."""
+    return labels.get(slug, slug)
 
 
 def _load(version: int) -> RuleBook:

@@ -110,7 +110,7 @@ class ActualProviderFilter(_Choice):
             *reports.providers_since(None, (timezone.now() - log_search.MAX_SPAN).date()),
             *([selected] if selected else []),
         }
-        return [(slug, reports.provider_label(slug, labels)) for slug in sorted(slugs)]
+        return [(slug, rulebook.provider_label(slug, labels)) for slug in sorted(slugs)]
 
 
 class CategoryFilter(_Choice):

@@ -72,7 +72,7 @@ def correct(
     context = {
         "title": "Revert correction" if correction else "Void call",
         "log": log,
-        "provider": labels.get(log.display_provider, log.display_provider),
+        "provider": rulebook.provider_label(log.display_provider, labels),
         "current_charge": explanation_text.format_value(charge_history.current_value(log)),
         "correction": correction,
         "form": form,

@@ -101,7 +101,7 @@ class UsageLogAdmin(changelist.KeysetAdmin):
 
     @admin.display(description="Provider")
     def served_by_provider(self, log: UsageLog) -> str:
-        label = self.labels.get(log.display_provider, log.display_provider)
+        label = rulebook.provider_label(log.display_provider, self.labels)
         if log.provider.lower() == log.display_provider:
             return format_html("<strong>{}</strong>", label)
         return format_html('<strong>{}</strong> <span class="declared">declared {}</span>', label, log.provider)

@@ -16,7 +16,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 
-from billing.reports import reports, unpriced
+from billing.reports import unpriced
 from billing.reports.unpriced import CallTimes, UnpricedModel
 from lib import csv_stream
 from providers import rulebook
@@ -60,7 +60,7 @@ def _render_page(request: HttpRequest) -> HttpResponse:
         "page": page,
         "rows": _rows(request, list(page), labels),
         "more": len(models) == unpriced.MAX_ROWS,
-        "providers": [(slug, reports.provider_label(slug, labels)) for slug in unpriced.providers()],
+        "providers": [(slug, rulebook.provider_label(slug, labels)) for slug in unpriced.providers()],
         "query": urlencode({"provider": search["provider"], "q": search["text"]}),
     }
     return TemplateResponse(request, "admin/billing/unpriced/list.html", context)
@@ -119,7 +119,7 @@ def _rows(request: HttpRequest, models: list[UnpricedModel], labels: Any) -> lis
         rows.append(
             Row(
                 totals=totals,
-                label=reports.provider_label(provider, labels),
+                label=rulebook.provider_label(provider, labels),
                 first=_format_time(times.first) if times else f"{totals.first_period:%Y-%m}",
                 last=_format_time(times.last) if times else f"{totals.last_period:%Y-%m}",
                 logs_url=f"{reverse('admin:billing_usagelog_changelist')}?{urlencode(logs)}",

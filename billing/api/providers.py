@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from billing.api import schema
 from billing.api.api_view import ApiView
-from providers import attribution
+from providers import attribution, rulebook
 from providers.detection import Call
 from providers.models import Provider
 
@@ -99,7 +99,7 @@ class DetectView(ApiView):
         return Response(
             {
                 "actual_provider": detection.actual_provider,
-                "label": rules.label(detection.actual_provider),
+                "label": rulebook.provider_label(detection.actual_provider, rules.labels),
                 "confidence": detection.confidence,
                 "category": detection.category,
                 "rule": detection.rule,

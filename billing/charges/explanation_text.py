@@ -10,7 +10,7 @@ from billing.charges.charge_history import CorrectionEffect, LogValue
 from billing.charges.explanation import Explanation, PriceCalculation, PriceGap
 from billing.models import CostSource, UsageAdjustment, UsageLog
 from lib import money
-from providers import price_conditions
+from providers import price_conditions, rulebook
 from providers.costing import CostLine
 from providers.quantities import CACHED_PARTS, INPUT_PARTS, OUTPUT_PARTS, input_total
 
@@ -114,7 +114,7 @@ def _calculation_sentences(calculation: PriceCalculation, total_nano: int, label
     yield from _condition_sentences(calculation)
     price = calculation.price
     yield (
-        f"Price {price.id} for {price.pattern} at {labels.get(price.provider, price.provider)}, "
+        f"Price {price.id} for {price.pattern} at {rulebook.provider_label(price.provider, labels)}, "
         f"valid from {price.valid_from}{MATCH_PHRASES.get(price.matched_by, '')}; source: {price.source}."
     )
 
@@ -210,7 +210,7 @@ def describe_correction(effect: CorrectionEffect, labels: Labels) -> str:
     phrase = "unread fields decided" if "unread_fields" in details else phrase
     if AdjustmentKind.REDETECT in (kind, reverted):
         slugs = (details.get(name) or "no provider" for name in ("from", "to"))
-        return f"{phrase}, from {' to '.join(labels.get(slug, slug) for slug in slugs)}; the charge is unchanged"
+        return f"{phrase}, from {' to '.join(rulebook.provider_label(slug, labels) for slug in slugs)}; the charge is unchanged"
     return f"{phrase}, from {format_value(effect.before)} to {format_value(effect.after)}"
 
 
@@ -246,7 +246,7 @@ def detection_sentence(log: UsageLog, labels: Labels) -> str:
 
 
 def _provider_label(log: UsageLog, labels: Labels) -> str:
-    return labels.get(log.display_provider, log.display_provider)
+    return rulebook.provider_label(log.display_provider, labels)
 
 
 def format_usd(nano: int) -> str:

@@ -72,5 +72,5 @@ def _fallbacks(cells: list[reports.UsageCell]) -> tuple[FallbackProvider, ...]:
         by_provider[cell.provider] += cell.fallback_calls
     largest = sorted(((slug, calls) for slug, calls in by_provider.items() if calls), key=lambda row: (-row[1], row[0]))
     return tuple(
-        FallbackProvider(slug, reports.provider_label(slug, labels), calls) for slug, calls in largest[:MAX_ROWS]
+        FallbackProvider(slug, rulebook.provider_label(slug, labels), calls) for slug, calls in largest[:MAX_ROWS]
     )

@@ -71,7 +71,7 @@ class FilterForm(forms.Form):
         known = sorted(
             {*reports.providers_since(account, (at - PROVIDERS_WITHIN).date()), *([selected] if selected else [])}
         )
-        fields["actual_provider"].choices = [ANY, *((slug, reports.provider_label(slug, labels)) for slug in known)]
+        fields["actual_provider"].choices = [ANY, *((slug, rulebook.provider_label(slug, labels)) for slug in known)]
         months = [
             (period.name, f"Starting {period.start.day} {period.start:%B %Y}")
             for period in reports.list_periods(account, at)
@@ -91,7 +91,7 @@ def log_list(request: MemberRequest) -> HttpResponse:
     )
     context = {
         "form": form,
-        "logs": [(log, reports.provider_label(log.display_provider, labels)) for log in page.rows],
+        "logs": [(log, rulebook.provider_label(log.display_provider, labels)) for log in page.rows],
         "newer": _page_link(query, page.previous),
         "older": _page_link(query, page.next),
         "csv": f"{reverse('usage:logs-csv')}?{urlencode(query)}",

@@ -18,6 +18,7 @@ from billing.ledger import rollups
 from billing.ledger.log_search import ListedLog
 from billing.models import UsageAdjustment, UsageLog
 from lib import money
+from providers import rulebook
 from providers.costing import CostLine
 
 LogRow = tuple[UsageLog, list[UsageAdjustment]]  # a log with its adjustments, oldest first
@@ -70,7 +71,7 @@ def _columns(logs: Sequence[Any], adjustments: AdjustmentsByLog, labels: Labels)
         "late_for": map(_format_month, column["late_for"]),
         "provider": column["provider"],
         "actual_provider": slugs,
-        "provider_label": [labels.get(slug, slug) for slug in slugs],
+        "provider_label": [rulebook.provider_label(slug, labels) for slug in slugs],
         "confidence": [log.display_confidence for log in logs],
         "category": column["category"],
         "model": column["model_used"],

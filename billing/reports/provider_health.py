@@ -16,7 +16,6 @@ from django.utils import timezone
 
 from billing.models import ProviderMinute, UsageDay, UsageLog
 from billing.models.rollups import PROVIDER_BOUNDS_MS
-from billing.reports import reports
 from lib import health_status, histogram, ids
 from lib.exact_sum import ExactSum
 from lib.health_status import HealthReason, HealthStatus
@@ -113,7 +112,7 @@ def _provider_health(row: Mapping[str, Any], labels: Mapping[str, str], last_err
     p50, p95, p99 = (histogram.percentile(PROVIDER_BOUNDS_MS, counts, percent) for percent in (50, 95, 99))
     return ProviderHealth(
         provider=row["actual"],
-        label=reports.provider_label(row["actual"], labels),
+        label=rulebook.provider_label(row["actual"], labels),
         status=health_status.classify(calls, errors),
         reason=None if calls else "no_requests",
         calls=calls,

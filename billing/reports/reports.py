@@ -141,7 +141,7 @@ def model_usage(summary: Summary, labels: Mapping[str, str]) -> list[ModelUsage]
     stored = UsageModel.objects.filter(account=summary.account, period=summary.period.start, calls__gt=0)
     rows = stored.order_by("-cost_nano", "-calls", "actual", "model").values_list(*MODEL_COLUMNS)[: MAX_MODELS + 1]
     models = [
-        ModelUsage(provider_label(actual, labels), model, percentage(counts[3], summary.cost_nano), *counts)
+        ModelUsage(rulebook.provider_label(actual, labels), model, percentage(counts[3], summary.cost_nano), *counts)
         for actual, model, *counts in rows
     ]
     if len(models) <= MAX_MODELS:
@@ -319,7 +319,7 @@ def _breakdown_row(
     cost = sum(cell.cost_nano for cell in cells)
     return BreakdownRow(
         key=key,
-        label=provider_label(key, labels) if dimension == "provider" else CATEGORY_LABELS.get(key, key),
+        label=rulebook.provider_label(key, labels) if dimension == "provider" else CATEGORY_LABELS.get(key, key),
         calls=sum(cell.calls for cell in cells),
         errors=sum(cell.errors for cell in cells),
         tokens=sum(cell.tokens for cell in cells),
@@ -332,8 +332,3 @@ def _breakdown_row(
 
 
 CATEGORY_LABELS: dict[str, str] = dict(Category.choices)
-
-
-def provider_label(provider: str, labels: Mapping[str, str]) -> str:
-    """The provider's display name, or its slug if it has none."""
-    return labels.get(provider, provider)

@@ -17,10 +17,10 @@ from billing.accounts import usage_periods
 from billing.accounts.usage_periods import Period
 from billing.ledger import rollups
 from billing.models import Account
-from billing.reports import reports
 from lib import periods
 from lib.exact_sum import ExactSum
 from lib.periods import DAY
+from providers import rulebook
 
 BY_MONTH, BY_DAY = "month", "day"
 MAX_MONTHS, MAX_DAYS = 36, 366
@@ -111,7 +111,7 @@ def _trend(
         calls, tokens, cost = map(int, sums)
         sums_by_provider[actual][indexes.get(key, key)] = (calls, tokens, cost)
     series = [
-        _series(actual, reports.provider_label(actual, labels), by_step, len(starts))
+        _series(actual, rulebook.provider_label(actual, labels), by_step, len(starts))
         for actual, by_step in sums_by_provider.items()
     ]
     with_calls = (item for item in series if any(item.calls))

@@ -178,6 +178,12 @@ def _usage_by_provider(cells: list[UsageCell]) -> list[dict[str, Any]]:
             sums[cell.provider][index] += value
     by_cost = sorted(sums.items(), key=lambda item: (-item[1][2], item[0]))
     return [
-        {"provider": slug, "label": rules.label(slug), "calls": calls, "tokens": tokens, "nano": nano}
+        {
+            "provider": slug,
+            "label": rulebook.provider_label(slug, rules.labels),
+            "calls": calls,
+            "tokens": tokens,
+            "nano": nano,
+        }
         for slug, (calls, tokens, nano) in by_cost
     ]

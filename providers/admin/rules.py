@@ -207,7 +207,9 @@ def _detection_context(call: Call) -> dict[str, Any]:
     detected = attribution.detect(call, book, prices)
     return {
         "detected": detected,
-        "label": book.label(detected.actual_provider),
-        "matching": [(rule, book.label(rule.provider or "")) for rule, matches in considered if matches],
+        "label": rulebook.provider_label(detected.actual_provider, book.labels),
+        "matching": [
+            (rule, rulebook.provider_label(rule.provider or "", book.labels)) for rule, matches in considered if matches
+        ],
         "considered": ", ".join(f"{count} by {evidence}" for evidence, count in counts.items()),
     }

@@ -26,7 +26,7 @@ def test_detection_and_labels_come_from_the_tables() -> None:
     book = rulebook.current()
     assert book.detect(Call("video", "", "/video-generation/wavespeed")).actual_provider == "wavespeed"
     assert book.labels["huggingface"] == "Hugging Face"
-    assert book.label("acme-cloud") == "acme-cloud"
+    assert rulebook.provider_label("acme-cloud", book.labels) == "acme-cloud"
 
 
 def test_an_unchanged_book_costs_one_query_or_none_if_the_version_is_known(

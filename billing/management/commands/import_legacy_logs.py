@@ -50,7 +50,7 @@ def _count_provider_changes(batch: list[tuple[ImportLine, Result]], totals: lega
     labels = rulebook.current().labels
     for line, result in batch:
         old, new = legacy_rows.legacy_provider(line), result.actual_provider
-        if old and new and label_key(old) not in {label_key(new), label_key(labels.get(new, new))}:
+        if old and new and label_key(old) not in {label_key(new), label_key(rulebook.provider_label(new, labels))}:
             totals.provider_changes[old, new] += 1
 
 

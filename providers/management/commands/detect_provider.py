@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from providers import attribution
+from providers import attribution, rulebook
 from providers.detection import Call
 
 
@@ -27,7 +27,7 @@ class Command(BaseCommand):
         rules, prices = attribution.current_books()
         call = Call(options["provider"], options["model"], options["endpoint"], options["served_by"])
         detection = attribution.detect(call, rules, prices)
-        result = {"label": rules.label(detection.actual_provider)} | asdict(detection)
+        result = {"label": rulebook.provider_label(detection.actual_provider, rules.labels)} | asdict(detection)
         if options["json"]:
             self.stdout.write(json.dumps(result, ensure_ascii=False))
             return

@@ -24,7 +24,7 @@ MAX_VARIANT_LENGTH = 60
 
 def parse(raw: object, *, depth: int = 0) -> Event:
     """As events.parse, and reads the event's `response`, if it has one. Raises Refused or strict_json.BadJSON."""
-    event = events.parse(raw, depth=depth)
+    event = events.parse_unread(raw, depth=depth)
     response = event.response
     if response is None:
         return event

@@ -145,6 +145,14 @@ class Event(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
 
 
 def parse(raw: object, *, depth: int = 0) -> Event:
+    """As parse_unread, for events that state their usage. Raises Refused for a `response`, which would stay unread."""
+    event = parse_unread(raw, depth=depth)
+    if event.response is not None:
+        raise Refused("invalid", "A response is read by event_responses.parse alone.", "response")
+    return event
+
+
+def parse_unread(raw: object, *, depth: int = 0) -> Event:
     """Convert a decoded JSON value to an event in normal form: times in UTC, plain decimals, no secrets in the endpoint.
 
     `depth` is the number of nesting levels of the body around `raw`. Raises Refused, or strict_json.BadJSON if the value

@@ -54,6 +54,8 @@ class LimitInputs(NamedTuple):
 
 def preflight(account: Account, calls: Sequence[Operation], at: datetime) -> Decision:
     """Decide whether the calls may run together; writes nothing. Raises Refused for an invalid operation."""
+    if excess := operations.find_excess_part(calls):
+        raise excess
     return decide(account, operations.requested_usage(calls, at), load_inputs(account, at), at)
 
 

@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 
 from billing.charges import rating
 from billing.errors import Refused
-from billing.events import events
+from billing.events import events, usage_parts
 from billing.events.events import Category, Event, Slug, StructType, Usage, Variant
 from billing.limits.decisions import RequestedUsage
 from billing.models import UnpricedReason
@@ -58,12 +58,20 @@ def requested_usage(operations: Sequence[Operation], at: datetime) -> list[Reque
         try:
             requests.append(_requested_usage(operation, at, snapshot))
         except Refused as refused:
-            raise Refused(
-                refused.code, refused.detail, f"operations.{index}.{_operation_field(refused.attr)}"
-            ) from refused
+            raise _locate(refused, index) from refused
     if sum(request.cost_nano for request in requests) > money.MAX_EVENT_NANO:
         raise Refused("max_value", "These operations together would cost more than 1,000,000 USD.", "operations")
     return requests
+
+
+def find_excess_part(operations: Sequence[Operation]) -> Refused | None:
+    """The refusal of the first estimate with a part that does not fit into its whole, which would be cut; None if all fit."""
+    for index, operation in enumerate(operations):
+        try:
+            usage_parts.check(Event(event_id="-", provider=operation.provider, usage=operation.estimate))
+        except Refused as refused:
+            return _locate(refused, index)
+    return None
 
 
 def convert(raw: object, into: type[StructType]) -> StructType:
@@ -100,6 +108,10 @@ def _as_event(operation: Operation) -> Event:
     fields.pop("count", None)
     usage = fields.pop("estimate", {})
     return events.parse({"event_id": "-", **fields, "cost_usd": usage.pop("cost_usd", None), "usage": usage})
+
+
+def _locate(refused: Refused, index: int) -> Refused:
+    return Refused(refused.code, refused.detail, f"operations.{index}.{_operation_field(refused.attr)}")
 
 
 def _operation_field(attr: str) -> str:

@@ -49,14 +49,14 @@ def reserve(account: Account, request: ReservationRequest, at: datetime) -> tupl
     """
     usage = operations.requested_usage(request.operations, at)
     outcome = retry.on_deadlock(lambda: _reserve(account, request, usage, at))
-    if isinstance(outcome, decisions.Refusal):
+    if isinstance(outcome, decisions.Refusal | Refused):
         raise outcome
     return outcome
 
 
 def _reserve(
     unlocked: Account, request: ReservationRequest, usage: Sequence[RequestedUsage], at: datetime
-) -> tuple[UsageReservation, bool] | decisions.Refusal:
+) -> tuple[UsageReservation, bool] | decisions.Refusal | Refused:
     """Returns a refusal instead of raising it: the transaction has written nothing, and psycopg forgets all prepared
     statements at a rollback.
     """
@@ -70,6 +70,10 @@ def _reserve(
             inputs = limits.load_inputs(account, at, reservation_key=key)
         if inputs.reservation_exists:
             return _repeated(account, key, request), False
+        if excess := operations.find_excess_part(
+            request.operations
+        ):  # earlier releases granted it: a repeat is no error
+            return excess
         decision = limits.decide(account, usage, inputs, at)
         if decision.refusal:
             return decision.refusal

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from billing.limits import reservations
+from billing.limits import operations, reservations
 from billing.models import Account, UsageHold, UsageLog, UsageReservation
 from tests.billing.plan_limits import override_limit, set_limits, used_and_reserved
 from tests.billing.usage import record
@@ -316,3 +316,36 @@ def test_the_scope_limits_is_required(account: Account) -> None:
 def test_a_reservation_records_no_usage(bound: Api) -> None:
     reserve(bound, "r1", TEXT)
     assert UsageLog.objects.count() == 0
+
+
+EXCESSES = [
+    ({"input_tokens": 10, "cache_write_tokens": 11}, "cache_write_tokens"),
+    ({"output_tokens": 5, "reasoning_tokens": 6}, "reasoning_tokens"),
+    ({"input_tokens": 5, "input_audio_tokens": 3, "image_tokens": 3}, "image_tokens"),
+]
+
+
+@pytest.mark.parametrize(("estimate", "field"), EXCESSES)
+def test_an_estimate_with_more_of_a_part_than_of_its_whole_is_422(
+    bound: Api, account: Account, estimate: dict[str, int], field: str
+) -> None:
+    calls: list[dict[str, Any]] = [TEXT, {**TEXT, "estimate": estimate}]
+    for response in (reserve(bound, "r1", *calls), bound.post("preflight/", {"operations": calls})):
+        assert response.status_code == 422
+        errors = [(error["code"], error["attr"]) for error in response.json()["errors"]]
+        assert errors == [("invalid", f"operations.1.estimate.{field}")]
+    assert stored() == (0, 0)
+
+
+def test_a_repeat_of_what_an_earlier_release_granted_is_a_success(
+    bound: Api, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operation = {**TEXT, "estimate": EXCESSES[0][0]}
+    with monkeypatch.context() as earlier:
+        earlier.setattr(operations, "find_excess_part", lambda _: None)
+        first = reserve(bound, "r1", operation)
+    again = reserve(bound, "r1", operation)
+
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert (again.json(), stored()) == (first.json(), (1, 1))
+    assert reserve(bound, "r2", operation).status_code == 422

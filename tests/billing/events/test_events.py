@@ -126,7 +126,7 @@ CHANGES: dict[str, Any] = {
 
 
 def test_every_other_field_changes_the_digest() -> None:
-    digests = {events.digest(parsed(**{name: value})) for name, value in CHANGES.items()}
+    digests = {events.digest(events.parse_unread({**MINIMAL, name: value})) for name, value in CHANGES.items()}
 
     assert set(CHANGES) == {*events.Event.__struct_fields__} - {"event_id", "account", "reservation_id"}
     assert len(digests | {events.digest(parsed())}) == len(CHANGES) + 1
@@ -175,3 +175,9 @@ def test_userinfo_and_query_are_removed_from_an_endpoint(text: str) -> None:
     assert "SECRET" not in events.without_secrets(secret)
     assert "?" not in events.without_secrets(text)
     assert events.without_secrets(events.without_secrets(text)) == events.without_secrets(text)
+
+
+def test_a_response_is_never_left_unread() -> None:
+    with pytest.raises(Refused) as caught:
+        parsed(response={"usage": {"prompt_tokens": 3}})
+    assert (caught.value.code, caught.value.attr) == ("invalid", "response")

@@ -1,13 +1,17 @@
-"""Keyset pagination over (a datetime column descending, id): page 100,000 costs as much as the first."""
+"""Keyset pagination: page 100,000 costs as much as the first.
+
+`load_page` is for pages that people read, over (a datetime column descending, id); `iter_pages` for reading all rows.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,23 @@ class Page:
     rows: list[Any]
     next: PageCursor | None
     previous: PageCursor | None
+
+
+def iter_pages(rows: QuerySet[Any], *, size: int, key: str = "pk") -> Iterator[list[Any]]:
+    """Yield the rows in the order of the unique column `key`, `size` per page; each page is read when it is needed.
+
+    Rows that are tuples begin with the key, and rows that are single values are the key.
+    """
+    ordered = rest = rows.order_by(key)
+    while page := list(rest[:size]):
+        yield page
+        rest = ordered.filter((f"{key}__gt", _key_of(page[-1], key)))
+
+
+def _key_of(row: Any, key: str) -> Any:  # noqa: ANN401 - a model, a tuple or a value
+    if isinstance(row, Model):
+        return getattr(row, key)
+    return row[0] if isinstance(row, tuple) else row
 
 
 def load_page(rows: QuerySet[Any], *, time_column: str, size: int, cursor: PageCursor | None) -> Page:

@@ -15,7 +15,7 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 
 from billing.accounts import usage_periods
 from billing.models import Account, Archive, ClosedPeriod, UsageLog, UsageModel
-from lib import isolation, periods
+from lib import isolation, keyset, periods
 
 MAX_PERIODS = 100  # per search, because a search reads all closed periods
 PAGE_SIZE = 500  # accounts with history
@@ -67,15 +67,15 @@ def _history(before: datetime, candidates: QuerySet[UsageModel], problems: list[
     """Periods of history among the candidates that ended before this time, by account and start."""
     closed = ClosedPeriod.objects.filter(account_id=OuterRef("account_id"), period=OuterRef("period"))
     used = candidates.exclude(Exists(closed)).filter(period__lt=F("account__billed_from"))
-    used, after = used.filter(period__lt=before.date() + DAY), 0  # a day more, for any time zone
-    with_history = Account.objects.filter(Exists(used.filter(account_id=OuterRef("pk")))).order_by("pk")
-    while page := {account.pk: account for account in with_history.filter(pk__gt=after)[:PAGE_SIZE]}:
+    used = used.filter(period__lt=before.date() + DAY)  # a day more, for any time zone
+    with_history = Account.objects.filter(Exists(used.filter(account_id=OuterRef("pk"))))
+    for accounts in keyset.iter_pages(with_history, size=PAGE_SIZE):
+        page = {account.pk: account for account in accounts}
         rows = used.filter(account_id__in=page).order_by("account_id", "period")
         for account_id, group in groupby(rows.values_list("account_id", "period").distinct(), itemgetter(0)):
             work = partial(_old_history, page[account_id], [start for _, start in group], before)
             starts = isolation.attempt(work, name=page[account_id].external_id, problems=problems)
             yield from ((account_id, start) for start in starts or ())
-        after = max(page)
 
 
 def _old_history(account: Account, starts: list[date], before: datetime) -> list[date]:

@@ -14,6 +14,7 @@ from itertools import chain, islice
 from django.db.models import QuerySet
 
 from billing.models import UsageLog
+from lib import keyset
 
 FIRST_WINDOW = timedelta(hours=1)
 MAX_WINDOW = timedelta(days=64)
@@ -38,18 +39,11 @@ def _windows(logs: QuerySet[UsageLog], until: datetime, size: int) -> Iterator[l
             yield _sorted(window)
             since, length = end, min(length * 2, MAX_WINDOW) if len(window) <= size // 2 else length
         elif window[0].timestamp == (last := window[-1].timestamp):
-            yield from _same_instant(logs.filter(timestamp=last), size)
+            yield from keyset.iter_pages(logs.filter(timestamp=last), size=size)
             since = last + MICROSECOND
         else:
             yield _sorted([log for log in window if log.timestamp < last])  # more logs of the last instant may follow
             since, length = last, max(length / 2, MICROSECOND)
-
-
-def _same_instant(logs: QuerySet[UsageLog], size: int) -> Iterator[list[UsageLog]]:
-    rest = logs = logs.order_by("id")
-    while page := list(rest[:size]):
-        yield page
-        rest = logs.filter(id__gt=page[-1].id)
 
 
 def _sorted(logs: list[UsageLog]) -> list[UsageLog]:

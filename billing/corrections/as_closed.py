@@ -15,6 +15,7 @@ from billing.corrections.apply_corrections import CORRECTION_COLUMNS
 from billing.ledger import rollups
 from billing.ledger.rollups import Rollup, Totals
 from billing.models import UsageAdjustment, UsageLog
+from lib import keyset
 
 PAGE_SIZE = 2_000
 
@@ -32,11 +33,9 @@ def missing_totals(rollup: Rollup, where: Q) -> Totals:
 
 def _corrected_late(where: Q) -> Iterator[list[UsageLog]]:
     late = UsageAdjustment.objects.filter(where, late_at__isnull=False, log__isnull=False)
-    ids = late.order_by("log_id").values_list("log_id", flat=True).distinct()
-    rest = ids
-    while page := list(rest[:PAGE_SIZE]):
+    ids = late.values_list("log_id", flat=True).distinct()
+    for page in keyset.iter_pages(ids, size=PAGE_SIZE, key="log_id"):
         yield list(UsageLog.objects.filter(where, id__in=page).only(*CORRECTION_COLUMNS))
-        rest = ids.filter(log_id__gt=page[-1])
 
 
 def restore(logs: Sequence[UsageLog]) -> None:

@@ -36,7 +36,7 @@ from billing.corrections.batch_pass import ACCOUNT_FAILED, BatchPass
 from billing.corrections.first_detection import CALL_COLUMNS, CallSignature
 from billing.ledger import closed_periods, log_search, rollups
 from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageLog
-from lib import isolation, retry
+from lib import isolation, keyset, retry
 from providers.detection import Call, Detection
 
 MAX_ATTEMPTS = 5
@@ -117,7 +117,7 @@ def resume(batch: CorrectionBatch, *, size: int, clock: Clock) -> Iterator[Redet
 
 def _detect_undetected(choice: RedetectionChoice, size: int) -> Iterator[RedetectionStep]:
     after = UUID(int=0)
-    while ids := list(choice.logs().filter(id__gt=after).order_by("id").values_list("id", flat=True)[:size]):
+    for ids in keyset.iter_pages(choice.logs().values_list("id", flat=True), size=size):
         yield from _detect_isolated(choice, after, ids[-1])
         after = ids[-1]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain
 from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
@@ -16,7 +17,7 @@ from django.db.models import F, Q, QuerySet
 from billing.charges import unread_decisions
 from billing.events import unread_fields
 from billing.models import ErasureCursor, UnreadField, UnreadFieldUse, UsageLog, UsageState
-from lib import ids, retry
+from lib import ids, keyset, retry
 
 PAGE_SIZE = 5_000  # logs per transaction
 SETTLED_AFTER = timedelta(hours=1)  # longer than a transaction lasts, see lib/retry.py
@@ -97,7 +98,8 @@ def _sightings(logs: QuerySet[UsageLog]) -> Sightings:
     sightings: Sightings = {}
     columns = ("account_id", "timestamp", "model_used", "reading")
     decisions = unread_decisions.current().decisions
-    for log in _pages(logs.exclude(usage_state=UsageState.COMPLETE).only(*columns)):
+    incomplete = logs.exclude(usage_state=UsageState.COMPLETE).only(*columns)
+    for log in chain.from_iterable(keyset.iter_pages(incomplete, size=PAGE_SIZE)):
         reading = log.reading or {}
         reader, unread, values = reading.get("reader", ""), reading.get("unread", ()), reading.get("unread_values", {})
         is_decided = not unread_fields.decide(reader, unread, values, decisions).unread
@@ -107,13 +109,6 @@ def _sightings(logs: QuerySet[UsageLog]) -> Sightings:
             sighting.add(log, examples.get(path))
             sighting.is_decided |= is_decided
     return sightings
-
-
-def _pages(logs: QuerySet[UsageLog]) -> Iterator[UsageLog]:
-    rest = logs = logs.order_by("id")
-    while page := list(rest[:PAGE_SIZE]):
-        yield from page
-        rest = logs.filter(id__gt=page[-1].id)
 
 
 def _store(sightings: Sightings) -> Iterator[tuple[QuerySet[UnreadField], _Sighting]]:

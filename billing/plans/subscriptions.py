@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 from django.conf import settings
@@ -22,7 +23,7 @@ from billing.models import Account, Subscription, SubscriptionEvent, UsageDay
 from billing.plans import current_subscription, fees, plans
 from billing.plans.plans import Plan
 from billing.plans.proration import FeeLine
-from lib import isolation, periods, retry
+from lib import isolation, keyset, periods, retry
 
 EventKind, Status = SubscriptionEvent.Kind, Subscription.Status
 LIVE_STATUSES = (Status.ACTIVE, Status.PAST_DUE)
@@ -147,14 +148,12 @@ def renew_due(at: datetime, problems: list[str] | None = None) -> int:
     ProblemFound in the end.
     """
     due = Q(status__in=LIVE_STATUSES, renews_at__lte=at) | Q(status=Status.PAST_DUE, grace_until__lte=at)
-    subscriptions = Subscription.objects.filter(due).order_by("pk").values_list("pk", "account__external_id")
-    count, after = 0, 0
+    subscriptions = Subscription.objects.filter(due).values_list("pk", "account__external_id")
+    count = 0
     with isolation.collect(problems) as failed:
-        while rows := list(subscriptions.filter(pk__gt=after)[:BATCH_SIZE]):
-            for account_id, name in rows:
-                renew = partial(_renew_account, account_id, at)
-                count += bool(isolation.attempt(renew, name=name, problems=failed))
-            after = rows[-1][0]
+        for account_id, name in chain.from_iterable(keyset.iter_pages(subscriptions, size=BATCH_SIZE)):
+            renew = partial(_renew_account, account_id, at)
+            count += bool(isolation.attempt(renew, name=name, problems=failed))
     return count
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from django.conf import settings
@@ -25,7 +26,7 @@ from billing.reports import reports
 from billing.reports.reports import UsageCell
 from billing.statements import dated_terms, segments, statement_lines
 from billing.statements.segments import Segment
-from lib import isolation, money, periods, retry
+from lib import isolation, keyset, money, periods, retry
 from providers import rulebook
 
 CLOSE_MARGIN = timedelta(hours=1)  # after the grace; longer than any transaction that still records usage of the period
@@ -41,13 +42,11 @@ def close_due(at: datetime, problems: list[str] | None = None) -> int:
     Each period is one transaction, so a killed run continues where it stopped, and concurrent runs are safe. An account that
     fails does not stop the others: it is added to `problems`; without that list, raises ProblemFound in the end.
     """
-    closed, after = 0, 0
-    due = Account.objects.filter(Q(next_close_at=None) | Q(next_close_at__lte=at)).order_by("pk")
+    closed = 0
+    due = Account.objects.filter(Q(next_close_at=None) | Q(next_close_at__lte=at)).values_list("pk", "external_id")
     with isolation.collect(problems) as failed:
-        while page := list(due.filter(pk__gt=after).values_list("pk", "external_id")[:PAGE_SIZE]):
-            for account_id, name in page:
-                closed += isolation.attempt(partial(_close_account, account_id, at), name=name, problems=failed) or 0
-            after = page[-1][0]
+        for account_id, name in chain.from_iterable(keyset.iter_pages(due, size=PAGE_SIZE)):
+            closed += isolation.attempt(partial(_close_account, account_id, at), name=name, problems=failed) or 0
     return closed
 
 

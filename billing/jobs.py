@@ -174,5 +174,5 @@ def register() -> None:
     jobs.register("gather_days", compact_platform_days, interval=timedelta(days=1), lease=timedelta(hours=1))
     jobs.register("prune", prune, interval=timedelta(days=1), lease=timedelta(hours=1))
     jobs.register("erase_addresses", retention.prune, interval=timedelta(minutes=10))
-    jobs.register("import_files", import_job.run, interval=timedelta(seconds=5), lease=timedelta(minutes=5))
+    jobs.register("import_files", import_job.run, interval=timedelta(seconds=5), lease=timedelta(minutes=20))
     jobs.register("archive_logs", archive_job.run, interval=timedelta(minutes=10), lease=timedelta(hours=3))

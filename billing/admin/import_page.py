@@ -92,13 +92,16 @@ def context_for(request: HttpRequest, usage_import: UsageImport) -> dict[str, An
 
 def void_sentences(usage_import: UsageImport) -> list[str]:
     """What a void would do, with count and sum."""
-    voidable, total = import_voids.summarize(usage_import), imported_total(usage_import)
+    voidable, totals = import_voids.summarize(usage_import), ImportTotals.from_json(usage_import.imported)
     if voidable.complete:
-        amount = f"{voidable.calls:,} calls that cost {money.format_usd(voidable.nano)} today"
+        logs, calls, unpriced, nano = voidable.logs, voidable.calls, voidable.unpriced, voidable.nano
     else:
-        amount = f"{total.calls:,} calls that cost {money.format_usd(total.cost_nano)} when they were imported"
+        total = totals.total()
+        logs, calls, unpriced, nano = totals.counts.statuses["accepted"], total.calls, total.unpriced, total.cost_nano
+    amount = f"{logs:,} usage logs ({calls:,} calls, {unpriced:,} of them unpriced)"
+    when = "today" if voidable.complete else "when they were imported"
     return [
-        f"This voids {amount}: their cost becomes $0 and they leave all totals.",
+        f"This voids {amount} that cost {money.format_usd(nano)} {when}: the cost becomes $0, and they leave all totals.",
         "Calls that were already stored before this import stay as they are.",
         "Calls in closed periods become adjustments of the next statement. Calls in archived periods can't be voided.",
         "To undo this, revert its correction batch. Importing the file again would not: its rows are stored already.",

@@ -248,8 +248,8 @@ def _void(request: HttpRequest, usage_import: UsageImport, reason: str) -> str:
     except apply_corrections.BatchClosed:
         return "Someone else finished or reverted this void in the meantime."
     batch.refresh_from_db()
-    calls = f"{batch.logs:,} call{'s' if batch.logs != 1 else ''} voided."
-    return calls if done else f"{calls} The rest follows within minutes."
+    logs = f"{batch.logs:,} usage log{'s' if batch.logs != 1 else ''} voided."
+    return logs if done else f"{logs} The rest follows within minutes."
 
 
 @retry.atomic

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import islice
 from uuid import UUID
 
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 
 from billing.corrections import corrections
 from billing.corrections.apply_corrections import ARCHIVED, Clock, CorrectionStep
@@ -21,27 +21,37 @@ from lib import retry
 
 State = UsageImport.State
 VOIDABLE_STATES = (State.FINISHED, State.DISCARDED)  # no more rows will be imported
+_SUMS = {
+    "logs": Count("id"),
+    "all_calls": Sum("calls"),
+    "nano": Sum("effective_nano"),
+    "unpriced": Sum("calls", filter=Q(is_priced=False)),
+}
 MAX_SUMMED_RANGES = 200  # of up to 1,000 logs each, about a second
 
 
 @dataclass(frozen=True, slots=True)
 class VoidableCalls:
-    """The calls of an import that are not voided, and their current cost in nano-USD.
+    """The usage logs of an import that are not voided, their calls and cost in nano-USD, and the calls without a price.
 
     `complete` is False if the import has more ranges than were summed.
     """
 
+    logs: int
     calls: int
     nano: int
+    unpriced: int
     complete: bool
 
 
 def summarize(usage_import: UsageImport) -> VoidableCalls:
-    ranges, calls, nano = _ranges(usage_import), 0, 0
+    ranges, sums = _ranges(usage_import), Counter[str]()
     for imported in ranges[:MAX_SUMMED_RANGES]:
-        sums = _logs(imported).filter(voided_at=None).aggregate(calls=Count("id"), nano=Sum("effective_nano"))
-        calls, nano = calls + sums["calls"], nano + int(sums["nano"] or 0)
-    return VoidableCalls(calls, nano, len(ranges) <= MAX_SUMMED_RANGES)
+        row = _logs(imported).filter(voided_at=None).aggregate(**_SUMS)
+        sums += Counter({name: int(value or 0) for name, value in row.items()})
+    return VoidableCalls(
+        sums["logs"], sums["all_calls"], sums["nano"], sums["unpriced"], len(ranges) <= MAX_SUMMED_RANGES
+    )
 
 
 @retry.atomic

@@ -14,7 +14,7 @@ from billing.imports import import_steps, stored_files
 from billing.imports.import_steps import Clock
 from billing.models import UsageImport
 
-MAX_SECONDS = 20  # of work in one run, so that other jobs get their turn
+MAX_SECONDS = 120  # of work in one run, so that other long jobs get their turn; it also skips the rows before
 KEEP_UNDECIDED = timedelta(days=7)
 
 

@@ -56,7 +56,8 @@ def start_import(usage_import: UsageImport) -> bool:
 
 
 def resume(usage_import: UsageImport) -> bool:
-    return _move(usage_import, (State.STOPPED,), State.IMPORTING)
+    """Continue a stopped import. True also if it, or a check, is running: its job may have been killed."""
+    return _move(usage_import, (State.STOPPED,), State.IMPORTING) or usage_import.state in RUNNING
 
 
 def stop(usage_import: UsageImport) -> bool:

@@ -61,12 +61,15 @@ def _void(operator: Visitor) -> None:
     page = operator.page
     page.get_by_role("link", name="Void import").click()
     page.wait_for_load_state("networkidle")
-    assert "This voids 3 calls that cost $2.00 today" in page.locator(".card").inner_text()
+    assert (
+        "This voids 3 usage logs (3 calls, 1 of them unpriced) that cost $2.00 today"
+        in page.locator(".card").inner_text()
+    )
     assert page_problems(page) == []
     page.get_by_label("Reason").fill("Wrong file")
     page.get_by_label("Yes, void these calls").check()
     _press(operator, "Void import")
-    assert page.locator(".messagelist").inner_text() == "3 calls voided."
+    assert page.locator(".messagelist").inner_text() == "3 usage logs voided."
     assert CorrectionBatch.objects.get().delta_nano == -2 * NANO
     assert page_problems(page) == []
 

@@ -73,7 +73,7 @@ def test_the_walk_from_upload_to_void(admin_client: Client, folder: Path) -> Non
     assert [event in logs for event in ("e1", "e2", "x1", "bad")] == [True, True, True, False]
 
     confirmation = text_of(admin_client.get(f"{IMPORTS}{UsageImport.objects.get().pk}/void/"))
-    assert "This voids 3 calls that cost $2.00 today" in confirmation
+    assert "This voids 3 usage logs (3 calls, 1 of them unpriced) that cost $2.00 today" in confirmation
     act(admin_client, "void", reason="wrong file", confirm="on")
     batch = CorrectionBatch.objects.get()
     assert (batch.logs, batch.delta_nano, batch.reason) == (3, -2 * money.NANO, "wrong file")
@@ -142,6 +142,8 @@ def test_an_unfinished_file_is_stopped_continued_and_discarded(
     page = page_of(admin_client)
     assert "2 rows checked so far." in text_of(page)
     assert "data-live=" in text_of(page)
+    act(admin_client, "continue")
+    assert UsageImport.objects.get().position == 4
     import_job.run(NOON, files.clock)
     act(admin_client, "import")
     assert '<progress class="bar" max="5" value="2"' in text_of(

@@ -11,6 +11,7 @@ from billing.corrections import batch_progress, corrections, import_voids
 from billing.corrections.import_voids import VoidableCalls
 from billing.errors import Refused
 from billing.imports import import_steps
+from billing.imports.import_totals import ImportTotals
 from billing.jobs import finish_corrections
 from billing.models import Account, CorrectionBatch, UsageAdjustment, UsageImport, UsageLog
 from lib import money
@@ -45,7 +46,7 @@ def test_all_calls_of_the_import_are_voided_and_no_others(monkeypatch: pytest.Mo
     done = files.import_all(files.csv(*rows))
     record({"event_id": "after"})
 
-    assert import_voids.summarize(done) == VoidableCalls(3, 3 * money.NANO, True)
+    assert import_voids.summarize(done) == VoidableCalls(3, 3, 3 * money.NANO, 0, True)
     batch = void(done)
 
     assert (batch.logs, batch.delta_nano, batch.skipped) == (3, -3 * money.NANO, 0)
@@ -53,7 +54,7 @@ def test_all_calls_of_the_import_are_voided_and_no_others(monkeypatch: pytest.Mo
     live, voided = (money.NANO, False), (0, True)
     assert values() == {"before": live, "after": live, "e2": live, "e1": voided, "e3": voided, "e4": voided}
     assert_ledger_consistent()
-    assert import_voids.summarize(done) == VoidableCalls(0, 0, True)
+    assert import_voids.summarize(done) == VoidableCalls(0, 0, 0, 0, True)
 
 
 def test_a_second_void_changes_nothing() -> None:
@@ -72,7 +73,7 @@ def test_a_call_that_was_voided_before_stays_as_it_is() -> None:
     done = files.import_all(files.csv(*files.calls([1, 2])))
     corrections.void(UsageLog.objects.get(event_id="e1"), reason="test call", actor="operator", at=NOON)
 
-    assert import_voids.summarize(done) == VoidableCalls(1, money.NANO, True)
+    assert import_voids.summarize(done) == VoidableCalls(1, 1, money.NANO, 0, True)
     assert void(done).logs == 1
     assert UsageAdjustment.objects.count() == 2
     assert_ledger_consistent()
@@ -136,7 +137,7 @@ def test_only_some_ranges_are_summed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(import_steps, "BATCH_SIZE", 2)
     monkeypatch.setattr(import_voids, "MAX_SUMMED_RANGES", 1)
     done = files.import_all(files.csv(*files.calls(range(5))))
-    assert import_voids.summarize(done) == VoidableCalls(2, 2 * money.NANO, False)
+    assert import_voids.summarize(done) == VoidableCalls(2, 2, 2 * money.NANO, 0, False)
 
 
 @pytest.mark.frozen_at("2026-10-01T12:00")
@@ -162,3 +163,15 @@ def test_the_batch_names_its_import() -> None:
     assert batch_progress.describe(batch) == f"import {done.pk}"
     assert not batch_progress.may_continue(batch)
     assert batch_progress.may_revert(batch)
+
+
+def test_an_aggregated_row_counts_all_of_its_calls() -> None:
+    content = b"event_id,account,provider,model,requests,input_tokens,cost_usd\nr1,a,openai,gpt-4o,40,10,2\n"
+    content += b"r2,a,openai,unheard-of-1,3,10,\n"
+    done = files.import_all(content)
+
+    total = ImportTotals.from_json(done.imported).total()
+    assert (total.calls, total.cost_nano, total.unpriced) == (43, 2 * money.NANO, 3)
+    assert import_voids.summarize(done) == VoidableCalls(2, 43, 2 * money.NANO, 3, True)
+    assert void(done).logs == 2
+    assert_ledger_consistent()

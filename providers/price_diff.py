@@ -57,7 +57,7 @@ def rate_changes(current: Iterable[Rate], proposed: Iterable[Rate]) -> list[Rate
     old, new = _priced_model(current), _priced_model(proposed)
     cells = {(rate.unit, rate.variant, rate.above) for rate in (*old.rates, *new.rates)}
     return [
-        RateChange(*cell, _effective_rate(old, *cell), _effective_rate(new, *cell))
+        RateChange(*cell, _effective_rate(old, *cell), _proposed_rate(new, *cell))
         for cell in sorted(cells, key=_sort_key)
     ]
 
@@ -71,12 +71,13 @@ def largest_percent(changes: Iterable[RateChange]) -> Decimal | None:
 def dropped(current: Iterable[Rate], proposed: Iterable[Rate]) -> list[Rate]:
     """Returns the rates of the current price that the proposed one lacks, if calls without them cost something else.
 
-    A rate that bills as much as its total does, such as reasoning tokens at the output rate, is no loss.
+    A rate that bills as much as the rate that would apply, such as reasoning tokens at the output rate, is no loss.
+    Without a rate for what a caller orders, such as batch mode, the call has no price.
     """
     current, proposed = tuple(current), tuple(proposed)
     new, cells = _priced_model(proposed), {_condition_cell(rate) for rate in proposed}
     missing = [rate for rate in current if _condition_cell(rate) not in cells]
-    return [rate for rate in missing if rate.variant or not _is_redundant(rate, current, new)]
+    return [rate for rate in missing if _orders(rate.variant) or not _is_redundant(rate, current, new)]
 
 
 def _is_redundant(rate: Rate, current: Iterable[Rate], new: PricedModel) -> bool:
@@ -85,6 +86,12 @@ def _is_redundant(rate: Rate, current: Iterable[Rate], new: PricedModel) -> bool
     return any(
         _effective_rate(price, rate.unit, rate.variant, rate.above) == rate.nano_per_million for price in (others, new)
     )
+
+
+def _orders(variant: str) -> set[tuple[str, str]]:
+    """Returns the conditions that a caller orders, such as batch mode."""
+    conditions = price_conditions.normalize(price_conditions.parse(variant))
+    return {(key, value) for key, value in conditions.items() if value and key in price_conditions.CHOSEN_KEYS}
 
 
 def _condition_cell(rate: Rate) -> tuple[str, frozenset[tuple[str, str]], int]:
@@ -107,6 +114,12 @@ def _sort_key(cell: tuple[str, str, int]) -> tuple[str, int, bool, int]:
 
 def _priced_model(rates: Iterable[Rate]) -> PricedModel:
     return PricedModel(0, "", "", date.min, "", tuple(rates))
+
+
+def _proposed_rate(price: PricedModel, unit: str, variant: str, above: int) -> int | None:
+    """Returns the effective rate, None if the price would not know what the caller orders: the call would be unpriced."""
+    known = {pair for rate in price.rates for pair in _orders(rate.variant)}
+    return _effective_rate(price, unit, variant, above) if _orders(variant) <= known else None
 
 
 def _effective_rate(price: PricedModel, unit: str, variant: str, above: int) -> int | None:

@@ -49,7 +49,7 @@ DECISIONS = {
 
 @admin.register(PriceProposal)
 class PriceProposalAdmin(changelist.ReadOnlyAdmin):
-    list_display = ["model_id", "kind_and_day", "change", "flags", "rate_changes", "source", "state"]
+    list_display = ["model_id", "change", "flags", "rate_changes", "source", "state"]
     list_display_links = ["model_id"]
     list_filter = FILTERS
     search_fields = ["pattern"]
@@ -89,10 +89,6 @@ class PriceProposalAdmin(changelist.ReadOnlyAdmin):
         provider = self.labels.get(proposal.provider, proposal.provider_name)
         return format_html('{} <span class="declared">{}</span>', proposal.pattern, provider)
 
-    @admin.display(description="Kind, valid from")
-    def kind_and_day(self, proposal: PriceProposal) -> SafeString:
-        return format_html('{} <span class="declared">{}</span>', proposal.get_kind_display(), proposal.valid_from)
-
     @admin.display(description="USD per million units, now → proposed")
     def rate_changes(self, proposal: PriceProposal) -> SafeString:
         changes = list(proposal_text.change_lines(proposal))
@@ -100,16 +96,17 @@ class PriceProposalAdmin(changelist.ReadOnlyAdmin):
         lines = [*changes[:MAX_CHANGES_IN_LIST], *([f"and {hidden} more"] if hidden > 0 else [])]
         return format_html_join("", '<span class="declared">{}</span>', ((line,) for line in lines))
 
-    @admin.display(description="Change")
+    @admin.display(description="Change, valid from")
     def change(self, proposal: PriceProposal) -> SafeString:
-        return format_html(
-            '<span class="num">{}</span>', proposal_text.format_percent(proposal_text.largest_change(proposal))
-        )
+        change = proposal_text.largest_change(proposal)
+        percent = "" if change is None else proposal_text.format_percent(change)
+        day = proposal.valid_from
+        return format_html('{} {} <span class="declared">{}</span>', proposal.get_kind_display(), percent, day)
 
     @admin.display(description="Flags")
     def flags(self, proposal: PriceProposal) -> SafeString:
         flags = ((flag,) for flag in proposal_text.flags(proposal))
-        return format_html_join(" ", '<span class="badge warning">{}</span>', flags)
+        return format_html_join("", '<div><span class="badge warning">{}</span></div>', flags)
 
     def export(self, request: HttpRequest) -> HttpResponseBase:
         """The filtered proposals as CSV."""

@@ -147,7 +147,7 @@ class ProviderAdmin(_RulebookAdmin):
 @admin.register(DetectionRule)
 class DetectionRuleAdmin(_RulebookAdmin):
     form = RuleForm
-    list_display = ["pattern", "evidence", "provider", "labels", "category", "order", "active", "proposed", "shipped"]
+    list_display = ["pattern", "evidence", "provider", "labels", "category", "order", "active", "shipped"]
     list_filter = ["proposed", "evidence", "active", "shipped", "provider"]
     list_select_related = ["provider"]
     search_fields = ["slug", "pattern", "provider__slug"]

@@ -52,7 +52,7 @@ def test_its_page_names_the_rates_and_accepts_it_if_they_are_given_up(
 ) -> None:
     page = visible_text(operator.get(change_url(second_source)))
     assert "drops rates" in page
-    assert "lacks: cached input tokens; input tokens (batch)." in page
+    assert "Rates that this price would drop cached input tokens input tokens (batch)" in page
     assert "1 proposal accepted" in visible_text(decide(operator, second_source, "accept", drop_rates="on"))
     assert rates_on("m-1", timezone.now().date()) == (INPUT, OUTPUT)
 

@@ -137,3 +137,16 @@ def test_a_rate_that_the_proposed_price_lacks_is_dropped(rate: Rate, proposed: l
 )
 def test_a_changed_or_redundant_rate_is_not_dropped(current: list[Rate], proposed: list[Rate]) -> None:
     assert price_diff.dropped(current, proposed) == []
+
+
+def test_a_call_whose_order_the_proposed_price_does_not_know_has_no_rate() -> None:
+    assert changes_as_tuples([INPUT, BATCH], [INPUT]) == [
+        ("input_tokens", "", 0, 1000, 1000),
+        ("input_tokens", "service_tier=batch", 0, 500, None),
+    ]
+
+
+def test_hours_at_the_rate_of_all_others_are_not_dropped() -> None:
+    peak = Rate("input_tokens", "hours=01:00-04:00", 0, 2000)
+    assert price_diff.dropped([INPUT, peak], [Rate("input_tokens", "", 0, 2000)]) == []
+    assert price_diff.dropped([INPUT, peak], [INPUT]) == [peak]

@@ -26,6 +26,7 @@ GROWING_TABLES = (
     "archives",
     "archived_events",
     "archived_usage",
+    "unread_field_uses",
 )
 OWN_APPS = ("billing", "providers", "monitoring")
 TABLES = sorted(model._meta.db_table for label in OWN_APPS for model in apps.get_app_config(label).get_models())

@@ -13,6 +13,8 @@ from datetime import date, datetime
 from functools import partial
 from typing import Any
 
+from django.db.models import QuerySet
+
 from billing.charges import charge_history, rating, unread_decisions
 from billing.charges.rating import RatingSnapshot
 from billing.corrections import apply_corrections, corrections, resolution
@@ -44,6 +46,7 @@ from lib import retry
 
 State = UnreadField.State
 PAGE_SIZE = 1_000  # logs per transaction
+MAX_PREVIEW_ACCOUNTS = 500  # a query or more for each
 STATED = (CostSource.CALLER, CostSource.VENDOR)  # costs that no usage can change
 VOIDED = resolution.VOIDED  # reasons to skip a log
 STILL_UNREAD = "another of its fields is not decided, or the number is not stored"
@@ -55,7 +58,7 @@ NOT_COUNTABLE = "the number does not fit the rest of its usage"
 class Preview:
     """What a decision would change: the sum over all accounts, and skipped calls by reason.
 
-    `complete` is False if the maximum of logs was examined and more are left.
+    `complete` is False if the maximum of logs or accounts was examined and more are left.
     """
 
     change: CostChange
@@ -109,26 +112,34 @@ def preview(field: UnreadField, *, state: State, unit: str, max_logs: int) -> Pr
     decisions = dict(unread_decisions.current().decisions)
     decisions[field.reader, field.path] = unit if state == State.MAPPED else unread_fields.DISMISSED
     snapshot, total, skipped, examined = rating.snapshot(), CostChange(""), Counter[str](), 0
-    for _, logs in _pages(field.reader, field.path, min(PAGE_SIZE, max_logs)):
+    for _, logs in _pages(field.reader, field.path, min(PAGE_SIZE, max_logs), MAX_PREVIEW_ACCOUNTS):
         if examined >= max_logs:
             return Preview(total, skipped, complete=False)
         examined += len(logs)
         outcome = list(_decide(decisions, snapshot, logs))
         skipped += Counter(item.reason for item in outcome if isinstance(item, Skipped))
         total += apply_corrections.summarize("", [item for item in outcome if isinstance(item, Correction)])
-    return Preview(total, skipped, complete=True)
+    is_complete = not _uses(field.reader, field.path)[MAX_PREVIEW_ACCOUNTS:].exists()
+    return Preview(total, skipped, is_complete)
 
 
-def _pages(reader: str, field: str, size: int) -> Iterator[tuple[tuple[int, str], list[UsageLog]]]:
+def _pages(
+    reader: str, field: str, size: int, max_accounts: int | None = None
+) -> Iterator[tuple[tuple[int, str], list[UsageLog]]]:
     """Pages of calls with this unread field, each with (id, external_id) of its account."""
-    uses = UnreadFieldUse.objects.filter(field__reader=reader, field__path=field).select_related("account")
-    for use in uses.order_by("account_id"):
-        logs = UsageLog.objects.filter(account_id=use.account_id, timestamp__range=(use.first_at, use.last_at))
+    for account_id, external_id, first_at, last_at in _uses(reader, field)[:max_accounts]:
+        logs = UsageLog.objects.filter(account_id=account_id, timestamp__range=(first_at, last_at))
         incomplete = logs.exclude(usage_state=UsageState.COMPLETE).filter(reading__isnull=False)
         for page in log_search.iter_pages(incomplete.only(*CORRECTION_COLUMNS), size=size):
             having = [log for log in page if (reader, field) in _fields_of(log)]
             if having:
-                yield (use.account_id, use.account.external_id), having
+                yield (account_id, external_id), having
+
+
+def _uses(reader: str, field: str) -> QuerySet[UnreadFieldUse, tuple[Any, ...]]:
+    """The accounts whose calls had the field: id, external_id, and the times of the first and the last call."""
+    uses = UnreadFieldUse.objects.filter(field__key=unread_fields.key_of(reader, field)).order_by("account_id")
+    return uses.values_list("account_id", "account__external_id", "first_at", "last_at")
 
 
 def _fields_of(log: UsageLog) -> set[tuple[str, str]]:

@@ -62,7 +62,9 @@ def gather(at: datetime) -> tuple[int, list[UnreadField]]:
     seen: dict[FieldKey, bool] = {}
     while (sightings := _gather_page(ids.min_id_at(at - SETTLED_AFTER))) is not None:
         seen |= {key: sighting.is_decided or seen.get(key, False) for key, sighting in sightings.items()}
-    decided = UnreadField.objects.filter(key__in=[_key(*key) for key, is_decided in seen.items() if is_decided])
+    decided = UnreadField.objects.filter(
+        key__in=[unread_fields.key_of(*key) for key, is_decided in seen.items() if is_decided]
+    )
     return len(seen.keys() | _count_recent().keys()), list(decided.order_by("pk"))
 
 
@@ -113,7 +115,7 @@ def _sightings(logs: QuerySet[UsageLog]) -> Sightings:
 
 def _store(sightings: Sightings) -> Iterator[tuple[QuerySet[UnreadField], _Sighting]]:
     """Add the fields, and the accounts that have them. Yields the row of each field, but for those beyond MAX_FIELDS."""
-    keys = {key: _key(*key) for key in sorted(sightings)}
+    keys = {key: unread_fields.key_of(*key) for key in sorted(sightings)}
     known = set(UnreadField.objects.filter(key__in=keys.values()).values_list("key", flat=True))
     room = max(MAX_FIELDS - UnreadField.objects.count(), 0)
     new = [UnreadField(key=id_, reader=key[0], path=key[1]) for key, id_ in keys.items() if id_ not in known][:room]
@@ -138,7 +140,3 @@ def _store_spans(field_id: int, sighting: _Sighting) -> None:
         stored = UnreadFieldUse.objects.filter(account_id=use.account_id, field_id=field_id)
         stored.filter(first_at__gt=use.first_at).update(first_at=use.first_at)
         stored.filter(last_at__lt=use.last_at).update(last_at=use.last_at)
-
-
-def _key(reader: str, path: str) -> UUID:
-    return ids.lookup_key(f"{reader}\n{path}")

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple, cast
+from uuid import UUID
 
 import msgspec
 
@@ -17,6 +18,7 @@ from billing.errors import Refused
 from billing.events import events, usage_parts
 from billing.events.events import MAX_COUNT, Event, ReadResponse, Usage
 from billing.events.vendor_responses.reading import MAX_PATHS
+from lib import ids
 from providers import quantities
 
 DISMISSED = ""  # in place of a unit
@@ -37,6 +39,11 @@ class Outcome(NamedTuple):
 def field_of(path: str) -> str:
     """The path without positions in lists: numbers of all items are one field."""
     return re.sub(r"\[\d+\]", "[]", path)
+
+
+def key_of(reader: str, field: str) -> UUID:
+    """The key that stands for a field in look-ups: exact on every database."""
+    return ids.lookup_key(f"{reader}\n{field}")
 
 
 def decide(reader: str, unread: Iterable[str], values: Values, decisions: Decisions) -> Outcome:

@@ -258,6 +258,28 @@ def test_a_preview_changes_nothing_and_equals_the_decision(service: Api) -> None
     assert (batch.logs, batch.delta_nano) == (1, 1_200_000)
 
 
+def test_a_preview_examines_a_limited_number_of_accounts(service: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unread_resolution, "MAX_PREVIEW_ACCOUNTS", 2)
+    for number in range(2):
+        send(service, f"e{number}", account=f"a{number}", thinking_units=120)
+    gather()
+    field = UnreadField.objects.get()
+    preview = unread_resolution.preview(field, state=State.DISMISSED, unit="", max_logs=100)
+    assert (preview.change.calls, preview.complete) == (2, True)
+    send(service, "e2", account="a2", thinking_units=120)
+    gather()
+    preview = unread_resolution.preview(field, state=State.DISMISSED, unit="", max_logs=100)
+    assert (preview.change.calls, preview.complete) == (2, False)
+
+
+def test_fields_that_differ_in_case_are_two(service: Api) -> None:
+    send(service, thinking_units=1, THINKING_units=2)
+    gather()
+    assert len(fields()) == 2
+    decide(THINKING, State.DISMISSED)
+    assert state_of() == INCOMPLETE
+
+
 @pytest.mark.parametrize(
     ("state", "unit"),
     [(State.MAPPED, "parsecs"), (State.MAPPED, ""), (State.MAPPED, "requests"), (State.DISMISSED, "output_tokens")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from billing.admin import imports as imports_admin
+from billing.events.usage_files import file_text
 from billing.imports import import_job, import_steps, imported_logs
 from billing.models import CorrectionBatch, UsageImport, UsageLog
 from lib import money, rate_limit
@@ -245,6 +247,38 @@ def test_a_hostile_name_is_shown_escaped_and_never_a_path(admin_client: Client, 
     for page in (page_of(admin_client), admin_client.get(IMPORTS)):
         assert b"<script>alert" not in page.content
     assert [path.name for path in folder.iterdir()] == [usage_import.stored_name]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error"),
+    [
+        ("usage.csv", b"PK\x03\x04 zipped", "The file is a zip archive or an Excel workbook"),
+        ("usage.csv", b"<html></html>", "The file is HTML or XML"),
+        ("usage.csv.gz", b"\x1f\x8b not really", "The file is damaged or cut off"),
+        ("usage.json", b'{"data": [', "Is it cut off?"),
+        ("usage.csv", b"a,b\n1,2\n", "No column has the provider"),
+    ],
+)
+def test_a_file_that_cannot_be_read_says_why_and_can_be_discarded(
+    admin_client: Client, folder: Path, name: str, content: bytes, error: str
+) -> None:
+    upload(admin_client, content, name)
+    assert error in text_of(page_of(admin_client))
+    act(admin_client, "check")
+    usage_import = UsageImport.objects.get()
+    assert (usage_import.state, usage_import.checked) == (State.UPLOADED, None)
+    assert error in usage_import.trouble
+    act(admin_client, "discard")
+    assert list(folder.iterdir()) == []
+
+
+def test_a_compression_bomb_is_refused_with_a_sentence(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_text, "FREE_EXPANSION", 1024)
+    upload(admin_client, gzip.compress(ROWS + b"x" * 900_000 + b"\n" + b"y" * 900_000), "usage.csv.gz")
+    act(admin_client, "check")
+    page = text_of(page_of(admin_client))
+    assert "expands to more than 200 times its size" in page
+    assert not UsageLog.objects.exists()
 
 
 def test_refusals_download_as_csv(admin_client: Client) -> None:

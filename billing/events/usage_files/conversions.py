@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_05UP, Decimal
+from decimal import ROUND_05UP, Context, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -27,6 +27,7 @@ _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "
 _NUMBER = re.compile(r"(-?)\$?(-?)([0-9]{1,40}(?:\.[0-9]{0,60})?|\.[0-9]{1,60})(?:[eE]([+-]?[0-9]{1,2}))?", re.ASCII)
 _MAX_EXPONENT = 40
 _PLACES = Decimal("1e-18")  # of a stated cost
+EXACT = Context(prec=200)  # more digits than numbers of _NUMBER, their sums and products have
 _EPOCH = re.compile(r"([0-9]{9,20})(?:\.([0-9]{1,9}))?", re.ASCII)
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME = re.compile(
@@ -53,6 +54,8 @@ def convert_cell(field: str, text: str) -> Any:  # noqa: ANN401 - a JSON value
 
 def convert_number(field: str, value: object) -> Any:  # noqa: ANN401 - a JSON value
     """Convert a count to an integer, a decimal to plain text."""
+    if isinstance(value, bool):
+        return value
     if isinstance(value, int) or (isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20):
         return value if field in DECIMAL_FIELDS else int(value)
     number = as_decimal(value)
@@ -83,7 +86,7 @@ def plain(number: Decimal) -> str:
 def cost_text(amount: Decimal) -> str:
     """The amount with at most 18 places, cut so that rounding it again gives what rounding the exact amount gives."""
     places = amount.as_tuple().exponent
-    return plain(amount.quantize(_PLACES, ROUND_05UP) if isinstance(places, int) and places < -18 else amount)
+    return plain(amount.quantize(_PLACES, ROUND_05UP, EXACT) if isinstance(places, int) and places < -18 else amount)
 
 
 def convert_time(value: object, zone: ZoneInfo | None, forms: Sequence[str] = ()) -> Any:  # noqa: ANN401 - a JSON value

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Context, Decimal
+from decimal import Decimal
+from functools import reduce
 from typing import Any
 
 from billing.errors import Refused
 from billing.events.usage_files import conversions
+from billing.events.usage_files.conversions import EXACT
 from billing.events.usage_files.formats import CURRENCY, METADATA_PREFIX, BadMapping, Layout, Source, field_of, matches
 from billing.events.usage_files.options import Options
 from billing.events.usage_files.rows import lookup
 
-EXACT = Context(prec=100)
 _ALTERNATIVES, _ADDENDS = re.compile(r"\s*\|\s*"), re.compile(r"\s*\+\s*")
 _NUMERIC = conversions.COUNT_FIELDS | {*conversions.DECIMAL_FIELDS, conversions.COST}
 
@@ -72,7 +73,7 @@ class Step:
         return next((named for pattern, named in self.values.items() if matches(text, (pattern,))), value)
 
     def _sum(self, parts: list[Any]) -> Decimal:
-        return sum((self._number(part) for part in parts), Decimal())
+        return reduce(EXACT.add, map(self._number, parts))
 
     def _scaled(self, value: Any, row: Mapping[str, Any]) -> Decimal:  # noqa: ANN401 - a JSON value
         number = self._number(value)

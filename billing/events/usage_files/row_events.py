@@ -17,7 +17,8 @@ from billing.events import event_responses
 from billing.events.events import Event
 from billing.events.lines import ImportLine
 from billing.events.usage_files import conversions, field_plan
-from billing.events.usage_files.field_plan import EXACT, Plan
+from billing.events.usage_files.conversions import EXACT
+from billing.events.usage_files.field_plan import Plan
 from billing.events.usage_files.formats import CURRENCY, Layout, field_of, matches
 from billing.events.usage_files.options import Options
 from billing.events.usage_files.rows import Row, lookup
@@ -81,7 +82,9 @@ class RowReader:
             except Refused as refused:
                 event = refused
             except strict_json.BadJSON as error:
-                event = Refused("invalid_json", str(error))
+                event = Refused("invalid_json", str(error).replace("The body", "The line"))
+            except RecursionError:
+                event = Refused("invalid_json", f"The line is nested more than {strict_json.MAX_DEPTH} levels deep.")
             if event is not None:
                 yield ImportLine(name, event)
 
@@ -181,7 +184,7 @@ class RowReader:
             fields["metadata.original_currency"] = currency
             fields["metadata.exchange_rate"] = conversions.plain(rate)
             amount = EXACT.multiply(amount, rate)
-        fields[conversions.COST] = conversions.cost_text(amount)
+        fields[conversions.COST] = conversions.cost_text(amount.copy_abs())
 
     def _currency(self, row: Mapping[str, Any], plan: Plan) -> str:
         stated = plan.currency.value(row) if plan.currency else None

@@ -64,7 +64,7 @@ def open_stream(stream: BinaryIO, name: str, options: Options, format_name: str 
             raise BadMapping(_other_format(contents, named))
     elif format_name is None and not options.columns:
         match, recognised = recognise(contents), True
-        if match is None and isinstance(contents, Document) and not _has_fields(contents):
+        if match is None and not _has_fields(contents):
             raise BadMapping(f"The file's format is not known; name it with --format, one of {_names()}, or PATH.toml.")
     shape, layout, rows = match or (None, _NO_LAYOUT, _rows_of(contents, _NO_LAYOUT))
     reader = RowReader(
@@ -126,10 +126,12 @@ def _rows_of(contents: Table | JSONLines | Document, layout: Layout) -> Iterator
     return contents.rows(next(paths, default))
 
 
-def _has_fields(contents: Document) -> bool:
-    """Tells whether a document's first row has keys of an event."""
-    row = _first_row(contents, _NO_LAYOUT) or {}
-    return any(field_of(key) for key in row)
+def _has_fields(contents: Table | JSONLines | Document) -> bool:
+    """Tells whether JSON has keys of an event in its first row; a CSV file's header is checked elsewhere."""
+    row = _first_row(contents, _NO_LAYOUT)
+    if isinstance(contents, Table) or (isinstance(contents, JSONLines) and not row):
+        return True
+    return any(field_of(key) or key in {"usage", "variant"} for key in row or {})
 
 
 def _names() -> str:

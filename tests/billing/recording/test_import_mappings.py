@@ -12,6 +12,7 @@ import pytest
 from billing.models import UsageLog
 from lib.money import exact_usd
 from tests.billing.ledger_rows import CommandResult, run
+from tests.conftest import Api
 
 pytestmark = [pytest.mark.django_db, pytest.mark.frozen_at("2026-12-01T12:00")]
 DEFAULTS = ("--account", "a", "--set", "provider=openai")
@@ -199,3 +200,54 @@ def test_a_mapping_adds_to_a_named_format(tmp_path: Path) -> None:
 
     assert run(*command).status == 0
     assert (log().account.external_id, log().event_id) == ("blue", "litellm-spendlogs:r")
+
+
+def test_jsonl_without_any_field_is_refused_as_a_whole(tmp_path: Path) -> None:
+    result = import_json(tmp_path, {"prompt": 3, "answer": 4})
+    assert (result.status, result.err.partition(";")[0]) == (2, "The file's format is not known")
+    assert UsageLog.objects.count() == 0
+
+
+def test_long_decimals_neither_round_nor_stop_the_import(tmp_path: Path) -> None:
+    long = f"{'9' * 39}.{'9' * 59}"
+    result = import_csv(tmp_path, f"cost_usd,x,y\n{long},0,0\n-0.0,1,{'0' * 38}1\n", "--map", "x + y=input_tokens")
+
+    assert result.lines[0] == "2: cost_usd: Not a decimal from 0 to 1000000 with at most 18 places."
+    assert (log().cost_total, log().tokens_input) == (0, 2)
+
+
+def test_a_truth_value_is_no_count(tmp_path: Path) -> None:
+    result = import_json(tmp_path, {"input_tokens": True})
+    assert (result.status, result.lines[0]) == (1, "1: usage.input_tokens: Expected `int`, got `bool`.")
+
+
+@pytest.mark.parametrize("depth", [70, 400, 900])
+def test_deep_metadata_are_refused(tmp_path: Path, depth: int) -> None:
+    (tmp_path / "a.jsonl").write_text(
+        '{"input_tokens": 1, "metadata": {"b": 0.5, "a": ' + '{"a":' * depth + "1" + "}" * depth + "}}\n"
+    )
+    result = run("import_usage", str(tmp_path / "a.jsonl"), *DEFAULTS)
+    assert (result.status, result.lines[0]) == (1, "1: The line is nested more than 64 levels deep.")
+
+
+def test_an_event_that_the_api_has_is_already_stored(tmp_path: Path, service: Api) -> None:
+    event: dict[str, Any] = {
+        "event_id": "e",
+        "provider": "openai",
+        "account": "a",
+        "occurred_at": "2026-11-30T10:00:00Z",
+        "response": {
+            "id": "r",
+            "object": "chat.completion",
+            "model": "gpt-4o",
+            "temperature": 0.7,
+            "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11},
+        },
+        "metadata": {"ratio": 0.25},
+    }
+    assert service.post("usage/", event).status_code == 201
+    (tmp_path / "failed.jsonl").write_text(f"{json.dumps(event)}\n")
+    result = run("import_usage", str(tmp_path / "failed.jsonl"))
+
+    assert result.lines[-1] == "1 read: 0 imported (0 unpriced), 1 already stored, 0 refused."
+    assert log().tokens_input == 9

@@ -245,6 +245,7 @@ READING = obj(
     response_id=TEXT,
     cost_usd=nullable(TEXT),
     ignored=array(TEXT),
+    ignored_reasons={"type": "object", "additionalProperties": TEXT},
     unread=array(TEXT),
     unread_values={"type": "object", "additionalProperties": {"oneOf": [INT, TEXT]}},
     mapped={"type": "object", "additionalProperties": TEXT},

@@ -10,6 +10,7 @@ from typing import Any
 from billing.charges import charge_history, explanation, explanation_text, rating
 from billing.charges.explanation import PriceCalculation
 from billing.charges.explanation_text import Labels
+from billing.events.vendor_responses import informational
 from billing.models import CostSource, UsageAdjustment, UsageLog
 from billing.reports import log_rows
 from lib import money
@@ -57,7 +58,7 @@ def context_for(log: UsageLog) -> dict[str, Any]:
         "cost_source": CostSource(row_json["cost_source"]).label,
         "variant": _labelled(log.variant),
         "served_variant": _labelled((log.reading or {}).get("variant", {})),
-        **_unread_fields(log.reading or {}),
+        **_other_fields(log.reading or {}),
         "vendor_cost_differs": _vendor_cost_differs(log),
         "corrections": correction_rows(log, row[1], labels),
     }
@@ -67,15 +68,21 @@ def _labelled(variant: Mapping[str, str]) -> list[tuple[str, str]]:
     return [(name.replace("_", " "), value) for name, value in variant.items()]
 
 
-def _unread_fields(reading: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The unread fields with their values, and those that are counted as a unit."""
+def _other_fields(reading: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The fields that are not counted and why, the unread ones with their values, and those that are counted as a unit."""
     values: Mapping[str, int | str] = reading.get("unread_values", {})
     named = {path: f"{path} = {value}" for path, value in values.items()}
     counted = [
         f"{named.get(path, path)} as {explanation_text.unit_label(unit)}"
         for path, unit in reading.get("mapped", {}).items()
     ]
-    return {"unread": [named.get(path, path) for path in reading.get("unread", ())], "counted": counted}
+    reasons = informational.reasons(reading.get("ignored", ()), values)
+    not_counted = [f"{path} ({reason})" for path, reason in reasons.items()]
+    return {
+        "not_counted": not_counted,
+        "unread": [named.get(path, path) for path in reading.get("unread", ())],
+        "counted": counted,
+    }
 
 
 def _vendor_cost_differs(log: UsageLog) -> bool:

@@ -14,6 +14,7 @@ import msgspec
 from billing.charges import charge_history, explanation, explanation_text, rating
 from billing.charges.charge_history import CorrectionEffect
 from billing.charges.explanation import Explanation, PriceCalculation
+from billing.events.vendor_responses import informational
 from billing.ledger import rollups
 from billing.ledger.log_search import ListedLog
 from billing.models import UsageAdjustment, UsageLog
@@ -122,12 +123,23 @@ EMPTY_READING: dict[str, Any] = {
 }
 
 
+def _reading_as_json(stored: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if stored is None:
+        return None
+    reading = {**EMPTY_READING, **stored}
+    reasons = informational.reasons(reading["ignored"], reading["unread_values"])
+    return {**reading, "ignored_reasons": reasons}
+
+
 def explained_log(log: UsageLog) -> dict[str, Any]:
     """The log as JSON, with how its usage was read and the explanation of its charge."""
     row, snapshot = load(log), rating.snapshot()
     labels, why = snapshot.rules.labels, explanation.explain(*row, snapshot)
-    reading = None if log.reading is None else {**EMPTY_READING, **log.reading}
-    return {**as_json(row, labels), "reading": reading, "explanation": explanation_as_json(log, why, labels)}
+    return {
+        **as_json(row, labels),
+        "reading": _reading_as_json(log.reading),
+        "explanation": explanation_as_json(log, why, labels),
+    }
 
 
 def explanation_as_json(log: UsageLog, why: Explanation, labels: Labels) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def test_a_log_says_how_its_response_was_read(
         "<dt>Served model</dt><dd>gpt-4o-mini</dd>",
         "<dt>Served service tier</dt><dd>default</dd>",
         "<dt>Service tier</dt><dd>priority</dd>",
-        "<dt>Not counted</dt><dd>usage.total_tokens</dd>",
+        "<dt>Not counted</dt><dd>usage.total_tokens (the sum of other counts)</dd>",
         "<dt>Not read</dt><dd>usage.stars = 7</dd>",
     ):
         assert row in page

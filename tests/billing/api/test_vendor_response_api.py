@@ -90,6 +90,7 @@ def test_the_page_of_the_log_says_what_was_read(bound: Api) -> None:
         "response_id": "chatcmpl-1",
         "cost_usd": None,
         "ignored": ["usage.total_tokens"],
+        "ignored_reasons": {"usage.total_tokens": "the sum of other counts"},
         "unread": ["usage.cost_in_stars"],
         "unread_values": {"usage.cost_in_stars": 3},
         "mapped": {},

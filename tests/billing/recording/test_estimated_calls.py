@@ -64,8 +64,9 @@ def test_a_row_has_its_state_and_its_page_how_it_was_read(service: Api) -> None:
         "whole": ("complete", "caller", True, "1"),
     }
     page = service.get(f"usage/logs/{rows['part']['id']}/").json()
-    empty: dict[str, Any] = {"model": "", "variant": {}, "response_id": "", "cost_usd": None}
-    assert (page["reading"], page["calls"]) == (empty | READING, 3)
+    empty: dict[str, Any] = {"model": "", "variant": {}, "response_id": "", "cost_usd": None, "mapped": {}}
+    derived = {"unread_values": {}, "ignored_reasons": {"usage.total_tokens": "the sum of other counts"}}
+    assert (page["reading"], page["calls"]) == (empty | READING | derived, 3)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_a_log_s_page_tells_its_calls_state_and_reading(admin_client: Client) ->
     page = admin_client.get(f"/admin/billing/usagelog/{part.pk}/change/").content.decode()
     for row in ("Calls</dt><dd>3, reported as one row", "Usage</dt><dd>incomplete", "Read by</dt><dd>openai_chat"):
         assert f"<dt>{row}</dd>" in page
-    assert "<dt>Not counted</dt><dd>usage.total_tokens</dd>" in page
+    assert "<dt>Not counted</dt><dd>usage.total_tokens (the sum of other counts)</dd>" in page
     assert "<dt>Not read</dt><dd>usage.new_tokens</dd>" in page
     page = admin_client.get(f"/admin/billing/usagelog/{aborted.pk}/change/").content.decode()
     assert "Estimated: $0.50, as the usage of this call is not known." in page

@@ -19,7 +19,7 @@ BATCH, FREE = ":batch", ":free"
 
 
 def normalize(model: str) -> str:
-    """Returns the form in which ids are compared."""
+    """Returns the form in which model ids, and providers' labels, are compared and stored in rollups."""
     return model.strip().lower()
 
 

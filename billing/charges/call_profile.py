@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from billing.events.events import Event, Usage, Variant
-from providers import quantities, regions
+from providers import model_ids, quantities, regions
 from providers.detection import Call, Detection
 
 TEXT, OTHER = "text", "other"  # categories
@@ -70,8 +70,8 @@ def build_profile(signature: CallSignature, detection: Detection) -> CallProfile
         detection=detection,
         category=category,
         provider=call.declared,
-        declared=call.declared.strip().lower(),
-        model=call.model.strip().lower(),
+        declared=model_ids.normalize(call.declared),
+        model=model_ids.normalize(call.model),
         variant=variant_at(signature.variant, call.endpoint),
         row=(*stated, signature.cached_included, *detected),
     )

@@ -12,6 +12,7 @@ from billing.events.events import Event
 from billing.events.lines import ImportLine
 from billing.recording.bulk_import import ImportCounts
 from billing.recording.metering import Result
+from providers import model_ids
 
 MAX_MODELS = 200  # pairs of provider and model; the others are summed
 MAX_REFUSALS = 1_000  # stored; all are counted by reason
@@ -113,7 +114,7 @@ class ImportTotals:
     def _model(self, line: ImportLine, result: Result) -> ModelTotals:
         key = UNREADABLE
         if isinstance(line.event, Event):
-            key = (result.actual_provider or line.event.provider.strip().lower(), line.event.model or "")
+            key = (result.actual_provider or model_ids.normalize(line.event.provider), line.event.model or "")
         if key not in self.models and len(self.models) >= MAX_MODELS:
             key = OTHER_MODELS
         return self.models.setdefault(key, ModelTotals(*key))

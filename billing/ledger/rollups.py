@@ -20,6 +20,7 @@ from billing.models import Account, PlatformDay, ProviderMinute, UsageDay, Usage
 from billing.models.rollups import PROVIDER_BOUNDS_MS, SLOTS
 from billing.models.usage import ESTIMATED_SOURCES
 from lib import histogram, upsert
+from providers import model_ids
 
 # Slots from SLOTS on: the next SLOTS are for slot_compaction; the spare ones are for platform totals beyond 64 bits.
 FIRST_SPARE_SLOT, SPARE_SLOTS = 2 * SLOTS, 1_000
@@ -86,11 +87,11 @@ def quantity_of(log: AnyLog) -> Quantity:
 
 
 def declared_of(log: AnyLog) -> str:
-    return log.profile.declared if isinstance(log, NewLog) else log.provider.strip().lower()
+    return log.profile.declared if isinstance(log, NewLog) else model_ids.normalize(log.provider)
 
 
 def model_of(log: AnyLog) -> str:
-    return log.profile.model if isinstance(log, NewLog) else log.model_used.strip().lower()
+    return log.profile.model if isinstance(log, NewLog) else model_ids.normalize(log.model_used)
 
 
 def counting_time(log: UsageLog) -> datetime:

@@ -91,7 +91,7 @@ def digest(operations: Sequence[Operation], ttl_seconds: int) -> UUID:
 def _requested_usage(operation: Operation, at: datetime, snapshot: rating.RatingSnapshot) -> RequestedUsage:
     event = _as_event(operation)
     rated = rating.rate(event, at, snapshot)
-    group = (event.provider.lower(), rated.profile.detection.actual_provider, rated.profile.category)
+    group = (rated.profile.declared, rated.profile.detection.actual_provider, rated.profile.category)
     quantity = requested_quantity(
         group,
         count=operation.count,

@@ -8,6 +8,7 @@ from django.db import models
 
 from billing.models.accounts import Account
 from lib import ids
+from providers import model_ids
 
 
 class Category(models.TextChoices):
@@ -81,7 +82,7 @@ class ProviderDisplay:
     @property
     def display_provider(self) -> str:
         """The actual provider; the declared label until one is detected."""
-        return str(self.actual_provider_name or self.provider.strip().lower())
+        return str(self.actual_provider_name or model_ids.normalize(self.provider))
 
     @property
     def display_confidence(self) -> str:

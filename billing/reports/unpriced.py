@@ -23,6 +23,7 @@ from billing.models.accounts import parse_schedule
 from lib import periods
 from lib.exact_sum import ExactSum
 from lib.periods import Schedule
+from providers import model_ids
 from providers.quantities import UNITS
 
 MAX_ROWS = 2000  # listed models; a search finds the others
@@ -93,7 +94,7 @@ ModelKey = tuple[str, str]
 
 def list_models(*, provider: str = "", text: str = "") -> list[UnpricedModel]:
     """Models with unpriced calls, most calls first; of one provider if given, with `text` in the model's id."""
-    rows = UsageModel.objects.filter(unpriced_calls__gt=0, model__contains=text.strip().lower())
+    rows = UsageModel.objects.filter(unpriced_calls__gt=0, model__contains=model_ids.normalize(text))
     if provider:
         rows = rows.filter(actual=provider)
     sums: Any = rows.order_by().values("actual", "model").annotate(**SUMS)
@@ -149,7 +150,7 @@ KEY_COLUMNS = ("actual_provider_name", "provider", "model_used")
 
 def _key(actual: str | None, declared: str, model: str) -> ModelKey:
     """The key of the rollup row in which a log counts."""
-    return actual or declared.strip().lower(), model.strip().lower()
+    return actual or model_ids.normalize(declared), model_ids.normalize(model)
 
 
 def _affordable(models: Sequence[UnpricedModel]) -> dict[ModelKey, set[AccountPeriod]]:

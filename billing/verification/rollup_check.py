@@ -33,6 +33,7 @@ from billing.verification import scans
 from billing.verification.differences import CheckedPart, Difference
 from lib import retry
 from lib.exact_sum import ExactSum
+from providers import model_ids
 from providers.models import CatalogVersion
 
 RESOLVED_PAGE_SIZE = 2_000  # logs
@@ -179,12 +180,12 @@ def _rollup_key(rollup: Rollup, raw: Row) -> Row:
     """The rollup's key for raw columns of the log, equal to the key that rollups.py derives from a log."""
     if rollup is PLATFORM_DAYS:
         day, provider, actual, category = raw
-        return day, provider.strip().lower(), actual or provider.strip().lower(), category
+        return day, model_ids.normalize(provider), actual or model_ids.normalize(provider), category
     account, day, provider, actual, last = raw
-    declared = provider.strip().lower()
+    declared = model_ids.normalize(provider)
     if rollup is USAGE_DAYS:
         return account, day, declared, actual or declared, last
-    return account, day, actual or declared, last.strip().lower()
+    return account, day, actual or declared, model_ids.normalize(last)
 
 
 def _add(first: list[int], second: list[int]) -> list[int]:

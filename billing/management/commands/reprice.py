@@ -17,6 +17,7 @@ from billing.corrections.repricing import CorrectionStep, CostChange, RepricingC
 from billing.management import command_options
 from billing.models import CorrectionBatch
 from lib import commands, money
+from providers import model_ids
 
 FILTERS = ("unpriced", "provider", "model", "account", "since", "until")
 ACTOR = "reprice"
@@ -128,8 +129,8 @@ def _sum_by_account(changes: Iterable[CostChange]) -> list[CostChange]:
 def _parse_choice(options: dict[str, Any]) -> RepricingChoice:
     return RepricingChoice(
         unpriced=options["unpriced"] or not any(options[name] for name in FILTERS),
-        provider=options["provider"].strip().lower(),
-        model=options["model"].strip().lower(),
+        provider=model_ids.normalize(options["provider"]),
+        model=model_ids.normalize(options["model"]),
         account=command_options.get_account(options["account"]),
         since=command_options.parse_time(options["since"], "--since"),
         until=command_options.parse_time(options["until"], "--until"),

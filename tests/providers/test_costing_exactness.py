@@ -65,7 +65,8 @@ def exact_cost_nano(rates: list[Rate], sent: Quantities) -> Fraction | None:
     extra = 0 if sent.cached_included else sent.cached_input_tokens + cache_writes
     input_total = sent.input_tokens + extra
     conditions = {f"{key}={value or ''}" for key, value in sent.variant._asdict().items()}
-    matching = [r for r in rates if set(terms(r)) <= conditions and (r.above == 0 or input_total > r.above)]
+    request_tokens = input_total if sent.requests == 1 else 0  # no requests: a sum of an unknown number of them
+    matching = [r for r in rates if set(terms(r)) <= conditions and (r.above == 0 or request_tokens > r.above)]
     best = {r.unit: r for r in sorted(matching, key=preference)}
     if has_unsplit_output(sent) and "output_image_tokens" in best:
         return None

@@ -71,7 +71,8 @@ def migrate(**options: Any) -> list[str]:
 
 
 def price(provider: str, pattern: str, day: str, usd: str) -> Row:
-    rates = [{"unit": "input_tokens", "usd": usd, "per": 1_000_000}]
+    amounts = {"input_tokens": usd, "output_tokens": "10"}
+    rates = [{"unit": unit, "usd": amount, "per": 1_000_000} for unit, amount in amounts.items()]
     columns = {"aliases": [], "category": "text", "source": "release 2"}
     return {"provider": provider, "pattern": pattern, "valid_from": day, "rates": rates} | columns
 

@@ -40,7 +40,9 @@ OPERATOR = {
     "import-file": "/admin/billing/usageimport/upload/",
     "price-begun": "/admin/providers/price/add/?units=input_tokens,output_tokens",
     "price-proposals-all-new": "/admin/providers/priceproposal/all-new/genai/",
-    "api": "/api/v1/providers/",
+    "api": "/api/v1/",
+    "api-logs": "/api/v1/usage/logs/?page_size=2",
+    "api-record": "/api/v1/usage/",
     "api-not-found": "/api/v1/nothing-is-here/",
     "api-docs": "/api/v1/docs/",
 }

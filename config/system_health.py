@@ -43,6 +43,8 @@ class SystemHealthSerializer(serializers.Serializer[health.SystemHealth]):
 
 
 class SystemHealthView(ApiView):
+    """Returns the figures of the System health card: requests, errors and response times of the last minutes."""
+
     required_scope = "read"
 
     @schema.operation(summary="System health of the last minutes", responses=SystemHealthSerializer, tags=["health"])

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from billing.api.api_view import ApiView
 from billing.pages import urls as pages
 from config import customer_dashboard, metrics, probes
+from config.api_root import RootView
 from config.system_health import SystemHealthView
 
 
@@ -56,6 +57,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 api_urls: list[URLPattern | URLResolver] = [
+    path("", RootView.as_view(), name="api-root"),
     path("", include("billing.api.urls")),
     path("health/system/", SystemHealthView.as_view(), name="health-system"),
     path("schema/", SchemaView.as_view(), name="schema"),

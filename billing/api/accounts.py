@@ -39,6 +39,7 @@ class AccountsView(ApiView):
         operation_id="create_account",
         summary="Create an account",
         request={"application/json": struct_schema.from_struct(AccountBody)},
+        example={"external_id": "acct_42", "name": "Example Ltd", "timezone": "Europe/Berlin"},
         responses={200: schema.ACCOUNT, 201: schema.ACCOUNT, **schema.WRITE_ERRORS},
     )
     def post(self, request: Request) -> Response:

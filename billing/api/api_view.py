@@ -13,13 +13,14 @@ from django.utils.functional import cached_property
 from rest_framework.metadata import SimpleMetadata
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.permissions import BasePermission
-from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from billing.accounts.access import Caller
 from billing.api import account_scope, errors
 from billing.api.auth import HasScope, KeyAuthentication, SessionAuthentication
+from billing.api.browsable import PageRenderer
 from billing.api.parameters import KnownParameters
 from billing.api.parsers import StrictJSONParser
 from billing.api.renderers import FastJSONRenderer
@@ -49,7 +50,7 @@ class ApiView(APIView):
     permission_classes: Sequence[type[BasePermission]] = (HasScope, KnownParameters)
     throttle_classes = (CallerThrottle,)
     parser_classes = (StrictJSONParser,)
-    renderer_classes = (FastJSONRenderer, BrowsableAPIRenderer)
+    renderer_classes = (FastJSONRenderer, PageRenderer)
     content_negotiation_class = AcceptHeader
     versioning_class = None
     metadata_class = SimpleMetadata
@@ -67,6 +68,17 @@ class ApiView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - of the path
         self.at = timezone.now()
         super().initial(request, *args, **kwargs)
+
+    @property
+    def title(self) -> str:
+        """What the view does, by the summary of its operation; empty for a view without one."""
+        return str(getattr(getattr(self, "get", None) or getattr(self, "post", None), "summary", ""))
+
+    def http_method_not_allowed(self, request: Any, *args: Any, **kwargs: Any) -> Response:  # noqa: ANN401 - a DRF Request
+        """Shows a browser the form of an address that only takes POST. Raises MethodNotAllowed for other clients."""
+        if request.method in ("GET", "HEAD") and isinstance(request.accepted_renderer, PageRenderer):
+            return Response()
+        return super().http_method_not_allowed(request, *args, **kwargs)
 
     @cached_property
     def caller(self) -> Caller:

@@ -121,6 +121,7 @@ class VoidView(ApiView):
         operation_id="void_usage_log",
         summary="Void a usage log",
         request={"application/json": struct_schema.from_struct(VoidBody)},
+        example={"reason": "Sent twice"},
         responses={200: schema.LOG, **schema.WRITE_ERRORS},
     )
     def post(self, request: Request, id: UUID) -> Response:  # noqa: A002 - the name in the URL
@@ -149,6 +150,7 @@ class ResolveView(ApiView):
         operation_id="resolve_usage_log",
         summary="State the real usage of a call",
         request={"application/json": struct_schema.from_struct(ResolveBody)},
+        example={"usage": {"input_tokens": 1200, "output_tokens": 300}, "reason": "From the vendor's dashboard"},
         responses={200: schema.LOG, 409: schema.ERROR, **schema.WRITE_ERRORS},
     )
     def post(self, request: Request, id: UUID) -> Response:  # noqa: A002 - the name in the URL

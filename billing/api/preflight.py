@@ -46,6 +46,7 @@ class PreflightView(ApiView):
         operation_id="preflight",
         summary="Check calls against the limits",
         request={"application/json": struct_schema.from_struct(PreflightBody)},
+        example=schema.EXAMPLE_CALLS,
         responses={200: schema_limits.DECISION, **schema.WRITE_ERRORS},
     )
     def post(self, request: Request) -> Response:

@@ -62,15 +62,16 @@ class PriceListSerializer(serializers.Serializer[Any]):
 
 
 class PricesView(ApiView):
+    """Lists the prices of a UTC day, of one provider or all, and for one model or all.
+
+    With `model`, returns the price that an event of this model would get.
+    """
+
     required_scope = "read"
     query_parameters = PriceParameters
 
-    @schema.operation(responses=PriceListSerializer)
+    @schema.operation(summary="List prices", responses=PriceListSerializer)
     def get(self, request: Request) -> Response:
-        """Lists the prices of a UTC day, of one provider or all, and for one model or all.
-
-        With `model`, returns the price that an event of this model would get.
-        """
         stated = query_string.parse(request.query_params, PriceParameters)
         day = _utc_day(stated.at) if stated.at else self.at.date()
         results = price_book.current().prices_on(day, stated.provider.lower(), stated.model)

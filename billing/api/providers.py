@@ -76,20 +76,31 @@ class ProviderListSerializer(serializers.Serializer[Any]):
 
 
 class ProvidersView(ApiView):
+    """Lists all providers that calls can be attributed to."""
+
     required_scope = "read"
 
-    @schema.operation(responses=ProviderListSerializer)
+    @schema.operation(summary="List providers", responses=ProviderListSerializer)
     def get(self, _request: Request) -> Response:
-        """Lists all providers that calls can be attributed to."""
         return Response(ProviderListSerializer({"results": Provider.objects.all()}).data)
 
 
 class DetectView(ApiView):
+    """Returns the actual provider that such a call would be attributed to, and why. Nothing is stored."""
+
     required_scope = "read"
 
-    @schema.operation(request=DetectionRequestSerializer, responses=DetectionSerializer)
+    @schema.operation(
+        summary="Detect a provider",
+        request=DetectionRequestSerializer,
+        responses=DetectionSerializer,
+        example={
+            "provider": "openai",
+            "model": "openai/gpt-4o",
+            "endpoint": "https://openrouter.ai/api/v1/chat/completions",
+        },
+    )
     def post(self, request: Request) -> Response:
-        """Returns the actual provider that such a call would be attributed to, and why. Nothing is stored."""
         serializer = DetectionRequestSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         call = {name: value or "" for name, value in serializer.validated_data.items()}

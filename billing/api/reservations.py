@@ -29,6 +29,13 @@ from billing.models import Account, UsageReservation
 from billing.recording.metering import EventSource
 from lib import retry, strict_json, struct_schema
 
+EXAMPLE_EVENT: dict[str, Any] = {
+    "event_id": "chat-7",
+    "provider": "gemini",
+    "model": "gemini-2.5-flash",
+    "usage": {"input_tokens": 1180, "output_tokens": 250},
+}
+
 
 class ReservationBody(Struct, forbid_unknown_fields=True):
     reservation_id: Annotated[str, Meta(min_length=1, max_length=256)]
@@ -49,6 +56,7 @@ class ReservationsView(ApiView):
         operation_id="reserve",
         summary="Reserve calls",
         request={"application/json": struct_schema.from_struct(ReservationBody)},
+        example={"reservation_id": "chat-7", **schema.EXAMPLE_CALLS},
         responses={200: schema_limits.GRANT, 201: schema_limits.GRANT, **schema_limits.RESERVE_ERRORS},
     )
     def post(self, request: Request) -> Response:
@@ -77,6 +85,7 @@ class SettleView(ApiView):
         operation_id="settle",
         summary="Record usage and settle the reservation",
         request=schema_limits.EVENT_OR_EVENTS,
+        example={"event": EXAMPLE_EVENT},
         responses={200: schema_limits.SETTLED, 201: schema_limits.SETTLED, **schema.USAGE_ERRORS},
     )
     def post(self, request: Request, id: UUID) -> Response:  # noqa: A002 - the name in the URL

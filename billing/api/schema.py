@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from drf_standardized_errors.openapi import AutoSchema
 
 from billing.events.events import Event
@@ -49,12 +49,23 @@ def _describe_parameter(name: str, schema: Schema) -> OpenApiParameter:
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def operation(**options: Any) -> Callable[[Method], Method]:  # noqa: ANN401 - extend_schema's own
-    """Documents a view's method. Unlike extend_schema alone, needs no schema class in the settings."""
+def operation(
+    *,
+    summary: str,
+    example: Schema | None = None,
+    **options: Any,  # noqa: ANN401 - extend_schema's own
+) -> Callable[[Method], Method]:
+    """Documents a view's method, for OpenAPI and for the browsable API; `example` is a body that works.
+
+    Unlike extend_schema alone, needs no schema class in the settings.
+    """
+    if example is not None:
+        options["examples"] = [OpenApiExample("Example", value=example, request_only=True)]
 
     def document(method: Method) -> Method:
-        method.schema = ParametersSchema  # type: ignore[attr-defined]  # what extend_schema extends
-        return extend_schema(**options)(method)
+        documented: Any = method
+        documented.schema, documented.summary, documented.example = ParametersSchema, summary, example
+        return extend_schema(summary=summary, **options)(method)
 
     return document
 
@@ -104,6 +115,12 @@ EVENT_OR_BATCH = {
             },
         ]
     }
+}
+EXAMPLE_CALLS: Schema = {
+    "account": "acct_42",
+    "operations": [
+        {"provider": "gemini", "model": "gemini-2.5-flash", "estimate": {"input_tokens": 1200, "output_tokens": 300}}
+    ],
 }
 EXAMPLE_EVENT = {
     "event_id": "chatcmpl-9f2",

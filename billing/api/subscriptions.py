@@ -54,6 +54,7 @@ class SubscribeView(ApiView):
         summary="Subscribe to a plan",
         parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
         request={"application/json": struct_schema.from_struct(SubscribeBody)},
+        example={"plan": "pro", "cycle": "monthly"},
         responses={
             200: schema_subscriptions.SUBSCRIPTION,
             201: schema_subscriptions.SUBSCRIPTION,

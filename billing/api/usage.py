@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from drf_spectacular.utils import OpenApiExample
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -43,7 +42,7 @@ class UsageView(ApiView):
         summary="Record usage",
         request=schema.EVENT_OR_BATCH,
         responses={200: schema.BATCH_RESULT, 201: schema.RESULT, 207: schema.BATCH_RESULT, **schema.USAGE_ERRORS},
-        examples=[OpenApiExample("One event", value=schema.EXAMPLE_EVENT, request_only=True)],
+        example=schema.EXAMPLE_EVENT,
     )
     def post(self, request: Request) -> Response:
         body = json_body(request)

@@ -18,7 +18,7 @@ from tests.config.test_query_parameters import ENDPOINTS, Endpoint
 from tests.conftest import Api
 
 POLICIES = ("authentication_classes", "permission_classes", "throttle_classes", "parser_classes", "renderer_classes")
-PUBLIC = {"plans/"}
+PUBLIC = {"", "plans/"}
 DOCUMENTATION = {"schema", "docs"}  # they take no body, so that DRF's parsers do not matter
 
 

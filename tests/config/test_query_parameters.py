@@ -63,7 +63,7 @@ def errors(response: Any) -> tuple[int, str, list[tuple[str, str]]]:
 
 
 def test_all_endpoints_are_tried() -> None:
-    assert len(ENDPOINTS) == 27
+    assert len(ENDPOINTS) == 28
 
 
 @each_endpoint

@@ -271,7 +271,9 @@ def test_an_unsupported_method_is_405(service: Api, method: str, path: str) -> N
     assert_refused(response, 405, "method_not_allowed")
 
 
-@pytest.mark.parametrize("path", ["nothing/", "usage", "usage/logs/5/", "usage/logs/%00/", "usage//", "accounts/a/b/"])
+@pytest.mark.parametrize(
+    "path", ["nothing/", "nothing", "usage/logs/5/", "usage/logs/%00/", "usage//", "accounts/a/b/"]
+)
 def test_an_unknown_path_is_404_with_an_api_error(service: Api, path: str) -> None:
     assert_refused(service.get(path), 404, "not_found")
 

@@ -177,6 +177,7 @@ def test_quick_jobs_do_not_wait_for_a_long_one(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(leases, "run_due", run_due)
     monkeypatch.setattr(run_jobs, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(run_jobs, "close_old_connections", lambda: None)  # that of other tests
     run_jobs.Command()._loop_lanes(stop)
     assert len(quick_rounds) == 3
 
@@ -190,6 +191,7 @@ def test_an_unexpected_error_in_a_lane_ends_the_command(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(leases, "run_due", run_due)
     monkeypatch.setattr(run_jobs, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(run_jobs, "close_old_connections", lambda: None)  # that of other tests
     with pytest.raises(ValueError, match="a fault"):
         run_jobs.Command()._loop_lanes(threading.Event())
 

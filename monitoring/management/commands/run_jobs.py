@@ -55,7 +55,7 @@ class Command(BaseCommand):
     def _loop_lanes(self, stop: threading.Event) -> None:
         """Runs quick jobs in this thread and long ones in another, so that alerts never wait for a long job."""
         with ThreadPoolExecutor(max_workers=1) as pool:
-            long_lane = pool.submit(self._loop, stop, long=True)
+            long_lane = pool.submit(self._loop_long_jobs, stop)
             long_lane.add_done_callback(lambda _: stop.set())  # an unexpected error ends the command
             try:
                 self._loop(stop, long=False)
@@ -63,20 +63,22 @@ class Command(BaseCommand):
                 stop.set()
             long_lane.result()
 
-    def _loop(self, stop: threading.Event, *, long: bool) -> None:
+    def _loop_long_jobs(self, stop: threading.Event) -> None:
         try:
-            while not stop.is_set():
-                close_old_connections()
-                try:
-                    self._run_due(stop, long=long)
-                except (OperationalError, InterfaceError) as error:
-                    self.stderr.write(
-                        f"The database does not answer ({type(error).__name__}); "
-                        f"trying again in {PAUSE_SECONDS} seconds."
-                    )
-                stop.wait(PAUSE_SECONDS)
+            self._loop(stop, long=True)
         finally:
-            connections.close_all()
+            connections.close_all()  # those of this thread
+
+    def _loop(self, stop: threading.Event, *, long: bool) -> None:
+        while not stop.is_set():
+            close_old_connections()
+            try:
+                self._run_due(stop, long=long)
+            except (OperationalError, InterfaceError) as error:
+                self.stderr.write(
+                    f"The database does not answer ({type(error).__name__}); trying again in {PAUSE_SECONDS} seconds."
+                )
+            stop.wait(PAUSE_SECONDS)
 
     def _run_due(self, stop: threading.Event, *, long: bool) -> None:
         """Run the due jobs; after a request to stop, start no further job."""

@@ -10,6 +10,7 @@ import pytest
 from auditlog.models import LogEntry
 from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils import timezone
 
 from providers.models import Price, PriceProposal
 from providers.price_sources import Offer, Omission, genai
@@ -51,7 +52,7 @@ def test_new_prices_without_a_flag_are_accepted_and_the_others_counted(statement
         ],
     )
     assert [proposal.pattern for proposal in proposals("accepted")] == ["m-1"]
-    assert rates_on("m-1") == (rate("input_tokens", 2),)
+    assert rates_on("m-1", timezone.now().date()) == (rate("input_tokens", 2),)
 
 
 def test_all_accepts_flagged_ones_too_but_drops_no_rates(statements: list[Offer | Omission]) -> None:
@@ -70,7 +71,7 @@ def test_all_accepts_flagged_ones_too_but_drops_no_rates(statements: list[Offer 
         0,
         "1 accepted, in force from now on; 0 still open: 0 flagged",
     )
-    assert rates_on("gpt-4o") == (rate("input_tokens", "2.5"),)
+    assert rates_on("gpt-4o", timezone.now().date()) == (rate("input_tokens", "2.5"),)
 
 
 @pytest.mark.parametrize("choice", ["new", "all"])

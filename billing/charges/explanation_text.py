@@ -160,8 +160,9 @@ def _part_sentence(calculation: PriceCalculation, unit: str, *, total_unit: str,
 def _condition_sentences(calculation: PriceCalculation) -> Iterator[str]:
     """Name the tier and the variant whose rates apply."""
     rates, quantities = [calculation.rates[line.unit] for line in calculation.lines], calculation.quantities
-    context = f'{quantities.requests:,} requests with the context "{quantities.variant.context}"'
-    by_context = quantities.requests > 1 and quantities.variant.context
+    number = f"{quantities.requests:,}" if quantities.requests else "an unstated number of"
+    context = f'{number} requests with the context "{quantities.variant.context}"'
+    by_context = quantities.requests != 1 and quantities.variant.context
     size = context if by_context else f"{input_total(quantities):,} input tokens in total"
     for above in sorted({rate.above for rate in rates if rate.above}):
         yield f"With {size}, the rates for more than {above:,} input tokens apply."

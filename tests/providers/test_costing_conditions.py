@@ -196,6 +196,8 @@ class TestAggregatedRows:
         [
             (0, "", 500_000),  # a sum of an unknown number of requests
             (0, "Long", 1_000_000),
+            (0, "≤ 200k", 500_000),
+            (0, "extended", "context=extended"),
             (1, "", 1_000_000),
             (1, "short", 1_000_000),
             (10, "", 500_000),

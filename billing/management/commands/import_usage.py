@@ -35,8 +35,9 @@ _REPEATED = (  # option, metavar, help
 
 class Command(BaseCommand):
     help = (
-        "Import usage events of any age from a .csv, .tsv, .jsonl or .json file, also as .gz. A file of a known format is "
-        "recognised by its columns, unless --map is used. Safe to repeat, also after an interruption."
+        "Import usage events of any age from a .csv, .tsv, .jsonl or .json file, also as .gz.\n"
+        "A file of a known format is recognised by its columns, unless --map is used.\n"
+        "Safe to repeat, also after an interruption."
     )
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:  # noqa: ANN401

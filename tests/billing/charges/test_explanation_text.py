@@ -310,6 +310,13 @@ def test_a_row_of_many_requests_says_whether_a_threshold_was_passed() -> None:
     assert charge_sentences(usage=usage, variant={"context": "200k-1M"}, event_id="long")[2:] == [
         'With 10 requests with the context "200k-1M", the rates for more than 200,000 input tokens apply.'
     ]
+    usage["requests"] = 0
+    assert charge_sentences(usage=usage, variant={"context": "200k-1M"}, event_id="sum")[2:] == [
+        (
+            'With an unstated number of requests with the context "200k-1M", '
+            "the rates for more than 200,000 input tokens apply."
+        )
+    ]
 
 
 def test_a_cost_that_the_vendor_stated_is_no_calculation() -> None:

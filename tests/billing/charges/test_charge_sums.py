@@ -159,6 +159,7 @@ def test_the_demo_charges_add_up() -> None:
     call_command("seed_demo", verbosity=0)
     for log in UsageLog.objects.select_related("account"):
         rated = log.cost_source == CostSource.PRICE_BOOK or (log.cost_source == CostSource.UNPRICED and log.is_priced)
+        rated = rated or (log.cost_source == CostSource.ESTIMATE and log.price_id is not None)
         assert bool(lines_of(checked_row(log))) == (rated and log.voided_at is None)
 
 

@@ -48,7 +48,7 @@ def test_a_request_is_one_line_without_path_query_address_or_user_agent(
 ) -> None:
     service.client.get(PERSONAL, {"token": "s3cret"}, headers={"user-agent": "Jane's phone"}, REMOTE_ADDR="192.0.2.77")
     route = "/api/v1/accounts/<str:external_id>/"
-    assert levels_and_fields(lines) == [("INFO", {"method": "GET", "route": route, "status": 404})]
+    assert levels_and_fields(lines) == [("INFO", {"method": "GET", "route": route, "status": 422})]
     for personal in ("jane", "s3cret", "Jane", "192.0.2.77", "tg_"):
         assert personal not in lines.text
 

@@ -166,4 +166,4 @@ def _check_required(plan: field_plan.Plan, layout: Layout, options: Options) -> 
     fields = {step.field for step in plan.steps} | {*layout.set, *options.constants}
     for field, example in (("provider", "--set provider=openai"), ("account", "--account ID")):
         if field not in fields:
-            raise BadMapping(f"No column has the {field}. Map one with --map, or use {example}.")
+            raise BadMapping(f"No column has the {field}. State it ({example}), or map a column to it (--map).")

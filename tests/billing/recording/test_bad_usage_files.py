@@ -128,7 +128,7 @@ def zip_archive() -> bytes:
         (b"<!doctype html><p>Log in", "a.csv", "The file is HTML or XML; export it as CSV or JSON Lines."),
         (b'{"a": 1}', "a.csv", "The file is JSON, not CSV; name it .jsonl or .json."),
         (b"x", "a.xlsx", "a.xlsx: only .csv, .tsv, .jsonl and .json files, also as .gz, can be imported."),
-        (b"", "a.csv", "No column has the provider. Map one with --map, or use --set provider=openai."),
+        (b"", "a.csv", "No column has the provider. State it (--set provider=openai), or map a column to it (--map)."),
         (b"", "a.json", "The file is not JSON: Expecting value: line 1 column 1 (char 0). Is it cut off?"),
         (
             b'{"data": [{"starting_at": "2026-11-02T10:00:00Z",\n "resu',

@@ -81,6 +81,8 @@ def charge_sentences(log: UsageLog, why: Explanation, labels: Labels) -> Iterato
     elif charge.source == CostSource.ESTIMATE and not why.calculation:
         yield f"Estimated: {format_usd(charge.total_nano)}, as the usage of this call is not known."
     elif why.calculation:
+        if charge.source == CostSource.ESTIMATE:
+            yield "Estimated: not all of this call's usage is known. The known part costs:"
         yield from _calculation_sentences(why.calculation, charge.total_nano, labels)
     elif charge.price_id is None:
         yield "A failed call without usage costs nothing."

@@ -67,6 +67,11 @@ def test_a_row_has_its_state_and_its_page_how_it_was_read(service: Api) -> None:
     empty: dict[str, Any] = {"model": "", "variant": {}, "response_id": "", "cost_usd": None, "mapped": {}}
     derived = {"unread_values": {}, "ignored_reasons": {"usage.total_tokens": "the sum of other counts"}}
     assert (page["reading"], page["calls"]) == (empty | READING | derived, 3)
+    assert page["explanation"]["text"][:3] == [
+        "Estimated: not all of this call's usage is known. The known part costs:",
+        "1,000,000 input tokens at $2.00 per million = $2.00",
+        "Total: $2.00 (exact).",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -187,8 +187,14 @@ def test_a_dry_run_stores_nothing(csv: Path) -> None:
             "--set provider: use FIELD=VALUE, where FIELD is a field of a usage event, such as provider.",
         ),
         (("--timezone", "Mars/Olympus", *DEFAULTS), "'Mars/Olympus' is not an IANA time zone."),
-        (("--account", "a"), "No column has the provider. State it (--set provider=openai), or map a column to it (--map)."),
-        (("--set", "provider=openai"), "No column has the account. State it (--account ID), or map a column to it (--map)."),
+        (
+            ("--account", "a"),
+            "No column has the provider. State it (--set provider=openai), or map a column to it (--map).",
+        ),
+        (
+            ("--set", "provider=openai"),
+            "No column has the account. State it (--account ID), or map a column to it (--map).",
+        ),
     ],
 )
 def test_a_usage_error_imports_nothing(csv: Path, arguments: tuple[str, ...], message: str) -> None:

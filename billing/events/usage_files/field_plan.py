@@ -127,6 +127,27 @@ def make_plan(columns: Iterable[str], layout: Layout, options: Options) -> tuple
     return plan, [column for column in columns if column not in used]
 
 
+def additions(mapped: Mapping[str, str], layout: Layout) -> dict[str, str] | None:
+    """What the mapped columns add to the layout: metadata. None if one of them gives a field from other columns than it.
+
+    Who maps a column that the layout adds up with others means the layout: the other columns would be lost unsaid.
+    """
+    sources = _sources(layout, Options())
+    contradicting = [
+        column
+        for column, field in mapped.items()
+        if not field.startswith(METADATA_PREFIX)
+        and not (field in sources and _columns(column) <= _columns(sources[field].column))
+    ]
+    if contradicting:
+        return None
+    return {column: field for column, field in mapped.items() if field.startswith(METADATA_PREFIX)}
+
+
+def _columns(text: str) -> set[str]:
+    return set(re.split(r"\s*[|+]\s*", text))
+
+
 def _sources(layout: Layout, options: Options) -> dict[str, Source]:
     sources = {
         field_of(name) or name: source if isinstance(source, Source) else Source(source)

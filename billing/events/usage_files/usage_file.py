@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any, BinaryIO
+
+import msgspec
 
 from billing.errors import Refused
 from billing.events.lines import ImportLine
@@ -53,20 +55,27 @@ class UsageFile:
 def open_stream(stream: BinaryIO, name: str, options: Options, format_name: str | None = None) -> UsageFile:
     """Open a seekable stream, named like the file that it came from. Raises BadMapping: nothing can be imported then.
 
-    `format_name`: a shipped format, PATH.toml, or "fields"; None recognises it, unless the options map columns.
+    `format_name`: a shipped format, PATH.toml, or "fields"; None recognises it, unless the options map columns in another way.
     """
     contents = open_rows(FileText(stream, options.encoding), name)
-    match, recognised = None, False
+    match, recognised, by_line = None, False, False
     if format_name not in {None, FIELDS_FORMAT}:
         named = shipped_formats.find(format_name or "")
         match = _find_layout(contents, [named])
         if match is None:
             raise BadMapping(_other_format(contents, named))
-    elif format_name is None and not options.columns:
+    elif format_name is None:
         match, recognised = recognise(contents), True
-        if match is None and not _has_fields(contents):
+        if match and options.columns:
+            additions = field_plan.additions(options.columns, match[1])
+            match, by_line = (None, False) if additions is None else (match, True)
+            options = options if additions is None else replace(options, columns=additions)
+        elif match is None and not options.columns and not _has_fields(contents):
             raise BadMapping(f"The file's format is not known; name it with --format, one of {_names()}, or PATH.toml.")
     shape, layout, rows = match or (None, _NO_LAYOUT, _rows_of(contents, _NO_LAYOUT))
+    layout = (
+        msgspec.structs.replace(layout, id=[]) if by_line else layout
+    )  # ids of mapped files are those of their lines
     reader = RowReader(
         layout,
         options,

@@ -36,7 +36,7 @@ _REPEATED = (  # option, metavar, help
 class Command(BaseCommand):
     help = (
         "Import usage events of any age from a .csv, .tsv, .jsonl or .json file, also as .gz.\n"
-        "A file of a known format is recognised by its columns, unless --map is used.\n"
+        "A file of a known format is recognised by its columns, unless --map says otherwise.\n"
         "Safe to repeat, also after an interruption."
     )
 

@@ -16,8 +16,6 @@ from tests.billing.ledger_rows import CommandResult, assert_ledger_consistent, r
 
 pytestmark = [pytest.mark.shared_data, pytest.mark.django_db, pytest.mark.frozen_at("2026-12-01T12:00")]
 
-# The console's cache writes stand beside each other, and its rows are sums: only a format can say so.
-BY_FORMAT = {"import-anthropic-console", "import-anthropic-context-window"}
 COSTS = {
     "import-openai-usage-floats": ["0.24726"],
     "import-openai-usage-exact": ["0.24726", "0.648614"],
@@ -72,9 +70,9 @@ def test_every_handed_case_has_an_answer(shared_data: Path) -> None:
 @pytest.mark.parametrize("name", COSTS)
 def test_each_file_costs_what_the_vendor_says(shared_data: Path, tmp_path: Path, name: str) -> None:
     case = cases(shared_data)[name]
-    run_case(case, tmp_path, by_format=name in BY_FORMAT)
+    run_case(case, tmp_path)
     assert sorted(costs()) == sorted(COSTS[name])
-    again = run_case(case, tmp_path, by_format=name in BY_FORMAT)
+    again = run_case(case, tmp_path)
 
     assert " 0 imported" in again.lines[-1]
     assert sorted(costs()) == sorted(COSTS[name])
@@ -86,6 +84,29 @@ def test_the_public_day_of_openai_is_recognised_and_exact(shared_data: Path, tmp
 
     assert "Format: openai-usage (CSV of completions), recognised by its columns." in result.err
     assert exact_usd(UsageLog.objects.aggregate(Sum("cost_total"))["cost_total__sum"]) == "0.895874"
+
+
+@pytest.mark.parametrize("name", [name for name in COSTS if name.startswith(("import-anthropic", "import-openai"))])
+def test_columns_mapped_as_a_format_does_are_read_by_it(shared_data: Path, tmp_path: Path, name: str) -> None:
+    """The console's cache writes stand beside each other, and its rows are sums: one column alone does not say so."""
+    case = cases(shared_data)[name]
+    mapped, by_format = run_case(case, tmp_path), run_case(case, tmp_path, by_format=True)
+
+    assert mapped.err.startswith("Format: ")
+    assert mapped.err.splitlines()[0] == by_format.err.splitlines()[0]
+    lines = [log.event_id for log in UsageLog.objects.all() if log.event_id.split(":")[0].endswith(".csv")]
+    assert len(lines) == len(COSTS[name])
+    assert sorted(costs()) == sorted(COSTS[name] * 2)
+
+
+def test_columns_mapped_in_another_way_are_read_as_mapped(shared_data: Path, tmp_path: Path) -> None:
+    case = cases(shared_data)["import-anthropic-console"]
+    command = case["command"].replace("cache_write_5m=cache_write_tokens", "cache_write_5m=cached_input_tokens")
+    command = command.replace("--map usage_input_tokens_cache_read=cached_input_tokens", "")
+    result = run_case({**case, "command": command}, tmp_path)
+
+    assert "Format: " not in result.err
+    assert UsageLog.objects.get().tokens_cached == 100
 
 
 def test_an_empty_day_is_counted_as_skipped(shared_data: Path, tmp_path: Path) -> None:

@@ -37,8 +37,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write_line(f"browser: {version}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def browser() -> Iterator[Browser]:
+    """Started before the database is made: Playwright's event loop gives its thread other connections from then on, and the
+    one that made the database knows the shipped rows that each test restores.
+    """
     with sync_playwright() as playwright:
         browser = chromium.launch(playwright)
         yield browser
